@@ -1,0 +1,112 @@
+// Package reduce turns classified spans into a Plan: what MLflow should hold because
+// of them. It is pure: no I/O, no clock, no randomness, and any order or repetition of
+// the input leads to the same state in MLflow once the plans are applied.
+package reduce
+
+import (
+	"go.opentelemetry.io/collector/pdata/ptrace"
+)
+
+// Plan is what MLflow should hold because of one batch of spans. It says nothing of
+// what is there already: applying a Plan is idempotent.
+type Plan struct {
+	// Runs in an order in which parents come before their children. A run that is only
+	// known as somebody's parent is there too, with Implied set.
+	Runs []Run
+	// Traces holds one entry per trace whose spans belong into MLflow's trace store.
+	Traces []Trace
+}
+
+// Run is one MLflow run, as far as one batch knows it.
+type Run struct {
+	Key        string // value of tag otel.key
+	ParentKey  string // empty for a job
+	TraceID    string // hex
+	Experiment string // experiment name; empty = the exporter's default
+	Name       string
+	StartTime  int64 // ms since 1970, as it must be given to runs/create
+	// Implied is set when the batch holds no span of this run, only a child or a message
+	// of it: it is created RUNNING if it does not exist and left alone otherwise.
+	Implied bool
+	// Final fields; Status is empty while the run is RUNNING.
+	Status  string // FINISHED, FAILED or KILLED
+	EndTime int64  // ms since 1970
+	// Version orders two spans of one id: the later end wins, ties by hash.
+	Version Version
+
+	Params    []KeyValue // sorted by key
+	Tags      []KeyValue // sorted by key; may hold placeholders, see Placeholder
+	Metrics   []Metric   // sorted by key
+	Artifacts []Artifact
+}
+
+// Placeholders in tag values, filled in when the ids are known.
+const (
+	PlaceholderRunID        = "{{run_id}}"
+	PlaceholderExperimentID = "{{experiment_id}}"
+	PlaceholderUI           = "{{ui}}" // address of the MLflow UI without trailing slash
+)
+
+// Version orders what is known of one run.
+type Version struct {
+	EndUnixNano uint64 `json:"end"`
+	Hash        string `json:"hash"` // hex SHA-256 of the span's canonical form
+}
+
+// Before reports whether v is older than o.
+func (v Version) Before(o Version) bool {
+	if v.EndUnixNano != o.EndUnixNano {
+		return v.EndUnixNano < o.EndUnixNano
+	}
+	return v.Hash < o.Hash
+}
+
+// KeyValue is a param or a tag.
+type KeyValue struct{ Key, Value string }
+
+// Metric is one point of a metric of a run.
+type Metric struct {
+	Key         string
+	Value       float64
+	TimestampMS int64
+	Step        int64
+}
+
+// Artifact is a file of a run.
+type Artifact struct {
+	Path      string // relative to the run's artifact root
+	MediaType string
+	Content   []byte
+	SHA256    string // hex, of Content
+	Truncated bool   // the worker had to cut it
+}
+
+// Trace is what one batch adds to an MLflow trace.
+type Trace struct {
+	TraceID    string // hex
+	RunKey     string // the job's run, which the trace links to
+	Experiment string
+	// Spans carry native mlflow.* attributes, no artifacts and no messages. Empty when the
+	// batch only completes the trace's info.
+	Spans ptrace.Traces
+	// Info is set when the batch holds the root; it is the body of StartTraceV3.
+	Info *TraceInfo
+}
+
+// TraceInfo is what StartTraceV3 says of a trace.
+type TraceInfo struct {
+	Version         Version
+	Name            string
+	RequestTimeMS   int64
+	DurationMS      int64
+	State           string // OK or ERROR
+	RequestPreview  string
+	ResponsePreview string
+	Session         string
+	User            string
+	// TokenUsage has every key that any span of the trace may carry: MLflow before 3.15
+	// adds what is missing here a second time.
+	TokenUsage map[string]int64
+	Metadata   []KeyValue // further trace metadata
+	Tags       []KeyValue
+}

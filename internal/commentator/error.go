@@ -1,0 +1,43 @@
+package commentator
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Error is a failure with a code for machines and a sentence for people. The code
+// becomes error.type on spans and jobs.error_type in the database.
+type Error struct {
+	Code    string // lower snake case: "http_404", "private_address", "timeout"
+	Message string // what was wrong, where, and what to do
+	Final   bool   // a repetition cannot help
+	Err     error  // the cause, may be nil
+}
+
+func (e *Error) Error() string {
+	if e.Err == nil {
+		return e.Message
+	}
+	return fmt.Sprintf("%s: %v", e.Message, e.Err)
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// ErrorCode returns the code of the first Error in the chain, "internal" for any other
+// error, and "" for nil.
+func ErrorCode(err error) string {
+	if err == nil {
+		return ""
+	}
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return "internal"
+}
+
+// IsFinal reports whether a repetition cannot help.
+func IsFinal(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Final
+}

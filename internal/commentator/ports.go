@@ -1,0 +1,26 @@
+package commentator
+
+import "context"
+
+// Retriever turns a link into evidence.
+//
+// When nothing could be fetched it returns an *Error and evidence with Coverage failed
+// and the reason in Errors. A page that was fetched but holds little or no text is no
+// error: Coverage is partial or failed and the gates decide.
+type Retriever interface {
+	Retrieve(ctx context.Context, url string) (Evidence, error)
+}
+
+// Analyser extracts facts from evidence (stage A) and composes the comment (stage B).
+type Analyser interface {
+	ExtractFacts(ctx context.Context, e Evidence) (Facts, Analysis, error)
+	Compose(ctx context.Context, e Evidence, f Facts) (Comment, Analysis, error)
+}
+
+// Renderer lays a comment out as Slack mrkdwn text.
+type Renderer func(Comment) string
+
+// Poster delivers the rendered comment. It returns what was, or would have been, sent.
+type Poster interface {
+	Post(ctx context.Context, j Job, m Message, text string) (Post, error)
+}

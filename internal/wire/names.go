@@ -1,0 +1,217 @@
+package wire
+
+// SchemaURL is the semantic convention release whose GenAI and HTTP names are
+// used here. It is the last one with gen_ai.* names in Go.
+const SchemaURL = "https://opentelemetry.io/schemas/1.41.0"
+
+// ScopeName is the instrumentation scope of every span and metric of the worker.
+const ScopeName = "github.com/technoshare/commentator"
+
+// Span names.
+const (
+	SpanJob          = "process jobs"  // root of a job, CONSUMER
+	SpanRetrieval    = "retrieval"     // stage
+	SpanStageA       = "stage_a"       // stage
+	SpanStageB       = "stage_b"       // stage
+	SpanQualityGates = "quality_gates" // stage
+	SpanSlackPost    = "slack_post"    // stage
+	SpanJobStarted   = "job started"   // message to the bridge
+	SpanFeedback     = "feedback"      // message to the bridge
+	SpanToolSearch   = "execute_tool search"
+	SpanSlackCall    = "chat.postMessage"
+	SpanHTTPGet      = "GET"
+	SpanChatPrefix   = "chat " // + model
+)
+
+// Resource attributes.
+const (
+	ResServiceName       = "service.name"
+	ResServiceVersion    = "service.version"
+	ResServiceInstanceID = "service.instance.id"
+	ResStoreID           = "job.store.id"
+	ResEnvironment       = "deployment.environment.name"
+	ResExperiment        = "experiment.name"
+	ResProcessOwner      = "process.owner"
+	ResExecutableName    = "process.executable.name"
+	ResRevision          = "vcs.ref.head.revision"
+)
+
+// Attributes of every span that belongs to a job.
+const (
+	AttrJobID     = "job.id"         // string, decimal
+	AttrJobDetail = "job.detail"     // string, DetailFull or DetailLifecycle
+	AttrTier      = "job.tier"       // string, TierLifecycle, TierMessage or TierDetail
+	AttrStartedAt = "job.started_at" // int, µs since 1970; on lifecycle and message spans
+)
+
+// Values of AttrJobDetail.
+const (
+	DetailFull      = "full"
+	DetailLifecycle = "lifecycle"
+)
+
+// Values of AttrTier.
+const (
+	TierLifecycle = "lifecycle"
+	TierMessage   = "message"
+	TierDetail    = "detail"
+)
+
+// Attributes of stage spans, and of the root as roll-ups.
+const (
+	AttrJobStage   = "job.stage"   // string, one of the stage span names
+	AttrJobAttempt = "job.attempt" // int, 1 is the first
+
+	AttrRetrievalAdapter  = "retrieval.adapter"       // string, "GenericAdapter"
+	AttrRetrievalCoverage = "retrieval.coverage"      // string, full | partial | failed
+	AttrSourceCount       = "retrieval.source_count"  // int
+	AttrSnippetCount      = "retrieval.snippet_count" // int
+	AttrErrorCount        = "retrieval.error_count"   // int
+
+	AttrToolCallCount = "tool.call_count" // int
+	AttrFactCount     = "facts.count"     // int
+
+	AttrGateTotal       = "gates.total"         // int, gates evaluated
+	AttrGateFailures    = "gates.failure_count" // int
+	AttrGatePassed      = "gates.passed"        // bool
+	AttrGateFailureList = "gates.failures"      // string[], one sentence each
+
+	AttrSlackDelivery = "slack.delivery" // string, slack | store | print
+	AttrSlackReplyTS  = "slack.reply.ts" // string
+
+	AttrPromptName   = "prompt.name"   // string
+	AttrPromptSHA256 = "prompt.sha256" // string, lower-case hex
+
+	AttrErrorType    = "error.type"    // string, a code such as "http_404"
+	AttrErrorMessage = "error.message" // string
+
+	AttrInput  = "job.input"  // string, JSON, ≤ 64 KiB, full detail only
+	AttrOutput = "job.output" // string, JSON, ≤ 64 KiB, full detail only
+
+	AttrCut = "cut" // bool, on a detail span that was still open when its stage ended
+)
+
+// Attributes of the root and, where known at the start, of `job started`.
+const (
+	AttrJobOutcome     = "job.outcome"  // string, success | gate_failed | no_urls | error | cancelled
+	AttrJobAttempts    = "job.attempts" // int, attempts that were started
+	AttrJobRetryOf     = "job.retry_of" // string, id of the job that this one repeats
+	AttrSlackChannelID = "slack.channel.id"
+	AttrSlackMessageTS = "slack.message.ts"
+	AttrSlackPermalink = "slack.permalink" // string, address of the thread
+	AttrURLFull        = "url.full"
+	AttrURLDomain      = "url.domain"
+	AttrSessionID      = "session.id" // string, channel and thread
+	AttrUserID         = "user.id"    // string, pseudonym
+
+	AttrStageAModel       = "stage_a.model"
+	AttrStageBModel       = "stage_b.model"
+	AttrStageAPromptName  = "stage_a.prompt.name"
+	AttrStageAPromptSHA   = "stage_a.prompt.sha256"
+	AttrStageBPromptName  = "stage_b.prompt.name"
+	AttrStageBPromptSHA   = "stage_b.prompt.sha256"
+	AttrTemperature       = "gen_ai.request.temperature"
+	AttrMaxTokens         = "gen_ai.request.max_tokens"
+	AttrGateSummaryMin    = "gates.summary.min"
+	AttrGateSummaryMax    = "gates.summary.max"
+	AttrGateTLDRCount     = "gates.tldr.count"
+	AttrGateThemesMin     = "gates.themes.min"
+	AttrCommentText       = "comment.text"       // string, the text that was or would be posted
+	AttrDurationRetrieval = "retrieval.duration" // double, s, last attempt
+	AttrDurationStageA    = "stage_a.duration"
+	AttrDurationStageB    = "stage_b.duration"
+	AttrDurationGates     = "quality_gates.duration"
+	AttrDurationSlackPost = "slack_post.duration"
+	AttrStageStatusPrefix = "stage.status." // + stage, string ok | error: last attempt
+)
+
+// GenAI attributes (OTel semantic conventions 1.41).
+const (
+	AttrGenAIOperation     = "gen_ai.operation.name"
+	AttrGenAIProvider      = "gen_ai.provider.name"
+	AttrGenAIRequestModel  = "gen_ai.request.model"
+	AttrGenAIResponseModel = "gen_ai.response.model"
+	AttrGenAIResponseID    = "gen_ai.response.id"
+	AttrGenAIFinishReasons = "gen_ai.response.finish_reasons"
+	AttrGenAIInput         = "gen_ai.input.messages"
+	AttrGenAIOutput        = "gen_ai.output.messages"
+	AttrGenAIToolName      = "gen_ai.tool.name"
+	AttrGenAIToolArguments = "gen_ai.tool.call.arguments"
+	AttrGenAIToolResult    = "gen_ai.tool.call.result"
+	AttrUsageInput         = "gen_ai.usage.input_tokens"
+	AttrUsageOutput        = "gen_ai.usage.output_tokens"
+	AttrUsageCacheRead     = "gen_ai.usage.cache_read.input_tokens"
+	AttrUsageCacheCreation = "gen_ai.usage.cache_creation.input_tokens"
+	AttrUsageReasoning     = "gen_ai.usage.reasoning.output_tokens"
+)
+
+// HTTP client attributes (OTel semantic conventions).
+const (
+	AttrHTTPMethod     = "http.request.method"
+	AttrHTTPStatus     = "http.response.status_code"
+	AttrServerAddress  = "server.address"
+	AttrServerPort     = "server.port"
+	AttrHTTPBodySize   = "http.response.body.size"
+	AttrHTTPResendKind = "http.request.resend_count"
+)
+
+// Span events.
+const (
+	EventArtifact   = "artifact"
+	EventEvaluation = "gen_ai.evaluation.result"
+
+	AttrArtifactName      = "artifact.name"
+	AttrArtifactMediaType = "artifact.media_type"
+	AttrArtifactContent   = "artifact.content" // string, or bytes when it is not UTF-8
+	AttrArtifactSize      = "artifact.size"    // int, bytes before cutting
+	AttrArtifactSHA256    = "artifact.sha256"  // string, hex, of the content before cutting
+	AttrArtifactTruncated = "artifact.truncated"
+
+	AttrEvaluationName  = "gen_ai.evaluation.name"
+	AttrEvaluationValue = "gen_ai.evaluation.score.value"
+	AttrEvaluationLabel = "gen_ai.evaluation.score.label"
+	AttrEvaluationWhy   = "gen_ai.evaluation.explanation"
+)
+
+// Artifact names.
+const (
+	ArtifactEvidence     = "evidence.json"
+	ArtifactFacts        = "stage_a_facts.json"
+	ArtifactSources      = "sources.txt"
+	ArtifactComment      = "stage_b_result.json"
+	ArtifactGateFailures = "gate_failures.txt"
+	ArtifactSlackPayload = "slack_payload.json"
+)
+
+// Metric instruments of the worker.
+const (
+	MetricJobDuration      = "job.duration"
+	MetricStageDuration    = "job.stage.duration"
+	MetricJobActive        = "job.active"
+	MetricQueueDepth       = "job.queue.depth"
+	MetricQueueOldestAge   = "job.queue.oldest.age"
+	MetricTokenUsage       = "gen_ai.client.token.usage"
+	MetricModelDuration    = "gen_ai.client.operation.duration"
+	MetricOutboxDepth      = "telemetry.outbox.depth"
+	MetricOutboxSize       = "telemetry.outbox.size"
+	MetricOutboxAge        = "telemetry.outbox.age"
+	MetricOutboxDropped    = "telemetry.outbox.dropped"
+	MetricDetailSpansCut   = "telemetry.detail_spans.cut"
+	MetricClockCorrections = "telemetry.clock.corrections"
+)
+
+// Tags that the bridge writes on MLflow runs for its own bookkeeping.
+const (
+	// TagKey identifies a run: the trace id for a job, "<trace id>-<span id>" for a stage.
+	TagKey = "otel.key"
+	// TagTraceID is the OTel trace id of the job, in hex.
+	TagTraceID = "otel.trace_id"
+	// TagUndelivered names artifacts that MLflow could not take.
+	TagUndelivered = "artifacts.undelivered"
+	// TagTruncated names artifacts that the worker had to cut.
+	TagTruncated = "artifacts.truncated"
+)
+
+// StageNames lists the five stages in the order in which a job meets them. The
+// names are frozen: they are in databases, in MLflow and in people's bookmarks.
+var StageNames = []string{SpanRetrieval, SpanStageA, SpanStageB, SpanQualityGates, SpanSlackPost}
