@@ -1,0 +1,192 @@
+// Package config is the only reader of the environment. A setting comes from the
+// environment, else from the file .env, else from its default; what is misspelt,
+// malformed or out of range is said with its name and the remedy.
+//
+// It resolves nothing that another package decides: the mode of telemetry, for
+// instance, is a table in package telemetry, which gets the values from here.
+package config
+
+import (
+	"fmt"
+	"log/slog"
+	"net/url"
+	"path/filepath"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+)
+
+// Config holds every setting of the worker. An empty value in the environment or in
+// .env counts as unset.
+type Config struct {
+	// DBPath is the SQLite file of jobs, queue and outbox. It is created when it does not
+	// exist. A copy that lives beside the original must get a new store id. Default
+	// ./db.sqlite, relative to the working directory.
+	DBPath string `env:"DB_PATH" envDefault:"./db.sqlite"`
+	// DataDir may hold project_context.yaml, similar_tech.yaml and prompts/; what is absent
+	// is taken from the copies built into the program. Default ./data.
+	DataDir string `env:"DATA_DIR" envDefault:"./data"`
+	// LogLevel is DEBUG, INFO, WARN or ERROR. Default INFO. Logs go to standard error.
+	LogLevel Level `env:"LOG_LEVEL" envDefault:"INFO"`
+
+	// MaxLinks is the number of links of one message that become jobs; further ones are
+	// ignored. At least 1, default 3.
+	MaxLinks int `env:"MAX_LINKS_PER_MESSAGE" envDefault:"3"`
+	// SlackBotToken posts comments to Slack. Without it they are printed (replay) or kept
+	// in the database (serve). Starts with "xoxb-". A secret.
+	SlackBotToken string `env:"SLACK_BOT_TOKEN" secret:"true"`
+	// ChannelID is the one Slack channel that is watched. Empty: events of any channel are
+	// accepted.
+	ChannelID string `env:"TECHNOSHARE_CHANNEL_ID"`
+
+	// OpenAIKey switches from the offline analyser to an OpenAI-compatible server. A secret.
+	OpenAIKey string `env:"OPENAI_API_KEY" secret:"true"`
+	// OpenAIBaseURL is the address of that server with its path, such as
+	// http://127.0.0.1:8080/v1. Empty: OpenAI's own. Without OPENAI_API_KEY it has no effect.
+	OpenAIBaseURL string `env:"OPENAI_BASE_URL"`
+	// ModelA extracts the facts, ModelB composes the comment. Default gpt-4o. Without
+	// OPENAI_API_KEY they have no effect.
+	ModelA string `env:"MODEL_STAGE_A" envDefault:"gpt-4o"`
+	ModelB string `env:"MODEL_STAGE_B" envDefault:"gpt-4o"`
+
+	// RetrievalAllow lists hosts that may be fetched although the guard against private
+	// addresses forbids them: "loopback", an address block such as 10.1.0.0/16, or host:port.
+	// Separated by commas. Default: none.
+	RetrievalAllow []string `env:"RETRIEVAL_ALLOW_HOSTS"`
+	// RetrievalMaxBytes is the largest page that is read, in bytes after decompression. At
+	// least 1024, default 10485760 (10 MiB).
+	RetrievalMaxBytes int64 `env:"RETRIEVAL_MAX_BYTES" envDefault:"10485760"`
+	// RetrievalTimeout bounds the whole fetch of a page, redirects included. A Go duration,
+	// above 0, default 15s.
+	RetrievalTimeout time.Duration `env:"RETRIEVAL_TIMEOUT" envDefault:"15s"`
+
+	// EnableTracking records each job: an MLflow run by way of the Collector. Default false.
+	EnableTracking bool `env:"MLFLOW_ENABLE_TRACKING" envDefault:"false"`
+	// EnableTracing also records what happened inside the job: an MLflow trace. It has no
+	// effect without MLFLOW_ENABLE_TRACKING. Default false.
+	EnableTracing bool `env:"MLFLOW_ENABLE_TRACING" envDefault:"false"`
+	// Experiment is the MLflow experiment that the worker asks the Collector to write to.
+	// Empty: the Collector's own setting decides.
+	Experiment string `env:"MLFLOW_EXPERIMENT_NAME"`
+	// TrackingURI is MLflow's address. The worker never talks to MLflow; otelcol-mlflow
+	// reads it from the same .env. Default http://127.0.0.1:5000.
+	TrackingURI string `env:"MLFLOW_TRACKING_URI" envDefault:"http://127.0.0.1:5000"`
+
+	// SDKDisabled switches telemetry off whatever else is set, and leaves unsent messages
+	// on disk. Default false.
+	SDKDisabled bool `env:"OTEL_SDK_DISABLED" envDefault:"false"`
+	// TracesExporter is "otlp" or "none"; none switches telemetry off. Default otlp.
+	TracesExporter string `env:"OTEL_TRACES_EXPORTER" envDefault:"otlp"`
+	// TracesSampler and TracesSamplerArg say which jobs are traced when tracing is on:
+	// always_on, always_off, traceidratio (with a ratio from 0 to 1 as the argument), or one
+	// of these with the prefix parentbased_. Runs are recorded for all jobs. Default always_on.
+	TracesSampler    string `env:"OTEL_TRACES_SAMPLER"`
+	TracesSamplerArg string `env:"OTEL_TRACES_SAMPLER_ARG"`
+	// OTLPEndpoint is the Collector's OTLP/gRPC address. http is plain text, https is TLS.
+	// On its own it switches nothing on. Default http://127.0.0.1:4317.
+	OTLPEndpoint string `env:"OTEL_EXPORTER_OTLP_ENDPOINT" envDefault:"http://127.0.0.1:4317"`
+	// OTLPHeaders go with each request to the Collector: key=value, separated by commas,
+	// values percent-encoded. A secret.
+	OTLPHeaders Pairs `env:"OTEL_EXPORTER_OTLP_HEADERS" secret:"true"`
+	// ServiceName names the worker in telemetry. Default technoshare-commentator.
+	ServiceName string `env:"OTEL_SERVICE_NAME" envDefault:"technoshare-commentator"`
+	// ResourceAttributes: deployment.environment.name is passed on. Written as the headers are.
+	ResourceAttributes Pairs `env:"OTEL_RESOURCE_ATTRIBUTES"`
+	// CaptureContent: NO_CONTENT or false keeps texts out of telemetry, so that structure,
+	// counts and hashes remain; SPAN_ONLY, EVENT_ONLY, SPAN_AND_EVENT or true let them in.
+	// Default SPAN_ONLY.
+	CaptureContent string `env:"OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT" envDefault:"SPAN_ONLY"`
+
+	// Settings lists where each value came from, in the order of this struct.
+	Settings []Setting `env:"-"`
+}
+
+// Options say what to read.
+type Options struct {
+	// Environ holds "KEY=value" lines, as os.Environ returns them.
+	Environ []string
+	// Dir is the folder whose file .env is read; it need not exist. Empty: no file is read.
+	Dir string
+}
+
+// Load reads the settings. The error joins every problem found; the warnings are about
+// lines that were understood but look like mistakes.
+func Load(o Options) (Config, []Warning, error) {
+	var cfg Config
+	environ := nonEmpty(env.ToMap(o.Environ))
+	file := map[string]string{}
+	var warnings []Warning
+	if o.Dir != "" {
+		var err error
+		if file, warnings, err = Dotenv(filepath.Join(o.Dir, ".env")); err != nil {
+			return cfg, warnings, err
+		}
+		file = nonEmpty(file)
+	}
+	warnings = append(warnings, strangers(environ, file)...)
+
+	merged := make(map[string]string, len(environ)+len(file))
+	for k, v := range file {
+		merged[k] = v
+	}
+	for k, v := range environ {
+		merged[k] = v
+	}
+	parseErr := env.ParseWithOptions(&cfg, env.Options{Environment: merged})
+	cfg.Settings = settings(cfg, environ, file)
+	if err := problems(parseErr, merged); err != nil {
+		return cfg, warnings, err
+	}
+	more, err := cfg.validate()
+	return cfg, append(warnings, more...), err
+}
+
+// nonEmpty drops empty values: they count as unset, as the OpenTelemetry specification asks.
+func nonEmpty(m map[string]string) map[string]string {
+	out := make(map[string]string, len(m))
+	for k, v := range m {
+		if v != "" {
+			out[k] = v
+		}
+	}
+	return out
+}
+
+// Level is a slog level that also understands Python's WARNING and CRITICAL, which old
+// .env files hold.
+type Level slog.Level
+
+// UnmarshalText reads a level name.
+func (l *Level) UnmarshalText(b []byte) error {
+	switch string(b) {
+	case "WARNING", "warning":
+		b = []byte("WARN")
+	case "CRITICAL", "critical":
+		b = []byte("ERROR")
+	}
+	return (*slog.Level)(l).UnmarshalText(b)
+}
+
+// Level makes it a slog.Leveler.
+func (l Level) Level() slog.Level { return slog.Level(l) }
+
+// Pairs is a list of key=value, separated by commas, with percent-encoded values.
+type Pairs map[string]string
+
+// UnmarshalText reads the list.
+func (p *Pairs) UnmarshalText(b []byte) error {
+	out := Pairs{}
+	for _, item := range splitList(string(b)) {
+		key, value, found := cutTrimmed(item)
+		if !found || key == "" {
+			return fmt.Errorf("want key=value, separated by commas")
+		}
+		decoded, err := url.PathUnescape(value)
+		if err != nil {
+			return fmt.Errorf("decode the value of %s: %w", key, err)
+		}
+		out[key] = decoded
+	}
+	*p = out
+	return nil
+}

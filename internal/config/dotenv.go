@@ -1,0 +1,164 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"unicode/utf8"
+)
+
+// Warning is about a line or a name that was understood but looks like a mistake.
+type Warning struct {
+	Key     string
+	Message string // a sentence with the place, "…/.env:3: …", where there is one
+}
+
+func (w Warning) String() string { return w.Message }
+
+// Dotenv reads a .env file; a missing file is an empty one.
+//
+// A line is KEY=value, with "export " before it if one likes, a comment (#), or empty.
+// Values may stand in single quotes (taken as they are) or double quotes (\n, \t, \" and \\
+// are understood); without quotes a value ends at " #". Nothing is expanded. Of repeated
+// keys the last wins, with a warning. Spaces around = are an error, because a shell
+// and Docker read such a line in another way each. The error joins all wrong lines.
+func Dotenv(path string) (map[string]string, []Warning, error) {
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return map[string]string{}, nil, nil
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("read settings file: %w", err)
+	}
+	return parseDotenv(path, string(b))
+}
+
+func parseDotenv(path, text string) (map[string]string, []Warning, error) {
+	if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
+		return nil, nil, fmt.Errorf("read settings file %s: it is not UTF-8 text; save it as UTF-8", path)
+	}
+	values := map[string]string{}
+	firstLine := map[string]int{}
+	var warnings []Warning
+	var wrong []error
+	text = strings.TrimPrefix(text, "\ufeff")
+	for i, line := range strings.Split(text, "\n") {
+		key, value, err := parseLine(line)
+		switch {
+		case err != nil:
+			wrong = append(wrong, fmt.Errorf("%s:%d: %w", path, i+1, err))
+			continue
+		case key == "":
+			continue
+		}
+		if before, found := firstLine[key]; found {
+			warnings = append(warnings, Warning{key, fmt.Sprintf(
+				"%s:%d: %s is already set in line %d; the last one wins, remove the other", path, i+1, key, before)})
+		}
+		firstLine[key] = i + 1
+		values[key] = value
+	}
+	if len(wrong) > 0 {
+		return nil, warnings, errors.Join(wrong...)
+	}
+	return values, warnings, nil
+}
+
+// parseLine reads one line; the key is empty when the line holds none.
+func parseLine(line string) (key, value string, err error) {
+	line = strings.TrimSpace(line)
+	if line == "" || line[0] == '#' {
+		return "", "", nil
+	}
+	body := line
+	if rest, found := strings.CutPrefix(line, "export"); found && rest != "" && (rest[0] == ' ' || rest[0] == '\t') {
+		body = strings.TrimLeft(rest, " \t")
+	}
+	before, after, found := strings.Cut(body, "=")
+	if !found {
+		return "", "", fmt.Errorf("this line has no =; write KEY=value, or # before a comment")
+	}
+	key = strings.TrimSpace(before)
+	if !validKey(key) {
+		return "", "", fmt.Errorf("%q is no name for a setting; use letters, digits and _, and no digit first", key)
+	}
+	if value, err = parseValue(strings.TrimSpace(after)); err != nil {
+		return "", "", fmt.Errorf("%s: %w", key, err)
+	}
+	if before != key || after != strings.TrimLeft(after, " \t") && value != "" {
+		return "", "", fmt.Errorf("%s has spaces around =; write %s", key, corrected(key, value))
+	}
+	return key, value, nil
+}
+
+func parseValue(s string) (string, error) {
+	if s == "" || s[0] == '#' {
+		return "", nil
+	}
+	quote := s[0]
+	if quote != '"' && quote != '\'' {
+		if i := strings.Index(s, " #"); i >= 0 {
+			s = s[:i]
+		}
+		return strings.TrimSpace(s), nil
+	}
+	var b strings.Builder
+	for i := 1; i < len(s); i++ {
+		c := s[i]
+		switch {
+		case c == quote:
+			if rest := strings.TrimSpace(s[i+1:]); rest != "" && rest[0] != '#' {
+				return "", errors.New("there is text after the closing quote; remove it or put it inside the quotes")
+			}
+			return b.String(), nil
+		case c == '\\' && quote == '"' && i+1 < len(s):
+			i++
+			switch s[i] {
+			case 'n':
+				b.WriteByte('\n')
+			case 't':
+				b.WriteByte('\t')
+			case '"', '\\':
+				b.WriteByte(s[i])
+			default:
+				b.WriteByte('\\')
+				b.WriteByte(s[i])
+			}
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return "", fmt.Errorf("the value begins with %c but the line does not close it; a value is one line", quote)
+}
+
+func validKey(key string) bool {
+	for i, c := range key {
+		letter := c == '_' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z'
+		if !letter && (i == 0 || c < '0' || c > '9') {
+			return false
+		}
+	}
+	return key != ""
+}
+
+// corrected is the line as it should be; secrets don't appear in messages.
+func corrected(key, value string) string {
+	if looksSecret(key) {
+		return key + "=…"
+	}
+	if strings.ContainsAny(value, " \t\n#'\"\\$") {
+		value = `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\t", `\t`).Replace(value) + `"`
+	}
+	return key + "=" + value
+}
+
+func looksSecret(key string) bool {
+	for _, part := range []string{"KEY", "TOKEN", "SECRET", "PASSWORD", "HEADERS", "CREDENTIAL"} {
+		if strings.Contains(strings.ToUpper(key), part) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,82 @@
+package config
+
+import (
+	"net/url"
+	"reflect"
+	"strings"
+)
+
+// Source says where a value came from.
+type Source string
+
+// The sources of a value.
+const (
+	FromEnvironment Source = "environment"
+	FromFile        Source = ".env"
+	FromDefault     Source = "default"
+	Unset           Source = "unset"
+)
+
+// Setting is a setting as a person may see it: secrets are masked.
+type Setting struct {
+	Name   string `json:"name"`
+	Value  string `json:"value"`
+	Source Source `json:"source"`
+}
+
+// settings lists where each value came from.
+func settings(c Config, environ, file map[string]string) []Setting {
+	var out []Setting
+	for f := range reflect.TypeFor[Config]().Fields() {
+		name := f.Tag.Get("env")
+		if name == "-" {
+			continue
+		}
+		s := Setting{Name: name, Source: Unset}
+		if def, found := f.Tag.Lookup("envDefault"); found {
+			s.Value, s.Source = def, FromDefault
+		}
+		if v, found := file[name]; found {
+			s.Value, s.Source = v, FromFile
+		}
+		if v, found := environ[name]; found {
+			s.Value, s.Source = v, FromEnvironment
+		}
+		if f.Tag.Get("secret") == "true" {
+			s.Value = mask(s.Value)
+		}
+		s.Value = redactURL(s.Value)
+		out = append(out, s)
+	}
+	return out
+}
+
+// IsSet reports whether the environment or .env holds the setting.
+func (c Config) IsSet(name string) bool {
+	for _, s := range c.Settings {
+		if s.Name == name {
+			return s.Source == FromEnvironment || s.Source == FromFile
+		}
+	}
+	return false
+}
+
+// mask keeps what tells two secrets apart, and nothing of a short one.
+func mask(secret string) string {
+	if len(secret) < 16 {
+		return strings.Repeat("•", min(len(secret), 8))
+	}
+	return secret[:4] + "••••" + secret[len(secret)-2:]
+}
+
+// redactURL takes the password out of an address.
+func redactURL(s string) string {
+	if !strings.Contains(s, "@") || !strings.Contains(s, "://") {
+		return s
+	}
+	u, err := url.Parse(s)
+	if err != nil {
+		return "(not shown: it may hold a password)"
+	}
+	return u.Redacted()
+}

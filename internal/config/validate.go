@@ -1,0 +1,153 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+)
+
+// problems turns the parser's errors into sentences that name the setting and the remedy.
+func problems(err error, values map[string]string) error {
+	if err == nil {
+		return nil
+	}
+	var all env.AggregateError
+	if !errors.As(err, &all) {
+		return fmt.Errorf("read settings: %w", err)
+	}
+	var out []error
+	for _, one := range all.Errors {
+		var parse env.ParseError
+		field, found := reflect.StructField{}, false
+		if errors.As(one, &parse) {
+			field, found = reflect.TypeFor[Config]().FieldByName(parse.Name)
+		}
+		if !found {
+			out = append(out, fmt.Errorf("read settings: %w", one))
+			continue
+		}
+		key := field.Tag.Get("env")
+		shown := strconv.Quote(values[key])
+		if field.Tag.Get("secret") == "true" {
+			shown = "the value"
+		}
+		out = append(out, fmt.Errorf("%s: %s is not %s", key, shown, wanted(field.Type)))
+	}
+	return errors.Join(out...)
+}
+
+func wanted(t reflect.Type) string {
+	switch t {
+	case reflect.TypeFor[bool]():
+		return "true or false"
+	case reflect.TypeFor[int](), reflect.TypeFor[int64]():
+		return "a whole number"
+	case reflect.TypeFor[time.Duration]():
+		return "a duration; write for instance 15s or 2m"
+	case reflect.TypeFor[Level]():
+		return "a log level; use DEBUG, INFO, WARN or ERROR"
+	case reflect.TypeFor[Pairs]():
+		return "a list key=value,key=value with percent-encoded values"
+	}
+	return "a " + t.String()
+}
+
+var samplers = []string{
+	"always_on", "always_off", "traceidratio",
+	"parentbased_always_on", "parentbased_always_off", "parentbased_traceidratio",
+}
+
+var captureModes = []string{"NO_CONTENT", "SPAN_ONLY", "EVENT_ONLY", "SPAN_AND_EVENT", "TRUE", "FALSE"}
+
+// validate checks what types can't say. It joins all problems.
+func (c Config) validate() ([]Warning, error) {
+	var wrong []error
+	var warnings []Warning
+	no := func(key, format string, args ...any) {
+		wrong = append(wrong, fmt.Errorf("%s: %s", key, fmt.Sprintf(format, args...)))
+	}
+	warn := func(key, format string, args ...any) {
+		warnings = append(warnings, Warning{key, key + ": " + fmt.Sprintf(format, args...)})
+	}
+
+	if c.MaxLinks < 1 {
+		no("MAX_LINKS_PER_MESSAGE", "%d would ignore every link; use 1 or more", c.MaxLinks)
+	}
+	if c.RetrievalMaxBytes < 1024 {
+		no("RETRIEVAL_MAX_BYTES", "%d bytes hold no page; use 1024 or more", c.RetrievalMaxBytes)
+	}
+	if c.RetrievalTimeout <= 0 {
+		no("RETRIEVAL_TIMEOUT", "%s leaves no time; use for instance 15s", c.RetrievalTimeout)
+	}
+	for _, host := range c.RetrievalAllow {
+		if !validAllow(strings.TrimSpace(host)) {
+			no("RETRIEVAL_ALLOW_HOSTS", "%q is neither loopback, nor an address block such as 10.1.0.0/16, nor host:port", host)
+		}
+	}
+	for key, address := range map[string]string{
+		"OPENAI_BASE_URL": c.OpenAIBaseURL, "MLFLOW_TRACKING_URI": c.TrackingURI, "OTEL_EXPORTER_OTLP_ENDPOINT": c.OTLPEndpoint,
+	} {
+		if address == "" {
+			continue
+		}
+		u, err := url.Parse(address)
+		if err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https") {
+			continue
+		}
+		remedy := "write http://host:port or https://host:port"
+		if err == nil && !strings.Contains(address, "//") || err != nil && validAllow(address) {
+			remedy = "write http://" + address
+		}
+		no(key, "%q is not an http or https address; %s", redactURL(address), remedy)
+	}
+	if c.SlackBotToken != "" && !strings.HasPrefix(c.SlackBotToken, "xoxb-") {
+		warn("SLACK_BOT_TOKEN", "a bot token starts with xoxb-; Slack will refuse another kind")
+	}
+	if !slices.Contains([]string{"otlp", "none"}, c.TracesExporter) {
+		no("OTEL_TRACES_EXPORTER", "%q is not supported; use otlp or none", c.TracesExporter)
+	}
+	if c.TracesSampler != "" && !slices.Contains(samplers, c.TracesSampler) {
+		no("OTEL_TRACES_SAMPLER", "%q is not a sampler; use one of %s", c.TracesSampler, strings.Join(samplers, ", "))
+	}
+	if c.TracesSamplerArg != "" {
+		ratio, err := strconv.ParseFloat(c.TracesSamplerArg, 64)
+		if err != nil || !(ratio >= 0 && ratio <= 1) {
+			no("OTEL_TRACES_SAMPLER_ARG", "%q is not a ratio; use a number from 0 to 1", c.TracesSamplerArg)
+		} else if !strings.HasSuffix(c.TracesSampler, "traceidratio") {
+			warn("OTEL_TRACES_SAMPLER_ARG", "it has no effect without OTEL_TRACES_SAMPLER=traceidratio")
+		}
+	}
+	if !slices.Contains(captureModes, strings.ToUpper(c.CaptureContent)) {
+		no("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "%q is not known; use true, false, or one of %s",
+			c.CaptureContent, strings.Join(captureModes[:4], ", "))
+	}
+	slices.SortFunc(wrong, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return warnings, errors.Join(wrong...)
+}
+
+func validAllow(entry string) bool {
+	if entry == "loopback" {
+		return true
+	}
+	if _, err := netip.ParsePrefix(entry); err == nil {
+		return true
+	}
+	if _, err := netip.ParseAddr(entry); err == nil {
+		return true
+	}
+	host, port, err := net.SplitHostPort(entry)
+	if err != nil {
+		return false
+	}
+	n, err := strconv.Atoi(port)
+	return host != "" && err == nil && n > 0 && n < 65536
+}
