@@ -1,0 +1,84 @@
+# TechnoShare Commentator. `make help` lists what there is.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# Everything that is downloaded (MLflow's virtual environment, tools) goes here. A second
+# clone is warm when it is given the first one's folder.
+COMMENTATOR_CACHE ?= $(CURDIR)/.cache
+export COMMENTATOR_CACHE
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+REVISION ?= $(shell git rev-parse HEAD 2>/dev/null)
+LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.revision=$(REVISION)
+TOOLS    := $(COMMENTATOR_CACHE)/tools
+MLFLOW_PYTHON = $(shell scripts/start_mlflow.sh --python)
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build the three programs into bin/
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+.PHONY: mlflow
+mlflow: ## Install the pinned MLflow into the cache, once
+	@scripts/start_mlflow.sh --install-only
+
+.PHONY: demo
+demo: ## Real pages, real MLflow: the main job end to end (DEMO_WAIT=0 ends by itself)
+	@scripts/demo.sh
+
+.PHONY: demo-stop
+demo-stop: ## End the servers that `make demo` left running
+	@scripts/demo.sh --stop
+
+.PHONY: check
+check: lint unit ## Lint, unit tests and architecture rules, in under 5 minutes
+
+.PHONY: lint
+lint: $(TOOLS)/golangci-lint ## Static checks
+	$(TOOLS)/golangci-lint run ./...
+	@scripts/check_tree.sh
+
+.PHONY: unit
+unit: ## Unit tests, without servers
+	go test ./...
+
+.PHONY: test
+test: lint race servers e2e ## All tests, with the real servers; what CI runs
+
+.PHONY: race
+race: ## Unit tests under the race detector
+	go test -race -timeout 20m ./...
+
+.PHONY: servers
+servers: mlflow ## Contract tests against a real MLflow, and a build of the exporter by ocb
+	COMMENTATOR_TEST_PYTHON=$(MLFLOW_PYTHON) go test -count=1 -timeout 20m -tags 'realserver slow' \
+		./internal/mlflow/... ./collector/... ./cmd/otelcol-mlflow/...
+
+.PHONY: e2e
+e2e: build mlflow ## Worker, Collector and MLflow together, killed and restarted
+	COMMENTATOR_TEST_PYTHON=$(MLFLOW_PYTHON) go test -count=1 -timeout 30m -tags e2e ./test/...
+	DEMO_WAIT=0 scripts/demo.sh
+
+.PHONY: bench
+bench: ## Benchmarks, alone; raw rounds in .bench/, summary on the screen
+	@scripts/bench.sh
+
+.PHONY: generate
+generate: ## Write generated files anew: docs/WIRE.md, the OTLP fixtures
+	go generate ./...
+
+.PHONY: screenshots
+screenshots: ## Take the README's pictures of the MLflow UI (needs chromium)
+	@scripts/screenshots.sh
+
+.PHONY: clean
+clean: ## Remove what was built; the cache stays
+	rm -rf bin .bench .demo
+
+$(TOOLS)/%: internal/tools/go.mod
+	@mkdir -p $(TOOLS)
+	cd internal/tools && go build -o $(TOOLS)/ $$(go list tool | grep '/$*$$')
