@@ -1,0 +1,89 @@
+package wire
+
+// Producers and consumers, as they are named in the catalog.
+const (
+	byTelemetry = "internal/telemetry"
+	byAnalysis  = "internal/analysis"
+	byRetrieval = "internal/retrieval"
+	bySlack     = "internal/slack"
+	byBridge    = "collector/mlflowexporter"
+
+	toRun      = "run"
+	toTrace    = "trace"
+	toBoth     = "run, trace"
+	toIdentity = "identity of runs and traces"
+	toBackends = "other backends"
+)
+
+// The tests that pin most names.
+const (
+	testFixtures  = "TestFixturesUseCatalogNames"
+	testTable     = "TestEveryFixtureOnce"
+	testSelection = testTable
+	testMetrics   = ""
+)
+
+var spans = []Entry{
+	{Kind: KindSpan, Name: SpanJob, Type: "CONSUMER, lifecycle", Meaning: "The whole job, from jobs.started_at to its final state; the root of its trace, made when the row becomes final.", From: byTelemetry, To: toBoth, Test: testTable},
+	{Kind: KindSpan, Name: SpanRetrieval, Type: "INTERNAL, lifecycle", Meaning: "One attempt at fetching the link and cutting it into snippets.", From: byTelemetry, To: toBoth, Test: testTable},
+	{Kind: KindSpan, Name: SpanStageA, Type: "INTERNAL, lifecycle", Meaning: "One attempt at extracting facts from the evidence.", From: byTelemetry, To: toBoth, Test: testTable},
+	{Kind: KindSpan, Name: SpanStageB, Type: "INTERNAL, lifecycle", Meaning: "One attempt at composing the comment from the facts.", From: byTelemetry, To: toBoth, Test: testTable},
+	{Kind: KindSpan, Name: SpanQualityGates, Type: "INTERNAL, lifecycle", Meaning: "One attempt at checking the comment against the gates.", From: byTelemetry, To: toBoth, Test: testTable},
+	{Kind: KindSpan, Name: SpanSlackPost, Type: "INTERNAL, lifecycle", Meaning: "One attempt at delivering the comment.", From: byTelemetry, To: toBoth, Test: testTable},
+	{Kind: KindSpan, Name: SpanJobStarted, Type: "INTERNAL, message", Meaning: "Makes the job's run visible as RUNNING; sent once, never a run of its own, never in the trace.", From: byTelemetry, To: toRun, Test: testTable},
+	{Kind: KindSpan, Name: SpanFeedback, Type: "INTERNAL, message", Meaning: "Carries a person's verdict on the comment, perhaps days later; never makes a run.", From: byTelemetry, To: "assessments, later", Test: testTable},
+	{Kind: KindSpan, Name: SpanToolSearch, Type: "INTERNAL, detail", Meaning: "One call of the search tool.", From: byAnalysis, To: "trace, type TOOL", Test: testTable},
+	{Kind: KindSpan, Name: SpanSlackCall, Type: "CLIENT, detail", Meaning: "The request that posts the comment.", From: bySlack, To: toTrace, Test: testTable},
+	{Kind: KindSpan, Name: SpanHTTPGet, Type: "CLIENT, detail", Meaning: "One request for a page; each redirect is a request of its own.", From: byRetrieval, To: toTrace, Test: testTable},
+	{Kind: KindSpan, Name: SpanChatPrefix, Type: "CLIENT, detail", Meaning: "One model call; the model's name follows the prefix.", From: byAnalysis, To: "trace, type CHAT_MODEL", Test: testTable},
+}
+
+var resources = []Entry{
+	{Kind: KindResource, Name: ResServiceName, Type: "string", Meaning: "Name of the program, technoshare-commentator unless OTEL_SERVICE_NAME says otherwise.", From: byTelemetry, To: "tag mlflow.source.name when the executable is unknown", Test: testFixtures},
+	{Kind: KindResource, Name: ResServiceVersion, Type: "string", Meaning: "Release of the program.", From: byTelemetry, To: toBackends, Test: testFixtures},
+	{Kind: KindResource, Name: ResServiceInstanceID, Type: "string", Meaning: "Identity of one run of the process.", From: byTelemetry, To: toBackends, Test: testFixtures},
+	{Kind: KindResource, Name: ResStoreID, Type: "string, UUID", Meaning: "Identity of the job database.", From: byTelemetry, To: toIdentity, Test: "TestJobIdentityVectors"},
+	{Kind: KindResource, Name: ResEnvironment, Type: "string", Meaning: "Deployment such as production or staging, when configured.", From: byTelemetry, To: toBackends, Test: testFixtures},
+	{Kind: KindResource, Name: ResExperiment, Type: "string", Meaning: "MLflow experiment asked for by the worker; wins over the exporter's own setting.", From: byTelemetry, To: "experiment of run and trace", Test: testTable},
+	{Kind: KindResource, Name: ResProcessOwner, Type: "string", Meaning: "Operating system user of the worker.", From: byTelemetry, To: "tag mlflow.user", Test: testTable},
+	{Kind: KindResource, Name: ResExecutableName, Type: "string", Meaning: "File name of the worker's binary.", From: byTelemetry, To: "tag mlflow.source.name", Test: testTable},
+	{Kind: KindResource, Name: ResRevision, Type: "string", Meaning: "Commit that the worker was built from, when known.", From: byTelemetry, To: "tag mlflow.source.git.commit", Test: testTable},
+}
+
+var values = []Entry{
+	{Kind: KindValue, Name: DetailFull, Type: AttrJobDetail, Meaning: "Lifecycle spans and detail spans: a run tree and a trace.", From: byTelemetry, To: byBridge, Test: testTable},
+	{Kind: KindValue, Name: DetailLifecycle, Type: AttrJobDetail, Meaning: "Lifecycle spans only: a run tree, no trace.", From: byTelemetry, To: byBridge, Test: testTable},
+	{Kind: KindValue, Name: TierLifecycle, Type: AttrTier, Meaning: "The job and its stages.", From: byTelemetry, To: byBridge, Test: testTable},
+	{Kind: KindValue, Name: TierMessage, Type: AttrTier, Meaning: "A message to the bridge, not a part of the trace.", From: byTelemetry, To: byBridge, Test: testTable},
+	{Kind: KindValue, Name: TierDetail, Type: AttrTier, Meaning: "What a stage did inside; only in full detail.", From: byTelemetry, To: byBridge, Test: testTable},
+}
+
+var events = []Entry{
+	{Kind: KindEvent, Name: EventArtifact, Type: "on stage spans", Meaning: "A file of the stage's run; stripped before the span reaches the trace.", From: byTelemetry, To: "artifact of the stage run", Test: testTable},
+	{Kind: KindEvent, Name: EventEvaluation, Type: "on feedback", Meaning: "A verdict on the comment.", From: byTelemetry, To: "assessment, later", Test: testFixtures},
+}
+
+var artifacts = []Entry{
+	{Kind: KindArtifact, Name: ArtifactEvidence, Type: "application/json", Meaning: "Sources, snippets, coverage and errors of the retrieval.", From: SpanRetrieval, To: "artifact of the stage run", Test: testTable},
+	{Kind: KindArtifact, Name: ArtifactFacts, Type: "application/json", Meaning: "Key facts with the snippets that support them.", From: SpanStageA, To: "artifact of the stage run", Test: testTable},
+	{Kind: KindArtifact, Name: ArtifactSources, Type: "text/plain", Meaning: "Addresses and index entries that the analysis drew on, one a line.", From: SpanStageA, To: "artifact of the stage run", Test: testTable},
+	{Kind: KindArtifact, Name: ArtifactComment, Type: "application/json", Meaning: "The comment as tldr, summary, projects and similar tech.", From: SpanStageB, To: "artifact of the stage run", Test: testTable},
+	{Kind: KindArtifact, Name: ArtifactGateFailures, Type: "text/plain", Meaning: "One sentence for each failed gate, or that none failed.", From: SpanQualityGates, To: "artifact of the stage run", Test: testTable},
+	{Kind: KindArtifact, Name: ArtifactSlackPayload, Type: "application/json", Meaning: "Body of the request to Slack, sent or not.", From: SpanSlackPost, To: "artifact of the stage run", Test: testTable},
+}
+
+var instruments = []Entry{
+	{Kind: KindMetric, Name: MetricJobDuration, Type: "histogram, s", Meaning: "Time from the first attempt to the final state of a job.", From: byTelemetry, To: toBackends, Test: testMetrics},
+	{Kind: KindMetric, Name: MetricStageDuration, Type: "histogram, s", Meaning: "Time of one attempt at a stage.", From: byTelemetry, To: toBackends, Test: testMetrics},
+	{Kind: KindMetric, Name: MetricJobActive, Type: "up-down counter, {job}", Meaning: "Jobs that an attempt is working on.", From: byTelemetry, To: toBackends, Test: testMetrics},
+	{Kind: KindMetric, Name: MetricQueueDepth, Type: "gauge, {job}", Meaning: "Jobs that are not final and not being worked on.", From: byTelemetry, To: toBackends, Test: testMetrics},
+	{Kind: KindMetric, Name: MetricQueueOldestAge, Type: "gauge, s", Meaning: "Age of the oldest such job.", From: byTelemetry, To: toBackends, Test: testMetrics},
+	{Kind: KindMetric, Name: MetricTokenUsage, Type: "histogram, {token}", Meaning: "Tokens of one model call by kind.", From: byTelemetry, To: toBackends, Test: testMetrics},
+	{Kind: KindMetric, Name: MetricModelDuration, Type: "histogram, s", Meaning: "Time of one model call.", From: byTelemetry, To: toBackends, Test: testMetrics},
+	{Kind: KindMetric, Name: MetricOutboxDepth, Type: "gauge, {message}", Meaning: "OTLP messages that wait for the Collector.", From: byTelemetry, To: toBackends, Test: testMetrics},
+	{Kind: KindMetric, Name: MetricOutboxSize, Type: "gauge, By", Meaning: "Compressed bytes of these messages.", From: byTelemetry, To: toBackends, Test: testMetrics},
+	{Kind: KindMetric, Name: MetricOutboxAge, Type: "gauge, s", Meaning: "Age of the oldest of these messages.", From: byTelemetry, To: toBackends, Test: testMetrics},
+	{Kind: KindMetric, Name: MetricOutboxDropped, Type: "counter, {message}", Meaning: "Messages that were not kept or were refused for good, by reason.", From: byTelemetry, To: toBackends, Test: testMetrics},
+	{Kind: KindMetric, Name: MetricDetailSpansCut, Type: "counter, {span}", Meaning: "Detail spans that were still open when their stage ended.", From: byTelemetry, To: toBackends, Test: testMetrics},
+	{Kind: KindMetric, Name: MetricClockCorrections, Type: "counter, {span}", Meaning: "Roots whose end had to be moved to their start.", From: byTelemetry, To: toBackends, Test: testMetrics},
+}
