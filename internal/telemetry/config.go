@@ -1,0 +1,69 @@
+package telemetry
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/technoshare/commentator/internal/commentator"
+)
+
+// Config says what a Provider emits and where it goes. Nothing is read from the
+// environment.
+type Config struct {
+	// Mode decides everything else: with ModeOff or "" New returns nil.
+	Mode Mode
+	// OffReason says why the mode is off, for people.
+	OffReason string
+
+	// Endpoint of the Collector's OTLP/gRPC receiver: "http://host:port", "https://host:port"
+	// or "host:port". The port defaults to 4317. Default: http://127.0.0.1:4317.
+	Endpoint string
+	// Insecure turns TLS off for an Endpoint without a scheme.
+	Insecure bool
+	// Headers are sent with every request.
+	Headers map[string]string
+
+	// Ratio is the share of jobs, 0 to 1, that are recorded in full in ModeTracing. A job's
+	// trace id decides, so that every process comes to the same answer.
+	Ratio float64
+	// CaptureContent lets text of pages, models and comments into spans and artifacts.
+	// Without it artifacts carry structure, counts and hashes only.
+	CaptureContent bool
+
+	// ServiceName is service.name. Default: "commentator".
+	ServiceName string
+	// InstanceID is service.instance.id. Default: StoreID, because one worker has one store.
+	InstanceID string
+	// Experiment is experiment.name, the MLflow experiment that the Collector writes to;
+	// empty leaves the choice to the Collector.
+	Experiment string
+	// Environment is deployment.environment.name; may be empty.
+	Environment string
+	// Version is service.version, Revision is vcs.ref.head.revision; may be empty.
+	Version, Revision string
+	// Owner is process.owner, Executable is process.executable.name; may be empty.
+	Owner, Executable string
+	// ResourceAttributes are further attributes of the resource, as OTEL_RESOURCE_ATTRIBUTES
+	// has them. The fields above win.
+	ResourceAttributes map[string]string
+
+	// StoreID is the UUID of the job database.
+	StoreID string
+	// Gates are the limits of the quality gates, which become params of the job's run.
+	Gates commentator.GateLimits
+	// Render lays out the comment of a job that was not posted; may be nil.
+	Render commentator.Renderer
+	// SlackURL is the address of the Slack workspace ("https://team.slack.com"), from which
+	// links to threads are made. Empty: no links.
+	SlackURL string
+
+	// MetricInterval is the time between two exports of metrics. Default: 1 minute.
+	MetricInterval time.Duration
+	// Relay tunes the relay. Its endpoint, headers and logger are taken from this Config.
+	Relay RelayConfig
+
+	// Logger receives warnings. Default: discard.
+	Logger *slog.Logger
+	// Now is the clock of the relay and of metrics. Default: time.Now.
+	Now func() time.Time
+}

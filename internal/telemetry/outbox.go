@@ -1,0 +1,40 @@
+package telemetry
+
+import (
+	"context"
+	"time"
+)
+
+// Message is one OTLP request on its way into the outbox. The zero Message means that
+// there is nothing to store.
+type Message struct {
+	Kind string // the name of the lifecycle or message span that it is about
+	Body []byte // ExportTraceServiceRequest, s2-compressed
+	Size int    // bytes before compression
+}
+
+// Empty reports whether there is nothing to store.
+func (m Message) Empty() bool { return len(m.Body) == 0 }
+
+// OutboxRow is a stored message.
+type OutboxRow struct {
+	ID   int64
+	Kind string
+	Body []byte // as in Message
+	Size int    // as in Message
+}
+
+// Outbox is the table that the relay empties.
+type Outbox interface {
+	// Unsent returns rows that are neither sent nor refused and whose id is above afterID,
+	// in the order of their ids: as many as fit into maxBytes by their Size, but at least
+	// one if there is any.
+	Unsent(ctx context.Context, afterID int64, maxBytes int) ([]OutboxRow, error)
+	// MarkSent records that the Collector took the rows.
+	MarkSent(ctx context.Context, ids []int64, at time.Time) error
+	// Refuse sets a row aside that the Collector will never take.
+	Refuse(ctx context.Context, id int64, reason string, at time.Time) error
+	// Depth returns the number of unsent rows, the bytes of their stored bodies and the
+	// time when the oldest was created; the zero time when there is none.
+	Depth(ctx context.Context) (rows int, bytes int64, oldest time.Time, err error)
+}
