@@ -1,0 +1,206 @@
+// Package mlflow is a thin client of MLflow's tracking server: the REST calls that the
+// exporter and mlflowctl need, and OTLP over HTTP, on net/http with its own transport.
+//
+// It makes exactly the requests it is asked for: no retries, no caching. Errors of the
+// server come back as *Error, which says whether the same request may succeed later.
+package mlflow
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+const (
+	// DefaultTimeout bounds one call. It exceeds 20 s because MLflow on SQLite waits that
+	// long for a lock before it answers.
+	DefaultTimeout = 60 * time.Second
+	// maxBody bounds what is read of an answer, in bytes.
+	maxBody = 64 << 20
+	// maxErrorBody bounds what is read of an answer that reports an error, in bytes.
+	maxErrorBody = 64 << 10
+)
+
+// Config says where the server is and how to talk to it.
+type Config struct {
+	// Endpoint is the address of the tracking server, with its --static-prefix as path if
+	// it has one. Required; http or https.
+	Endpoint string
+	// Headers are sent with every request to the host of Endpoint, and to no other.
+	Headers map[string]string
+	// HostHeader replaces the Host header, for servers that accept certain names only.
+	HostHeader string
+	// Timeout bounds each call; 0 means DefaultTimeout.
+	Timeout time.Duration
+	// TLS is used for https endpoints; nil means the defaults of crypto/tls.
+	TLS *tls.Config
+	// Proxy chooses a proxy per request, http.ProxyFromEnvironment for instance; nil means
+	// none.
+	Proxy func(*http.Request) (*url.URL, error)
+	// MaxConns bounds the connections to one host that are kept while idle; 0 means 4.
+	MaxConns int
+	// Wrap, if set, wraps the transport, for authentication extensions.
+	Wrap func(http.RoundTripper) (http.RoundTripper, error)
+	// UserAgent is sent as User-Agent; empty means Go's default.
+	UserAgent string
+}
+
+// Client talks to one tracking server. It is safe for concurrent use.
+type Client struct {
+	base    *url.URL
+	http    *http.Client
+	idle    func()
+	headers http.Header
+	host    string
+}
+
+// New makes a client; it sends nothing.
+func New(cfg Config) (*Client, error) {
+	base, err := url.Parse(strings.TrimRight(cfg.Endpoint, "/"))
+	if err != nil {
+		return nil, fmt.Errorf("parse endpoint: %w", err)
+	}
+	if (base.Scheme != "http" && base.Scheme != "https") || base.Host == "" {
+		return nil, fmt.Errorf("endpoint %q: want http://host[:port][/prefix] or https://…", cfg.Endpoint)
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = DefaultTimeout
+	}
+	tr := newTransport(cfg)
+	var rt http.RoundTripper = tr
+	if cfg.Wrap != nil {
+		if rt, err = cfg.Wrap(rt); err != nil {
+			return nil, fmt.Errorf("wrap transport: %w", err)
+		}
+	}
+	c := &Client{base: base, idle: tr.CloseIdleConnections, headers: http.Header{}, host: cfg.HostHeader}
+	for k, v := range cfg.Headers {
+		c.headers.Set(k, v)
+	}
+	if u := base.User; u != nil && c.headers.Get("Authorization") == "" {
+		p, _ := u.Password()
+		r := http.Request{Header: c.headers}
+		r.SetBasicAuth(u.Username(), p)
+	}
+	base.User = nil
+	if cfg.UserAgent != "" {
+		c.headers.Set("User-Agent", cfg.UserAgent)
+	}
+	c.http = &http.Client{
+		Transport: rt,
+		Timeout:   cfg.Timeout,
+		// A redirect is never followed: it would carry content and credentials to a place
+		// that nobody configured. do reports it as an error.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return c, nil
+}
+
+// Endpoint is the configured address, without credentials and trailing slash.
+func (c *Client) Endpoint() string { return c.base.String() }
+
+// Close closes idle connections.
+func (c *Client) Close() { c.idle() }
+
+// request is one call, before it is sent.
+type request struct {
+	method string
+	path   string // below the endpoint, escaped; or an absolute URL
+	query  url.Values
+	header http.Header
+	body   []byte
+	max    int64 // bytes of answer to read; 0 means maxBody
+}
+
+func (c *Client) do(ctx context.Context, r request) ([]byte, http.Header, error) {
+	target := r.path
+	foreign := false
+	if strings.HasPrefix(r.path, "/") {
+		target = c.base.String() + r.path
+	}
+	if len(r.query) > 0 {
+		target += "?" + r.query.Encode()
+	}
+	// bytes.Reader gives ContentLength and GetBody, so that net/http can itself repeat a
+	// request whose idle connection the server closed before any of it was sent.
+	req, err := http.NewRequestWithContext(ctx, r.method, target, bytes.NewReader(r.body))
+	if err != nil {
+		return nil, nil, fmt.Errorf("build request: %w", err)
+	}
+	foreign = req.URL.Host != c.base.Host
+	if !foreign {
+		for k, v := range c.headers {
+			req.Header[k] = v
+		}
+		if c.host != "" {
+			req.Host = c.host
+		}
+	}
+	for k, v := range r.header {
+		req.Header[k] = v
+	}
+	call := r.method + " " + req.URL.Path
+	res, err := c.http.Do(req)
+	if err != nil {
+		return nil, nil, transportError(call, err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode < 200 || res.StatusCode > 299 {
+		b, _ := io.ReadAll(io.LimitReader(res.Body, maxErrorBody))
+		return nil, nil, responseError(call, res, b)
+	}
+	limit := r.max
+	if limit == 0 {
+		limit = maxBody
+	}
+	b, err := io.ReadAll(io.LimitReader(res.Body, limit+1))
+	if err != nil {
+		return nil, nil, transportError(call, err)
+	}
+	if int64(len(b)) > limit {
+		return nil, nil, fmt.Errorf("%s: answer exceeds %d bytes", call, limit)
+	}
+	return b, res.Header, nil
+}
+
+// call sends in as JSON (nil: no body) and decodes the answer into out (nil: ignored).
+func (c *Client) call(ctx context.Context, method, path string, query url.Values, in, out any) error {
+	r := request{method: method, path: path, query: query, header: http.Header{}}
+	if in != nil {
+		b, err := json.Marshal(in)
+		if err != nil {
+			return fmt.Errorf("encode request: %w", err)
+		}
+		r.body = b
+	}
+	if method != http.MethodGet {
+		// MLflow refuses POST and PUT without it.
+		r.header.Set("Content-Type", "application/json")
+	}
+	b, _, err := c.do(ctx, r)
+	if err != nil {
+		return err
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(b, out); err != nil {
+		return &Error{Call: method + " " + path, Status: http.StatusOK, Message: "answer is not what MLflow sends: " + clip(string(b), 200), cause: err}
+	}
+	return nil
+}
+
+// clip shortens s to at most n bytes of whole characters.
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "") + "…"
+}

@@ -1,0 +1,167 @@
+package mlflow
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Error codes of MLflow that callers ask for.
+const (
+	CodeNotFound       = "RESOURCE_DOES_NOT_EXIST"
+	CodeAlreadyExists  = "RESOURCE_ALREADY_EXISTS"
+	CodeInvalid        = "INVALID_PARAMETER_VALUE"
+	CodeInvalidState   = "INVALID_STATE"
+	CodeDisabled       = "FEATURE_DISABLED"
+	CodeNotImplemented = "NOT_IMPLEMENTED"
+)
+
+// Error is an answer that reports a failure, or a call without an answer (Status 0).
+type Error struct {
+	Call       string // method and path
+	Status     int    // HTTP status; 0 when no answer came
+	Code       string // error_code of MLflow; empty for answers that are not MLflow's JSON
+	Message    string
+	HTML       bool          // the answer was an HTML page
+	RetryAfter time.Duration // what the server asked for; 0 = nothing
+
+	notSent bool
+	cause   error
+}
+
+func (e *Error) Error() string {
+	switch {
+	case e.Status == 0:
+		return fmt.Sprintf("%s: %v", e.Call, e.cause)
+	case e.Code != "":
+		return fmt.Sprintf("%s: HTTP %d %s: %s", e.Call, e.Status, e.Code, clip(e.Message, 500))
+	default:
+		return fmt.Sprintf("%s: HTTP %d: %s", e.Call, e.Status, clip(e.Message, 500))
+	}
+}
+
+func (e *Error) Unwrap() error { return e.cause }
+
+// Retryable reports whether the same request may succeed later.
+func (e *Error) Retryable() bool {
+	switch e.Status {
+	case 0, http.StatusRequestTimeout, http.StatusConflict, http.StatusTooManyRequests, 499,
+		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	case http.StatusBadRequest, http.StatusUnprocessableEntity:
+		return e.Race()
+	case http.StatusInternalServerError:
+		return !e.permanent500()
+	}
+	return e.Status > http.StatusNotImplemented
+}
+
+// Race reports whether two writers met in MLflow's database, which MLflow answers with a
+// 400 although the same request succeeds when it is repeated. The exception is a NaN
+// metric sent twice, see MetricExists.
+func (e *Error) Race() bool {
+	for _, s := range []string{"UniqueViolation", "UNIQUE constraint failed", "Duplicate entry", "IntegrityError"} {
+		if strings.Contains(e.Message, s) {
+			return true
+		}
+	}
+	return false
+}
+
+// MetricExists reports whether the database refused a metric point because it holds it.
+// MLflow before 3.16 does not recognise a NaN point as its own when it is sent again, and
+// then never accepts the batch.
+func (e *Error) MetricExists() bool {
+	return e.Status == http.StatusBadRequest && e.Race() &&
+		(strings.Contains(e.Message, "metrics.key") || strings.Contains(e.Message, "metric_pk") || strings.Contains(e.Message, "metrics.PRIMARY"))
+}
+
+// permanent500 recognises answers with status 500 that say the same every time.
+func (e *Error) permanent500() bool {
+	if e.Code == CodeDisabled || e.Code == CodeInvalidState {
+		return true
+	}
+	for _, s := range []string{"cannot contain NUL", "blank-out primary key"} {
+		if strings.Contains(e.Message, s) {
+			return true
+		}
+	}
+	return false
+}
+
+// ParamConflict reports whether a param has another value in MLflow already.
+func (e *Error) ParamConflict() bool {
+	return e.Status == http.StatusBadRequest && strings.Contains(e.Message, "Changing param values is not allowed")
+}
+
+// Inactive reports whether the run or experiment is deleted but can be restored.
+func (e *Error) Inactive() bool {
+	return e.Status == http.StatusBadRequest && strings.Contains(e.Message, "must be in the 'active' state")
+}
+
+// NoRoute reports whether the server does not know the path, because it is too old, has
+// another prefix, or is no MLflow.
+func (e *Error) NoRoute() bool {
+	return e.Status == http.StatusNotFound && (e.HTML || e.Code == "ENDPOINT_NOT_FOUND" || e.Code == "")
+}
+
+// Configuration reports whether credentials, permissions or the server's host check stand
+// in the way of every request alike, which a person has to change.
+func (e *Error) Configuration() bool {
+	return e.Status == http.StatusUnauthorized || (e.Status == http.StatusForbidden && e.Code == "") ||
+		(e.Status >= 300 && e.Status < 400)
+}
+
+// NotSent reports whether the request cannot have reached the server.
+func (e *Error) NotSent() bool { return e.notSent }
+
+// IsCode reports whether err is an *Error with the MLflow error code.
+func IsCode(err error, code string) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Code == code
+}
+
+func transportError(call string, err error) *Error {
+	e := &Error{Call: call, cause: err}
+	var op *net.OpError
+	e.notSent = errors.As(err, &op) && op.Op == "dial"
+	return e
+}
+
+func responseError(call string, res *http.Response, body []byte) *Error {
+	e := &Error{Call: call, Status: res.StatusCode, cause: errors.New(http.StatusText(res.StatusCode))}
+	e.RetryAfter = retryAfter(res.Header)
+	var j struct {
+		Code    string          `json:"error_code"`
+		Message string          `json:"message"`
+		Detail  json.RawMessage `json:"detail"`
+	}
+	switch {
+	case json.Unmarshal(body, &j) == nil && (j.Code != "" || j.Message != ""):
+		e.Code, e.Message = j.Code, j.Message
+	case len(j.Detail) > 0:
+		e.Message = string(j.Detail)
+	default:
+		e.Message = strings.TrimSpace(string(body))
+		e.HTML = strings.HasPrefix(strings.ToLower(e.Message), "<!doctype") || strings.HasPrefix(strings.ToLower(e.Message), "<html")
+	}
+	if loc := res.Header.Get("Location"); loc != "" && e.Status < 400 {
+		e.Message = "redirects to " + clip(loc, 200) + ", which is not followed: configure that address"
+	}
+	return e
+}
+
+// retryAfter reads the seconds form of Retry-After, the only one that proxies in front of
+// MLflow send.
+func retryAfter(h http.Header) time.Duration {
+	s, err := strconv.Atoi(strings.TrimSpace(h.Get("Retry-After")))
+	if err != nil || s < 0 {
+		return 0
+	}
+	return time.Duration(s) * time.Second
+}

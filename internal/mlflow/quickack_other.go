@@ -1,0 +1,7 @@
+//go:build !linux
+
+package mlflow
+
+const haveQuickAck = false
+
+func setQuickAck(uintptr) {}
