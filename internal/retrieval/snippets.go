@@ -1,0 +1,114 @@
+package retrieval
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/clipperhouse/uax29/v2/sentences"
+
+	"github.com/technoshare/commentator/internal/commentator"
+)
+
+// Abbreviations after which the Unicode rules end a sentence although it goes on.
+var abbreviations = []string{
+	"dr.", "mr.", "mrs.", "ms.", "prof.", "st.", "fig.", "figs.", "sec.", "eq.", "eqs.", "ref.", "refs.",
+	"no.", "vol.", "pp.", "ch.", "al.", "vs.", "cf.", "e.g.", "i.e.", "approx.", "inc.", "ltd.", "u.s.",
+}
+
+// splitSentences cuts a block at sentence ends by the Unicode rules (UAX 29), putting
+// together what they cut after an abbreviation.
+func splitSentences(block string) []string {
+	var out []string
+	joins := false
+	for it := sentences.FromString(block); it.Next(); {
+		s := strings.TrimSpace(it.Value())
+		if s == "" {
+			continue
+		}
+		if joins {
+			out[len(out)-1] += " " + s
+		} else {
+			out = append(out, s)
+		}
+		joins = endsWithAbbreviation(s)
+	}
+	return out
+}
+
+func endsWithAbbreviation(s string) bool {
+	last := strings.ToLower(s[strings.LastIndexByte(s, ' ')+1:])
+	return slices.Contains(abbreviations, strings.TrimLeft(last, "([\"'“‘"))
+}
+
+// endsSentence reports whether s ends with a full stop, an exclamation or a question mark,
+// before closing quotes and brackets.
+func endsSentence(s string) bool {
+	s = strings.TrimRightFunc(s, func(r rune) bool {
+		return unicode.In(r, unicode.Pe, unicode.Pf) || r == '"' || r == '\''
+	})
+	r, _ := utf8.DecodeLastRuneInString(s)
+	return strings.ContainsRune(".!?。！？…", r)
+}
+
+// minFragment is how many characters a piece of text without a sentence end needs to be
+// kept. Shorter ones are labels, dates and captions.
+const minFragment = 40
+
+// makeSnippets packs the sentences of the blocks, in order, into snippets of at most
+// maxChars characters: as many whole sentences as fit. A sentence that is longer than
+// that is cut between words; a piece without a sentence end never shares its snippet with
+// what follows. It returns at most limit snippets, and whether the text went on.
+func makeSnippets(blocks []string, sourceURL string, limit, maxChars int) (snippets []commentator.Snippet, cut bool) {
+	var current string
+	flush := func() {
+		if current != "" {
+			snippets = append(snippets, commentator.Snippet{
+				ID: fmt.Sprintf("s%d", len(snippets)+1), Content: current, SourceURL: sourceURL,
+			})
+		}
+		current = ""
+	}
+	for _, block := range blocks {
+		for _, sentence := range splitSentences(block) {
+			for _, piece := range cutWords(sentence, maxChars) {
+				ends := endsSentence(piece)
+				if !ends && utf8.RuneCountInString(sentence) < minFragment {
+					continue
+				}
+				if current != "" && (!ends || utf8.RuneCountInString(current)+1+utf8.RuneCountInString(piece) > maxChars) {
+					flush()
+				}
+				if len(snippets) == limit {
+					return snippets, true
+				}
+				current = strings.TrimSpace(current + " " + piece)
+				if !ends {
+					flush()
+				}
+			}
+		}
+	}
+	flush()
+	return snippets, false
+}
+
+// cutWords cuts s into pieces of at most limit characters, at blanks where it has any.
+func cutWords(s string, limit int) []string {
+	r := []rune(s)
+	var pieces []string
+	for len(r) > limit {
+		at := limit
+		for at > limit/2 && r[at] != ' ' {
+			at--
+		}
+		if r[at] != ' ' {
+			at = limit
+		}
+		pieces = append(pieces, strings.TrimSpace(string(r[:at])))
+		r = []rune(strings.TrimSpace(string(r[at:])))
+	}
+	return append(pieces, string(r))
+}
