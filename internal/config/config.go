@@ -50,12 +50,12 @@ type Config struct {
 	ModelB string `env:"MODEL_STAGE_B" envDefault:"gpt-4o"`
 
 	// RetrievalAllow lists hosts that may be fetched although the guard against private
-	// addresses forbids them: "loopback", an address block such as 10.1.0.0/16, or host:port.
-	// Separated by commas. Default: none.
+	// addresses forbids them: "loopback", an address block such as 10.1.0.0/16, a host, or
+	// host:port. Separated by commas. Default: none.
 	RetrievalAllow []string `env:"RETRIEVAL_ALLOW_HOSTS"`
 	// RetrievalMaxBytes is the largest page that is read, in bytes after decompression. At
-	// least 1024, default 10485760 (10 MiB).
-	RetrievalMaxBytes int64 `env:"RETRIEVAL_MAX_BYTES" envDefault:"10485760"`
+	// least 1024, default 5242880 (5 MiB).
+	RetrievalMaxBytes int64 `env:"RETRIEVAL_MAX_BYTES" envDefault:"5242880"`
 	// RetrievalTimeout bounds the whole fetch of a page, redirects included. A Go duration,
 	// above 0, default 15s.
 	RetrievalTimeout time.Duration `env:"RETRIEVAL_TIMEOUT" envDefault:"15s"`

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"net/url"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -90,7 +91,7 @@ func (c Config) validate() ([]Warning, error) {
 	}
 	for _, host := range c.RetrievalAllow {
 		if !validAllow(strings.TrimSpace(host)) {
-			no("RETRIEVAL_ALLOW_HOSTS", "%q is neither loopback, nor an address block such as 10.1.0.0/16, nor host:port", host)
+			no("RETRIEVAL_ALLOW_HOSTS", "%q is neither loopback, nor an address block such as 10.1.0.0/16, nor a host, nor host:port", host)
 		}
 	}
 	for key, address := range map[string]string{
@@ -135,9 +136,6 @@ func (c Config) validate() ([]Warning, error) {
 }
 
 func validAllow(entry string) bool {
-	if entry == "loopback" {
-		return true
-	}
 	if _, err := netip.ParsePrefix(entry); err == nil {
 		return true
 	}
@@ -146,8 +144,11 @@ func validAllow(entry string) bool {
 	}
 	host, port, err := net.SplitHostPort(entry)
 	if err != nil {
-		return false
+		return hostName.MatchString(entry)
 	}
 	n, err := strconv.Atoi(port)
-	return host != "" && err == nil && n > 0 && n < 65536
+	_, addrErr := netip.ParseAddr(host)
+	return err == nil && n > 0 && n < 65536 && (addrErr == nil || hostName.MatchString(host))
 }
+
+var hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`)

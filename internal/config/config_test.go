@@ -1,0 +1,167 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// load reads settings from environment lines and the text of a .env file.
+func load(t *testing.T, environ []string, dotenv string) (Config, []string, error) {
+	t.Helper()
+	dir := t.TempDir()
+	if dotenv != "" {
+		if err := os.WriteFile(filepath.Join(dir, ".env"), []byte(dotenv), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg, warnings, err := Load(Options{Environ: environ, Dir: dir})
+	var texts []string
+	for _, w := range warnings {
+		texts = append(texts, strings.ReplaceAll(w.String(), dir+string(filepath.Separator), ""))
+	}
+	return cfg, texts, err
+}
+
+func TestDefaults(t *testing.T) {
+	cfg, warnings, err := load(t, nil, "")
+	if err != nil || len(warnings) > 0 {
+		t.Fatalf("Load() = %v, %v", warnings, err)
+	}
+	if cfg.DBPath != "./db.sqlite" || cfg.MaxLinks != 3 || cfg.ModelA != "gpt-4o" || cfg.RetrievalTimeout != 15*time.Second ||
+		cfg.EnableTracking || cfg.OTLPEndpoint != "http://127.0.0.1:4317" || cfg.Experiment != "" {
+		t.Errorf("unexpected defaults: %+v", cfg)
+	}
+	if cfg.IsSet("OTEL_EXPORTER_OTLP_ENDPOINT") {
+		t.Error("a default counts as set")
+	}
+}
+
+func TestEnvironmentWinsOverFileAndFileOverDefault(t *testing.T) {
+	cfg, _, err := load(t, []string{"MODEL_STAGE_A=from-env", "MODEL_STAGE_B="}, "MODEL_STAGE_A=from-file\nMODEL_STAGE_B=from-file\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.ModelA != "from-env" || cfg.ModelB != "from-file" {
+		t.Errorf("models = %q, %q; an empty variable must count as unset", cfg.ModelA, cfg.ModelB)
+	}
+	source := map[string]Source{}
+	for _, s := range cfg.Settings {
+		source[s.Name] = s.Source
+	}
+	if source["MODEL_STAGE_A"] != FromEnvironment || source["MODEL_STAGE_B"] != FromFile || source["DB_PATH"] != FromDefault || source["OPENAI_API_KEY"] != Unset {
+		t.Errorf("sources = %v", source)
+	}
+}
+
+func TestWrongValuesAreJoinedAndNameKeyAndRemedy(t *testing.T) {
+	_, _, err := load(t, []string{
+		"MLFLOW_ENABLE_TRACKING=yes", "RETRIEVAL_TIMEOUT=15", "LOG_LEVEL=LOUD", "OTEL_EXPORTER_OTLP_HEADERS=hush",
+	}, "RETRIEVAL_MAX_BYTES=big\n")
+	want := []string{
+		`MLFLOW_ENABLE_TRACKING: "yes" is not true or false`,
+		`RETRIEVAL_TIMEOUT: "15" is not a duration; write for instance 15s or 2m`,
+		`LOG_LEVEL: "LOUD" is not a log level; use DEBUG, INFO, WARN or ERROR`,
+		`OTEL_EXPORTER_OTLP_HEADERS: the value is not a list key=value,key=value with percent-encoded values`,
+		`RETRIEVAL_MAX_BYTES: "big" is not a whole number`,
+	}
+	checkLines(t, err, want)
+}
+
+func TestOutOfRangeValuesAreJoined(t *testing.T) {
+	_, _, err := load(t, []string{
+		"MAX_LINKS_PER_MESSAGE=0", "RETRIEVAL_TIMEOUT=0s", "RETRIEVAL_MAX_BYTES=1", "RETRIEVAL_ALLOW_HOSTS=loopback,10.0.0.0/40",
+		"OPENAI_BASE_URL=ftp://x/", "OTEL_EXPORTER_OTLP_ENDPOINT=localhost:4317", "OTEL_TRACES_EXPORTER=jaeger",
+		"OTEL_TRACES_SAMPLER=sometimes", "OTEL_TRACES_SAMPLER_ARG=NaN", "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=perhaps",
+	}, "")
+	checkLines(t, err, []string{
+		`MAX_LINKS_PER_MESSAGE: 0 would ignore every link; use 1 or more`,
+		`RETRIEVAL_TIMEOUT: 0s leaves no time; use for instance 15s`,
+		`RETRIEVAL_MAX_BYTES: 1 bytes hold no page; use 1024 or more`,
+		`RETRIEVAL_ALLOW_HOSTS: "10.0.0.0/40" is neither loopback, nor an address block such as 10.1.0.0/16, nor a host, nor host:port`,
+		`OPENAI_BASE_URL: "ftp://x/" is not an http or https address; write http://host:port or https://host:port`,
+		`OTEL_EXPORTER_OTLP_ENDPOINT: "localhost:4317" is not an http or https address; write http://localhost:4317`,
+		`OTEL_TRACES_EXPORTER: "jaeger" is not supported; use otlp or none`,
+		`OTEL_TRACES_SAMPLER: "sometimes" is not a sampler; use one of always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off, parentbased_traceidratio`,
+		`OTEL_TRACES_SAMPLER_ARG: "NaN" is not a ratio; use a number from 0 to 1`,
+		`OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT: "perhaps" is not known; use true, false, or one of NO_CONTENT, SPAN_ONLY, EVENT_ONLY, SPAN_AND_EVENT`,
+	})
+}
+
+func checkLines(t *testing.T, err error, want []string) {
+	t.Helper()
+	if err == nil {
+		t.Fatal("no error")
+	}
+	got := strings.Split(err.Error(), "\n")
+	slices.Sort(got)
+	slices.Sort(want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("errors (-want +got):\n%s", diff)
+	}
+}
+
+func TestMisspeltNamesAreWarnedAbout(t *testing.T) {
+	tests := []struct {
+		name    string
+		environ []string
+		dotenv  string
+		want    []string
+	}{
+		{name: "in the file", dotenv: "MLFLOW_ENABLE_TRACKIN=true\n",
+			want: []string{".env: MLFLOW_ENABLE_TRACKIN is not a setting and has no effect; did you mean MLFLOW_ENABLE_TRACKING?"}},
+		{name: "case", dotenv: "db_path=x\n",
+			want: []string{".env: db_path is not a setting and has no effect; did you mean DB_PATH?"}},
+		{name: "unknown in the file", dotenv: "FAVOURITE_COLOUR=red\n",
+			want: []string{".env: FAVOURITE_COLOUR is not a setting and has no effect; `commentator config` lists all settings"}},
+		{name: "in the environment", environ: []string{"SLACK_BOT_TOKN=x", "OTEL_SDK_DISABLE=true"},
+			want: []string{
+				"environment: OTEL_SDK_DISABLE is not a setting and has no effect; did you mean OTEL_SDK_DISABLED?",
+				"environment: SLACK_BOT_TOKN is not a setting and has no effect; did you mean SLACK_BOT_TOKEN?"}},
+		{name: "our prefix in the environment", environ: []string{"RETRIEVAL_COLOUR=x"},
+			want: []string{"environment: RETRIEVAL_COLOUR is not a setting and has no effect; `commentator config` lists all settings"}},
+		{name: "of others", environ: []string{"HOME=/", "PATH=/bin", "LANG=C", "OTEL_BSP_SCHEDULE_DELAY=1", "MLFLOW_SERVER_ENV=1"},
+			dotenv: "MLFLOW_PORT=5001\nSLACK_SIGNING_SECRET=x\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, got, err := load(t, tt.environ, tt.dotenv)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("warnings (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestSecretsAreMasked(t *testing.T) {
+	cfg, _, err := load(t, []string{
+		"OPENAI_API_KEY=sk-proj-abcdefghijklmnop", "SLACK_BOT_TOKEN=xoxb-1", "OTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer%20hushhush",
+		"OPENAI_BASE_URL=http://user:hushhush@host/v1",
+	}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.OTLPHeaders["authorization"] != "Bearer hushhush" {
+		t.Errorf("headers = %v", cfg.OTLPHeaders)
+	}
+	for _, s := range cfg.Settings {
+		if strings.Contains(s.Value, "hushhush") || strings.Contains(s.Value, "abcdefghijklmn") || strings.Contains(s.Value, "xoxb-1") {
+			t.Errorf("%s shows %q", s.Name, s.Value)
+		}
+	}
+}
+
+func TestPythonLogLevels(t *testing.T) {
+	cfg, _, err := load(t, []string{"LOG_LEVEL=WARNING"}, "")
+	if err != nil || cfg.LogLevel.Level().String() != "WARN" {
+		t.Errorf("level %v, %v", cfg.LogLevel.Level(), err)
+	}
+}

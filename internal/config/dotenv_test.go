@@ -1,0 +1,89 @@
+package config
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+func TestParseDotenv(t *testing.T) {
+	text := "\ufeff# comment\r\n\r\nA=1\r\nexport B=two words # note\nC='it''s'\n"
+	if _, _, err := parseDotenv(".env", text); err == nil {
+		t.Error("text after a closing quote is accepted")
+	}
+	text = strings.Join([]string{
+		"\ufeff# comment\r", "\r", "A=1\r", "export B=two words # note", "C='$HOME # \\n'", `D="a\tb\"c\\ # no" # yes`,
+		"E=", "F= ", "G=a=b#c", "  H=indented", `I="quoted $X \q"`, "J=# nothing",
+	}, "\n")
+	got, warnings, err := parseDotenv(".env", text)
+	if err != nil || len(warnings) > 0 {
+		t.Fatalf("parseDotenv() = %v, %v", warnings, err)
+	}
+	want := map[string]string{
+		"A": "1", "B": "two words", "C": `$HOME # \n`, "D": "a\tb\"c\\ # no", "E": "", "F": "", "G": "a=b#c", "H": "indented",
+		"I": `quoted $X \q`, "J": "",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("values (-want +got):\n%s", diff)
+	}
+}
+
+func TestDotenvErrorsNameFileLineAndRemedy(t *testing.T) {
+	tests := []struct{ name, text, want string }{
+		{"spaces", "A=1\nDB_PATH = ./x.sqlite\n", ".env:2: DB_PATH has spaces around =; write DB_PATH=./x.sqlite"},
+		{"space after", "DB_PATH= x\n", ".env:1: DB_PATH has spaces around =; write DB_PATH=x"},
+		{"space before, quoted", "NAME =two words\n", `.env:1: NAME has spaces around =; write NAME="two words"`},
+		{"a secret", "SLACK_BOT_TOKEN = xoxb-1\n", ".env:1: SLACK_BOT_TOKEN has spaces around =; write SLACK_BOT_TOKEN=…"},
+		{"no =", "\nDB_PATH\n", ".env:2: this line has no =; write KEY=value, or # before a comment"},
+		{"name", "1A=2\n", `.env:1: "1A" is no name for a setting; use letters, digits and _, and no digit first`},
+		{"open quote", "A=\"b\n", `.env:1: A: the value begins with " but the line does not close it; a value is one line`},
+		{"after the quote", "A='b'c\n", `.env:1: A: there is text after the closing quote; remove it or put it inside the quotes`},
+		{"all of them", "A = 1\nB\n", ".env:1: A has spaces around =; write A=1\n.env:2: this line has no =; write KEY=value, or # before a comment"},
+		{"not text", "A=\xff\n", "read settings file .env: it is not UTF-8 text; save it as UTF-8"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, _, err := parseDotenv(".env", tt.text)
+			if err == nil || err.Error() != tt.want {
+				t.Errorf("error = %v\nwant    %s", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestOfRepeatedKeysTheLastWins(t *testing.T) {
+	got, warnings, err := parseDotenv(".env", "A=1\nB=2\nA=3\n")
+	if err != nil || got["A"] != "3" {
+		t.Fatalf("A = %q, %v", got["A"], err)
+	}
+	want := ".env:3: A is already set in line 1; the last one wins, remove the other"
+	if len(warnings) != 1 || warnings[0].String() != want {
+		t.Errorf("warnings = %v, want %s", warnings, want)
+	}
+}
+
+func TestAMissingFileIsEmpty(t *testing.T) {
+	got, warnings, err := Dotenv(t.TempDir() + "/.env")
+	if len(got) > 0 || len(warnings) > 0 || err != nil {
+		t.Errorf("Dotenv() = %v, %v, %v", got, warnings, err)
+	}
+}
+
+// The line that an error recommends is read as the value that was meant.
+func TestCorrectedLinesAreReadBack(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		value := rapid.StringMatching(`[a-zA-Z0-9 "'#\\$\t,;:/-]{0,20}`).Draw(t, "value")
+		key, got, err := parseLine(corrected("NAME", value))
+		if err != nil || key != "NAME" || got != value {
+			t.Fatalf("corrected line %q reads as %q, %v; want %q", corrected("NAME", value), got, err, value)
+		}
+	})
+}
+
+func TestParsingNeverPanics(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		_, _, _ = parseDotenv(".env", rapid.String().Draw(t, "text"))
+	})
+}
