@@ -1,9 +1,77 @@
 // Package render lays a comment out as text for the place where it is read. It is pure.
 package render
 
-import "github.com/technoshare/commentator/internal/commentator"
+import (
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/technoshare/commentator/internal/commentator"
+)
 
 var _ commentator.Renderer = Slack
 
-// Slack returns the comment as Slack mrkdwn.
-func Slack(c commentator.Comment) string { return "" }
+// sectionBreak is the end of a section's last line and two blank lines.
+const sectionBreak = "\n\n\n"
+
+// Slack returns the comment as Slack mrkdwn: four sections, two blank lines between
+// them. It neither judges nor cuts; a comment that the gates refuse is rendered too.
+// Whatever the comment says, the text mentions nobody and holds no link markup of its own.
+func Slack(c commentator.Comment) string {
+	similar := bullets(c.SimilarTech)
+	if len(similar) == 0 {
+		similar = []string{"• *N/A*"}
+	}
+	return strings.Join([]string{
+		section("tldr", bullets(c.TLDR)),
+		section("Summary", numbered(c.Summary)),
+		section("Projects", bullets(c.Projects)),
+		section("Similar tech", similar),
+	}, sectionBreak)
+}
+
+func section(title string, lines []string) string {
+	return strings.Join(append([]string{"*" + title + "*"}, lines...), "\n")
+}
+
+func bullets(items []string) []string {
+	lines := make([]string, len(items))
+	for i, item := range items {
+		lines[i] = "• " + mrkdwn(item)
+	}
+	return lines
+}
+
+func numbered(items []string) []string {
+	lines := make([]string, len(items))
+	for i, item := range items {
+		lines[i] = strconv.Itoa(i+1) + ") " + mrkdwn(item)
+	}
+	return lines
+}
+
+var (
+	lineBreak = regexp.MustCompile(`\s*[\n\r\v\f\x{85}\x{2028}\x{2029}]\s*`)
+	bold      = regexp.MustCompile(`\*\*([^\s*](?:[^*]*[^\s*])?)\*\*`)
+	code      = regexp.MustCompile("```.*?```|`[^`]+`")
+	broadcast = regexp.MustCompile(`(?i)@(here|channel|everyone)\b`)
+	// escape is all that Slack asks for; it also takes the life out of <!channel>, <@U1> and <url|text>.
+	escape = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
+)
+
+// mrkdwn returns one item as a single line of Slack mrkdwn.
+func mrkdwn(s string) string {
+	s = escape.Replace(strings.TrimSpace(lineBreak.ReplaceAllString(s, " ")))
+	// In code too: what is code here need not be code to Slack, which pairs backticks over a whole line.
+	s = broadcast.ReplaceAllString(s, "@\u200b$1")
+
+	var b strings.Builder
+	end := 0
+	for _, span := range code.FindAllStringIndex(s, -1) {
+		b.WriteString(bold.ReplaceAllString(s[end:span[0]], "*$1*"))
+		b.WriteString(s[span[0]:span[1]])
+		end = span[1]
+	}
+	b.WriteString(bold.ReplaceAllString(s[end:], "*$1*"))
+	return b.String()
+}
