@@ -1,0 +1,109 @@
+// Command mlflowctl is for operators: it does what needs MLflow's API and nothing else.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/technoshare/commentator/internal/config"
+	"github.com/technoshare/commentator/internal/mlflow"
+)
+
+// Set by the linker, see the Makefile.
+var (
+	version  = "dev"
+	revision = ""
+)
+
+// Exit codes.
+const (
+	exitFailed = 1 // what was asked for could not be done
+	exitUsage  = 2 // the command line or a setting is wrong
+)
+
+type cli struct {
+	TrackingURI string           `help:"MLflow's address; default MLFLOW_TRACKING_URI from the environment or .env." placeholder:"URL"`
+	Experiment  string           `help:"Experiment to look in; default MLFLOW_EXPERIMENT_NAME, else all of them." placeholder:"NAME"`
+	Version     kong.VersionFlag `help:"Print the version and exit."`
+
+	Open openCmd `cmd:"" help:"Print the addresses of a job's run and trace in the MLflow UI."`
+}
+
+// environment is what a command needs from outside.
+type environment struct {
+	ctx        context.Context
+	stdout     io.Writer
+	client     *mlflow.Client
+	ui         string
+	experiment string // empty: all
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Environ(), ".", os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run is main with everything from outside passed in: arguments, environment, the folder
+// whose .env is read, and where to print. It returns the exit code.
+func run(ctx context.Context, args, environ []string, dir string, stdout, stderr io.Writer) int {
+	var c cli
+	exited := -1
+	parser, err := kong.New(&c, kong.Name("mlflowctl"), kong.Description("Operate what the commentator keeps in MLflow."),
+		kong.Vars{"version": version + " " + revision}, kong.Writers(stdout, stderr), kong.Exit(func(code int) { exited = code }), kong.UsageOnError())
+	if err != nil {
+		fmt.Fprintln(stderr, "mlflowctl:", err)
+		return exitFailed
+	}
+	parsed, err := parser.Parse(args)
+	if exited >= 0 {
+		return exited // --help, --version
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "mlflowctl: %v\nTry: mlflowctl --help\n", err)
+		return exitUsage
+	}
+	cfg, warnings, err := config.Load(config.Options{Environ: environ, Dir: dir})
+	for _, w := range warnings {
+		fmt.Fprintln(stderr, "warning:", w)
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "mlflowctl:", err)
+		return exitUsage
+	}
+	env := environment{ctx: ctx, stdout: stdout, ui: c.TrackingURI, experiment: c.Experiment}
+	if env.ui == "" {
+		env.ui = cfg.TrackingURI
+	}
+	if env.experiment == "" {
+		env.experiment = cfg.Experiment
+	}
+	if env.client, err = mlflow.New(mlflow.Config{Endpoint: env.ui, UserAgent: "mlflowctl/" + version}); err != nil {
+		fmt.Fprintln(stderr, "mlflowctl:", err)
+		return exitUsage
+	}
+	defer env.client.Close()
+	env.ui = env.client.Endpoint() // without credentials
+	if err := parsed.Run(env); err != nil {
+		fmt.Fprintln(stderr, "mlflowctl:", explain(err, env.ui))
+		return exitFailed
+	}
+	return 0
+}
+
+// explain adds what to do about an error that says only what happened.
+func explain(err error, endpoint string) string {
+	var e *mlflow.Error
+	if errors.As(err, &e) && e.Status == 0 {
+		return fmt.Sprintf("%v\nIs MLflow running on %s? scripts/start_mlflow.sh --status tells; MLFLOW_TRACKING_URI says where it is.", err, endpoint)
+	}
+	return err.Error()
+}
