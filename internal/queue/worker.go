@@ -1,0 +1,60 @@
+package queue
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riversqlite"
+	"github.com/riverqueue/river/rivertype"
+)
+
+// worker hands River's jobs to the handler.
+type worker struct {
+	river.WorkerDefaults[jobArgs]
+	handle Handler
+}
+
+func (w *worker) Work(ctx context.Context, job *river.Job[jobArgs]) error {
+	complete := func(tx *sql.Tx) error {
+		_, err := river.JobCompleteTx[*riversqlite.Driver](ctx, tx, job)
+		if errors.Is(err, rivertype.ErrNotFound) {
+			return nil // somebody deleted River's row; the job database is the truth
+		}
+		return err
+	}
+	err := w.handle(ctx, job.Args.JobID, complete)
+	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
+		return river.JobSnooze(0) // the queue stops: no failure, go on at the next start
+	}
+	return err
+}
+
+// backoff is a schedule of retries as River asks for it. Errors are counted rather than
+// attempts, because a killed process and a stopped one are no failures of the job.
+type backoff []time.Duration
+
+func (b backoff) NextRetry(job *rivertype.JobRow) time.Time {
+	return time.Now().Add(b.after(len(job.Errors)))
+}
+
+// after returns the wait after a failure that `before` others preceded.
+func (b backoff) after(before int) time.Duration {
+	return b[min(before, len(b)-1)]
+}
+
+// warnings drops River's chatter below the level of a warning.
+type warnings struct{ slog.Handler }
+
+func (h warnings) Enabled(ctx context.Context, l slog.Level) bool {
+	return l >= slog.LevelWarn && h.Handler.Enabled(ctx, l)
+}
+
+func (h warnings) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return warnings{h.Handler.WithAttrs(attrs)}
+}
+
+func (h warnings) WithGroup(name string) slog.Handler { return warnings{h.Handler.WithGroup(name)} }

@@ -1,0 +1,100 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+)
+
+const (
+	checkpointEvery = time.Second
+	checkpointFrom  = 4 << 20  // bytes of write-ahead log from which it is worth while
+	walKeep         = 16 << 20 // bytes that the log is cut down to when it starts over
+	walMax          = 64 << 20 // bytes from which writers wait for the checkpoint
+
+	pruneEvery = time.Minute
+	pruneBatch = 200 // messages deleted in one transaction, so that no job waits long
+)
+
+// runCheckpointer moves the write-ahead log into the database beside the jobs, on a
+// connection of its own, so that no job's commit pays for it.
+func (s *Store) runCheckpointer(ctx context.Context) {
+	every(ctx, checkpointEvery, func() {
+		if err := s.checkpoint(ctx, checkpointFrom); err != nil && ctx.Err() == nil {
+			s.counters.checkpointFailures.Add(1)
+			s.log.WarnContext(ctx, "checkpoint of the job database", "err", err)
+		}
+	})
+}
+
+// checkpoint runs when the log has at least `from` bytes. PASSIVE waits for nobody and
+// may leave the log's end; above walMax RESTART has the writers wait for a moment, so
+// that the log starts over.
+func (s *Store) checkpoint(ctx context.Context, from int64) error {
+	info, err := os.Stat(s.path + "-wal")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if info.Size() < from {
+		return nil
+	}
+	mode := "PASSIVE"
+	if info.Size() >= walMax {
+		mode = "RESTART"
+	}
+	var busy, logged, moved int
+	if err := s.checkpointer.QueryRowContext(ctx, `PRAGMA wal_checkpoint(`+mode+`)`).Scan(&busy, &logged, &moved); err != nil {
+		return fmt.Errorf("%s: %w", mode, err)
+	}
+	s.counters.checkpoints.Add(1)
+	return nil
+}
+
+// runPruner deletes sent messages that are old enough.
+func (s *Store) runPruner(ctx context.Context) {
+	every(ctx, pruneEvery, func() {
+		if err := s.prune(ctx, s.clock().Add(-s.keepSent)); err != nil && ctx.Err() == nil {
+			s.log.WarnContext(ctx, "prune sent telemetry messages", "err", err)
+		}
+	})
+}
+
+// prune deletes the messages sent before a time and measures the outbox anew.
+func (s *Store) prune(ctx context.Context, before time.Time) error {
+	for {
+		res, err := s.db.ExecContext(ctx, `
+			DELETE FROM outbox WHERE id IN (
+				SELECT id FROM outbox WHERE sent_at IS NOT NULL AND sent_at < ? ORDER BY sent_at LIMIT ?)`,
+			micros(before), pruneBatch)
+		if err != nil {
+			return fmt.Errorf("delete sent messages: %w", err)
+		}
+		n, err := res.RowsAffected()
+		if err != nil {
+			return err
+		}
+		if n < pruneBatch {
+			return s.measureOutbox(ctx)
+		}
+	}
+}
+
+// every calls fn at each interval until ctx ends.
+func every(ctx context.Context, interval time.Duration, fn func()) {
+	t := time.NewTicker(interval)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			fn()
+		}
+	}
+}

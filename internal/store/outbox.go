@@ -1,0 +1,179 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/technoshare/commentator/internal/telemetry"
+)
+
+var _ telemetry.Outbox = (*Store)(nil)
+
+// enqueueMessage puts a message into the outbox, unless there is none or buildErr says
+// that it could not be made. Telemetry never fails a job: whatever goes wrong with the
+// message is counted, and the savepoint takes back what it did. The only error is that
+// the transaction itself is broken.
+func (s *Store) enqueueMessage(ctx context.Context, tx *writeTx, jobID int64, msg telemetry.Message, buildErr error) error {
+	if buildErr != nil {
+		tx.outbox.buildFailed++
+		s.log.WarnContext(ctx, "telemetry message not made", "job", jobID, "kind", msg.Kind, "err", buildErr)
+		return nil
+	}
+	if msg.Empty() {
+		return nil
+	}
+	if int64(len(msg.Body)) > s.outboxLimit {
+		tx.outbox.tooLarge++
+		s.log.WarnContext(ctx, "telemetry message larger than the outbox", "job", jobID, "kind", msg.Kind, "bytes", len(msg.Body))
+		return nil
+	}
+	if _, err := tx.ExecContext(ctx, `SAVEPOINT outbox`); err != nil {
+		return fmt.Errorf("set savepoint: %w", err)
+	}
+	before := tx.outbox
+	writeErr := s.insertMessageRow(ctx, tx, jobID, msg)
+	if writeErr != nil {
+		if _, err := tx.ExecContext(ctx, `ROLLBACK TO outbox`); err != nil {
+			return fmt.Errorf("take back telemetry message: %w (after %w)", err, writeErr)
+		}
+		tx.outbox = before
+		tx.outbox.writeFailed++
+		s.log.WarnContext(ctx, "telemetry message not stored", "job", jobID, "kind", msg.Kind, "err", writeErr)
+	}
+	if _, err := tx.ExecContext(ctx, `RELEASE outbox`); err != nil {
+		return fmt.Errorf("release savepoint: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) insertMessageRow(ctx context.Context, tx *writeTx, jobID int64, msg telemetry.Message) error {
+	excess := s.counters.bytes.Load() + tx.outbox.bytes + int64(len(msg.Body)) - s.outboxLimit
+	if err := evict(ctx, tx, excess); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, `INSERT INTO outbox (job_id, kind, created_at, body, size) VALUES (?, ?, ?, ?, ?)`,
+		jobID, msg.Kind, micros(s.clock()), msg.Body, msg.Size)
+	if err != nil {
+		return err
+	}
+	tx.outbox.stored++
+	tx.outbox.bytes += int64(len(msg.Body))
+	return nil
+}
+
+// evict deletes messages until excess bytes are free: sent ones first, then refused
+// ones, then unsent ones, each time the oldest first.
+func evict(ctx context.Context, tx *writeTx, excess int64) error {
+	for _, group := range []struct {
+		where string
+		lost  bool
+	}{
+		{"sent_at IS NOT NULL", false},
+		{"refused_at IS NOT NULL AND sent_at IS NULL", true},
+		{"sent_at IS NULL AND refused_at IS NULL", true},
+	} {
+		for excess > 0 {
+			var id, size int64
+			err := tx.QueryRowContext(ctx, `SELECT id, length(body) FROM outbox WHERE `+group.where+` ORDER BY id LIMIT 1`).Scan(&id, &size)
+			if err == sql.ErrNoRows {
+				break
+			}
+			if err != nil {
+				return fmt.Errorf("find oldest message: %w", err)
+			}
+			if _, err := tx.ExecContext(ctx, `DELETE FROM outbox WHERE id = ?`, id); err != nil {
+				return fmt.Errorf("delete oldest message: %w", err)
+			}
+			excess -= size
+			tx.outbox.bytes -= size
+			if group.lost {
+				tx.outbox.evicted++
+			}
+		}
+	}
+	return nil
+}
+
+// Unsent implements telemetry.Outbox.
+func (s *Store) Unsent(ctx context.Context, afterID int64, maxBytes int) ([]telemetry.OutboxRow, error) {
+	rows, err := s.reader.QueryContext(ctx, `
+		SELECT id, kind, body, size FROM outbox
+		WHERE id > ? AND sent_at IS NULL AND refused_at IS NULL ORDER BY id`, afterID)
+	if err != nil {
+		return nil, fmt.Errorf("read outbox: %w", err)
+	}
+	defer rows.Close()
+	var out []telemetry.OutboxRow
+	sum := 0
+	for rows.Next() {
+		var r telemetry.OutboxRow
+		if err := rows.Scan(&r.ID, &r.Kind, &r.Body, &r.Size); err != nil {
+			return nil, fmt.Errorf("read outbox: %w", err)
+		}
+		if sum += r.Size; sum > maxBytes && len(out) > 0 {
+			break
+		}
+		out = append(out, r)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read outbox: %w", err)
+	}
+	return out, nil
+}
+
+// MarkSent implements telemetry.Outbox.
+func (s *Store) MarkSent(ctx context.Context, ids []int64, at time.Time) error {
+	list, err := json.Marshal(ids)
+	if err != nil {
+		return fmt.Errorf("mark messages as sent: %w", err)
+	}
+	_, err = s.db.ExecContext(ctx, `
+		UPDATE outbox SET sent_at = ? WHERE sent_at IS NULL AND id IN (SELECT value FROM json_each(?))`,
+		micros(at), string(list))
+	if err != nil {
+		return fmt.Errorf("mark messages as sent: %w", explain(err))
+	}
+	return nil
+}
+
+// Refuse implements telemetry.Outbox.
+func (s *Store) Refuse(ctx context.Context, id int64, reason string, at time.Time) error {
+	res, err := s.db.ExecContext(ctx, `
+		UPDATE outbox SET refused_at = ?, error = ? WHERE id = ? AND sent_at IS NULL AND refused_at IS NULL`,
+		micros(at), reason, id)
+	if err != nil {
+		return fmt.Errorf("set message %d aside: %w", id, explain(err))
+	}
+	n, err := res.RowsAffected()
+	s.counters.refused.Add(n)
+	return err
+}
+
+// Depth implements telemetry.Outbox.
+func (s *Store) Depth(ctx context.Context) (rows int, bytes int64, oldest time.Time, err error) {
+	var created sql.NullInt64
+	err = s.reader.QueryRowContext(ctx, `
+		SELECT count(*), coalesce(sum(length(body)), 0), min(created_at) FROM outbox
+		WHERE sent_at IS NULL AND refused_at IS NULL`).Scan(&rows, &bytes, &created)
+	if err != nil {
+		return 0, 0, time.Time{}, fmt.Errorf("measure outbox: %w", err)
+	}
+	return rows, bytes, fromNullMicros(created), nil
+}
+
+// measureOutbox counts the bytes of all messages anew: another process that wrote, or
+// a statement that somebody typed, is in no counter.
+func (s *Store) measureOutbox(ctx context.Context) error {
+	return s.write(ctx, func(tx *writeTx) error {
+		var bytes int64
+		err := tx.QueryRowContext(ctx, `SELECT coalesce(sum(length(body)), 0) FROM outbox`).Scan(&bytes)
+		if err != nil {
+			return fmt.Errorf("measure outbox: %w", err)
+		}
+		tx.outbox.bytes = bytes - s.counters.bytes.Load()
+		return nil
+	})
+}

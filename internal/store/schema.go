@@ -1,0 +1,111 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	_ "embed" // for schema.sql
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/google/uuid"
+)
+
+//go:embed schema.sql
+var schemaSQL string
+
+// schemaVersion is what this release writes and reads.
+const schemaVersion = 1
+
+// prepareSchema creates the tables in a new database and returns the store id.
+func prepareSchema(ctx context.Context, db *sql.DB) (string, error) {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return "", err
+	}
+	defer tx.Rollback()
+	if err := checkOwner(ctx, tx); err != nil {
+		return "", err
+	}
+	if _, err := tx.ExecContext(ctx, schemaSQL); err != nil {
+		return "", fmt.Errorf("create tables: %w", err)
+	}
+	for key, value := range map[string]string{
+		"store_id":       uuid.NewString(),
+		"schema_version": strconv.Itoa(schemaVersion),
+	} {
+		_, err := tx.ExecContext(ctx, `INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT DO NOTHING`, key, value)
+		if err != nil {
+			return "", fmt.Errorf("write %s: %w", key, err)
+		}
+	}
+	id, err := meta(ctx, tx, "store_id")
+	if err != nil {
+		return "", err
+	}
+	return id, tx.Commit()
+}
+
+// checkOwner makes sure that the database is empty or one of ours, before anything is
+// written into it.
+func checkOwner(ctx context.Context, tx *sql.Tx) error {
+	tables, err := tableNames(ctx, tx)
+	if err != nil {
+		return err
+	}
+	switch {
+	case len(tables) == 0:
+		return nil
+	case tables["meta"]:
+		return checkVersion(ctx, tx)
+	case tables["jobs"] && tables["messages"]:
+		return fmt.Errorf("%w; keep that file and set DB_PATH to a new one, for instance ./commentator.sqlite", ErrOldDeployment)
+	default:
+		return fmt.Errorf("%w; set DB_PATH to another file", ErrForeign)
+	}
+}
+
+func checkVersion(ctx context.Context, tx *sql.Tx) error {
+	text, err := meta(ctx, tx, "schema_version")
+	if err != nil {
+		return fmt.Errorf("%w (%w); set DB_PATH to another file", ErrForeign, err)
+	}
+	version, err := strconv.Atoi(text)
+	if err != nil {
+		return fmt.Errorf("%w: its schema version is %q; set DB_PATH to another file", ErrForeign, text)
+	}
+	if version > schemaVersion {
+		return fmt.Errorf("%w: its schema version is %d and this program knows %d; install the newer release or set DB_PATH to another file",
+			ErrNewerSchema, version, schemaVersion)
+	}
+	return nil
+}
+
+func tableNames(ctx context.Context, tx *sql.Tx) (map[string]bool, error) {
+	rows, err := tx.QueryContext(ctx, `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\'`)
+	if err != nil {
+		return nil, fmt.Errorf("list tables: %w", err)
+	}
+	defer rows.Close()
+	names := map[string]bool{}
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, err
+		}
+		names[name] = true
+	}
+	return names, rows.Err()
+}
+
+func meta(ctx context.Context, tx *sql.Tx, key string) (string, error) {
+	var value string
+	err := tx.QueryRowContext(ctx, `SELECT value FROM meta WHERE key = ?`, key).Scan(&value)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return "", fmt.Errorf("read %s: %w", key, err)
+	}
+	return value, nil
+}

@@ -1,0 +1,128 @@
+package store
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// busyTimeout is how long, in ms, a connection waits for another process's lock.
+const busyTimeout = "busy_timeout(5000)"
+
+// dsn builds a data source name from a path that may hold any character.
+func dsn(path string, mode string, pragmas ...string) string {
+	q := url.Values{"mode": {mode}, "_pragma": pragmas}
+	if mode != "ro" {
+		// A transaction that reads first and writes later would otherwise fail with
+		// SQLITE_BUSY, without waiting, when another process wrote in between.
+		q.Set("_txlock", "immediate")
+	}
+	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
+}
+
+// openWriter opens the only connection that writes.
+//
+// synchronous=NORMAL with WAL syncs at checkpoints only: a killed process loses nothing,
+// since the operating system holds what was written; after a power loss the last
+// transactions may be gone, never half there. The jobs they belong to are then done
+// again, with the same identities.
+//
+// Automatic checkpoints are off, because they would run inside a job's commit; see
+// runCheckpointer.
+func openWriter(path string) (*sql.DB, error) {
+	db, err := sql.Open("sqlite", dsn(path, "rw",
+		busyTimeout, "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(1)",
+		"wal_autocheckpoint(0)", fmt.Sprintf("journal_size_limit(%d)", walKeep)))
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(1)
+	return db, nil
+}
+
+func openReader(path string) (*sql.DB, error) {
+	db, err := sql.Open("sqlite", dsn(path, "ro", busyTimeout, "query_only(1)"))
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(4)
+	return db, nil
+}
+
+// prepareFile creates the file, readable by its owner only because it holds what people
+// wrote in Slack, or checks that what is there can be a database.
+func prepareFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return explainFile(path, err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Mode().Perm()&0o200 == 0 { // root could write it all the same
+		return readOnly("the file is marked read-only")
+	}
+	head := make([]byte, 16)
+	n, err := io.ReadFull(f, head)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return err
+	}
+	if n > 0 && string(head[:n]) != "SQLite format 3\x00" {
+		return notDatabase()
+	}
+	return nil
+}
+
+func explainFile(path string, err error) error {
+	dir := filepath.Dir(path)
+	if info, statErr := os.Stat(path); statErr == nil && info.IsDir() {
+		return fmt.Errorf("%w: it is a directory; set DB_PATH to a file", ErrNotDatabase)
+	}
+	if _, statErr := os.Stat(dir); errors.Is(statErr, fs.ErrNotExist) {
+		return fmt.Errorf("directory %s does not exist; create it or set DB_PATH to another place: %w", dir, statErr)
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return readOnly(err.Error())
+	}
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) && strings.Contains(pathErr.Err.Error(), "read-only") {
+		return readOnly(err.Error())
+	}
+	return err
+}
+
+// explain turns SQLite's result codes into sentences.
+func explain(err error) error {
+	var se *sqlite.Error
+	if !errors.As(err, &se) {
+		return err
+	}
+	switch se.Code() & 0xff {
+	case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT:
+		return fmt.Errorf("%w: %w", notDatabase(), err)
+	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
+		return readOnly(err.Error())
+	case sqlite3.SQLITE_BUSY:
+		return fmt.Errorf("another process holds it for too long; stop that one and try again: %w", err)
+	}
+	return err
+}
+
+func notDatabase() error {
+	return fmt.Errorf("%w, or a damaged one; set DB_PATH to another file or put a backup in its place", ErrNotDatabase)
+}
+
+func readOnly(why string) error {
+	return fmt.Errorf("%w: %s; SQLite must be able to write the file and to create files beside it", ErrReadOnly, why)
+}
