@@ -1,0 +1,154 @@
+// Command screenshots takes the README's pictures of the MLflow UI, of what `make demo`
+// left there, with headless Chromium.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/chromedp/chromedp"
+)
+
+// shot is one picture.
+type shot struct {
+	name    string
+	address string
+	has     string // text that shows that the page has loaded what matters
+}
+
+// summary is the part of .demo/summary.json that matters here.
+type summary struct {
+	UI         string `json:"ui"`
+	Experiment string `json:"experiment_id"`
+	Jobs       []struct {
+		Name     string `json:"name"`
+		Outcome  string `json:"outcome"`
+		RunURL   string `json:"run_url"`
+		TraceURL string `json:"trace_url"`
+		Job      string `json:"job"`
+	} `json:"jobs"`
+}
+
+func main() {
+	from := flag.String("summary", ".demo/summary.json", "what the demo wrote")
+	to := flag.String("to", "docs/images", "folder of the pictures")
+	job := flag.String("name", "", "demo document to show; default the first with outcome success")
+	flag.Parse()
+	if err := run(*from, *to, *job); err != nil {
+		fmt.Fprintln(os.Stderr, "screenshots:", err)
+		os.Exit(1)
+	}
+}
+
+func run(from, to, name string) error {
+	text, err := os.ReadFile(from)
+	if err != nil {
+		return fmt.Errorf("%w: run `make demo` first and leave it running", err)
+	}
+	var s summary
+	if err := json.Unmarshal(text, &s); err != nil {
+		return fmt.Errorf("read %s: %w", from, err)
+	}
+	var shots []shot
+	for _, j := range s.Jobs {
+		if j.Outcome != "success" || (name != "" && j.Name != name) {
+			continue
+		}
+		shots = []shot{
+			{"runs", s.UI + "/#/experiments/" + s.Experiment + "/runs", "job_" + j.Job},
+			{"run", j.RunURL, "Child runs"},
+			{"run-artifacts", j.RunURL + "/artifacts", "slack_payload.json"},
+			{"run-traces", j.RunURL + "/traces", "job_" + j.Job},
+			{"trace", j.TraceURL, "stage_b"},
+			{"traces", s.UI + "/#/experiments/" + s.Experiment + "/traces", "job_" + j.Job},
+			{"overview", s.UI + "/#/experiments/" + s.Experiment + "/overview", "Usage"},
+		}
+		break
+	}
+	if len(shots) == 0 {
+		return fmt.Errorf("%s names no job with outcome success", from)
+	}
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return fmt.Errorf("make folder: %w", err)
+	}
+	profile, err := os.MkdirTemp("", "screenshots")
+	if err != nil {
+		return fmt.Errorf("make profile: %w", err)
+	}
+	defer os.RemoveAll(profile)
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(profile),
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
+	)
+	allocated, cancel := chromedp.NewExecAllocator(context.Background(), options...)
+	defer cancel()
+	ctx, cancel := chromedp.NewContext(allocated)
+	defer cancel()
+	if err := chromedp.Do(ctx, chromedp.EmulateViewport(1500, 1000)); err != nil {
+		return fmt.Errorf("start chromium (Debian's package chromium has it): %w", err)
+	}
+	for _, shot := range shots {
+		if err := take(ctx, shot, filepath.Join(to, shot.name+".png")); err != nil {
+			return fmt.Errorf("%s: %w", shot.name, err)
+		}
+		fmt.Println(filepath.Join(to, shot.name+".png"))
+	}
+	return nil
+}
+
+// dismiss closes what a first visit shows over the page: tips and the assistant's panel.
+const dismiss = `(() => {
+  let closed = 0;
+  for (const b of document.querySelectorAll('button')) {
+    const label = (b.getAttribute('aria-label') || '') + ' ' + (b.textContent || '');
+    if (/^\s*(Got it|Close assistant|Close Assistant|Dismiss)\s*$/.test(label.trim())) { b.click(); closed++; }
+  }
+  const assistant = [...document.querySelectorAll('h1,h2,h3,h4,span,div')].find(e => e.childElementCount === 0 && e.textContent.trim() === 'MLflow Assistant');
+  if (assistant) {
+    let box = assistant;
+    for (let i = 0; i < 6 && box; i++, box = box.parentElement) {
+      const buttons = [...box.querySelectorAll('button')];
+      if (buttons.length >= 2) { buttons[buttons.length - 1].click(); closed++; break; }
+    }
+  }
+  return closed;
+})()`
+
+func take(ctx context.Context, s shot, file string) error {
+	ctx, cancel := context.WithTimeout(ctx, 90*time.Second)
+	defer cancel()
+	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank"), chromedp.Navigate(s.address)); err != nil {
+		return fmt.Errorf("open %s: %w", s.address, err)
+	}
+	has, err := json.Marshal(s.has)
+	if err != nil {
+		return fmt.Errorf("quote text: %w", err)
+	}
+	for seen := 0; seen < 3; {
+		if _, err := chromedp.Run(ctx, chromedp.Evaluate[int](dismiss)); err != nil {
+			return fmt.Errorf("close dialogs: %w", err)
+		}
+		found, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`document.body.innerText.includes(`+string(has)+`)`))
+		if err != nil {
+			return fmt.Errorf("wait for %q: %w", s.has, err)
+		}
+		if found {
+			seen++
+		}
+		if err := chromedp.Do(ctx, chromedp.Sleep(time.Second)); err != nil {
+			picture, _ := chromedp.Run(context.WithoutCancel(ctx), chromedp.CaptureScreenshot())
+			_ = os.WriteFile(file, picture, 0o644)
+			return fmt.Errorf("the page never showed %q: %w", s.has, err)
+		}
+	}
+	picture, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
+	if err != nil {
+		return fmt.Errorf("capture: %w", err)
+	}
+	return os.WriteFile(file, picture, 0o644)
+}
