@@ -5,6 +5,9 @@ type Facts struct {
 	KeyFacts           []Fact   `json:"key_facts"`
 	Unknowns           []string `json:"unknowns"`
 	CoverageAssessment string   `json:"coverage_assessment"`
+	// Related names entries of the technology index that the search tool found; stage B
+	// draws similar tech from them.
+	Related []string `json:"related,omitempty"`
 }
 
 // Fact is a statement with the snippets that support it.
