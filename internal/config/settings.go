@@ -80,3 +80,33 @@ func redactURL(s string) string {
 	}
 	return u.Redacted()
 }
+
+// Hints say which settings have no effect, or not the one that their name promises.
+func (c Config) Hints() []string {
+	var hints []string
+	hint := func(when bool, text string) {
+		if when {
+			hints = append(hints, text)
+		}
+	}
+	hint(!c.EnableTracking && c.IsSet("OTEL_EXPORTER_OTLP_ENDPOINT"),
+		"OTEL_EXPORTER_OTLP_ENDPOINT alone switches nothing on; set MLFLOW_ENABLE_TRACKING=true too.")
+	hint(!c.EnableTracking && c.IsSet("MLFLOW_TRACKING_URI"),
+		"MLFLOW_TRACKING_URI alone switches nothing on; set MLFLOW_ENABLE_TRACKING=true too. The worker sends to a Collector, which knows MLflow.")
+	hint(c.EnableTracking && !c.EnableTracing && c.TracesSampler != "",
+		"OTEL_TRACES_SAMPLER has no effect without MLFLOW_ENABLE_TRACING=true: runs are recorded for all jobs.")
+	hint(c.OpenAIKey == "" && (c.OpenAIBaseURL != "" || c.IsSet("MODEL_STAGE_A") || c.IsSet("MODEL_STAGE_B")),
+		"Without OPENAI_API_KEY the offline analyser is used; OPENAI_BASE_URL and MODEL_STAGE_A/B have no effect.")
+	hint(c.SlackBotToken != "",
+		"serve posts to Slack; replay prints and never posts.")
+	return hints
+}
+
+// ContentAllowed reports whether texts of pages, models and comments may enter telemetry.
+func (c Config) ContentAllowed() bool {
+	switch strings.ToUpper(c.CaptureContent) {
+	case "NO_CONTENT", "FALSE":
+		return false
+	}
+	return true
+}

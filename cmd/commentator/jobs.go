@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/pipeline"
+	"github.com/technoshare/commentator/internal/store"
+)
+
+type jobsCommand struct {
+	List jobsListCommand `cmd:"" help:"List jobs, the newest first."`
+	Show jobsShowCommand `cmd:"" help:"Show a job with its stages and its comment."`
+}
+
+type jobsListCommand struct {
+	Limit   int    `default:"100" help:"At most so many; 0 is all."`
+	Outcome string `enum:",success,gate_failed,no_urls,error,cancelled" default:"" help:"Only jobs with this outcome: ${enum}."`
+	JSON    bool   `name:"json" help:"Print one JSON object per job."`
+}
+
+// Run lists jobs.
+func (c *jobsListCommand) Run(ctx context.Context, a *app) (err error) {
+	if c.Limit < 0 {
+		return usageError{errors.New("--limit must be 0 or more")}
+	}
+	s, err := a.openStore(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	limit := c.Limit
+	if limit == 0 {
+		limit = -1
+	}
+	jobs, err := s.ListJobs(ctx, store.Filter{Outcome: commentator.Outcome(c.Outcome), Limit: limit})
+	if err != nil {
+		return err
+	}
+	table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	if !c.JSON {
+		fmt.Fprintln(table, "JOB\tSTATE\tOUTCOME\tERROR\tSECONDS\tLINK")
+	}
+	for _, j := range jobs {
+		r, err := readReport(ctx, s, j)
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			err = json.NewEncoder(a.stdout).Encode(r)
+		} else {
+			_, err = fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%.2f\t%s\n", r.JobID, r.State, r.Outcome, r.ErrorType, r.Seconds, r.URL)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return table.Flush()
+}
+
+type jobsShowCommand struct {
+	ID   int64 `arg:"" name:"job" help:"Id of the job."`
+	JSON bool  `name:"json" help:"Print one JSON object."`
+}
+
+// Run shows a job.
+func (c *jobsShowCommand) Run(ctx context.Context, a *app) (err error) {
+	s, err := a.openStore(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	j, err := s.Job(ctx, c.ID)
+	if errors.Is(err, store.ErrNotFound) {
+		return usageError{fmt.Errorf("there is no job %d in %s", c.ID, a.cfg.DBPath)}
+	}
+	if err != nil {
+		return err
+	}
+	r, err := readReport(ctx, s, j)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(a.stdout).Encode(r)
+	}
+	fmt.Fprintln(a.stdout, sentence(r))
+	if r.TraceID != "" {
+		fmt.Fprintln(a.stdout, "trace", r.TraceID)
+	}
+	table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "\nSTAGE\tATTEMPT\tSECONDS\tERROR")
+	for _, st := range r.Stages {
+		fmt.Fprintf(table, "%s\t%d\t%.3f\t%s\n", st.Stage, st.Attempt, st.Seconds, st.ErrorType)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	if r.Comment != "" {
+		fmt.Fprintf(a.stdout, "\n%s\n", r.Comment)
+	}
+	return nil
+}
+
+func readReport(ctx context.Context, s *store.Store, j commentator.Job) (pipeline.Report, error) {
+	records, err := s.Stages(ctx, j.ID)
+	if err != nil {
+		return pipeline.Report{}, err
+	}
+	return pipeline.NewReport(j, records)
+}

@@ -1,0 +1,107 @@
+// Command commentator is the worker: Slack messages with links in, comments out.
+//
+// Exit codes: 0 all went well; 1 it did not, such as a replayed job that ended in another
+// way than success or no_urls; 2 the command line, a setting or an input file is wrong.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/technoshare/commentator/internal/config"
+)
+
+// Exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+type commands struct {
+	Replay  replayCommand  `cmd:"" help:"Run the five stages for links, or for a Slack event, and print the comment."`
+	Serve   serveCommand   `cmd:"" help:"Work off the queue until interrupted."`
+	Jobs    jobsCommand    `cmd:"" help:"Look at jobs."`
+	Config  configCommand  `cmd:"" help:"Show every setting, where it comes from, and what it leads to."`
+	Version versionCommand `cmd:"" help:"Show the version."`
+}
+
+// command is one of the above, with its flags parsed.
+type command interface {
+	Run(ctx context.Context, a *app) error
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is main with everything passed in.
+func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	var c commands
+	parser, err := kong.New(&c,
+		kong.Name("commentator"),
+		kong.Description("Comments on links that are shared in Slack. Settings are read from the environment and .env; `commentator config` shows them."),
+		kong.Writers(stdout, stderr),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.UsageOnError(),
+	)
+	if err != nil {
+		return report(stderr, err)
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		return report(stderr, usageError{fmt.Errorf("%w\nRun \"commentator --help\" or \"commentator COMMAND --help\"", err)})
+	}
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	if _, isVersion := parsed.Selected().Target.Addr().Interface().(*versionCommand); !isVersion {
+		var warnings []config.Warning
+		a.cfg, warnings, a.cfgErr = config.Load(config.Options{Environ: environ, Dir: "."})
+		for _, w := range warnings {
+			fmt.Fprintln(stderr, "warning:", w)
+		}
+	}
+	a.log = newLogger(stderr, parsed.Command() == "serve", a.cfg.LogLevel)
+	if _, isConfig := parsed.Selected().Target.Addr().Interface().(*configCommand); !isConfig && a.cfgErr != nil {
+		return report(stderr, usageError{a.cfgErr})
+	}
+	selected, ok := parsed.Selected().Target.Addr().Interface().(command)
+	if !ok {
+		return report(stderr, fmt.Errorf("command %q has no Run", parsed.Command()))
+	}
+	return report(stderr, selected.Run(ctx, a))
+}
+
+// usageError is wrong input of the user: a flag, a setting, a file.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// errSaid ends with exit code 1 when everything has been said already.
+var errSaid = errors.New("said already")
+
+func report(stderr io.Writer, err error) int {
+	var usage usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errSaid):
+		return exitFailed
+	case errors.As(err, &usage):
+		fmt.Fprintln(stderr, "commentator: error:", err)
+		return exitUsage
+	}
+	fmt.Fprintln(stderr, "commentator: error:", err)
+	return exitFailed
+}

@@ -1,0 +1,243 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/pipeline"
+	"github.com/technoshare/commentator/internal/queue"
+	"github.com/technoshare/commentator/internal/slack"
+)
+
+// replayEnd is how long replay waits at its end for the Collector to take what is left.
+const replayEnd = 5 * time.Second
+
+type replayCommand struct {
+	URLs []string `arg:"" optional:"" name:"url" help:"Links to comment on. Each replay is a new job."`
+
+	Event   string `help:"Read a Slack event envelope from FILE; - is standard input." placeholder:"FILE"`
+	Again   bool   `help:"Repeat an event that is known; new jobs are made for its links."`
+	Enqueue bool   `help:"Only feed the queue; serve works it off."`
+	JSON    bool   `name:"json" help:"Print one JSON object per job."`
+}
+
+// Help is shown below the flags.
+func (replayCommand) Help() string {
+	return `Comments go to standard output, everything else to standard error. Nothing is posted to Slack. Jobs that an interrupted process left in the queue are worked off too.
+
+Exit code: 0 when every job ended in success or no_urls, 1 when one did not, 2 for wrong input.`
+}
+
+// Run replays links or an event.
+func (c *replayCommand) Run(ctx context.Context, a *app) error {
+	message, links, err := c.input(a, time.Now())
+	if err != nil {
+		return usageError{err}
+	}
+	own := &jobSet{}
+	w, err := a.openWorker(ctx, replayPoster{own, newPoster(a.cfg)}, queue.ReplayBackoff)
+	if err != nil {
+		return err
+	}
+	jobs, known, err := c.replay(ctx, w, own, message, links)
+	endCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), replayEnd)
+	defer cancel()
+	if err == nil {
+		err = c.show(endCtx, w, jobs, known)
+	}
+	if closeErr := w.close(endCtx); err == nil {
+		err = closeErr
+	}
+	return err
+}
+
+// input reads what is to be replayed.
+func (c *replayCommand) input(a *app, now time.Time) (commentator.Message, []string, error) {
+	switch {
+	case c.Event == "" && len(c.URLs) == 0:
+		return commentator.Message{}, nil, fmt.Errorf("replay needs links or --event FILE")
+	case c.Event != "" && len(c.URLs) > 0:
+		return commentator.Message{}, nil, fmt.Errorf("replay takes links or --event FILE, not both")
+	case c.Event == "" && c.Again:
+		return commentator.Message{}, nil, fmt.Errorf("--again is for --event; links are new jobs each time")
+	case c.Event == "":
+		links := slices.Clone(c.URLs)
+		slices.Sort(links)
+		if len(slices.Compact(links)) != len(c.URLs) {
+			return commentator.Message{}, nil, fmt.Errorf("a link is given twice")
+		}
+		ts := fmt.Sprintf("%d.%06d", now.Unix(), now.Nanosecond()/1000)
+		return commentator.Message{Channel: "replay", TS: ts, Text: strings.Join(c.URLs, " "), ReceivedAt: now}, c.URLs, nil
+	}
+	raw, err := readFile(c.Event, a.stdin)
+	if err != nil {
+		return commentator.Message{}, nil, err
+	}
+	m, err := slack.ParseEvent(raw, now)
+	if err != nil {
+		return m, nil, fmt.Errorf("read event %s: %w", c.Event, err)
+	}
+	if a.cfg.ChannelID != "" && m.Channel != a.cfg.ChannelID {
+		fmt.Fprintf(a.stderr, "warning: the event is of channel %s, not of TECHNOSHARE_CHANNEL_ID %s\n", m.Channel, a.cfg.ChannelID)
+	}
+	return m, slack.Links(m.Text, a.cfg.MaxLinks), nil
+}
+
+func readFile(path string, stdin io.Reader) ([]byte, error) {
+	if path == "-" {
+		return io.ReadAll(stdin)
+	}
+	return os.ReadFile(path)
+}
+
+// replay makes the jobs and, unless they are only enqueued or known, waits for their end.
+// The queue is started first, so that nothing is written when another process works on it.
+func (c *replayCommand) replay(ctx context.Context, w *worker, own *jobSet, m commentator.Message, links []string) ([]commentator.Job, bool, error) {
+	if !c.Enqueue {
+		if err := w.queue.Start(ctx); err != nil {
+			return nil, false, err
+		}
+	}
+	jobs, known, err := w.store.Ingest(ctx, m, links, c.Again, func(ctx context.Context, tx *sql.Tx, jobID int64) error {
+		own.add(jobID)
+		return w.queue.Enqueue(ctx, tx, jobID)
+	})
+	if err != nil || c.Enqueue || known && !c.Again {
+		return jobs, known && !c.Again, err
+	}
+	for i, j := range jobs {
+		if jobs[i], err = w.awaitFinal(ctx, j.ID); err != nil {
+			return jobs, false, err
+		}
+	}
+	return jobs, false, nil
+}
+
+// awaitFinal waits until a job is final.
+func (w *worker) awaitFinal(ctx context.Context, jobID int64) (commentator.Job, error) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		j, err := w.store.Job(ctx, jobID)
+		if err == nil && j.State == commentator.JobFinal {
+			return j, nil
+		}
+		if ctx.Err() != nil {
+			return j, fmt.Errorf("interrupted; job %d goes on with the next serve or replay", jobID)
+		}
+		if err != nil {
+			return j, err
+		}
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+	}
+}
+
+// replayed is the JSON of a replayed job.
+type replayed struct {
+	pipeline.Report
+	Known bool `json:"known"` // the event was replayed before; nothing was done
+}
+
+// show prints what became of the jobs.
+func (c *replayCommand) show(ctx context.Context, w *worker, jobs []commentator.Job, known bool) error {
+	failed := false
+	if known {
+		fmt.Fprintln(w.app.stderr, "This event is known already, nothing was done; --again repeats it.")
+	}
+	for _, j := range jobs {
+		records, err := w.store.Stages(ctx, j.ID)
+		if err != nil {
+			return err
+		}
+		r, err := pipeline.NewReport(j, records)
+		if err != nil {
+			return err
+		}
+		if !known && !c.Enqueue && r.Outcome != commentator.OutcomeSuccess && r.Outcome != commentator.OutcomeNoURLs {
+			failed = true
+		}
+		fmt.Fprintln(w.app.stderr, sentence(r))
+		if c.JSON {
+			if err := json.NewEncoder(w.app.stdout).Encode(replayed{r, known}); err != nil {
+				return err
+			}
+		} else if !known && r.Comment != "" {
+			fmt.Fprintln(w.app.stdout, r.Comment)
+		}
+	}
+	if failed {
+		return errSaid
+	}
+	return nil
+}
+
+// sentence tells a person what became of a job.
+func sentence(r pipeline.Report) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "job %d: ", r.JobID)
+	if r.State != commentator.JobFinal {
+		fmt.Fprintf(&b, "%s", r.State)
+	} else {
+		fmt.Fprintf(&b, "%s in %.2f s", r.Outcome, r.Seconds)
+	}
+	if r.URL != "" {
+		fmt.Fprintf(&b, ", %s", r.URL)
+	}
+	if r.Error != "" {
+		fmt.Fprintf(&b, "\n  %s: %s", r.ErrorType, r.Error)
+	}
+	for _, f := range r.GateFailures {
+		fmt.Fprintf(&b, "\n  %s", f)
+	}
+	return b.String()
+}
+
+// jobSet holds the jobs that this process has made.
+type jobSet struct {
+	mu  sync.Mutex
+	ids map[int64]bool
+}
+
+func (s *jobSet) add(id int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ids == nil {
+		s.ids = map[int64]bool{}
+	}
+	s.ids[id] = true
+}
+
+func (s *jobSet) has(id int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ids[id]
+}
+
+// replayPoster keeps the comments of replayed jobs for printing. Jobs that were in the queue
+// before are delivered as serve would.
+type replayPoster struct {
+	own    *jobSet
+	others commentator.Poster
+}
+
+// Post delivers a comment.
+func (p replayPoster) Post(ctx context.Context, j commentator.Job, m commentator.Message, text string) (commentator.Post, error) {
+	if p.own.has(j.ID) {
+		return slack.Keeper(slack.DeliveryPrint).Post(ctx, j, m, text)
+	}
+	return p.others.Post(ctx, j, m, text)
+}
+
+var _ commentator.Poster = replayPoster{}

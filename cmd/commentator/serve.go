@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/technoshare/commentator/internal/queue"
+)
+
+type serveCommand struct {
+	Drain bool          `aliases:"once" help:"End when no job is left to work on. Failed attempts are repeated after seconds, not minutes."`
+	Grace time.Duration `default:"20s" help:"How long running jobs and the outbox may take to end after a signal."`
+}
+
+// Help is shown below the flags.
+func (serveCommand) Help() string {
+	return `Works off the queue until SIGINT or SIGTERM; a second signal ends the process at once. Whatever is interrupted goes on with the next start. With SLACK_BOT_TOKEN comments are posted to Slack, else they stay in the database ("commentator jobs show ID").`
+}
+
+// Run works off the queue.
+func (c *serveCommand) Run(ctx context.Context, a *app) error {
+	if c.Grace <= 0 {
+		return usageError{errors.New("--grace must be above 0")}
+	}
+	backoff := queue.ServeBackoff
+	if c.Drain {
+		backoff = queue.ReplayBackoff
+	}
+	w, err := a.openWorker(ctx, newPoster(a.cfg), backoff)
+	if err != nil {
+		return err
+	}
+	mode, why := resolveMode(a.cfg)
+	err = w.queue.Start(ctx)
+	if err == nil {
+		a.log.InfoContext(ctx, "serving", "database", w.store.Path(), "telemetry", string(mode), "because", why, "version", readBuild().Version)
+		err = w.wait(ctx, c.Drain)
+	}
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Grace)
+	defer cancel()
+	a.log.InfoContext(end, "stopping")
+	err = errors.Join(err, w.close(end))
+	return err
+}
+
+// wait returns when ctx ends, or, to drain, when no job is open.
+func (w *worker) wait(ctx context.Context, drain bool) error {
+	if !drain {
+		<-ctx.Done()
+		return nil
+	}
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		open, err := w.store.OpenJobs(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("look for open jobs: %w", err)
+		}
+		if len(open) == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+	}
+}

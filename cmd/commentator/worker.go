@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"path/filepath"
+	"time"
+
+	"github.com/technoshare/commentator/data"
+	"github.com/technoshare/commentator/internal/analysis"
+	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/config"
+	"github.com/technoshare/commentator/internal/gates"
+	"github.com/technoshare/commentator/internal/pipeline"
+	"github.com/technoshare/commentator/internal/queue"
+	"github.com/technoshare/commentator/internal/render"
+	"github.com/technoshare/commentator/internal/retrieval"
+	"github.com/technoshare/commentator/internal/slack"
+	"github.com/technoshare/commentator/internal/store"
+	"github.com/technoshare/commentator/internal/telemetry"
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+// worker holds the parts that work on jobs.
+type worker struct {
+	app       *app
+	store     *store.Store
+	queue     *queue.Queue
+	telemetry *telemetry.Provider // nil: off
+	leftovers *telemetry.Relay    // sends what an earlier run left in the outbox; nil: nothing to send
+}
+
+// openWorker wires the parts. Poster decides what becomes of comments.
+func (a *app) openWorker(ctx context.Context, poster commentator.Poster, backoff []time.Duration) (_ *worker, err error) {
+	loaded, err := data.Load(ctx, a.cfg.DataDir)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	retriever, err := retrieval.New(retrieval.Config{
+		AllowHosts: a.cfg.RetrievalAllow, MaxBytes: a.cfg.RetrievalMaxBytes, Timeout: a.cfg.RetrievalTimeout,
+	})
+	if err != nil {
+		return nil, usageError{err}
+	}
+	analyser, err := newAnalyser(a.cfg, loaded)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	settings, err := a.telemetryConfig()
+	if err != nil {
+		return nil, usageError{err}
+	}
+
+	w := &worker{app: a}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, w.close(ctx))
+		}
+	}()
+	if w.store, err = store.Open(ctx, a.cfg.DBPath, store.WithLogger(a.log)); err != nil {
+		return nil, err
+	}
+	if err := w.startTelemetry(ctx, settings); err != nil {
+		return nil, err
+	}
+	p := pipeline.New(pipeline.Config{
+		Store: w.store, Telemetry: w.telemetry,
+		Retriever: retriever, Analyser: analyser, Render: render.Slack, Poster: poster,
+		Themes: loaded.ThemeNames(), Gates: gates.DefaultLimits,
+		Now: time.Now, Logger: a.log,
+	})
+	w.queue, err = queue.New(ctx, queue.Config{
+		DB: w.store.DB(), Reader: w.store.Reader(), LockPath: w.store.LockPath(),
+		Handler: p.Handle, OpenJobs: w.store.OpenJobs, Lost: p.Lost,
+		Backoff: backoff, Logger: a.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return w, w.telemetry.ObserveQueue(w.queueState)
+}
+
+// startTelemetry starts what the mode asks for. When it is off, nothing runs but a relay
+// for messages of an earlier run, until the outbox is empty.
+func (w *worker) startTelemetry(ctx context.Context, settings telemetry.Config) (err error) {
+	settings.StoreID = w.store.StoreID()
+	if w.telemetry, err = telemetry.New(ctx, settings, w.store); err != nil {
+		return err
+	}
+	if w.telemetry != nil || w.app.cfg.SDKDisabled {
+		return nil
+	}
+	rows, _, _, err := w.store.Depth(ctx)
+	if err != nil || rows == 0 {
+		return err
+	}
+	w.app.log.InfoContext(ctx, "telemetry is off; messages of earlier jobs are still sent", "messages", rows)
+	w.leftovers = telemetry.NewRelay(telemetry.RelayConfig{
+		Endpoint: settings.Endpoint, Headers: settings.Headers, UntilEmpty: true, Logger: w.app.log,
+	}, w.store)
+	return w.leftovers.Start()
+}
+
+// close ends all parts, the last that was opened first. It sends what is left in the outbox
+// as far as ctx allows; the rest stays there.
+func (w *worker) close(ctx context.Context) error {
+	var errs []error
+	if w.queue != nil {
+		errs = append(errs, w.queue.Stop(ctx))
+	}
+	errs = append(errs, w.telemetry.Shutdown(ctx))
+	if w.leftovers != nil {
+		errs = append(errs, w.leftovers.Stop(ctx))
+	}
+	if w.store != nil {
+		errs = append(errs, w.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func (w *worker) queueState(ctx context.Context) (telemetry.QueueState, error) {
+	d, err := w.queue.Depth(ctx)
+	state := telemetry.QueueState{Depth: int64(d.Waiting)}
+	if !d.Oldest.IsZero() {
+		state.OldestAge = max(0, time.Since(d.Oldest))
+	}
+	return state, err
+}
+
+// telemetryConfig turns settings into what telemetry wants.
+func (a *app) telemetryConfig() (telemetry.Config, error) {
+	mode, why := resolveMode(a.cfg)
+	ratio, err := telemetry.ResolveRatio(a.cfg.TracesSampler, a.cfg.TracesSamplerArg)
+	if err != nil {
+		return telemetry.Config{}, err
+	}
+	build := readBuild()
+	c := telemetry.Config{
+		Mode: mode, OffReason: why, Endpoint: a.cfg.OTLPEndpoint, Headers: a.cfg.OTLPHeaders,
+		Ratio: ratio, CaptureContent: a.cfg.ContentAllowed(),
+		ServiceName: a.cfg.ServiceName, Experiment: a.cfg.Experiment,
+		Environment:        a.cfg.ResourceAttributes[wire.ResEnvironment],
+		ResourceAttributes: a.cfg.ResourceAttributes,
+		Version:            build.Version, Revision: build.Revision,
+		Gates: gates.DefaultLimits, Render: render.Slack, Logger: a.log,
+	}
+	if mode == telemetry.ModeOff {
+		return c, nil
+	}
+	// Both are for people who look at a run; a process without them is no error.
+	if u, err := user.Current(); err == nil {
+		c.Owner = u.Username
+	}
+	if path, err := os.Executable(); err == nil {
+		c.Executable = filepath.Base(path)
+	}
+	return c, nil
+}
+
+func resolveMode(c config.Config) (telemetry.Mode, string) {
+	return telemetry.ResolveMode(telemetry.Settings{
+		EnableTracking: c.EnableTracking, EnableTracing: c.EnableTracing,
+		SDKDisabled: c.SDKDisabled, TracesExporter: c.TracesExporter,
+	})
+}
+
+func newAnalyser(c config.Config, d *data.Data) (commentator.Analyser, error) {
+	if c.OpenAIKey == "" {
+		return analysis.NewOffline(d), nil
+	}
+	return analysis.NewOpenAI(analysis.OpenAIConfig{
+		APIKey: c.OpenAIKey, BaseURL: c.OpenAIBaseURL, ModelStageA: c.ModelA, ModelStageB: c.ModelB,
+	}, d)
+}
+
+// newPoster is how serve delivers: to Slack when it can, else into the database.
+func newPoster(c config.Config) commentator.Poster {
+	if c.SlackBotToken == "" {
+		return slack.Keeper(slack.DeliveryStore)
+	}
+	return slack.NewPoster(slack.PosterConfig{
+		Token: c.SlackBotToken, Transport: telemetry.Transport(nil, wire.SpanSlackCall),
+	})
+}
+
+// openStore opens a job database that must exist, for commands that only look.
+func (a *app) openStore(ctx context.Context) (*store.Store, error) {
+	if _, err := os.Stat(a.cfg.DBPath); err != nil {
+		return nil, usageError{fmt.Errorf("there is no job database %s yet; run `commentator replay URL` first, or set DB_PATH", a.cfg.DBPath)}
+	}
+	return store.Open(ctx, a.cfg.DBPath, store.WithLogger(a.log))
+}

@@ -1,0 +1,218 @@
+// Package pipeline takes a job through its five stages:
+//
+//	retrieval ▶ stage_a ▶ stage_b ▶ quality_gates ▶ slack_post
+//
+// Each stage ends with one transaction that records its result together with its
+// telemetry message. The recorded stages are the only truth of what has been done: an
+// attempt begins by reading them, and goes on behind the last one that succeeded.
+//
+// Nothing that telemetry does or fails to do changes a result.
+package pipeline
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/queue"
+	"github.com/technoshare/commentator/internal/store"
+	"github.com/technoshare/commentator/internal/telemetry"
+)
+
+// Config holds what a Pipeline works with. All fields but Telemetry are required.
+type Config struct {
+	Store     *store.Store
+	Telemetry *telemetry.Provider // nil: off
+
+	Retriever commentator.Retriever
+	Analyser  commentator.Analyser
+	Render    commentator.Renderer
+	Poster    commentator.Poster
+
+	Themes []string               // the names that a project bullet may begin with
+	Gates  commentator.GateLimits // what a comment has to keep
+
+	Now    func() time.Time
+	Logger *slog.Logger
+}
+
+// Pipeline works on jobs. It is safe for concurrent use.
+type Pipeline struct {
+	Config
+	// reached is called by tests when an attempt comes to a point where a process may die.
+	reached func(point, commentator.Stage)
+}
+
+// point is a moment in a stage.
+type point string
+
+const (
+	pointWorked    point = "worked"    // the work is done and not recorded
+	pointCommitted point = "committed" // it is recorded
+)
+
+// New returns a Pipeline.
+func New(cfg Config) *Pipeline {
+	return &Pipeline{Config: cfg, reached: func(point, commentator.Stage) {}}
+}
+
+// Attempt makes one attempt at a job and returns the job as it is then. When the job is
+// final, complete (nil: nothing) has run in the transaction that made it so.
+//
+// An error means that the job is not final: store.ErrFenced when another attempt owns it,
+// ctx's error when the attempt was interrupted, which counts as neither failure nor kill,
+// and else what failed. Another attempt then goes on behind the last recorded stage. A job
+// that was final before comes back with nil, and complete has not run.
+func (p *Pipeline) Attempt(ctx context.Context, jobID int64, complete func(tx *sql.Tx) error) (commentator.Job, error) {
+	a, err := p.Store.BeginAttempt(ctx, jobID, p.Now(), p.Telemetry.Decide, p.Telemetry.JobStarted)
+	if errors.Is(err, store.ErrFinal) {
+		return p.Store.Job(ctx, jobID)
+	}
+	if err != nil {
+		return commentator.Job{ID: jobID}, err
+	}
+	p.Telemetry.Notify()
+	p.Telemetry.JobActive(1)
+	defer p.Telemetry.JobActive(-1)
+
+	if a.Exhausted {
+		return p.finish(ctx, a.Job, exhausted(a), complete)
+	}
+	if a.Job.URL == "" {
+		return p.finish(ctx, a.Job, store.Ending{Outcome: commentator.OutcomeNoURLs}, complete)
+	}
+	outcome, err := p.run(p.Telemetry.JobContext(ctx, a.Job), a)
+	switch {
+	case err == nil:
+		return p.finish(ctx, a.Job, store.Ending{Outcome: outcome}, complete)
+	case errors.Is(err, store.ErrFenced):
+		return a.Job, err
+	case errors.Is(ctx.Err(), context.Canceled):
+		return p.release(ctx, a.Job)
+	case commentator.IsFinal(err) || a.Job.Failures+1 >= commentator.MaxFailures:
+		return p.finish(ctx, a.Job, failed(err), complete)
+	}
+	j, closeErr := p.Store.FailAttempt(context.WithoutCancel(ctx), a.Job)
+	return j, errors.Join(err, closeErr)
+}
+
+// Handle is Attempt as the queue wants it: nil when the queue may forget the job.
+func (p *Pipeline) Handle(ctx context.Context, jobID int64, complete func(tx *sql.Tx) error) error {
+	_, err := p.Attempt(ctx, jobID, complete)
+	if errors.Is(err, store.ErrFenced) {
+		return nil
+	}
+	return err
+}
+
+// Lost makes a job final that the queue will never try again.
+func (p *Pipeline) Lost(ctx context.Context, jobID int64, fate queue.Fate) error {
+	end := lost(fate)
+	end.At = p.Now()
+	j, err := p.Store.Conclude(ctx, jobID, end, p.Telemetry.Decide, p.Telemetry.JobStarted, p.Telemetry.JobEnded)
+	if errors.Is(err, store.ErrFinal) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	p.Telemetry.Notify()
+	p.Logger.WarnContext(ctx, "job ended without being finished", "job", j.ID, "outcome", j.Outcome, "reason", j.ErrorMessage)
+	return nil
+}
+
+// run takes the job through the stages that are not recorded yet.
+func (p *Pipeline) run(ctx context.Context, a store.Attempt) (commentator.Outcome, error) {
+	v := values{job: a.Job, message: a.Message}
+	for _, s := range stages {
+		if rec, done := finished(a.Stages, s.name); done {
+			if err := v.load(rec); err != nil {
+				return "", err
+			}
+		} else if ctx.Err() != nil {
+			return "", ctx.Err()
+		} else if err := p.stage(ctx, s, &v); err != nil {
+			return "", err
+		}
+		if s.name == commentator.StageQualityGates && !v.gates.Passed {
+			return commentator.OutcomeGateFailed, nil
+		}
+	}
+	return commentator.OutcomeSuccess, nil
+}
+
+// stage does the work of one stage and records it, whether it succeeded or not. An
+// interrupted one is not recorded: it says nothing about the job.
+func (p *Pipeline) stage(ctx context.Context, s stage, v *values) error {
+	rec := commentator.StageRecord{JobID: v.job.ID, Stage: s.name, Attempt: v.job.Attempt, StartedAt: p.Now()}
+	stageCtx, span := p.Telemetry.StartStage(ctx, v.job, s.name)
+	workErr := p.work(stageCtx, s, v, &rec.Analysis)
+	switch {
+	case workErr != nil && errors.Is(ctx.Err(), context.Canceled):
+		return ctx.Err()
+	case workErr != nil && ctx.Err() != nil:
+		workErr = timedOut(s.name)
+	}
+	ctx = context.WithoutCancel(ctx) // what is done is recorded, even when the worker is asked to stop
+	p.reached(pointWorked, s.name)
+
+	rec.EndedAt = p.Now()
+	rec.SpanID = span.SpanID()
+	if workErr != nil {
+		rec.ErrorType, rec.ErrorMessage = commentator.ErrorCode(workErr), workErr.Error()
+	}
+	var err error
+	if rec.Result, err = v.result(s.name); err != nil {
+		return err
+	}
+	var message telemetry.Message
+	if span != nil {
+		if message, err = span.End(v.end(s.name, rec)); err != nil {
+			p.Logger.WarnContext(ctx, "telemetry of a stage is lost", "job", v.job.ID, "stage", s.name, "err", err)
+		}
+	}
+	if err := p.Store.CommitStage(ctx, v.job, rec, message); err != nil {
+		return err
+	}
+	p.reached(pointCommitted, s.name)
+	p.Telemetry.Notify()
+	p.Logger.InfoContext(ctx, "stage ended", "job", v.job.ID, "stage", s.name, "attempt", rec.Attempt,
+		"seconds", rec.EndedAt.Sub(rec.StartedAt).Seconds(), "error", rec.ErrorType)
+	return workErr
+}
+
+// work runs the stage. A panic becomes an error, so that one page cannot end the worker.
+func (p *Pipeline) work(ctx context.Context, s stage, v *values, analysis *commentator.Analysis) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			p.Logger.ErrorContext(ctx, "stage panicked", "job", v.job.ID, "stage", s.name, "panic", r, "stack", string(debug.Stack()))
+			err = panicked(s.name, r)
+		}
+	}()
+	return s.work(ctx, p, v, analysis)
+}
+
+// finish makes the job final.
+func (p *Pipeline) finish(ctx context.Context, j commentator.Job, end store.Ending, complete func(tx *sql.Tx) error) (commentator.Job, error) {
+	ctx = context.WithoutCancel(ctx)
+	end.At = p.Now()
+	j, err := p.Store.Finish(ctx, j, end, p.Telemetry.JobEnded, complete)
+	if err != nil {
+		return j, err
+	}
+	p.Telemetry.Notify()
+	p.Logger.InfoContext(ctx, "job ended", "job", j.ID, "outcome", j.Outcome, "error", j.ErrorType,
+		"seconds", j.FinishedAt.Sub(j.StartedAt).Seconds())
+	return j, nil
+}
+
+// release closes an attempt that was interrupted.
+func (p *Pipeline) release(ctx context.Context, j commentator.Job) (commentator.Job, error) {
+	j, err := p.Store.ReleaseAttempt(context.WithoutCancel(ctx), j)
+	return j, errors.Join(fmt.Errorf("interrupt job %d: %w", j.ID, context.Cause(ctx)), err)
+}
