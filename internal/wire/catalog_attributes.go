@@ -62,6 +62,7 @@ var rootAttributes = []Entry{
 	{Kind: KindAttr, Name: AttrDurationGates, Type: "double, s", Meaning: "Time of the last attempt at quality_gates; root.", From: byTelemetry, To: "metric quality_gates/latency_seconds", Test: testTable},
 	{Kind: KindAttr, Name: AttrDurationSlackPost, Type: "double, s", Meaning: "Time of the last attempt at slack_post; root.", From: byTelemetry, To: "metric slack_post/latency_seconds", Test: testTable},
 	{Kind: KindAttr, Name: AttrStageStatusPrefix, Type: "string, ok | error", Meaning: "How the last attempt at a stage ended; the stage's name follows the prefix; root.", From: byTelemetry, To: "note", Test: testTable},
+	{Kind: KindAttr, Name: AttrStageAttemptsPrefix, Type: "int", Meaning: "Recorded attempts at a stage; the stage's name follows the prefix; root.", From: byTelemetry, To: "note", Test: testTable},
 }
 
 var genAIAttributes = []Entry{
@@ -90,6 +91,11 @@ var httpAttributes = []Entry{
 	{Kind: KindAttr, Name: AttrServerPort, Type: "int", Meaning: "Port that was asked.", From: byTelemetry, To: toTrace, Test: testFixtures},
 	{Kind: KindAttr, Name: AttrHTTPBodySize, Type: "int, By", Meaning: "Size of the answer's body.", From: byTelemetry, To: toTrace, Test: testFixtures},
 	{Kind: KindAttr, Name: AttrHTTPResendKind, Type: "int", Meaning: "How often the request had been sent before.", From: byTelemetry, To: toTrace, Test: testFixtures},
+}
+
+var metricAttributes = []Entry{
+	{Kind: KindAttr, Name: AttrTokenType, Type: "string, input | output", Meaning: "Kind of tokens; on gen_ai.client.token.usage.", From: byTelemetry, To: toBackends, Test: testMetrics},
+	{Kind: KindAttr, Name: AttrReason, Type: "string", Meaning: "Why something was dropped; on the counters of drops.", From: byTelemetry, To: toBackends, Test: testMetrics},
 }
 
 var eventAttributes = []Entry{

@@ -123,6 +123,8 @@ const (
 	AttrDurationGates     = "quality_gates.duration"
 	AttrDurationSlackPost = "slack_post.duration"
 	AttrStageStatusPrefix = "stage.status." // + stage, string ok | error: last attempt
+	// AttrStageAttemptsPrefix + stage, int: recorded attempts at the stage.
+	AttrStageAttemptsPrefix = "stage.attempts."
 )
 
 // GenAI attributes (OTel semantic conventions 1.41).
@@ -143,6 +145,7 @@ const (
 	AttrUsageCacheRead     = "gen_ai.usage.cache_read.input_tokens"
 	AttrUsageCacheCreation = "gen_ai.usage.cache_creation.input_tokens"
 	AttrUsageReasoning     = "gen_ai.usage.reasoning.output_tokens"
+	AttrTokenType          = "gen_ai.token.type" // metrics only: input | output
 )
 
 // HTTP client attributes (OTel semantic conventions).
@@ -183,21 +186,30 @@ const (
 	ArtifactSlackPayload = "slack_payload.json"
 )
 
+// AttrReason says on metrics why something was dropped.
+const AttrReason = "reason"
+
 // Metric instruments of the worker.
 const (
-	MetricJobDuration      = "job.duration"
-	MetricStageDuration    = "job.stage.duration"
-	MetricJobActive        = "job.active"
-	MetricQueueDepth       = "job.queue.depth"
-	MetricQueueOldestAge   = "job.queue.oldest.age"
-	MetricTokenUsage       = "gen_ai.client.token.usage"
-	MetricModelDuration    = "gen_ai.client.operation.duration"
-	MetricOutboxDepth      = "telemetry.outbox.depth"
-	MetricOutboxSize       = "telemetry.outbox.size"
-	MetricOutboxAge        = "telemetry.outbox.age"
-	MetricOutboxDropped    = "telemetry.outbox.dropped"
-	MetricDetailSpansCut   = "telemetry.detail_spans.cut"
-	MetricClockCorrections = "telemetry.clock.corrections"
+	MetricJobDuration        = "job.duration"
+	MetricStageDuration      = "job.stage.duration"
+	MetricJobActive          = "job.active"
+	MetricQueueDepth         = "job.queue.depth"
+	MetricQueueOldestAge     = "job.queue.oldest.age"
+	MetricTokenUsage         = "gen_ai.client.token.usage"
+	MetricModelDuration      = "gen_ai.client.operation.duration"
+	MetricOutboxDepth        = "telemetry.outbox.depth"
+	MetricOutboxSize         = "telemetry.outbox.size"
+	MetricOutboxAge          = "telemetry.outbox.age"
+	MetricOutboxDropped      = "telemetry.outbox.dropped"
+	MetricDetailSpansCut     = "telemetry.detail_spans.cut"
+	MetricDetailSpansDropped = "telemetry.detail_spans.dropped"
+	MetricClockCorrections   = "telemetry.clock.corrections"
+
+	// Go runtime, OTel semantic conventions.
+	MetricGoGoroutines = "go.goroutine.count"
+	MetricGoMemory     = "go.memory.used"
+	MetricGoHeapGoal   = "go.memory.gc.goal"
 )
 
 // Tags that the bridge writes on MLflow runs for its own bookkeeping.
@@ -210,6 +222,9 @@ const (
 	TagUndelivered = "artifacts.undelivered"
 	// TagTruncated names artifacts that the worker had to cut.
 	TagTruncated = "artifacts.truncated"
+	// TagAltered names artifacts whose content is not what the worker hashed, because
+	// something between the worker and the bridge changed it.
+	TagAltered = "artifacts.altered"
 )
 
 // StageNames lists the five stages in the order in which a job meets them. The

@@ -15,7 +15,22 @@ type Plan struct {
 	Runs []Run
 	// Traces holds one entry per trace whose spans belong into MLflow's trace store.
 	Traces []Trace
+	// Dropped lists what the batch holds and MLflow cannot take, for counting.
+	Dropped []Drop
 }
+
+// Drop is a piece of a batch that MLflow cannot take.
+type Drop struct {
+	TraceID string // hex
+	Reason  string // one of the Drop… reasons
+	Detail  string // name of the span or file, for the log
+}
+
+// Reasons of a Drop.
+const (
+	DropInvalidID       = "invalid_id"       // a span without trace id or span id
+	DropInvalidArtifact = "invalid_artifact" // an artifact event without content or with an unusable name
+)
 
 // Run is one MLflow run, as far as one batch knows it.
 type Run struct {

@@ -1,0 +1,126 @@
+package main
+
+import (
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/confmap"
+	"go.opentelemetry.io/collector/confmap/provider/envprovider"
+	"go.opentelemetry.io/collector/confmap/provider/fileprovider"
+	"go.opentelemetry.io/collector/confmap/provider/yamlprovider"
+	"go.opentelemetry.io/collector/otelcol"
+
+	"github.com/technoshare/commentator/internal/config"
+)
+
+// version is set by the linker.
+var version = "0.1.0-dev"
+
+// dotenvFile is the settings file that the worker reads too.
+const dotenvFile = ".env"
+
+//go:embed default.yaml
+var defaultConfig string
+
+// settings describes this distribution: what it is called, its components, and the
+// configuration that holds as long as no --config is given.
+func settings() otelcol.CollectorSettings {
+	return otelcol.CollectorSettings{
+		BuildInfo: component.BuildInfo{
+			Command:     "otelcol-mlflow",
+			Description: "OpenTelemetry Collector that writes to MLflow",
+			Version:     version,
+		},
+		Factories: components,
+		ConfigProviderSettings: otelcol.ConfigProviderSettings{
+			ResolverSettings: confmap.ResolverSettings{
+				URIs: []string{"yaml:" + defaultConfig},
+				ProviderFactories: []confmap.ProviderFactory{
+					envprovider.NewFactory(),
+					fileprovider.NewFactory(),
+					yamlprovider.NewFactory(),
+				},
+				DefaultScheme: "env",
+			},
+		},
+	}
+}
+
+func newCommand() *cobra.Command {
+	cmd := otelcol.NewCommand(settings())
+	cmd.Short = "OpenTelemetry Collector that writes to MLflow"
+	cmd.Long = `otelcol-mlflow takes OTLP and writes runs and traces to MLflow. Without --config it
+runs its embedded configuration, which these variables change, in the environment or in
+.env; the environment wins:
+
+  MLFLOW_TRACKING_URI          address of MLflow            http://127.0.0.1:5000
+  MLFLOW_EXPERIMENT_NAME       experiment                   technoshare_commentator
+  OTELCOL_GRPC_ENDPOINT        OTLP over gRPC               127.0.0.1:4317
+  OTELCOL_HTTP_ENDPOINT        OTLP over HTTP               127.0.0.1:4318
+  OTELCOL_DATA_DIR             queue and ledger             ./.otelcol-mlflow
+  OTELCOL_HEALTH_ENDPOINT      health check                 127.0.0.1:13133
+  OTELCOL_METRICS_PORT         its own metrics              8888
+  OTELCOL_PROMETHEUS_ENDPOINT  metrics that it receives     127.0.0.1:9464
+
+"print-config" shows what it comes to.`
+	cmd.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		return loadDotenv(dotenvFile, cmd.ErrOrStderr())
+	}
+	return cmd
+}
+
+// loadDotenv puts the settings of a .env file that concern this program into the process
+// environment, where the configuration looks for them. The rest of the file belongs to the
+// worker: its tokens stay out, and so do the OTEL_ variables, which would steer the
+// Collector's own telemetry. What the environment has wins; an empty value counts as none.
+func loadDotenv(path string, warnings io.Writer) error {
+	for _, entry := range os.Environ() {
+		if name, value, _ := strings.Cut(entry, "="); ours(name) && value == "" {
+			if err := os.Unsetenv(name); err != nil {
+				return fmt.Errorf("unset empty %s: %w", name, err)
+			}
+		}
+	}
+	file, warned, err := config.Dotenv(path)
+	if err != nil {
+		return err
+	}
+	for _, w := range warned {
+		_, _ = fmt.Fprintln(warnings, "warning:", w)
+	}
+	for name, value := range file {
+		if _, set := os.LookupEnv(name); set || !ours(name) || value == "" {
+			continue
+		}
+		if err := os.Setenv(name, value); err != nil {
+			return fmt.Errorf("set %s of %s: %w", name, path, err)
+		}
+	}
+	return nil
+}
+
+func ours(name string) bool {
+	return strings.HasPrefix(name, "MLFLOW_") || strings.HasPrefix(name, "OTELCOL_")
+}
+
+// hintFor says what to do about the errors that people meet first.
+func hintFor(err error) string {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE) || strings.Contains(err.Error(), "address already in use"):
+		return "hint: another program uses this address, perhaps another otelcol-mlflow. Stop it, or choose another with " +
+			"OTELCOL_GRPC_ENDPOINT, OTELCOL_HTTP_ENDPOINT, OTELCOL_HEALTH_ENDPOINT, OTELCOL_METRICS_PORT or OTELCOL_PROMETHEUS_ENDPOINT."
+	case errors.Is(err, fs.ErrPermission) || strings.Contains(err.Error(), "permission denied") || strings.Contains(err.Error(), "read-only file system"):
+		return "hint: the data directory must be writable. Choose another with OTELCOL_DATA_DIR."
+	case strings.Contains(err.Error(), "file_storage") && strings.Contains(err.Error(), "timeout"):
+		return "hint: another otelcol-mlflow uses the same data directory. Stop it, or choose another directory with OTELCOL_DATA_DIR."
+	}
+	return ""
+}

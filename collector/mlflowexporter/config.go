@@ -1,0 +1,234 @@
+package mlflowexporter
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/config/configauth"
+	"go.opentelemetry.io/collector/config/configopaque"
+	"go.opentelemetry.io/collector/config/configoptional"
+	"go.opentelemetry.io/collector/config/configretry"
+	"go.opentelemetry.io/collector/config/configtls"
+	"go.opentelemetry.io/collector/confmap"
+	"go.opentelemetry.io/collector/exporter/exporterhelper"
+	"go.uber.org/zap"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/selection"
+)
+
+// The values of Ownership.
+const (
+	ownershipSingle = "single"
+	ownershipShared = "shared"
+)
+
+// Config is the configuration of the exporter.
+type Config struct {
+	// Endpoint is the address of the MLflow tracking server, http or https, with the path
+	// of its --static-prefix if it has one. Required.
+	Endpoint string `mapstructure:"endpoint"`
+
+	// Headers are sent with every request, for instance Authorization.
+	Headers configopaque.MapList `mapstructure:"headers"`
+
+	// Auth names an extension that authenticates the requests, such as bearertokenauth.
+	Auth configoptional.Optional[configauth.Config] `mapstructure:"auth"`
+
+	// TLS is used when Endpoint is https.
+	TLS configtls.ClientConfig `mapstructure:"tls"`
+
+	// Timeout bounds one HTTP request. The delivery of a batch takes several and has no
+	// limit of its own. MLflow on SQLite may block for 20 s before it says that its
+	// database is locked, so less than 21s breaks calls that would have succeeded.
+	Timeout time.Duration `mapstructure:"timeout"`
+
+	// Experiment is the name of the experiment for spans whose resource has no
+	// experiment.name. It is created when it does not exist.
+	Experiment string `mapstructure:"experiment"`
+
+	// UIURL is the address of the MLflow UI as people reach it, for the links in notes.
+	// The default is Endpoint.
+	UIURL string `mapstructure:"ui_url"`
+
+	// Storage names the storage extension that keeps the sending queue and the ledger,
+	// which knows the run of every job. Without it both are lost with the process, so it
+	// is required unless AllowDataLoss is set.
+	Storage *component.ID `mapstructure:"storage"`
+
+	// AllowDataLoss permits settings with which data is lost: no Storage, no queue, no
+	// retries, or retries that end.
+	AllowDataLoss bool `mapstructure:"allow_data_loss"`
+
+	// Ownership is "single" when this is the only Collector that writes these jobs, and
+	// "shared" when there are several: a job's run is then searched for in MLflow before
+	// it is created.
+	Ownership string `mapstructure:"ownership"`
+
+	// DeadLetterDirectory takes what MLflow refuses for good, one file per item. Empty
+	// means that such items are counted and logged only.
+	DeadLetterDirectory string `mapstructure:"dead_letter_directory"`
+
+	// Queue holds batches until MLflow has them. Its storage is Storage.
+	Queue configoptional.Optional[exporterhelper.QueueBatchConfig] `mapstructure:"sending_queue"`
+
+	// Retry says when a batch that MLflow could not take is tried again. By default it is
+	// retried for ever.
+	Retry configretry.BackOffConfig `mapstructure:"retry_on_failure"`
+
+	// Mapping says which spans become runs and what of them is written. The default is in
+	// mapping.yaml.
+	Mapping MappingConfig `mapstructure:"mapping"`
+
+	// prevent unkeyed literal initialization
+	_ struct{}
+}
+
+// MappingConfig says which spans become runs and traces, and what of them is written.
+type MappingConfig struct {
+	Started  ConditionConfig    `mapstructure:"started"`
+	Feedback ConditionConfig    `mapstructure:"feedback"`
+	Trace    TraceMappingConfig `mapstructure:"trace"`
+	Job      RunMappingConfig   `mapstructure:"job"`
+	Stage    RunMappingConfig   `mapstructure:"stage"`
+	// prevent unkeyed literal initialization
+	_ struct{}
+}
+
+// ConditionConfig selects spans.
+type ConditionConfig struct {
+	// Condition is an OTTL condition over a span; empty selects none.
+	Condition string `mapstructure:"condition"`
+	// prevent unkeyed literal initialization
+	_ struct{}
+}
+
+// TraceMappingConfig says what goes into MLflow's trace store.
+type TraceMappingConfig struct {
+	// Condition is an OTTL condition over a span; empty selects none.
+	Condition string `mapstructure:"condition"`
+	// SpanTypes gives MLflow's span type by span name, merged with the default's.
+	SpanTypes map[string]string `mapstructure:"span_types"`
+	// prevent unkeyed literal initialization
+	_ struct{}
+}
+
+// RunMappingConfig describes the runs of one kind of span.
+type RunMappingConfig struct {
+	// Condition is an OTTL condition over a span; empty selects none.
+	Condition string `mapstructure:"condition"`
+	// Name is the run's name, in which {{attribute}} stands for an attribute of the span
+	// or of its resource.
+	Name string `mapstructure:"name"`
+	// Tags are fixed tags, merged with the default's; an empty value removes one.
+	Tags map[string]string `mapstructure:"tags"`
+	// Rules carry attributes over. A list replaces the default's.
+	Rules []reduce.Rule `mapstructure:"rules"`
+	// prevent unkeyed literal initialization
+	_ struct{}
+}
+
+var _ confmap.Validator = (*Config)(nil)
+
+// Validate joins everything that is wrong with the configuration, each naming its key and
+// what to do. Sections that Config only embeds validate themselves.
+func (c *Config) Validate() error {
+	return errors.Join(
+		c.validateEndpoint(), c.validateExperiment(), c.validateOwnership(), c.validateDelivery(),
+		c.Mapping.conditions().Validate(component.TelemetrySettings{Logger: zap.NewNop()}),
+		c.Mapping.mapping().Validate(),
+	)
+}
+
+func (c *Config) validateEndpoint() error {
+	var errs []error
+	if c.Endpoint == "" {
+		errs = append(errs, errors.New("`endpoint` must be set to the address of the MLflow server, for instance http://127.0.0.1:5000"))
+	} else if err := webAddress(c.Endpoint); err != nil {
+		errs = append(errs, fmt.Errorf("`endpoint`: %w", err))
+	}
+	if c.UIURL != "" {
+		if err := webAddress(c.UIURL); err != nil {
+			errs = append(errs, fmt.Errorf("`ui_url`: %w", err))
+		}
+	}
+	if c.Timeout <= 0 {
+		errs = append(errs, fmt.Errorf("`timeout` must be positive, found %s: it bounds one HTTP request, 60s is the default", c.Timeout))
+	}
+	return errors.Join(errs...)
+}
+
+func webAddress(s string) error {
+	u, err := url.Parse(s)
+	if err != nil {
+		return fmt.Errorf("parse address: %w", err)
+	}
+	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return fmt.Errorf("%q is not an address: write http://host:port or https://host:port", s)
+	}
+	return nil
+}
+
+func (c *Config) validateExperiment() error {
+	if name := strings.TrimSpace(c.Experiment); name == "" || len(name) > 250 {
+		return fmt.Errorf("`experiment` must be the name of an experiment, 1 to 250 characters, found %q", c.Experiment)
+	}
+	return nil
+}
+
+func (c *Config) validateOwnership() error {
+	if c.Ownership != ownershipSingle && c.Ownership != ownershipShared {
+		return fmt.Errorf("`ownership` must be %q or %q, found %q", ownershipSingle, ownershipShared, c.Ownership)
+	}
+	return nil
+}
+
+// validateDelivery refuses what loses data: exporterhelper deletes an item from the disk
+// queue when its retries end, and when it has no retries at all also at each shutdown.
+func (c *Config) validateDelivery() error {
+	var errs []error
+	if c.Queue.HasValue() {
+		if id := c.Queue.Get().StorageID; id != nil && (c.Storage == nil || *id != *c.Storage) {
+			errs = append(errs, errors.New("`sending_queue::storage` must not be set: set `storage`, which is used for the queue too"))
+		}
+	}
+	if c.AllowDataLoss {
+		return errors.Join(errs...)
+	}
+	const remedy = ", or set `allow_data_loss: true` to accept the loss"
+	if c.Storage == nil {
+		errs = append(errs, errors.New("`storage` must name a storage extension such as file_storage, or queued data and the ledger are lost with the process; name one"+remedy))
+	}
+	if !c.Queue.HasValue() {
+		errs = append(errs, errors.New("`sending_queue::enabled` must not be false, or data is refused while MLflow is down; remove it"+remedy))
+	}
+	if !c.Retry.Enabled {
+		errs = append(errs, errors.New("`retry_on_failure::enabled` must not be false, or a batch is dropped when MLflow fails once; remove it"+remedy))
+	}
+	if c.Retry.MaxElapsedTime > 0 {
+		errs = append(errs, fmt.Errorf("`retry_on_failure::max_elapsed_time` must be 0, found %s: after that time a batch is dropped; remove it%s", c.Retry.MaxElapsedTime, remedy))
+	}
+	return errors.Join(errs...)
+}
+
+func (m MappingConfig) conditions() selection.Conditions {
+	return selection.Conditions{
+		Feedback: m.Feedback.Condition,
+		Started:  m.Started.Condition,
+		Stage:    m.Stage.Condition,
+		Job:      m.Job.Condition,
+		Trace:    m.Trace.Condition,
+	}
+}
+
+func (m MappingConfig) mapping() reduce.Mapping {
+	return reduce.Mapping{Job: m.Job.mapping(), Stage: m.Stage.mapping(), SpanTypes: m.Trace.SpanTypes}
+}
+
+func (m RunMappingConfig) mapping() reduce.RunMapping {
+	return reduce.RunMapping{Name: m.Name, Rules: m.Rules, Tags: m.Tags}
+}

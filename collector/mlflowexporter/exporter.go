@@ -1,0 +1,256 @@
+package mlflowexporter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/consumer/consumererror"
+	"go.opentelemetry.io/collector/exporter"
+	"go.opentelemetry.io/collector/extension/xextension/storage"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/otel/metric"
+	"go.uber.org/zap"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/apply"
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/ledger"
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/metadata"
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/selection"
+	"github.com/technoshare/commentator/internal/mlflow"
+)
+
+// ledgerStorage is the name of the storage client that keeps the ledger. The queue has one
+// of its own, named after the signal.
+const ledgerStorage = "runs"
+
+// reasonRefused counts jobs that MLflow refused for good.
+const reasonRefused = "refused"
+
+// mlflowExporter takes batches from the queue and makes MLflow hold them.
+type mlflowExporter struct {
+	cfg       *Config
+	set       exporter.Settings
+	log       *zap.Logger
+	selector  *selection.Selector
+	mapping   reduce.Mapping
+	telemetry *metadata.TelemetryBuilder
+
+	// Set by start.
+	client  *mlflow.Client
+	store   storage.Client
+	applier *apply.Applier
+}
+
+func newExporter(cfg *Config, set exporter.Settings) (*mlflowExporter, error) {
+	selector, err := selection.New(cfg.Mapping.conditions(), set.TelemetrySettings)
+	if err != nil {
+		return nil, err
+	}
+	telemetry, err := metadata.NewTelemetryBuilder(set.TelemetrySettings)
+	if err != nil {
+		return nil, fmt.Errorf("create own metrics: %w", err)
+	}
+	return &mlflowExporter{
+		cfg: cfg, set: set, log: set.Logger,
+		selector: selector, mapping: cfg.Mapping.mapping(), telemetry: telemetry,
+	}, nil
+}
+
+// start opens the ledger and makes the client; it sends nothing, so that the Collector
+// starts while MLflow is down.
+func (e *mlflowExporter) start(ctx context.Context, host component.Host) error {
+	client, err := e.newClient(ctx, host)
+	if err != nil {
+		return err
+	}
+	store, err := e.openStorage(ctx, host)
+	if err != nil {
+		client.Close()
+		return err
+	}
+	runs, err := ledger.Open(ctx, store, ledger.Scope{Endpoint: client.Endpoint()}, time.Now())
+	if err != nil {
+		client.Close()
+		return errors.Join(fmt.Errorf("open ledger: %w", err), store.Close(ctx))
+	}
+	e.client, e.store = client, store
+	e.applier = apply.New(apply.Config{
+		Client:            client,
+		Ledger:            runs,
+		DefaultExperiment: e.cfg.Experiment,
+		UIURL:             strings.TrimRight(e.cfg.UIURL, "/"),
+		DeadLetterDir:     e.cfg.DeadLetterDirectory,
+		Shared:            e.cfg.Ownership == ownershipShared,
+		Logger:            e.log,
+	})
+	return nil
+}
+
+func (e *mlflowExporter) newClient(ctx context.Context, host component.Host) (*mlflow.Client, error) {
+	tlsConfig, err := e.cfg.TLS.LoadTLSConfig(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("load `tls`: %w", err)
+	}
+	headers := map[string]string{}
+	for name, value := range e.cfg.Headers.Iter {
+		headers[name] = string(value)
+	}
+	client, err := mlflow.New(mlflow.Config{
+		Endpoint:  e.cfg.Endpoint,
+		Headers:   headers,
+		Timeout:   e.cfg.Timeout,
+		TLS:       tlsConfig,
+		Proxy:     http.ProxyFromEnvironment,
+		UserAgent: e.set.BuildInfo.Command + "/" + e.set.BuildInfo.Version,
+		Wrap: func(base http.RoundTripper) (http.RoundTripper, error) {
+			measured := &measuredTransport{next: base, telemetry: e.telemetry, now: time.Now}
+			if !e.cfg.Auth.HasValue() {
+				return measured, nil
+			}
+			auth, err := e.cfg.Auth.Get().GetHTTPClientAuthenticator(ctx, host.GetExtensions())
+			if err != nil {
+				return nil, fmt.Errorf("find `auth` extension: %w", err)
+			}
+			return auth.RoundTripper(measured)
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("create MLflow client: %w", err)
+	}
+	return client, nil
+}
+
+// openStorage opens the ledger's own storage client. Without `storage`, which Validate
+// only allows when loss is accepted, the ledger lives as long as the process.
+func (e *mlflowExporter) openStorage(ctx context.Context, host component.Host) (storage.Client, error) {
+	if e.cfg.Storage == nil {
+		return storage.NewNopClient(), nil
+	}
+	found, ok := host.GetExtensions()[*e.cfg.Storage]
+	if !ok {
+		return nil, fmt.Errorf("`storage`: extension %q is not running: add it to `service::extensions`", e.cfg.Storage)
+	}
+	ext, ok := found.(storage.Extension)
+	if !ok {
+		return nil, fmt.Errorf("`storage`: extension %q does not store: name one such as file_storage", e.cfg.Storage)
+	}
+	client, err := ext.GetClient(ctx, component.KindExporter, e.set.ID, ledgerStorage)
+	if err != nil {
+		return nil, fmt.Errorf("open storage %q: %w", e.cfg.Storage, err)
+	}
+	return client, nil
+}
+
+func (e *mlflowExporter) shutdown(ctx context.Context) error {
+	e.telemetry.Shutdown()
+	if e.client == nil {
+		return nil // never started
+	}
+	e.client.Close()
+	return e.store.Close(ctx)
+}
+
+// consumeTraces makes MLflow hold what a batch says. What may succeed later comes back as
+// an error with the spans of those jobs only; what MLflow refuses for good is counted and
+// not asked for again, or it would hold up the queue for ever.
+func (e *mlflowExporter) consumeTraces(ctx context.Context, td ptrace.Traces) error {
+	spans, err := e.selector.Classify(ctx, td)
+	if err != nil {
+		e.log.Warn("A condition of `mapping` failed and was taken as not holding", zap.Error(err))
+	}
+	plan := reduce.Reduce(spans, e.mapping)
+	for _, d := range plan.Dropped {
+		e.drop(ctx, d.Reason, d.TraceID, errors.New(d.Detail))
+	}
+	if len(plan.Runs) == 0 && len(plan.Traces) == 0 {
+		return nil
+	}
+	return e.settle(ctx, td, plan, e.applier.Apply(ctx, plan))
+}
+
+// settle sorts what Apply reports into delivered, to be retried, and refused.
+func (e *mlflowExporter) settle(ctx context.Context, td ptrace.Traces, plan reduce.Plan, err error) error {
+	items, rest := itemErrors(err)
+	if rest != nil {
+		return rest // nothing is known of single jobs: all of it again
+	}
+	failed, retry := map[string]bool{}, map[string]bool{}
+	var errs []error
+	for _, item := range items {
+		failed[item.TraceID] = true
+		if item.Permanent {
+			e.drop(ctx, reasonRefused, item.TraceID, item.Err)
+			continue
+		}
+		retry[item.TraceID] = true
+		errs = append(errs, item)
+	}
+	e.countRuns(ctx, plan, failed)
+	if len(retry) == 0 {
+		return nil
+	}
+	return consumererror.NewTraces(errors.Join(errs...), ofTraces(td, retry))
+}
+
+func (e *mlflowExporter) drop(ctx context.Context, reason, traceID string, err error) {
+	e.telemetry.ExporterMlflowDroppedItems.Add(ctx, 1, metric.WithAttributeSet(attributeSet("reason", reason)))
+	e.log.Error("MLflow cannot take this; dropped", zap.String("reason", reason), zap.String("trace_id", traceID), zap.Error(err))
+}
+
+func (e *mlflowExporter) countRuns(ctx context.Context, plan reduce.Plan, failed map[string]bool) {
+	for _, run := range plan.Runs {
+		if run.Status != "" && !failed[run.TraceID] {
+			e.telemetry.ExporterMlflowRuns.Add(ctx, 1, metric.WithAttributeSet(attributeSet("status", run.Status)))
+		}
+	}
+}
+
+// itemErrors takes a joined error apart. The rest is what is no ItemError.
+func itemErrors(err error) (items []*apply.ItemError, rest error) {
+	if err == nil {
+		return nil, nil
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var others []error
+		for _, one := range joined.Unwrap() {
+			more, other := itemErrors(one)
+			items = append(items, more...)
+			others = append(others, other)
+		}
+		return items, errors.Join(others...)
+	}
+	var item *apply.ItemError
+	if errors.As(err, &item) {
+		return []*apply.ItemError{item}, nil
+	}
+	return nil, err
+}
+
+// ofTraces copies the spans of some traces, given by their ids in hex.
+func ofTraces(td ptrace.Traces, ids map[string]bool) ptrace.Traces {
+	out := ptrace.NewTraces()
+	td.CopyTo(out)
+	keep := map[pcommon.TraceID]bool{}
+	out.ResourceSpans().RemoveIf(func(rs ptrace.ResourceSpans) bool {
+		rs.ScopeSpans().RemoveIf(func(ss ptrace.ScopeSpans) bool {
+			ss.Spans().RemoveIf(func(s ptrace.Span) bool {
+				id := s.TraceID()
+				wanted, known := keep[id]
+				if !known {
+					wanted = ids[id.String()]
+					keep[id] = wanted
+				}
+				return !wanted
+			})
+			return ss.Spans().Len() == 0
+		})
+		return rs.ScopeSpans().Len() == 0
+	})
+	return out
+}

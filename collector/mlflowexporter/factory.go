@@ -1,0 +1,112 @@
+package mlflowexporter
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/config/configoptional"
+	"go.opentelemetry.io/collector/config/configretry"
+	"go.opentelemetry.io/collector/config/configtls"
+	"go.opentelemetry.io/collector/confmap"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/exporter"
+	"go.opentelemetry.io/collector/exporter/exporterhelper"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/metadata"
+)
+
+const (
+	defaultExperiment = "technoshare_commentator"
+	defaultTimeout    = time.Minute
+	// defaultQueueBytes holds about 30,000 jobs with their evidence.
+	defaultQueueBytes = 4 << 30
+	// defaultConsumers is what MLflow on SQLite can use; more only wait for its lock.
+	defaultConsumers = 2
+)
+
+//go:embed mapping.yaml
+var mappingYAML []byte
+
+// NewFactory returns the factory of the mlflow exporter.
+func NewFactory() exporter.Factory {
+	return exporter.NewFactory(
+		metadata.Type,
+		createDefaultConfig,
+		exporter.WithTraces(createTraces, metadata.TracesStability),
+	)
+}
+
+func createDefaultConfig() component.Config {
+	queue := exporterhelper.NewDefaultQueueConfig()
+	queue.Sizer = exporterhelper.RequestSizerTypeBytes
+	queue.QueueSize = defaultQueueBytes
+	queue.NumConsumers = defaultConsumers
+
+	retry := configretry.NewDefaultBackOffConfig()
+	retry.InitialInterval = time.Second
+	retry.MaxInterval = 30 * time.Second
+	retry.MaxElapsedTime = 0
+
+	return &Config{
+		Timeout:    defaultTimeout,
+		TLS:        configtls.NewDefaultClientConfig(),
+		Experiment: defaultExperiment,
+		Ownership:  ownershipSingle,
+		Queue:      configoptional.Some(queue),
+		Retry:      retry,
+		Mapping:    defaultMapping(),
+	}
+}
+
+// defaultMapping reads the embedded mapping.
+func defaultMapping() MappingConfig {
+	var m MappingConfig
+	if err := unmarshalMapping(mappingYAML, &m); err != nil {
+		panic(fmt.Sprintf("read embedded mapping.yaml: %v", err)) // a broken build; tests read it
+	}
+	return m
+}
+
+func unmarshalMapping(text []byte, m *MappingConfig) error {
+	retrieved, err := confmap.NewRetrievedFromYAML(text)
+	if err != nil {
+		return err
+	}
+	conf, err := retrieved.AsConf()
+	if err != nil {
+		return err
+	}
+	return conf.Unmarshal(m)
+}
+
+func createTraces(ctx context.Context, set exporter.Settings, cfg component.Config) (exporter.Traces, error) {
+	config := cfg.(*Config)
+	e, err := newExporter(config, set)
+	if err != nil {
+		return nil, err
+	}
+	return exporterhelper.NewTraces(ctx, set, cfg, e.consumeTraces,
+		exporterhelper.WithStart(e.start),
+		exporterhelper.WithShutdown(e.shutdown),
+		exporterhelper.WithCapabilities(consumer.Capabilities{MutatesData: false}),
+		// Each HTTP request has its own limit; one for the whole batch would make a large
+		// batch start over and over.
+		exporterhelper.WithTimeout(exporterhelper.TimeoutConfig{Timeout: 0}),
+		exporterhelper.WithRetry(config.Retry),
+		exporterhelper.WithQueue(queueOnStorage(*config)),
+	)
+}
+
+// queueOnStorage is the configured queue, kept by the storage of the exporter. The
+// configuration itself stays as it is: other components may hold it too.
+func queueOnStorage(c Config) configoptional.Optional[exporterhelper.QueueBatchConfig] {
+	if !c.Queue.HasValue() {
+		return c.Queue
+	}
+	queue := *c.Queue.Get()
+	queue.StorageID = c.Storage
+	return configoptional.Some(queue)
+}

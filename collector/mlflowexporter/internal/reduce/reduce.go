@@ -1,0 +1,184 @@
+package reduce
+
+import (
+	"cmp"
+	"slices"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+// Reduce says what MLflow should hold because of a batch of spans. The spans are read,
+// never changed, and the Plan shares no memory with them.
+func Reduce(spans []Span, m Mapping) Plan {
+	var plan Plan
+	for _, group := range groupByTrace(spans, &plan) {
+		group.reduce(m, &plan)
+	}
+	return plan
+}
+
+// trace is what one batch holds of one trace: for each span id the newest version.
+type trace struct {
+	id    wire.TraceID
+	spans []Span
+	index map[pcommon.SpanID]int // of the jobs, stages and details in spans
+}
+
+// groupByTrace sorts spans into traces, in the order in which the traces appear.
+func groupByTrace(spans []Span, plan *Plan) []*trace {
+	var order []*trace
+	byID := map[pcommon.TraceID]*trace{}
+	for _, s := range spans {
+		id := s.Span.TraceID()
+		if id.IsEmpty() || s.Span.SpanID().IsEmpty() {
+			// MLflow refuses the whole request for one span without ids.
+			plan.Dropped = append(plan.Dropped, Drop{TraceID: id.String(), Reason: DropInvalidID, Detail: s.Span.Name()})
+			continue
+		}
+		t := byID[id]
+		if t == nil {
+			t = &trace{id: wire.TraceID(id), index: map[pcommon.SpanID]int{}}
+			byID[id] = t
+			order = append(order, t)
+		}
+		t.add(s)
+	}
+	return order
+}
+
+// add keeps the later of two spans with one id: the one that ended later, or the one
+// with the greater hash. The order of arrival decides nothing.
+func (t *trace) add(s Span) {
+	i, known := t.index[s.Span.SpanID()]
+	if !known {
+		t.index[s.Span.SpanID()] = len(t.spans)
+		t.spans = append(t.spans, s)
+		return
+	}
+	if newer(t.spans[i], s) {
+		t.spans[i] = s
+	}
+}
+
+func newer(old, s Span) bool {
+	if a, b := end(old.Span), end(s.Span); a != b {
+		return a < b
+	}
+	return versionOf(old.Span).Before(versionOf(s.Span))
+}
+
+func (t *trace) of(kind Kind) []Span {
+	var found []Span
+	for _, s := range t.spans {
+		if s.Kind == kind {
+			found = append(found, s)
+		}
+	}
+	slices.SortStableFunc(found, func(a, b Span) int {
+		return cmp.Or(
+			cmp.Compare(a.Span.StartTimestamp(), b.Span.StartTimestamp()),
+			cmp.Compare(a.Span.SpanID().String(), b.Span.SpanID().String()))
+	})
+	return found
+}
+
+// reduce appends what one trace asks for: runs with parents before their children, then
+// the trace. Feedback becomes an assessment of the trace; until that is built it leaves
+// nothing, and in particular no run.
+func (t *trace) reduce(m Mapping, plan *Plan) {
+	jobs, stages, messages := t.of(Job), t.of(Stage), t.of(Started)
+	runs := make([]Run, 0, len(jobs)+len(stages)+1)
+	known := map[string]bool{}
+	for _, s := range jobs {
+		run := jobRun(s, t.jobKey(s), t.parentKey(s), m.Job)
+		known[run.Key] = true
+		runs = append(runs, run)
+	}
+	stageRuns := make([]Run, 0, len(stages))
+	for _, s := range stages {
+		parent := t.parentKey(s)
+		if parent == "" {
+			parent = wire.JobKey(t.id)
+		}
+		stageRuns = append(stageRuns, stageRun(s, wire.StageKey(t.id, wire.SpanID(s.Span.SpanID())), parent, m.Stage, plan))
+	}
+	if key := wire.JobKey(t.id); !known[key] {
+		if run, ok := impliedRun(key, slices.Concat(messages, stagesOf(stages, stageRuns, key)), m.Job); ok {
+			runs = append([]Run{run}, runs...)
+		}
+	}
+	plan.Runs = append(plan.Runs, parentsFirst(append(runs, stageRuns...))...)
+
+	if out, ok := t.translate(jobs, m); ok {
+		plan.Traces = append(plan.Traces, out)
+	}
+}
+
+// stagesOf returns the stages that hang under the run with the given key.
+func stagesOf(stages []Span, runs []Run, key string) []Span {
+	var found []Span
+	for i, s := range stages {
+		if runs[i].ParentKey == key {
+			found = append(found, s)
+		}
+	}
+	return found
+}
+
+// jobKey is the trace id for a job that is the root of its trace, and trace id and span
+// id for one that hangs under something else.
+func (t *trace) jobKey(s Span) string {
+	if s.Span.ParentSpanID().IsEmpty() {
+		return wire.JobKey(t.id)
+	}
+	return wire.StageKey(t.id, wire.SpanID(s.Span.SpanID()))
+}
+
+// parentKey is the key of the nearest job or stage above a span, "" when the batch holds
+// none. The way up ends where a span is missing from the batch, so applications that nest
+// selected spans more than one level deep must send them together.
+func (t *trace) parentKey(s Span) string {
+	at := s.Span.ParentSpanID()
+	for range len(t.spans) { // bounds the walk should the parents form a circle
+		i, ok := t.index[at]
+		if !ok {
+			return ""
+		}
+		switch above := t.spans[i]; above.Kind {
+		case Job:
+			return t.jobKey(above)
+		case Stage:
+			return wire.StageKey(t.id, wire.SpanID(above.Span.SpanID()))
+		default:
+			at = above.Span.ParentSpanID()
+		}
+	}
+	return ""
+}
+
+// parentsFirst orders runs so that each comes after the run it hangs under.
+func parentsFirst(runs []Run) []Run {
+	byKey := make(map[string]int, len(runs))
+	for i, r := range runs {
+		byKey[r.Key] = i
+	}
+	ordered := make([]Run, 0, len(runs))
+	placed := make([]bool, len(runs))
+	var place func(i int)
+	place = func(i int) {
+		if placed[i] {
+			return
+		}
+		placed[i] = true
+		if p, ok := byKey[runs[i].ParentKey]; ok {
+			place(p)
+		}
+		ordered = append(ordered, runs[i])
+	}
+	for i := range runs {
+		place(i)
+	}
+	return ordered
+}

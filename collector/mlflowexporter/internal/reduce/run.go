@@ -1,0 +1,315 @@
+package reduce
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+// The tags that MLflow's own SDK sets on every run.
+const (
+	tagNote       = "mlflow.note.content"
+	tagUser       = "mlflow.user"
+	tagSourceName = "mlflow.source.name"
+	tagSourceType = "mlflow.source.type"
+	tagGitCommit  = "mlflow.source.git.commit"
+
+	sourceTypeLocal = "LOCAL"
+)
+
+// Run states of MLflow.
+const (
+	statusFinished = "FINISHED"
+	statusFailed   = "FAILED"
+	statusKilled   = "KILLED"
+)
+
+const metricLatency = "latency_seconds"
+
+// jobRun is the run of a job whose span is there.
+func jobRun(s Span, key, parent string, m RunMapping) Run {
+	b := newBuilder(s, m)
+	b.metric(metricLatency, seconds(s.Span))
+	if note := noteOf(s); note != "" {
+		b.tags[tagNote] = note
+	}
+	run := b.run(key, parent)
+	run.Status = jobStatus(s)
+	run.EndTime = endMS(s.Span)
+	run.Version = versionOf(s.Span)
+	return run
+}
+
+// jobStatus follows the outcome; jobs of applications that know no outcome follow the
+// status of their span.
+func jobStatus(s Span) string {
+	switch s.text(wire.AttrJobOutcome) {
+	case "success", "no_urls", "gate_failed":
+		return statusFinished
+	case "error":
+		return statusFailed
+	case "cancelled":
+		return statusKilled
+	}
+	if s.Span.Status().Code() == ptrace.StatusCodeError {
+		return statusFailed
+	}
+	return statusFinished
+}
+
+// stageRun is the run of one attempt at a stage. Gates that fail are a result, not a
+// failure of the stage.
+func stageRun(s Span, key, parent string, m RunMapping, plan *Plan) Run {
+	b := newBuilder(s, m)
+	b.metric(metricLatency, seconds(s.Span))
+	b.artifacts(plan)
+	run := b.run(key, parent)
+	run.Status = statusFinished
+	if s.Span.Status().Code() == ptrace.StatusCodeError || s.text(wire.AttrErrorType) != "" {
+		run.Status = statusFailed
+	}
+	run.EndTime = endMS(s.Span)
+	run.Version = versionOf(s.Span)
+	return run
+}
+
+// impliedRun is the run of a job of which only messages and stages are known. It reports
+// false when they don't say enough to make one that the job's own span would not change.
+func impliedRun(key string, spans []Span, m RunMapping) (Run, bool) {
+	var merged *builder
+	start := int64(0)
+	for _, s := range spans {
+		// A stage carries its own counts under the names that the job's roll-ups have, so
+		// only a message, which speaks of nothing but the job, gives more than its identity.
+		rules := m
+		if s.Kind != Started {
+			rules.Rules = slices.DeleteFunc(slices.Clone(m.Rules), func(r Rule) bool { return !identifies(r, m.Name) })
+		}
+		b := newBuilder(s, rules)
+		clear(b.metrics)
+		if !b.named {
+			b.name = key // this span's own name would be wrong for its job
+		}
+		if us, ok := s.integer(wire.AttrStartedAt); ok {
+			start = us / 1000
+		} else if ms := startMS(s.Span); start == 0 || ms < start {
+			start = ms // another application's job: the best there is until its span comes
+		}
+		if merged == nil {
+			merged = b
+			continue
+		}
+		merged.merge(b)
+	}
+	if merged == nil {
+		return Run{}, false
+	}
+	run := merged.run(key, "")
+	run.StartTime = start
+	run.Implied = true
+	return run, true
+}
+
+// identifies reports whether a rule's attribute is part of the run's name: such an
+// attribute means the same on every span of the job.
+func identifies(r Rule, name string) bool {
+	return strings.Contains(name, templateOpen+r.Attribute+templateClose)
+}
+
+// builder collects what one span says of a run.
+type builder struct {
+	span    Span
+	name    string
+	named   bool // every attribute of the name's template was there
+	params  map[string]string
+	tags    map[string]string
+	metrics map[string]float64
+	files   []Artifact
+}
+
+func newBuilder(s Span, m RunMapping) *builder {
+	b := &builder{span: s, params: map[string]string{}, tags: maps.Clone(m.Tags), metrics: map[string]float64{}}
+	if b.tags == nil {
+		b.tags = map[string]string{}
+	}
+	name, complete := expand(m.Name, func(attribute string) (string, bool) {
+		v, ok := s.lookup(attribute)
+		if !ok {
+			return "", false
+		}
+		return v.AsString(), true
+	})
+	if !complete {
+		name = s.Span.Name()
+	}
+	b.name, b.named = clean(name, maxName), complete
+	b.source()
+	for _, r := range m.Rules {
+		if v, ok := s.lookup(r.Attribute); ok {
+			b.apply(r, v)
+		}
+	}
+	return b
+}
+
+// source sets the tags that tell who made the run, as MLflow's SDK does.
+func (b *builder) source() {
+	s := b.span
+	b.tags[wire.TagTraceID] = s.Span.TraceID().String()
+	b.tags[tagSourceType] = sourceTypeLocal
+	b.tagIf(tagUser, s.resourceText(wire.ResProcessOwner))
+	b.tagIf(tagSourceName, cmp.Or(s.resourceText(wire.ResExecutableName), s.resourceText(wire.ResServiceName)))
+	b.tagIf(tagGitCommit, s.resourceText(wire.ResRevision))
+}
+
+func (b *builder) tagIf(key, value string) {
+	if value != "" {
+		b.tags[key] = value
+	}
+}
+
+func (b *builder) apply(r Rule, v pcommon.Value) {
+	if text := v.AsString(); text != "" {
+		if r.Param != "" {
+			b.params[r.Param] = text
+		}
+		if r.Tag != "" {
+			b.tags[r.Tag] = text
+		}
+	}
+	if r.Metric != "" {
+		if f, ok := number(v); ok && (f != 0 || !r.OmitZero) {
+			b.metric(r.Metric, f)
+		}
+	}
+}
+
+func (b *builder) metric(key string, value float64) { b.metrics[key] = value }
+
+// merge adds what another span says of the same run and keeps what is there.
+func (b *builder) merge(o *builder) {
+	if !b.named && o.named {
+		b.name, b.named = o.name, true
+	}
+	for key, value := range o.params {
+		if _, ok := b.params[key]; !ok {
+			b.params[key] = value
+		}
+	}
+	for key, value := range o.tags {
+		if _, ok := b.tags[key]; !ok {
+			b.tags[key] = value
+		}
+	}
+}
+
+// artifacts reads the files that the span's events carry. A file whose hash is not what
+// the worker wrote was changed on the way, for instance by a redaction processor; it is
+// delivered as it is and named in a tag.
+func (b *builder) artifacts(plan *Plan) {
+	var truncated, altered []string
+	for _, e := range b.span.Span.Events().All() {
+		if e.Name() != wire.EventArtifact {
+			continue
+		}
+		a, sum, ok := artifactOf(e)
+		if !ok {
+			plan.Dropped = append(plan.Dropped, Drop{
+				TraceID: b.span.Span.TraceID().String(), Reason: DropInvalidArtifact, Detail: b.span.Span.Name() + ": " + a.Path,
+			})
+			continue
+		}
+		switch {
+		case a.Truncated:
+			truncated = append(truncated, a.Path)
+		case sum != "" && sum != a.SHA256:
+			altered = append(altered, a.Path)
+		}
+		b.files = slices.DeleteFunc(b.files, func(o Artifact) bool { return o.Path == a.Path })
+		b.files = append(b.files, a)
+	}
+	slices.SortFunc(b.files, func(x, y Artifact) int { return cmp.Compare(x.Path, y.Path) })
+	b.tagIf(wire.TagTruncated, joinSorted(truncated))
+	b.tagIf(wire.TagAltered, joinSorted(altered))
+}
+
+func joinSorted(names []string) string {
+	slices.Sort(names)
+	return strings.Join(slices.Compact(names), ", ")
+}
+
+// artifactOf reads one event, and the hash that the worker gave it.
+func artifactOf(e ptrace.SpanEvent) (a Artifact, sum string, ok bool) {
+	get := func(key string) string {
+		v, ok := e.Attributes().Get(key)
+		if !ok {
+			return ""
+		}
+		return v.AsString()
+	}
+	a.Path = get(wire.AttrArtifactName)
+	if !validPath(a.Path) {
+		return a, "", false
+	}
+	content, ok := e.Attributes().Get(wire.AttrArtifactContent)
+	if !ok {
+		return a, "", false
+	}
+	if content.Type() == pcommon.ValueTypeBytes {
+		a.Content = content.Bytes().AsRaw()
+	} else {
+		a.Content = []byte(content.AsString())
+	}
+	hash := sha256.Sum256(a.Content)
+	a.SHA256 = hex.EncodeToString(hash[:])
+	a.MediaType = get(wire.AttrArtifactMediaType)
+	if v, ok := e.Attributes().Get(wire.AttrArtifactTruncated); ok {
+		a.Truncated = v.Type() == pcommon.ValueTypeBool && v.Bool()
+	}
+	return a, strings.ToLower(get(wire.AttrArtifactSHA256)), true
+}
+
+// validPath reports whether MLflow takes the text as path of an artifact: relative, clean,
+// without #, backslash or control characters, no part longer than a file name may be.
+func validPath(p string) bool {
+	if p == "" || p == "." || path.IsAbs(p) || path.Clean(p) != p || strings.ContainsAny(p, "#\\") {
+		return false
+	}
+	for _, part := range strings.Split(p, "/") {
+		if part == ".." || len(part) > 255 {
+			return false
+		}
+	}
+	return !strings.ContainsFunc(p, func(r rune) bool { return r < ' ' || r == 0x7f || r == 0xFFFD })
+}
+
+func (b *builder) run(key, parent string) Run {
+	run := Run{
+		Key: key, ParentKey: parent,
+		TraceID:    b.span.Span.TraceID().String(),
+		Experiment: clean(b.span.resourceText(wire.ResExperiment), maxName),
+		Name:       b.name,
+		StartTime:  startMS(b.span.Span),
+		Artifacts:  b.files,
+	}
+	for _, key := range slices.Sorted(maps.Keys(b.params)) {
+		run.Params = append(run.Params, KeyValue{key, clean(b.params[key], maxParam)})
+	}
+	for _, key := range slices.Sorted(maps.Keys(b.tags)) {
+		run.Tags = append(run.Tags, KeyValue{key, clean(b.tags[key], maxTag)})
+	}
+	at := endMS(b.span.Span)
+	for _, key := range slices.Sorted(maps.Keys(b.metrics)) {
+		run.Metrics = append(run.Metrics, Metric{Key: key, Value: b.metrics[key], TimestampMS: at})
+	}
+	return run
+}

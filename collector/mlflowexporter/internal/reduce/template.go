@@ -1,0 +1,51 @@
+package reduce
+
+import (
+	"fmt"
+	"strings"
+)
+
+const (
+	templateOpen  = "{{"
+	templateClose = "}}"
+)
+
+// checkTemplate reports an unclosed or empty {{…}}.
+func checkTemplate(template string) error {
+	for rest := template; ; {
+		_, after, found := strings.Cut(rest, templateOpen)
+		if !found {
+			return nil
+		}
+		name, tail, closed := strings.Cut(after, templateClose)
+		if !closed {
+			return fmt.Errorf("template %q has a %s without %s", template, templateOpen, templateClose)
+		}
+		if strings.TrimSpace(name) == "" {
+			return fmt.Errorf("template %q has an empty %s%s: name an attribute", template, templateOpen, templateClose)
+		}
+		rest = tail
+	}
+}
+
+// expand replaces each {{attribute}}. It reports false when an attribute is missing.
+func expand(template string, lookup func(string) (string, bool)) (string, bool) {
+	var b strings.Builder
+	complete := true
+	for rest := template; ; {
+		before, after, found := strings.Cut(rest, templateOpen)
+		b.WriteString(before)
+		if !found {
+			return b.String(), complete
+		}
+		name, tail, closed := strings.Cut(after, templateClose)
+		if !closed {
+			b.WriteString(templateOpen + after)
+			return b.String(), complete
+		}
+		value, ok := lookup(strings.TrimSpace(name))
+		complete = complete && ok
+		b.WriteString(value)
+		rest = tail
+	}
+}

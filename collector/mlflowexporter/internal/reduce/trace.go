@@ -1,0 +1,288 @@
+package reduce
+
+import (
+	"cmp"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+// Span attributes that MLflow reads. They win over its translation of other conventions.
+const (
+	attrSpanType      = "mlflow.spanType"
+	attrSpanInputs    = "mlflow.spanInputs"
+	attrSpanOutputs   = "mlflow.spanOutputs"
+	attrTokenUsage    = "mlflow.chat.tokenUsage"
+	attrCost          = "mlflow.llm.cost"
+	attrModel         = "mlflow.llm.model"
+	attrProvider      = "mlflow.llm.provider"
+	attrMessageFormat = "mlflow.message.format"
+
+	// Server-side bookkeeping that a span must not overwrite.
+	prefixTraceTag     = "mlflow.traceTag.mlflow."
+	attrTraceRequestID = "mlflow.traceRequestId"
+	attrExperimentID   = "mlflow.experimentId"
+
+	attrConversationID = "gen_ai.conversation.id"
+)
+
+// Span types of MLflow.
+const (
+	typeChain     = "CHAIN"
+	typeTool      = "TOOL"
+	typeChatModel = "CHAT_MODEL"
+	typeLLM       = "LLM"
+	typeEmbedding = "EMBEDDING"
+	typeAgent     = "AGENT"
+	typeRetriever = "RETRIEVER"
+	typeUnknown   = "UNKNOWN"
+)
+
+const (
+	stateOK    = "OK"
+	stateError = "ERROR"
+)
+
+// keptResource are the resource attributes that go along. Everything that MLflow gets
+// here becomes a tag of the trace, so the many that describe host and SDK stay out.
+var keptResource = []string{wire.ResServiceName, wire.ResServiceVersion, wire.ResEnvironment}
+
+// stripped are attributes that only speak to the bridge.
+var stripped = []string{wire.AttrTier, wire.AttrStartedAt, attrTraceRequestID, attrExperimentID}
+
+// usageAttributes are the token counts of one model call.
+var usageAttributes = []string{
+	wire.AttrUsageInput, wire.AttrUsageOutput, wire.AttrUsageCacheRead, wire.AttrUsageCacheCreation, wire.AttrUsageReasoning,
+}
+
+// translate makes the part of the MLflow trace that the batch holds. It reports false
+// when none of its spans belongs there.
+func (t *trace) translate(jobs []Span, m Mapping) (Trace, bool) {
+	out := Trace{TraceID: pcommon.TraceID(t.id).String(), RunKey: wire.JobKey(t.id), Spans: ptrace.NewTraces()}
+	byResource := map[string]ptrace.SpanSlice{}
+	for _, s := range t.ordered() {
+		if !s.InTrace || s.Kind == Started || s.Kind == Feedback {
+			continue
+		}
+		out.Experiment = clean(s.resourceText(wire.ResExperiment), maxName)
+		native(s, m, target(out.Spans, byResource, s))
+	}
+	if out.Spans.SpanCount() == 0 {
+		return Trace{}, false
+	}
+	if root, ok := rootOf(jobs); ok {
+		out.RunKey = t.jobKey(root)
+		out.Info = infoOf(root, m)
+	}
+	return out, true
+}
+
+// ordered returns the spans by start, so that equal batches give equal requests.
+func (t *trace) ordered() []Span {
+	return slices.SortedStableFunc(slices.Values(t.spans), func(a, b Span) int {
+		return cmp.Or(
+			cmp.Compare(a.Span.StartTimestamp(), b.Span.StartTimestamp()),
+			cmp.Compare(a.Span.SpanID().String(), b.Span.SpanID().String()))
+	})
+}
+
+// rootOf is the job that stands for the whole trace: the one without a parent, or else
+// the one that started first.
+func rootOf(jobs []Span) (Span, bool) {
+	jobs = slices.DeleteFunc(slices.Clone(jobs), func(s Span) bool { return !s.InTrace })
+	for _, s := range jobs {
+		if s.Span.ParentSpanID().IsEmpty() {
+			return s, true
+		}
+	}
+	if len(jobs) == 0 {
+		return Span{}, false
+	}
+	return jobs[0], true
+}
+
+// target appends an empty span under a resource that holds what is kept of the span's own.
+func target(td ptrace.Traces, byResource map[string]ptrace.SpanSlice, s Span) ptrace.Span {
+	var key strings.Builder
+	for _, name := range keptResource {
+		key.WriteString(s.resourceText(name) + "\x00")
+	}
+	slice, ok := byResource[key.String()]
+	if !ok {
+		rs := td.ResourceSpans().AppendEmpty()
+		for _, name := range keptResource {
+			if v := clean(s.resourceText(name), maxTag); v != "" {
+				rs.Resource().Attributes().PutStr(name, v)
+			}
+		}
+		scope := rs.ScopeSpans().AppendEmpty()
+		scope.Scope().SetName(clean(s.Scope.Name(), maxName))
+		slice = scope.Spans()
+		byResource[key.String()] = slice
+	}
+	return slice.AppendEmpty()
+}
+
+// native copies a span into the form in which MLflow's own SDK would have written it.
+func native(s Span, m Mapping, dst ptrace.Span) {
+	s.Span.CopyTo(dst)
+	dst.SetName(clean(dst.Name(), maxName))
+	dst.SetEndTimestamp(pcommon.Timestamp(end(s.Span)))
+	dst.Status().SetMessage(clean(dst.Status().Message(), maxTag))
+	dst.TraceState().FromRaw("")
+	dst.Events().RemoveIf(func(e ptrace.SpanEvent) bool { return e.Name() == wire.EventArtifact })
+	for _, e := range dst.Events().All() {
+		cleanMap(e.Attributes())
+	}
+	attrs := dst.Attributes()
+	cleanMap(attrs)
+	// The order matters: usage and content are read before what they come from is removed.
+	spanType := typeOf(s, m)
+	usage(s, attrs)
+	content(s, attrs)
+	attrs.PutStr(attrSpanType, clean(spanType, maxSpanType))
+	sanitize(attrs)
+}
+
+// typeOf is what the span says itself, what its GenAI operation means, or what the
+// mapping has for its name.
+func typeOf(s Span, m Mapping) string {
+	if own := s.text(attrSpanType); own != "" {
+		return own
+	}
+	if mapped := m.SpanTypes[s.Span.Name()]; mapped != "" {
+		return mapped
+	}
+	switch s.text(wire.AttrGenAIOperation) {
+	case "chat":
+		return typeChatModel
+	case "generate_content", "text_completion":
+		return typeLLM
+	case "embeddings":
+		return typeEmbedding
+	case "execute_tool":
+		return typeTool
+	case "create_agent", "invoke_agent":
+		return typeAgent
+	case "retrieval":
+		return typeRetriever
+	case "invoke_workflow":
+		return typeChain
+	}
+	if s.Kind == Job || s.Kind == Stage {
+		return typeChain
+	}
+	return typeUnknown
+}
+
+// usage writes model, provider and tokens of a model call, and takes the totals off the
+// spans above it: MLflow adds them up itself, before 3.15 without noticing that it counts
+// twice.
+func usage(s Span, attrs pcommon.Map) {
+	operation := s.text(wire.AttrGenAIOperation)
+	total := s.Kind != Detail || operation == "invoke_agent" || operation == "create_agent" || operation == "invoke_workflow"
+	if total {
+		for _, name := range usageAttributes {
+			attrs.Remove(name)
+		}
+		attrs.Remove(attrTokenUsage)
+		attrs.Remove(attrCost)
+		return
+	}
+	if model := cmp.Or(s.text(wire.AttrGenAIResponseModel), s.text(wire.AttrGenAIRequestModel)); model != "" {
+		putNew(attrs, attrModel, clean(model, maxName))
+	}
+	if provider := s.text(wire.AttrGenAIProvider); provider != "" {
+		putNew(attrs, attrProvider, clean(provider, maxName))
+	}
+	if counts := tokenUsage(s); counts != nil {
+		body, _ := json.Marshal(counts) // a map of whole numbers cannot fail
+		putNew(attrs, attrTokenUsage, string(body))
+	}
+}
+
+// tokenUsage gives the five counts that MLflow knows, or nil when no token was used. The
+// input includes what came from the cache.
+func tokenUsage(s Span) map[string]int64 {
+	in, _ := s.integer(wire.AttrUsageInput)
+	out, _ := s.integer(wire.AttrUsageOutput)
+	read, _ := s.integer(wire.AttrUsageCacheRead)
+	created, _ := s.integer(wire.AttrUsageCacheCreation)
+	if in == 0 && out == 0 && read == 0 && created == 0 {
+		return nil
+	}
+	return map[string]int64{
+		"input_tokens": in, "output_tokens": out, "total_tokens": in + out,
+		"cache_read_input_tokens": read, "cache_creation_input_tokens": created,
+	}
+}
+
+func putNew(attrs pcommon.Map, key, value string) {
+	if _, ok := attrs.Get(key); !ok {
+		attrs.PutStr(key, value)
+	}
+}
+
+// sanitize removes and shortens what makes MLflow refuse a whole request, measured on
+// 3.17.2 with SQLite and Postgres.
+func sanitize(attrs pcommon.Map) {
+	attrs.RemoveIf(func(key string, v pcommon.Value) bool {
+		switch {
+		case slices.Contains(stripped, key), strings.HasPrefix(key, prefixTraceTag), key == "":
+			return true
+		case key == attrTokenUsage:
+			return !numbersOnly(v.AsString(), true)
+		case key == attrCost:
+			return !numbersOnly(v.AsString(), false)
+		}
+		return false
+	})
+	for _, key := range []string{wire.AttrSessionID, wire.AttrUserID, attrConversationID} {
+		if v, ok := attrs.Get(key); ok {
+			v.SetStr(clean(v.AsString(), maxTraceValue))
+		}
+	}
+}
+
+// infoOf is what the root says of its trace.
+func infoOf(root Span, m Mapping) *TraceInfo {
+	b := newBuilder(root, m.Job)
+	info := &TraceInfo{
+		Version:         versionOf(root.Span),
+		Name:            b.name,
+		RequestTimeMS:   startMS(root.Span),
+		DurationMS:      endMS(root.Span) - startMS(root.Span),
+		State:           stateOK,
+		RequestPreview:  clean(root.text(wire.AttrInput), maxPreview),
+		ResponsePreview: clean(root.text(wire.AttrOutput), maxPreview),
+		Session:         clean(cmp.Or(root.text(wire.AttrSessionID), root.text(attrConversationID)), maxTraceValue),
+		User:            clean(root.text(wire.AttrUserID), maxTraceValue),
+		TokenUsage:      tokenUsage(root),
+	}
+	if jobStatus(root) != statusFinished {
+		info.State = stateError
+	}
+	for _, key := range []string{tagGitCommit, tagSourceName, tagSourceType, tagUser} { // sorted
+		if v, ok := b.tags[key]; ok {
+			info.Metadata = append(info.Metadata, KeyValue{key, clean(v, maxMetadata)})
+		}
+	}
+	tags := map[string]string{}
+	for _, r := range m.Job.Rules {
+		if v, ok := root.lookup(r.Attribute); ok && r.TraceTag != "" {
+			tags[r.TraceTag] = v.AsString()
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(tags)) {
+		if tags[key] != "" {
+			info.Tags = append(info.Tags, KeyValue{key, clean(tags[key], maxTag)})
+		}
+	}
+	return info
+}
