@@ -47,7 +47,7 @@ type Entry struct {
 // Catalog lists every name of the seam by kind, in reading order.
 func Catalog() []Entry {
 	return slices.Concat(spans, resources, jobAttributes, stageAttributes, rootAttributes,
-		genAIAttributes, httpAttributes, eventAttributes, values, events, artifacts,
+		genAIAttributes, httpAttributes, eventAttributes, metricAttributes, values, events, artifacts,
 		instruments, mlflowParams, mlflowTags, mlflowMetrics)
 }
 

@@ -20,7 +20,7 @@ const (
 	testFixtures  = "TestFixturesUseCatalogNames"
 	testTable     = "TestEveryFixtureOnce"
 	testSelection = testTable
-	testMetrics   = ""
+	testMetrics   = "TestMetricsNameNoJob"
 )
 
 var spans = []Entry{
@@ -85,5 +85,9 @@ var instruments = []Entry{
 	{Kind: KindMetric, Name: MetricOutboxAge, Type: "gauge, s", Meaning: "Age of the oldest of these messages.", From: byTelemetry, To: toBackends, Test: testMetrics},
 	{Kind: KindMetric, Name: MetricOutboxDropped, Type: "counter, {message}", Meaning: "Messages that were not kept or were refused for good, by reason.", From: byTelemetry, To: toBackends, Test: testMetrics},
 	{Kind: KindMetric, Name: MetricDetailSpansCut, Type: "counter, {span}", Meaning: "Detail spans that were still open when their stage ended.", From: byTelemetry, To: toBackends, Test: testMetrics},
-	{Kind: KindMetric, Name: MetricClockCorrections, Type: "counter, {span}", Meaning: "Roots whose end had to be moved to their start.", From: byTelemetry, To: toBackends, Test: testMetrics},
+	{Kind: KindMetric, Name: MetricDetailSpansDropped, Type: "counter, {span}", Meaning: "Detail spans that did not fit into their stage's message, by reason.", From: byTelemetry, To: toBackends, Test: testMetrics},
+	{Kind: KindMetric, Name: MetricGoGoroutines, Type: "gauge, {goroutine}", Meaning: "Goroutines that exist.", From: byTelemetry, To: toBackends, Test: testMetrics},
+	{Kind: KindMetric, Name: MetricGoMemory, Type: "gauge, By", Meaning: "Memory that the Go runtime holds.", From: byTelemetry, To: toBackends, Test: testMetrics},
+	{Kind: KindMetric, Name: MetricGoHeapGoal, Type: "gauge, By", Meaning: "Heap size at which the garbage collector runs next.", From: byTelemetry, To: toBackends, Test: testMetrics},
+	{Kind: KindMetric, Name: MetricClockCorrections, Type: "counter, {span}", Meaning: "Lifecycle spans whose end had to be moved to their start.", From: byTelemetry, To: toBackends, Test: testMetrics},
 }
