@@ -89,8 +89,9 @@ func (s *Store) begin(ctx context.Context, tx *writeTx, jobID int64, now time.Ti
 	if !first {
 		return a, nil
 	}
-	msg, err := started(j, a.Message)
-	return a, s.enqueueMessage(ctx, tx, jobID, msg, err)
+	return a, s.enqueueMessage(ctx, tx, jobID, func() (telemetry.Message, error) {
+		return started(j, a.Message)
+	})
 }
 
 // FailAttempt closes an attempt that ended with an error and counts it in

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/telemetry"
 )
 
 // Ending is how a job ends.
@@ -91,6 +92,7 @@ func (s *Store) finish(ctx context.Context, tx *writeTx, jobID int64, end Ending
 	if err != nil {
 		return j, err
 	}
-	msg, err := ended(j, m, records)
-	return j, s.enqueueMessage(ctx, tx, jobID, msg, err)
+	return j, s.enqueueMessage(ctx, tx, jobID, func() (telemetry.Message, error) {
+		return ended(j, m, records)
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -12,39 +13,42 @@ import (
 
 var _ telemetry.Outbox = (*Store)(nil)
 
-// enqueueMessage puts a message into the outbox, unless there is none or buildErr says
-// that it could not be made. Telemetry never fails a job: whatever goes wrong with the
-// message is counted, and the savepoint takes back what it did. The only error is that
-// the transaction itself is broken.
-func (s *Store) enqueueMessage(ctx context.Context, tx *writeTx, jobID int64, msg telemetry.Message, buildErr error) error {
-	if buildErr != nil {
+// enqueueMessage puts the message that build makes into the outbox, unless there is none.
+// Telemetry never fails a job: whatever goes wrong with the message is counted, and the
+// savepoint takes back what it did. The only error is errOutbox.
+func (s *Store) enqueueMessage(ctx context.Context, tx *writeTx, jobID int64, build func() (telemetry.Message, error)) error {
+	if tx.noOutbox {
+		tx.outbox.writeFailed++
+		return nil
+	}
+	msg, err := build()
+	log := s.log.With("job", jobID, "kind", msg.Kind, "bytes", len(msg.Body))
+	switch {
+	case err != nil:
 		tx.outbox.buildFailed++
-		s.log.WarnContext(ctx, "telemetry message not made", "job", jobID, "kind", msg.Kind, "err", buildErr)
+		log.WarnContext(ctx, "telemetry message not made", "err", err)
 		return nil
-	}
-	if msg.Empty() {
+	case msg.Empty():
 		return nil
-	}
-	if int64(len(msg.Body)) > s.outboxLimit {
+	case int64(len(msg.Body)) > s.outboxLimit:
 		tx.outbox.tooLarge++
-		s.log.WarnContext(ctx, "telemetry message larger than the outbox", "job", jobID, "kind", msg.Kind, "bytes", len(msg.Body))
+		log.WarnContext(ctx, "telemetry message larger than the outbox")
 		return nil
 	}
 	if _, err := tx.ExecContext(ctx, `SAVEPOINT outbox`); err != nil {
-		return fmt.Errorf("set savepoint: %w", err)
+		return fmt.Errorf("%w: %w", errOutbox, err)
 	}
 	before := tx.outbox
-	writeErr := s.insertMessageRow(ctx, tx, jobID, msg)
-	if writeErr != nil {
-		if _, err := tx.ExecContext(ctx, `ROLLBACK TO outbox`); err != nil {
-			return fmt.Errorf("take back telemetry message: %w (after %w)", err, writeErr)
+	if err := s.insertMessageRow(ctx, tx, jobID, msg); err != nil {
+		if _, rollbackErr := tx.ExecContext(ctx, `ROLLBACK TO outbox`); rollbackErr != nil {
+			return fmt.Errorf("%w: %w", errOutbox, err)
 		}
 		tx.outbox = before
 		tx.outbox.writeFailed++
-		s.log.WarnContext(ctx, "telemetry message not stored", "job", jobID, "kind", msg.Kind, "err", writeErr)
+		log.WarnContext(ctx, "telemetry message not stored", "err", err)
 	}
 	if _, err := tx.ExecContext(ctx, `RELEASE outbox`); err != nil {
-		return fmt.Errorf("release savepoint: %w", err)
+		return fmt.Errorf("%w: %w", errOutbox, err)
 	}
 	return nil
 }
@@ -78,7 +82,7 @@ func evict(ctx context.Context, tx *writeTx, excess int64) error {
 		for excess > 0 {
 			var id, size int64
 			err := tx.QueryRowContext(ctx, `SELECT id, length(body) FROM outbox WHERE `+group.where+` ORDER BY id LIMIT 1`).Scan(&id, &size)
-			if err == sql.ErrNoRows {
+			if errors.Is(err, sql.ErrNoRows) {
 				break
 			}
 			if err != nil {
@@ -164,16 +168,16 @@ func (s *Store) Depth(ctx context.Context) (rows int, bytes int64, oldest time.T
 	return rows, bytes, fromNullMicros(created), nil
 }
 
-// measureOutbox counts the bytes of all messages anew: another process that wrote, or
-// a statement that somebody typed, is in no counter.
+// measureOutbox counts the bytes of all messages anew: what another process wrote, or a
+// statement that somebody typed, is in no counter. A message that commits meanwhile may
+// be counted twice until the next time.
 func (s *Store) measureOutbox(ctx context.Context) error {
-	return s.write(ctx, func(tx *writeTx) error {
-		var bytes int64
-		err := tx.QueryRowContext(ctx, `SELECT coalesce(sum(length(body)), 0) FROM outbox`).Scan(&bytes)
-		if err != nil {
-			return fmt.Errorf("measure outbox: %w", err)
-		}
-		tx.outbox.bytes = bytes - s.counters.bytes.Load()
-		return nil
-	})
+	before := s.counters.bytes.Load()
+	var bytes int64
+	err := s.reader.QueryRowContext(ctx, `SELECT coalesce(sum(length(body)), 0) FROM outbox`).Scan(&bytes)
+	if err != nil {
+		return fmt.Errorf("measure outbox: %w", err)
+	}
+	s.counters.bytes.Add(bytes - before)
+	return nil
 }

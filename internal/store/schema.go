@@ -24,9 +24,6 @@ func prepareSchema(ctx context.Context, db *sql.DB) (string, error) {
 		return "", err
 	}
 	defer tx.Rollback()
-	if err := checkOwner(ctx, tx); err != nil {
-		return "", err
-	}
 	if _, err := tx.ExecContext(ctx, schemaSQL); err != nil {
 		return "", fmt.Errorf("create tables: %w", err)
 	}
@@ -46,10 +43,10 @@ func prepareSchema(ctx context.Context, db *sql.DB) (string, error) {
 	return id, tx.Commit()
 }
 
-// checkOwner makes sure that the database is empty or one of ours, before anything is
-// written into it.
-func checkOwner(ctx context.Context, tx *sql.Tx) error {
-	tables, err := tableNames(ctx, tx)
+// checkOwner makes sure that the database is empty or one of ours. It only reads: opening
+// the writer turns the journal mode of a foreign file to WAL.
+func checkOwner(ctx context.Context, db querier) error {
+	tables, err := tableNames(ctx, db)
 	if err != nil {
 		return err
 	}
@@ -57,7 +54,7 @@ func checkOwner(ctx context.Context, tx *sql.Tx) error {
 	case len(tables) == 0:
 		return nil
 	case tables["meta"]:
-		return checkVersion(ctx, tx)
+		return checkVersion(ctx, db)
 	case tables["jobs"] && tables["messages"]:
 		return fmt.Errorf("%w; keep that file and set DB_PATH to a new one, for instance ./commentator.sqlite", ErrOldDeployment)
 	default:
@@ -65,8 +62,8 @@ func checkOwner(ctx context.Context, tx *sql.Tx) error {
 	}
 }
 
-func checkVersion(ctx context.Context, tx *sql.Tx) error {
-	text, err := meta(ctx, tx, "schema_version")
+func checkVersion(ctx context.Context, db querier) error {
+	text, err := meta(ctx, db, "schema_version")
 	if err != nil {
 		return fmt.Errorf("%w (%w); set DB_PATH to another file", ErrForeign, err)
 	}
@@ -81,8 +78,8 @@ func checkVersion(ctx context.Context, tx *sql.Tx) error {
 	return nil
 }
 
-func tableNames(ctx context.Context, tx *sql.Tx) (map[string]bool, error) {
-	rows, err := tx.QueryContext(ctx, `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\'`)
+func tableNames(ctx context.Context, db querier) (map[string]bool, error) {
+	rows, err := db.QueryContext(ctx, `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\'`)
 	if err != nil {
 		return nil, fmt.Errorf("list tables: %w", err)
 	}
@@ -98,9 +95,9 @@ func tableNames(ctx context.Context, tx *sql.Tx) (map[string]bool, error) {
 	return names, rows.Err()
 }
 
-func meta(ctx context.Context, tx *sql.Tx, key string) (string, error) {
+func meta(ctx context.Context, db querier, key string) (string, error) {
 	var value string
-	err := tx.QueryRowContext(ctx, `SELECT value FROM meta WHERE key = ?`, key).Scan(&value)
+	err := db.QueryRowContext(ctx, `SELECT value FROM meta WHERE key = ?`, key).Scan(&value)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = ErrNotFound
 	}

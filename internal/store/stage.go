@@ -22,7 +22,7 @@ func (s *Store) CommitStage(ctx context.Context, j commentator.Job, rec commenta
 		if err := insertStage(ctx, tx, j, rec); err != nil {
 			return err
 		}
-		return s.enqueueMessage(ctx, tx, j.ID, msg, nil)
+		return s.enqueueMessage(ctx, tx, j.ID, func() (telemetry.Message, error) { return msg, nil })
 	})
 	if err != nil {
 		return fmt.Errorf("commit stage %s of job %d: %w", rec.Stage, j.ID, err)

@@ -91,14 +91,17 @@ func (s *Store) open(ctx context.Context) error {
 		return err
 	}
 	var err error
+	if s.reader, err = openReader(s.path); err != nil {
+		return err
+	}
+	if err := checkOwner(ctx, s.reader); err != nil {
+		return explain(err)
+	}
 	if s.db, err = openWriter(s.path); err != nil {
 		return err
 	}
 	if s.storeID, err = prepareSchema(ctx, s.db); err != nil {
 		return explain(err)
-	}
-	if s.reader, err = openReader(s.path); err != nil {
-		return err
 	}
 	if s.checkpointer, err = openWriter(s.path); err != nil {
 		return err

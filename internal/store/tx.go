@@ -3,29 +3,44 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"time"
 )
 
 // writeTx is a write transaction with the counts that become true when it commits.
 type writeTx struct {
 	*sql.Tx
-	outbox outboxChange
+	outbox   outboxChange
+	noOutbox bool // the second try, after a message broke the transaction
 }
 
+// errOutbox: a message broke the whole transaction, not only its savepoint. SQLite does
+// so when the disk is full, for instance.
+var errOutbox = errors.New("store telemetry message")
+
 // write runs fn in a transaction of the write handle. fn must use the transaction for
-// everything: the handle has one connection.
+// everything: the handle has one connection. fn runs once more, without messages, when
+// a message broke the transaction.
 func (s *Store) write(ctx context.Context, fn func(tx *writeTx) error) error {
-	sqlTx, err := s.db.BeginTx(ctx, nil)
-	if err != nil {
-		return explain(err)
+	err := s.writeOnce(ctx, &writeTx{}, fn)
+	if errors.Is(err, errOutbox) && ctx.Err() == nil {
+		s.log.WarnContext(ctx, "telemetry message not stored, trying without", "err", err)
+		err = s.writeOnce(ctx, &writeTx{noOutbox: true}, fn)
 	}
-	defer sqlTx.Rollback()
-	tx := &writeTx{Tx: sqlTx}
+	return explain(err)
+}
+
+func (s *Store) writeOnce(ctx context.Context, tx *writeTx, fn func(tx *writeTx) error) error {
+	var err error
+	if tx.Tx, err = s.db.BeginTx(ctx, nil); err != nil {
+		return err
+	}
+	defer tx.Rollback()
 	if err := fn(tx); err != nil {
 		return err
 	}
 	if err := tx.Commit(); err != nil {
-		return explain(err)
+		return err
 	}
 	s.counters.apply(tx.outbox)
 	return nil

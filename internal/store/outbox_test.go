@@ -1,0 +1,273 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/telemetry"
+)
+
+func exec(t *testing.T, s *Store, statement string) {
+	t.Helper()
+	if _, err := s.DB().Exec(statement); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// runJob takes a job from its start to its end.
+func runJob(t *testing.T, s *Store) commentator.Job {
+	t.Helper()
+	a := begin(t, s, newJob(t, s).ID)
+	commit(t, s, a.Job, commentator.StageRetrieval)
+	return finish(t, s, a.Job, commentator.OutcomeSuccess)
+}
+
+func TestAFailingOutboxNeverFailsAJob(t *testing.T) {
+	const every = `CREATE TRIGGER broken BEFORE INSERT ON outbox BEGIN SELECT raise(%s, 'outbox broken'); END`
+	for _, action := range []string{"ABORT", "FAIL"} {
+		t.Run(action, func(t *testing.T) {
+			s := newStore(t)
+			exec(t, s, fmt.Sprintf(every, action))
+			j := runJob(t, s)
+			if j.Outcome != commentator.OutcomeSuccess {
+				t.Errorf("job %+v", j)
+			}
+			if records, err := s.Stages(t.Context(), j.ID); len(records) != 1 || err != nil {
+				t.Errorf("stages %v, %v", records, err)
+			}
+			if got := s.Stats(); got.OutboxWriteFailed != 3 || got.OutboxStored != 0 || got.OutboxBytes != 0 {
+				t.Errorf("stats %+v", got)
+			}
+			exec(t, s, `DROP TRIGGER broken`)
+			runJob(t, s)
+			if got := s.Stats(); got.OutboxWriteFailed != 3 || got.OutboxStored != 3 || len(kinds(t, s)) != 3 {
+				t.Errorf("after the repair: %+v, messages %v", got, kinds(t, s))
+			}
+		})
+	}
+}
+
+func TestAMessageThatDoesNotFitOnTheDiskDoesNotFailAJob(t *testing.T) {
+	s := newStore(t)
+	a := begin(t, s, newJob(t, s).ID)
+	var pages int
+	if err := s.DB().QueryRow(`PRAGMA page_count`).Scan(&pages); err != nil {
+		t.Fatal(err)
+	}
+	exec(t, s, fmt.Sprintf(`PRAGMA max_page_count = %d`, pages+2)) // room for the record, not for the message
+	big := telemetry.Message{Kind: "retrieval", Body: []byte(strings.Repeat("x", 1<<20)), Size: 1 << 20}
+	if err := s.CommitStage(t.Context(), a.Job, record(commentator.StageRetrieval), big); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Stats(); got.OutboxWriteFailed != 1 || got.OutboxBytes != int64(len("started")) {
+		t.Errorf("stats %+v", got)
+	}
+	if records, err := s.Stages(t.Context(), a.Job.ID); len(records) != 1 || err != nil {
+		t.Errorf("stages %v, %v", records, err)
+	}
+}
+
+func TestAMessageThatCannotBeMadeDoesNotFailAJob(t *testing.T) {
+	s := newStore(t)
+	broken := errors.New("too large")
+	a, err := s.BeginAttempt(t.Context(), newJob(t, s).ID, start, full,
+		func(commentator.Job, commentator.Message) (telemetry.Message, error) {
+			return telemetry.Message{}, broken
+		})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Finish(t.Context(), a.Job, Ending{Outcome: commentator.OutcomeSuccess, At: start},
+		func(commentator.Job, commentator.Message, []commentator.StageRecord) (telemetry.Message, error) {
+			return telemetry.Message{}, broken
+		}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Stats(); got.OutboxBuildFailed != 2 || got.OutboxStored != 0 {
+		t.Errorf("stats %+v", got)
+	}
+}
+
+func TestTheRelayReadsInOrderAndInBatches(t *testing.T) {
+	s := newStore(t)
+	j := begin(t, s, newJob(t, s).ID).Job // "job started", size 70
+	for i, stage := range commentator.Stages {
+		msg := telemetry.Message{Kind: string(stage), Body: []byte{byte(i)}, Size: 100}
+		if err := s.CommitStage(t.Context(), j, record(stage), msg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ids := func(after int64, maxBytes int) []int64 {
+		rows, err := s.Unsent(t.Context(), after, maxBytes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids := []int64{}
+		for _, r := range rows {
+			ids = append(ids, r.ID)
+		}
+		return ids
+	}
+	for _, tt := range []struct {
+		after    int64
+		maxBytes int
+		want     []int64
+	}{
+		{0, 1000, []int64{1, 2, 3, 4, 5, 6}},
+		{0, 270, []int64{1, 2, 3}},
+		{0, 269, []int64{1, 2}},
+		{0, 1, []int64{1}}, // at least one
+		{4, 1000, []int64{5, 6}},
+		{6, 1000, []int64{}},
+	} {
+		if diff := cmp.Diff(tt.want, ids(tt.after, tt.maxBytes)); diff != "" {
+			t.Errorf("after %d, %d bytes: %s", tt.after, tt.maxBytes, diff)
+		}
+	}
+	rows, bytes, oldest, err := s.Depth(t.Context())
+	if rows != 6 || bytes != int64(len("started"))+5 || !oldest.Equal(start.Truncate(time.Microsecond)) || err != nil {
+		t.Errorf("depth %d, %d bytes, %v, %v", rows, bytes, oldest, err)
+	}
+
+	if err := s.MarkSent(t.Context(), []int64{1, 3}, start); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Refuse(t.Context(), 4, "invalid argument", start); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]int64{2, 5, 6}, ids(0, 1000)); diff != "" {
+		t.Error(diff)
+	}
+	if err := errors.Join(s.Refuse(t.Context(), 1, "late", start), s.MarkSent(t.Context(), nil, start),
+		s.MarkSent(t.Context(), []int64{2, 5, 6, 99}, start)); err != nil {
+		t.Fatal(err)
+	}
+	if s.Stats().OutboxRefused != 1 {
+		t.Errorf("stats %+v", s.Stats())
+	}
+	rows, bytes, oldest, err = s.Depth(t.Context())
+	if rows != 0 || bytes != 0 || !oldest.IsZero() || err != nil {
+		t.Errorf("depth %d, %d bytes, %v, %v", rows, bytes, oldest, err)
+	}
+}
+
+func TestTheOutboxIsBoundedAndGivesUpSentMessagesFirst(t *testing.T) {
+	const size = 100
+	s := newStore(t, WithOutboxLimit(5*size))
+	job := ingest(t, s, "1.1", "https://a.test/")[0]
+	a, err := s.BeginAttempt(t.Context(), job.ID, start, full,
+		func(commentator.Job, commentator.Message) (telemetry.Message, error) { return telemetry.Message{}, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	add := func(bytes int) {
+		t.Helper()
+		msg := telemetry.Message{Kind: "x", Body: make([]byte, bytes), Size: bytes}
+		err := s.write(t.Context(), func(tx *writeTx) error {
+			return s.enqueueMessage(t.Context(), tx, a.Job.ID, func() (telemetry.Message, error) { return msg, nil })
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(wantIDs []int64, wantEvicted, wantBytes int64) {
+		t.Helper()
+		var ids []int64
+		rows, err := s.Reader().Query(`SELECT id FROM outbox ORDER BY id`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var id int64
+			if err := rows.Scan(&id); err != nil {
+				t.Fatal(err)
+			}
+			ids = append(ids, id)
+		}
+		if got := s.Stats(); !slices.Equal(ids, wantIDs) || got.OutboxEvicted != wantEvicted || got.OutboxBytes != wantBytes {
+			t.Fatalf("messages %v, want %v; stats %+v, want %d evicted, %d bytes", ids, wantIDs, got, wantEvicted, wantBytes)
+		}
+	}
+	for range 5 {
+		add(size)
+	}
+	if err := errors.Join(s.MarkSent(t.Context(), []int64{2, 3}, start), s.Refuse(t.Context(), 4, "no", start)); err != nil {
+		t.Fatal(err)
+	}
+	check([]int64{1, 2, 3, 4, 5}, 0, 5*size)
+	add(size) // the oldest sent one goes
+	check([]int64{1, 3, 4, 5, 6}, 0, 5*size)
+	add(2 * size) // the other sent one, then the refused one
+	check([]int64{1, 5, 6, 7}, 1, 5*size)
+	add(1) // the oldest unsent one
+	check([]int64{5, 6, 7, 8}, 2, 4*size+1)
+	add(5*size + 1) // would not fit into an empty outbox
+	check([]int64{5, 6, 7, 8}, 2, 4*size+1)
+	if s.Stats().OutboxTooLarge != 1 {
+		t.Errorf("stats %+v", s.Stats())
+	}
+	exec(t, s, `DELETE FROM outbox WHERE id = 5`) // by hand
+	if err := s.measureOutbox(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	check([]int64{6, 7, 8}, 2, 3*size+1)
+}
+
+func TestCountsOfARolledBackTransactionAreNotKept(t *testing.T) {
+	s := newStore(t)
+	a := begin(t, s, newJob(t, s).ID)
+	before := s.Stats()
+	broken := errors.New("broken")
+	err := s.write(t.Context(), func(tx *writeTx) error {
+		return errors.Join(s.enqueueMessage(t.Context(), tx, a.Job.ID, func() (telemetry.Message, error) { return body("x", "y"), nil }), broken)
+	})
+	wantErr(t, err, broken)
+	if after := s.Stats(); after != before {
+		t.Errorf("stats %+v, before %+v", after, before)
+	}
+}
+
+func TestSentMessagesAreKeptForAWhile(t *testing.T) {
+	s := newStore(t)
+	for range 3 {
+		runJob(t, s)
+	}
+	if err := errors.Join(s.MarkSent(t.Context(), []int64{1, 2, 3, 4}, start), s.MarkSent(t.Context(), []int64{5}, start.Add(time.Hour))); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.prune(t.Context(), start.Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	var left, unsent int
+	if err := s.Reader().QueryRow(`SELECT count(*), count(*) FILTER (WHERE sent_at IS NULL) FROM outbox`).Scan(&left, &unsent); err != nil {
+		t.Fatal(err)
+	}
+	if left != 5 || unsent != 4 {
+		t.Errorf("%d messages left, %d unsent; want 5 and 4", left, unsent)
+	}
+}
+
+func TestTheOutboxIsMeasuredWhenTheDatabaseIsOpened(t *testing.T) {
+	path := dbPath(t)
+	s, err := Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	runJob(t, s)
+	want := s.Stats().OutboxBytes
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := open(t, path).Stats().OutboxBytes; got != want || got == 0 {
+		t.Errorf("%d bytes, want %d", got, want)
+	}
+}
