@@ -56,13 +56,13 @@ func checkThemes(themes []Theme) error {
 		if t.Positioning == "" {
 			bad(key+".positioning", "is missing")
 		}
-		for name, list := range map[string][]string{"pains": t.Pains, "stack": t.Stack, "success_criteria": t.SuccessCriteria} {
-			if len(list) == 0 {
-				bad(key+"."+name, "at least one entry is needed")
+		for _, list := range []struct {
+			name   string
+			values []string
+		}{{"pains", t.Pains}, {"stack", t.Stack}, {"success_criteria", t.SuccessCriteria}, {"keywords", t.Keywords}} {
+			if len(list.values) == 0 {
+				bad(key+"."+list.name, "at least one entry is needed")
 			}
-		}
-		if len(t.Keywords) == 0 {
-			bad(key+".keywords", "at least one entry is needed")
 		}
 		for j, k := range t.Keywords {
 			if k == "" || k != strings.ToLower(k) {

@@ -1,0 +1,256 @@
+package analysis
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/openai/openai-go/v3"
+	"github.com/openai/openai-go/v3/shared"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/technoshare/commentator/data"
+	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/telemetry"
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+// maxToolRounds is how often the model may ask for searches before it has to answer.
+const maxToolRounds = 4
+
+// conversation is one stage's exchange with the model.
+type conversation struct {
+	model    string
+	schema   schema
+	search   bool // the model may call the search tool
+	messages []chatMessage
+
+	// check looks for what the schema can't express; nil: nothing.
+	check func() error
+
+	usage     commentator.Usage
+	toolCalls int
+	found     []data.Tech // by searches, in order, each once
+}
+
+// run asks until the model gives an answer that follows the schema, and decodes it into v.
+// It carries out the searches that the model asks for, and lets it correct a wrong answer
+// once. Lists that are still too short or too long then are left to the gates.
+func (o *OpenAI) run(ctx context.Context, c *conversation, v any) error {
+	repaired := false
+	for round := 0; ; round++ {
+		mayCall := c.search && round < maxToolRounds
+		reply, err := o.chat(ctx, c, mayCall)
+		if err != nil {
+			return err
+		}
+		if mayCall && len(reply.calls) > 0 {
+			c.messages = append(c.messages, reply)
+			for _, call := range reply.calls {
+				c.messages = append(c.messages, chatMessage{role: roleTool, callID: call.id, content: o.answer(ctx, c, call)})
+			}
+			continue
+		}
+		wrong := c.schema.decode(reply.content, v)
+		if wrong == nil && c.check != nil {
+			wrong = c.check()
+		}
+		if wrong == nil {
+			return nil
+		}
+		if repaired {
+			if w, ok := wrong.(*violation); ok && w.countsOnly {
+				return nil
+			}
+			return badOutput(c.model, wrong.Error())
+		}
+		repaired = true
+		reply.calls = nil // calls that nobody answers would be an error of the protocol
+		c.messages = append(c.messages, reply, chatMessage{
+			role:    roleUser,
+			content: "Your answer does not follow the schema: " + wrong.Error() + ". Answer again with one complete JSON object.",
+		})
+	}
+}
+
+// answer carries out a tool call. What is wrong with a call is told to the model.
+func (o *OpenAI) answer(ctx context.Context, c *conversation, call toolCall) string {
+	if call.name != toolSearch {
+		return toJSON(map[string]string{"error": "there is no tool " + call.name})
+	}
+	var args searchArguments
+	if err := json.Unmarshal([]byte(call.arguments), &args); err != nil || args.Query == "" {
+		return toJSON(map[string]string{"error": `the arguments must be {"query": "a few keywords"}`})
+	}
+	c.toolCalls++
+	found := o.index.call(ctx, args.Query)
+	for _, t := range found {
+		if !contains(c.found, t.Name) {
+			c.found = append(c.found, t)
+		}
+	}
+	return toJSON(found)
+}
+
+func contains(list []data.Tech, name string) bool {
+	for _, t := range list {
+		if t.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// chat makes one call: a span, an entry in the metrics, and its tokens in c.usage.
+func (o *OpenAI) chat(ctx context.Context, c *conversation, mayCall bool) (chatMessage, error) {
+	ctx, span := telemetry.StartDetail(ctx, wire.SpanChatPrefix+c.model, trace.SpanKindClient)
+	if span.Recording() {
+		o.describeRequest(ctx, span, c)
+	}
+	start := o.cfg.Now()
+	reply, response, err := o.call(ctx, c, mayCall)
+	elapsed := o.cfg.Now().Sub(start)
+
+	usage := usageOf(response)
+	c.usage = c.usage.Add(usage)
+	if span.Recording() && response != nil {
+		describeResponse(ctx, span, response, usage, reply)
+	}
+	span.End(err)
+	telemetry.RecordModelCall(ctx, telemetry.ModelCall{
+		Provider: ProviderOpenAI, RequestModel: c.model, ResponseModel: modelOf(response),
+		ErrorType: commentator.ErrorCode(err), Duration: elapsed, Usage: usage,
+	})
+	return reply, err
+}
+
+// call sends the conversation and reads the model's message.
+func (o *OpenAI) call(ctx context.Context, c *conversation, mayCall bool) (chatMessage, *openai.ChatCompletion, error) {
+	limited, cancel := context.WithTimeout(ctx, o.cfg.Timeout)
+	defer cancel()
+	response, err := o.completions.New(limited, o.params(c, mayCall))
+	if err != nil {
+		return chatMessage{}, nil, o.callError(ctx, c.model, err)
+	}
+	if len(response.Choices) == 0 {
+		return chatMessage{}, response, badOutput(c.model, "it holds no choice")
+	}
+	reply := fromChoice(response.Choices[0])
+	switch {
+	case reply.refusal != "" || reply.finish == "content_filter":
+		return reply, response, &commentator.Error{
+			Code: codeRefused, Final: true,
+			Message: fmt.Sprintf("model %s refused to answer about this page: %s", c.model, reply.refusal),
+		}
+	case reply.finish == "length":
+		return reply, response, badOutput(c.model, fmt.Sprintf("it was cut off after %d tokens", response.Usage.CompletionTokens))
+	}
+	return reply, response, nil
+}
+
+func (o *OpenAI) params(c *conversation, mayCall bool) openai.ChatCompletionNewParams {
+	p := openai.ChatCompletionNewParams{
+		Model: c.model,
+		ResponseFormat: openai.ChatCompletionNewParamsResponseFormatUnion{
+			OfJSONSchema: &shared.ResponseFormatJSONSchemaParam{
+				JSONSchema: shared.ResponseFormatJSONSchemaJSONSchemaParam{
+					Name: c.schema.name, Strict: openai.Bool(true), Schema: c.schema.text,
+				},
+			},
+		},
+	}
+	for _, m := range c.messages {
+		p.Messages = append(p.Messages, m.param())
+	}
+	if o.cfg.Temperature != nil {
+		p.Temperature = openai.Float(*o.cfg.Temperature)
+	}
+	if o.cfg.MaxTokens > 0 {
+		p.MaxCompletionTokens = openai.Int(int64(o.cfg.MaxTokens))
+	}
+	if c.search {
+		p.Tools = []openai.ChatCompletionToolUnionParam{searchTool}
+		p.ParallelToolCalls = openai.Bool(false) // strict arguments need it
+		if !mayCall {
+			p.ToolChoice = openai.ChatCompletionToolChoiceOptionUnionParam{OfAuto: openai.String("none")}
+		}
+	}
+	return p
+}
+
+var searchTool = openai.ChatCompletionFunctionTool(shared.FunctionDefinitionParam{
+	Name:        toolSearch,
+	Description: openai.String("Looks comparable technologies up in the team's index and returns their names, descriptions and tags, best first."),
+	Strict:      openai.Bool(true),
+	Parameters: shared.FunctionParameters{
+		"type":                 "object",
+		"additionalProperties": false,
+		"required":             []string{"query"},
+		"properties": map[string]any{
+			"query": map[string]any{"type": "string", "description": "A few technical keywords."},
+		},
+	},
+})
+
+func (o *OpenAI) describeRequest(ctx context.Context, span telemetry.Detail, c *conversation) {
+	span.Set(
+		attribute.String(wire.AttrGenAIOperation, "chat"),
+		attribute.String(wire.AttrGenAIProvider, ProviderOpenAI),
+		attribute.String(wire.AttrGenAIRequestModel, c.model),
+		attribute.String(wire.AttrServerAddress, o.address),
+		attribute.Int(wire.AttrServerPort, o.port),
+	)
+	if o.cfg.Temperature != nil {
+		span.Set(attribute.Float64(wire.AttrTemperature, *o.cfg.Temperature))
+	}
+	if o.cfg.MaxTokens > 0 {
+		span.Set(attribute.Int(wire.AttrMaxTokens, o.cfg.MaxTokens))
+	}
+	if telemetry.CaptureContent(ctx) {
+		span.Set(attribute.String(wire.AttrGenAIInput, telemetryJSON(c.messages...)))
+	}
+}
+
+func describeResponse(ctx context.Context, span telemetry.Detail, r *openai.ChatCompletion, u commentator.Usage, reply chatMessage) {
+	span.Set(
+		attribute.String(wire.AttrGenAIResponseID, r.ID),
+		attribute.String(wire.AttrGenAIResponseModel, r.Model),
+		attribute.Int64(wire.AttrUsageInput, u.Input),
+		attribute.Int64(wire.AttrUsageOutput, u.Output),
+		attribute.Int64(wire.AttrUsageCacheRead, u.CacheRead),
+		attribute.Int64(wire.AttrUsageCacheCreation, u.CacheCreation),
+		attribute.Int64(wire.AttrUsageReasoning, u.Reasoning),
+	)
+	if reply.finish != "" {
+		span.Set(attribute.StringSlice(wire.AttrGenAIFinishReasons, []string{reply.finish}))
+	}
+	if telemetry.CaptureContent(ctx) && reply.role != "" {
+		span.Set(attribute.String(wire.AttrGenAIOutput, telemetryJSON(reply)))
+	}
+}
+
+// usageOf counts a call; one without a response counts with zero tokens.
+func usageOf(r *openai.ChatCompletion) commentator.Usage {
+	u := commentator.Usage{Calls: 1}
+	if r == nil {
+		return u
+	}
+	u.Input = r.Usage.PromptTokens
+	u.Output = r.Usage.CompletionTokens
+	u.CacheRead = r.Usage.PromptTokensDetails.CachedTokens
+	u.CacheCreation = r.Usage.PromptTokensDetails.CacheWriteTokens
+	u.Reasoning = r.Usage.CompletionTokensDetails.ReasoningTokens
+	return u
+}
+
+func modelOf(r *openai.ChatCompletion) string {
+	if r == nil {
+		return ""
+	}
+	return r.Model
+}
+
+// defaultTimeout of one model call: long answers of large models take most of a minute.
+const defaultTimeout = 2 * time.Minute

@@ -1,0 +1,119 @@
+package analysis
+
+import (
+	"encoding/json"
+
+	"github.com/openai/openai-go/v3"
+)
+
+// Roles of messages.
+const (
+	roleSystem    = "system"
+	roleUser      = "user"
+	roleAssistant = "assistant"
+	roleTool      = "tool"
+)
+
+// chatMessage is a message of a conversation, apart from any server's format.
+type chatMessage struct {
+	role    string
+	content string
+	calls   []toolCall // of the assistant
+	callID  string     // that a tool answers
+	finish  string     // why the model stopped; of the assistant
+	refusal string     // of the assistant
+}
+
+type toolCall struct {
+	id, name, arguments string
+}
+
+// param is the message as the chat completions API wants it.
+func (m chatMessage) param() openai.ChatCompletionMessageParamUnion {
+	switch m.role {
+	case roleSystem:
+		return openai.SystemMessage(m.content)
+	case roleTool:
+		return openai.ToolMessage(m.content, m.callID)
+	case roleAssistant:
+		var p openai.ChatCompletionAssistantMessageParam
+		if m.content != "" || len(m.calls) == 0 {
+			p.Content.OfString = openai.String(m.content)
+		}
+		for _, c := range m.calls {
+			p.ToolCalls = append(p.ToolCalls, openai.ChatCompletionMessageToolCallUnionParam{
+				OfFunction: &openai.ChatCompletionMessageFunctionToolCallParam{
+					ID:       c.id,
+					Function: openai.ChatCompletionMessageFunctionToolCallFunctionParam{Name: c.name, Arguments: c.arguments},
+				},
+			})
+		}
+		return openai.ChatCompletionMessageParamUnion{OfAssistant: &p}
+	default:
+		return openai.UserMessage(m.content)
+	}
+}
+
+// fromChoice reads the model's message.
+func fromChoice(c openai.ChatCompletionChoice) chatMessage {
+	m := chatMessage{role: roleAssistant, content: c.Message.Content, refusal: c.Message.Refusal, finish: c.FinishReason}
+	for _, t := range c.Message.ToolCalls {
+		m.calls = append(m.calls, toolCall{id: t.ID, name: t.Function.Name, arguments: t.Function.Arguments})
+	}
+	return m
+}
+
+// The JSON of gen_ai.input.messages and gen_ai.output.messages (semantic conventions 1.41).
+type (
+	telemetryMessage struct {
+		Role         string          `json:"role"`
+		Parts        []telemetryPart `json:"parts"`
+		FinishReason string          `json:"finish_reason,omitempty"`
+	}
+	telemetryPart struct {
+		Type      string          `json:"type"` // text, tool_call or tool_call_response
+		Content   string          `json:"content,omitempty"`
+		ID        string          `json:"id,omitempty"`
+		Name      string          `json:"name,omitempty"`
+		Arguments json.RawMessage `json:"arguments,omitempty"`
+		Response  json.RawMessage `json:"response,omitempty"`
+	}
+)
+
+// telemetryJSON encodes messages as the semantic conventions say.
+func telemetryJSON(messages ...chatMessage) string {
+	list := make([]telemetryMessage, 0, len(messages))
+	for _, m := range messages {
+		t := telemetryMessage{Role: m.role, Parts: []telemetryPart{}, FinishReason: finishReason(m.finish)}
+		switch {
+		case m.role == roleTool:
+			t.Parts = append(t.Parts, telemetryPart{Type: "tool_call_response", ID: m.callID, Response: rawJSON(m.content)})
+		case m.content != "":
+			t.Parts = append(t.Parts, telemetryPart{Type: "text", Content: m.content})
+		case m.refusal != "":
+			t.Parts = append(t.Parts, telemetryPart{Type: "text", Content: m.refusal})
+		}
+		for _, c := range m.calls {
+			t.Parts = append(t.Parts, telemetryPart{Type: "tool_call", ID: c.id, Name: c.name, Arguments: rawJSON(c.arguments)})
+		}
+		list = append(list, t)
+	}
+	return toJSON(list)
+}
+
+// finishReason is the conventions' word for the API's: messages say tool_call, the
+// attribute gen_ai.response.finish_reasons keeps the API's tool_calls.
+func finishReason(api string) string {
+	if api == "tool_calls" {
+		return "tool_call"
+	}
+	return api
+}
+
+// rawJSON returns text itself when it is JSON, else as a JSON string.
+func rawJSON(text string) json.RawMessage {
+	if json.Valid([]byte(text)) {
+		return json.RawMessage(text)
+	}
+	return json.RawMessage(toJSON(text))
+}
