@@ -19,6 +19,7 @@ const (
 	KindParam    Kind = "MLflow param"
 	KindTag      Kind = "MLflow tag"
 	KindRunValue Kind = "MLflow metric"
+	KindTraceTag Kind = "MLflow trace tag"
 )
 
 // Scope says on which MLflow runs a param, tag or metric is found.
@@ -48,7 +49,7 @@ type Entry struct {
 func Catalog() []Entry {
 	return slices.Concat(spans, resources, jobAttributes, stageAttributes, rootAttributes,
 		genAIAttributes, httpAttributes, eventAttributes, metricAttributes, values, events, artifacts,
-		instruments, mlflowParams, mlflowTags, mlflowMetrics)
+		instruments, mlflowParams, mlflowTags, mlflowMetrics, mlflowTraceTags)
 }
 
 // Find returns the entry of a name.

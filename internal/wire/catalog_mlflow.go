@@ -46,7 +46,6 @@ var mlflowTags = []Entry{
 	{Kind: KindTag, Name: "mlflow.source.name", Type: string(OnBoth), Meaning: "Worker's binary, or its service name.", From: ResExecutableName + ", " + ResServiceName, Test: testTable},
 	{Kind: KindTag, Name: "mlflow.source.type", Type: string(OnBoth), Meaning: "Always LOCAL.", From: "constant", Test: testTable},
 	{Kind: KindTag, Name: "mlflow.source.git.commit", Type: string(OnBoth), Meaning: "Commit of the worker.", From: ResRevision, Test: testTable},
-	{Kind: KindTag, Name: "mlflow.traceName", Type: string(OnTrace), Meaning: "job_<job id>.", From: AttrJobID, Test: testTable},
 }
 
 var mlflowMetrics = []Entry{
@@ -62,10 +61,18 @@ var mlflowMetrics = []Entry{
 	{Kind: KindRunValue, Name: "error_count", Type: string(OnBoth), Meaning: "Errors noted in the evidence; retrieval and job.", From: AttrErrorCount, Test: testTable},
 	{Kind: KindRunValue, Name: "gate_failures", Type: string(OnBoth), Meaning: "Gates that failed; quality_gates and job.", From: AttrGateFailures, Test: testTable},
 	{Kind: KindRunValue, Name: "gate_passed", Type: string(OnBoth), Meaning: "1 when no gate failed, else 0; quality_gates and job.", From: AttrGatePassed, Test: testTable},
-	{Kind: KindRunValue, Name: "input_tokens", Type: string(OnBoth), Meaning: "Input tokens, the cached ones included; model stages, and their sum on the job.", From: AttrUsageInput, Test: testTable},
+	{Kind: KindRunValue, Name: "input_tokens", Type: string(OnBoth), Meaning: "Input tokens, the cached ones included; model stages, and their sum on the job; like the next ones left out when 0.", From: AttrUsageInput, Test: testTable},
 	{Kind: KindRunValue, Name: "output_tokens", Type: string(OnBoth), Meaning: "Output tokens.", From: AttrUsageOutput, Test: testTable},
 	{Kind: KindRunValue, Name: "cache_read_input_tokens", Type: string(OnBoth), Meaning: "Input tokens read from the cache.", From: AttrUsageCacheRead, Test: testTable},
 	{Kind: KindRunValue, Name: "cache_creation_input_tokens", Type: string(OnBoth), Meaning: "Input tokens written to the cache.", From: AttrUsageCacheCreation, Test: testTable},
 	{Kind: KindRunValue, Name: "reasoning_output_tokens", Type: string(OnBoth), Meaning: "Output tokens spent on reasoning.", From: AttrUsageReasoning, Test: testTable},
 	{Kind: KindRunValue, Name: "cost_usd", Type: string(OnBoth), Meaning: "Cost of the model calls.", From: "usage and model", Later: true},
+}
+
+var mlflowTraceTags = []Entry{
+	{Kind: KindTraceTag, Name: "mlflow.traceName", Type: string(OnTrace), Meaning: "job_<job id>.", From: AttrJobID, Test: testTable},
+	{Kind: KindTraceTag, Name: "job_id", Type: string(OnTrace), Meaning: "Number of the job.", From: AttrJobID, Test: testTable},
+	{Kind: KindTraceTag, Name: "domain", Type: string(OnTrace), Meaning: "Host of the link.", From: AttrURLDomain, Test: testTable},
+	{Kind: KindTraceTag, Name: "adapter_name", Type: string(OnTrace), Meaning: "Retrieval adapter.", From: AttrRetrievalAdapter, Test: testTable},
+	{Kind: KindTraceTag, Name: "outcome", Type: string(OnTrace), Meaning: "Final state of the job.", From: AttrJobOutcome, Test: testTable},
 }

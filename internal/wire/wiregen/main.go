@@ -107,6 +107,7 @@ var sections = []section{
 	{"MLflow params", wire.KindParam, [4]string{"param", "where", "made from", ""}},
 	{"MLflow tags", wire.KindTag, [4]string{"tag", "where", "made from", ""}},
 	{"MLflow metrics", wire.KindRunValue, [4]string{"metric", "where", "made from", ""}},
+	{"MLflow trace tags", wire.KindTraceTag, [4]string{"tag", "where", "made from", ""}},
 }
 
 func page() string {
