@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"time"
 
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+
 	"github.com/technoshare/commentator/internal/commentator"
 )
 
@@ -66,4 +68,7 @@ type Config struct {
 	Logger *slog.Logger
 	// Now is the clock of the relay and of metrics. Default: time.Now.
 	Now func() time.Time
+
+	// metricReader takes the place of the exporter in tests.
+	metricReader sdkmetric.Reader
 }

@@ -1,0 +1,102 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+// Detail is a span below a stage: a model call, a tool call, a request. The zero value
+// records nothing.
+type Detail struct{ span trace.Span }
+
+// StartDetail starts a detail span below the stage that ctx belongs to. Unless the stage's
+// job is recorded in full it returns ctx itself and a Detail that records nothing.
+func StartDetail(ctx context.Context, name string, kind trace.SpanKind) (context.Context, Detail) {
+	st := stageFrom(ctx)
+	if st == nil || !st.full {
+		return ctx, Detail{}
+	}
+	child, span := st.provider.tracer.Start(ctx, name, trace.WithSpanKind(kind), st.detailAttrs)
+	if !span.IsRecording() { // the stage has ended or holds too many
+		return ctx, Detail{}
+	}
+	return child, Detail{span: span}
+}
+
+// Recording reports whether the span is recorded. Ask before building attributes that
+// cost something.
+func (d Detail) Recording() bool { return d.span != nil }
+
+// Set sets attributes; texts are redacted and cut to 64 KiB.
+func (d Detail) Set(attrs ...attribute.KeyValue) {
+	if d.span == nil {
+		return
+	}
+	d.span.SetAttributes(clean(attrs)...)
+}
+
+// End ends the span. An error becomes error.type and the span's status.
+func (d Detail) End(err error) {
+	if d.span == nil {
+		return
+	}
+	if err != nil {
+		d.span.SetAttributes(attribute.String(wire.AttrErrorType, errorType(err)))
+		d.span.SetStatus(codes.Error, cleanText(err.Error()))
+	}
+	d.span.End()
+}
+
+// CaptureContent reports whether texts of pages, models and comments may become attributes
+// of detail spans below ctx. It is false when detail spans are not recorded.
+func CaptureContent(ctx context.Context) bool {
+	st := stageFrom(ctx)
+	return st != nil && st.full && st.provider.cfg.CaptureContent
+}
+
+// ModelCall is one finished request to a model, for the metrics.
+type ModelCall struct {
+	Operation     string // "chat" when empty
+	Provider      string // "openai"
+	RequestModel  string
+	ResponseModel string // may be empty
+	ErrorType     string // empty when it succeeded
+	Duration      time.Duration
+	Usage         commentator.Usage
+}
+
+// RecordModelCall records a request to a model in the worker's metrics. Unlike detail
+// spans it counts in tracking mode too.
+func RecordModelCall(ctx context.Context, c ModelCall) {
+	if st := stageFrom(ctx); st != nil {
+		st.provider.metrics.modelCalled(ctx, c)
+	}
+}
+
+// errorType returns a low-cardinality name for an error.
+func errorType(err error) string {
+	var e *commentator.Error
+	var status httpStatusError
+	switch {
+	case errors.As(err, &e):
+		return e.Code
+	case errors.As(err, &status):
+		return strconv.Itoa(int(status))
+	case errors.Is(err, context.DeadlineExceeded):
+		return "timeout"
+	case errors.Is(err, context.Canceled):
+		return "cancelled"
+	default:
+		return fmt.Sprintf("%T", err)
+	}
+}

@@ -1,0 +1,105 @@
+package telemetry
+
+import (
+	"context"
+	"strconv"
+
+	"go.opentelemetry.io/otel/attribute"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+func jobID(j commentator.Job) string { return strconv.FormatInt(j.ID, 10) }
+
+func detailValue(j commentator.Job) string {
+	switch j.Detail {
+	case commentator.DetailFull:
+		return wire.DetailFull
+	case commentator.DetailTracking:
+		return wire.DetailLifecycle
+	default:
+		return string(commentator.DetailOff)
+	}
+}
+
+// JobActive counts jobs that are being worked on: +1 when an attempt starts, -1 when it
+// ends.
+func (p *Provider) JobActive(delta int64) {
+	if p != nil {
+		p.metrics.jobActive(context.Background(), delta)
+	}
+}
+
+// JobStarted returns the message that makes a job visible as running, for the transaction
+// that sets jobs.started_at. The job must have StartedAt and Detail.
+func (p *Provider) JobStarted(j commentator.Job, m commentator.Message) (Message, error) {
+	if p == nil || !recorded(j) {
+		return Message{}, nil
+	}
+	span, err := p.emit(lifecycleSpan{
+		name: wire.SpanJobStarted, kind: trace.SpanKindInternal, job: j, tier: wire.TierMessage,
+		start: j.StartedAt, end: j.StartedAt,
+		attrs: p.jobAttributes(j, m),
+	})
+	if err != nil {
+		return Message{}, err
+	}
+	return p.encode(wire.SpanJobStarted, []sdktrace.ReadOnlySpan{span})
+}
+
+// JobEnded returns the message with the root span of a job, for the transaction that makes
+// its row final. The job must have its outcome and times; stages are all its recorded
+// attempts in the order in which they were stored.
+func (p *Provider) JobEnded(j commentator.Job, m commentator.Message, stages []commentator.StageRecord) (Message, error) {
+	if p == nil || j.StartedAt.IsZero() {
+		return Message{}, nil
+	}
+	p.metrics.jobEnded(context.Background(), j)
+	if !recorded(j) {
+		return Message{}, nil
+	}
+	sum := p.summarize(stages)
+	_, rootID := jobIdentity(j)
+	attrs := p.jobAttributes(j, m)
+	attrs = append(attrs, p.outcomeAttributes(j, sum)...)
+	if j.Detail == commentator.DetailFull && p.cfg.CaptureContent {
+		attrs = append(attrs, p.jobTexts(j, m, sum)...)
+	}
+	span, err := p.emit(lifecycleSpan{
+		name: wire.SpanJob, kind: trace.SpanKindConsumer, job: j, tier: wire.TierLifecycle, id: rootID,
+		start: j.StartedAt, end: j.FinishedAt,
+		attrs:  attrs,
+		failed: j.Outcome == commentator.OutcomeError, failure: j.ErrorMessage,
+	})
+	if err != nil {
+		return Message{}, err
+	}
+	return p.encode(wire.SpanJob, []sdktrace.ReadOnlySpan{span})
+}
+
+// jobTexts returns job.input and job.output of the root.
+func (p *Provider) jobTexts(j commentator.Job, m commentator.Message, sum summary) []attribute.KeyValue {
+	input := struct {
+		URL     string `json:"url,omitempty"`
+		Message string `json:"message,omitempty"`
+	}{j.URL, m.Text}
+	output := struct {
+		Outcome  commentator.Outcome       `json:"outcome"`
+		Comment  string                    `json:"comment,omitempty"`
+		Failures []commentator.GateFailure `json:"gate_failures,omitempty"`
+		Error    string                    `json:"error,omitempty"`
+	}{Outcome: j.Outcome, Comment: p.commentText(sum), Error: j.ErrorMessage}
+	if sum.last.gates != nil {
+		output.Failures = sum.last.gates.Failures
+	}
+	var attrs []attribute.KeyValue
+	for key, v := range map[string]any{wire.AttrInput: input, wire.AttrOutput: output} {
+		if text, err := marshalCompact(v); err == nil {
+			attrs = append(attrs, attribute.String(key, text))
+		}
+	}
+	return attrs
+}

@@ -1,0 +1,77 @@
+package telemetry
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"go.opentelemetry.io/otel/attribute"
+)
+
+// Limits of what a message may hold. The SDK's own limits know nothing of the attributes
+// of events.
+const (
+	maxArtifact = 4 << 20  // bytes of an artifact's content
+	maxMessage  = 8 << 20  // bytes of a message before compression
+	maxText     = 64 << 10 // bytes of a string attribute of a span
+	maxDetails  = 4096     // detail spans of a stage
+)
+
+// cutMark ends a text attribute that was cut.
+const cutMark = "… [cut]"
+
+// cut returns s, or as much of its beginning as fits into limit bytes, whole runes only,
+// and whether anything is missing.
+func cut(s string, limit int) (string, bool) {
+	if len(s) <= limit {
+		return s, false
+	}
+	limit = max(limit, 0)
+	for limit > 0 && !utf8.RuneStart(s[limit]) {
+		limit--
+	}
+	return s[:limit], true
+}
+
+// cutText is cut with a visible mark, the mark being within the limit.
+func cutText(s string, limit int) string {
+	head, missing := cut(s, limit)
+	if !missing {
+		return s
+	}
+	head, _ = cut(s, limit-len(cutMark))
+	return head + cutMark
+}
+
+// valid returns s with broken UTF-8 replaced: a protobuf string must not hold any.
+func valid(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}
+
+// cleanText makes a text fit to leave the process as an attribute.
+func cleanText(s string) string { return cutText(redact(valid(s)), maxText) }
+
+// clean returns a copy of attrs in which every text is redacted, valid and within the
+// limits. All attributes of all spans pass through here.
+func clean(attrs []attribute.KeyValue) []attribute.KeyValue {
+	out := make([]attribute.KeyValue, len(attrs))
+	for i, a := range attrs {
+		switch a.Value.Type() {
+		case attribute.STRING:
+			s := a.Value.AsString()
+			if c := cleanText(s); c != s {
+				a.Value = attribute.StringValue(c)
+			}
+		case attribute.STRINGSLICE:
+			list := a.Value.AsStringSlice()
+			for k := range list {
+				list[k] = cleanText(list[k])
+			}
+			a.Value = attribute.StringSliceValue(list)
+		}
+		out[i] = a
+	}
+	return out
+}

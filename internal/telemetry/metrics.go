@@ -1,0 +1,193 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc"
+	"go.opentelemetry.io/otel/metric"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/exemplar"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	"go.opentelemetry.io/otel/sdk/resource"
+	"google.golang.org/grpc"
+
+	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+// metrics holds the worker's instruments. No attribute of any of them names a job, and
+// there are no exemplars, which would. Metrics are best effort.
+type metrics struct {
+	provider *sdkmetric.MeterProvider
+	meter    metric.Meter
+
+	jobDuration   metric.Float64Histogram
+	stageDuration metric.Float64Histogram
+	active        metric.Int64UpDownCounter
+	tokens        metric.Int64Histogram
+	modelDuration metric.Float64Histogram
+	dropped       metric.Int64Counter
+	cut           metric.Int64Counter
+	detailLost    metric.Int64Counter
+	corrections   metric.Int64Counter
+}
+
+// newMetrics makes the instruments and starts their export over conn.
+func newMetrics(ctx context.Context, cfg Config, res *resource.Resource, conn *grpc.ClientConn, box Outbox) (*metrics, error) {
+	reader := cfg.metricReader
+	if reader == nil {
+		exporter, err := otlpmetricgrpc.New(ctx,
+			otlpmetricgrpc.WithGRPCConn(conn),
+			otlpmetricgrpc.WithHeaders(cfg.Headers),
+			otlpmetricgrpc.WithRetry(otlpmetricgrpc.RetryConfig{Enabled: false}))
+		if err != nil {
+			return nil, err
+		}
+		reader = sdkmetric.NewPeriodicReader(&quietExporter{Exporter: exporter, logger: cfg.Logger},
+			sdkmetric.WithInterval(cfg.MetricInterval))
+	}
+	provider := sdkmetric.NewMeterProvider(
+		sdkmetric.WithResource(res),
+		sdkmetric.WithReader(reader),
+		sdkmetric.WithExemplarFilter(exemplar.AlwaysOffFilter),
+	)
+	m := &metrics{
+		provider: provider,
+		meter: provider.Meter(wire.ScopeName,
+			metric.WithInstrumentationVersion(cfg.Version), metric.WithSchemaURL(wire.SchemaURL)),
+	}
+	return m, errors.Join(m.instruments(), m.observeOutbox(box, cfg.Now), m.observeRuntime())
+}
+
+// Bucket boundaries. Seconds of jobs reach from a cached page to a slow model; those of
+// model calls and tokens are the ones that the GenAI conventions ask for.
+var (
+	secondsOfWork  = []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300}
+	secondsOfModel = []float64{0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92}
+	tokenBuckets   = []float64{1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864}
+)
+
+func (m *metrics) instruments() error {
+	var errs [9]error
+	m.jobDuration, errs[0] = m.meter.Float64Histogram(wire.MetricJobDuration, metric.WithUnit("s"),
+		metric.WithDescription("Time from the first attempt to the final state of a job."),
+		metric.WithExplicitBucketBoundaries(secondsOfWork...))
+	m.stageDuration, errs[1] = m.meter.Float64Histogram(wire.MetricStageDuration, metric.WithUnit("s"),
+		metric.WithDescription("Time of one attempt at a stage."),
+		metric.WithExplicitBucketBoundaries(secondsOfWork...))
+	m.active, errs[2] = m.meter.Int64UpDownCounter(wire.MetricJobActive, metric.WithUnit("{job}"),
+		metric.WithDescription("Jobs that are being worked on."))
+	m.tokens, errs[3] = m.meter.Int64Histogram(wire.MetricTokenUsage, metric.WithUnit("{token}"),
+		metric.WithDescription("Tokens of one model call by kind."),
+		metric.WithExplicitBucketBoundaries(tokenBuckets...))
+	m.modelDuration, errs[4] = m.meter.Float64Histogram(wire.MetricModelDuration, metric.WithUnit("s"),
+		metric.WithDescription("Time of one model call."),
+		metric.WithExplicitBucketBoundaries(secondsOfModel...))
+	m.dropped, errs[5] = m.meter.Int64Counter(wire.MetricOutboxDropped, metric.WithUnit("{message}"),
+		metric.WithDescription("Messages that were not kept or were refused for good, by reason."))
+	m.cut, errs[6] = m.meter.Int64Counter(wire.MetricDetailSpansCut, metric.WithUnit("{span}"),
+		metric.WithDescription("Detail spans that were still open when their stage ended."))
+	m.detailLost, errs[7] = m.meter.Int64Counter(wire.MetricDetailSpansDropped, metric.WithUnit("{span}"),
+		metric.WithDescription("Detail spans that did not fit into their stage's message, by reason."))
+	m.corrections, errs[8] = m.meter.Int64Counter(wire.MetricClockCorrections, metric.WithUnit("{span}"),
+		metric.WithDescription("Spans whose end was before their start, because the clock was set back."))
+	return errors.Join(errs[:]...)
+}
+
+func (m *metrics) jobActive(ctx context.Context, delta int64) { m.active.Add(ctx, delta) }
+
+func (m *metrics) jobEnded(ctx context.Context, j commentator.Job) {
+	attrs := []attribute.KeyValue{attribute.String(wire.AttrJobOutcome, string(j.Outcome))}
+	if j.ErrorType != "" {
+		attrs = append(attrs, attribute.String(wire.AttrErrorType, j.ErrorType))
+	}
+	m.jobDuration.Record(ctx, max(0, j.FinishedAt.Sub(j.StartedAt).Seconds()), metric.WithAttributes(attrs...))
+}
+
+func (m *metrics) stageEnded(ctx context.Context, r commentator.StageRecord) {
+	attrs := []attribute.KeyValue{attribute.String(wire.AttrJobStage, string(r.Stage))}
+	if r.Failed() {
+		attrs = append(attrs, attribute.String(wire.AttrErrorType, r.ErrorType))
+	}
+	m.stageDuration.Record(ctx, max(0, r.EndedAt.Sub(r.StartedAt).Seconds()), metric.WithAttributes(attrs...))
+}
+
+func (m *metrics) modelCalled(ctx context.Context, c ModelCall) {
+	operation := c.Operation
+	if operation == "" {
+		operation = "chat"
+	}
+	attrs := []attribute.KeyValue{
+		attribute.String(wire.AttrGenAIOperation, operation),
+		attribute.String(wire.AttrGenAIProvider, c.Provider),
+		attribute.String(wire.AttrGenAIRequestModel, c.RequestModel),
+	}
+	if c.ResponseModel != "" {
+		attrs = append(attrs, attribute.String(wire.AttrGenAIResponseModel, c.ResponseModel))
+	}
+	common := metric.WithAttributes(attrs...)
+	if c.Usage.Calls > 0 {
+		m.tokens.Record(ctx, c.Usage.Input, common, metric.WithAttributes(attribute.String(wire.AttrTokenType, "input")))
+		m.tokens.Record(ctx, c.Usage.Output, common, metric.WithAttributes(attribute.String(wire.AttrTokenType, "output")))
+	}
+	if c.ErrorType != "" {
+		common = metric.WithAttributes(append(attrs, attribute.String(wire.AttrErrorType, c.ErrorType))...)
+	}
+	m.modelDuration.Record(ctx, c.Duration.Seconds(), common)
+}
+
+func (m *metrics) outboxDropped(ctx context.Context, n int64, reason string) {
+	m.dropped.Add(ctx, n, metric.WithAttributes(attribute.String(wire.AttrReason, reason)))
+}
+
+func (m *metrics) detailCut(ctx context.Context, n int64) { m.cut.Add(ctx, n) }
+
+func (m *metrics) detailDropped(ctx context.Context, n int64, reason string) {
+	m.detailLost.Add(ctx, n, metric.WithAttributes(attribute.String(wire.AttrReason, reason)))
+}
+
+func (m *metrics) clockCorrected(ctx context.Context) { m.corrections.Add(ctx, 1) }
+
+func (m *metrics) shutdown(ctx context.Context) error {
+	if err := m.provider.Shutdown(ctx); err != nil && ctx.Err() == nil {
+		return err
+	}
+	return nil // what a deadline left unsent is best effort
+}
+
+// OutboxDropped counts messages that the store could not keep, by reason: "insert",
+// "full".
+func (p *Provider) OutboxDropped(n int64, reason string) {
+	if p != nil {
+		p.metrics.outboxDropped(context.Background(), n, reason)
+	}
+}
+
+// quietExporter says once, not each minute, that nobody takes the metrics. The relay says
+// it louder.
+type quietExporter struct {
+	sdkmetric.Exporter
+	logger *slog.Logger
+	down   atomic.Bool
+}
+
+func (q *quietExporter) Export(ctx context.Context, data *metricdata.ResourceMetrics) error {
+	err := q.Exporter.Export(ctx, data)
+	if failed := err != nil; q.down.Swap(failed) != failed && failed {
+		q.logger.Info("metrics are not taken by the Collector", "error", err)
+	}
+	return nil
+}
+
+// age returns the time since t, 0 for the zero time and for times ahead.
+func age(now, t time.Time) time.Duration {
+	if t.IsZero() {
+		return 0
+	}
+	return max(0, now.Sub(t))
+}

@@ -1,0 +1,94 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	runtimemetrics "runtime/metrics"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+// QueueState is what the queue looks like at one moment.
+type QueueState struct {
+	Depth     int64         // jobs that are neither final nor being worked on
+	OldestAge time.Duration // of the oldest of them; 0 when there is none
+}
+
+// ObserveQueue registers the source of the queue's metrics. It is read once per export.
+func (p *Provider) ObserveQueue(read func(context.Context) (QueueState, error)) error {
+	if p == nil {
+		return nil
+	}
+	m := p.metrics.meter
+	depth, err1 := m.Int64ObservableGauge(wire.MetricQueueDepth, metric.WithUnit("{job}"),
+		metric.WithDescription("Jobs that are not final and not being worked on."))
+	oldest, err2 := m.Float64ObservableGauge(wire.MetricQueueOldestAge, metric.WithUnit("s"),
+		metric.WithDescription("Age of the oldest such job."))
+	if err := errors.Join(err1, err2); err != nil {
+		return fmt.Errorf("observe queue: %w", err)
+	}
+	_, err := m.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		state, err := read(ctx)
+		if err != nil {
+			return fmt.Errorf("observe queue: %w", err)
+		}
+		o.ObserveInt64(depth, state.Depth)
+		o.ObserveFloat64(oldest, state.OldestAge.Seconds())
+		return nil
+	}, depth, oldest)
+	if err != nil {
+		return fmt.Errorf("observe queue: %w", err)
+	}
+	return nil
+}
+
+// observeOutbox registers the outbox's metrics.
+func (m *metrics) observeOutbox(box Outbox, now func() time.Time) error {
+	if box == nil {
+		return nil
+	}
+	depth, err1 := m.meter.Int64ObservableGauge(wire.MetricOutboxDepth, metric.WithUnit("{message}"),
+		metric.WithDescription("OTLP messages that wait for the Collector."))
+	size, err2 := m.meter.Int64ObservableGauge(wire.MetricOutboxSize, metric.WithUnit("By"),
+		metric.WithDescription("Compressed bytes of these messages."))
+	oldest, err3 := m.meter.Float64ObservableGauge(wire.MetricOutboxAge, metric.WithUnit("s"),
+		metric.WithDescription("Age of the oldest of these messages."))
+	_, err4 := m.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		rows, bytes, created, err := box.Depth(ctx)
+		if err != nil {
+			return fmt.Errorf("observe outbox: %w", err)
+		}
+		o.ObserveInt64(depth, int64(rows))
+		o.ObserveInt64(size, bytes)
+		o.ObserveFloat64(oldest, age(now(), created).Seconds())
+		return nil
+	}, depth, size, oldest)
+	return errors.Join(err1, err2, err3, err4)
+}
+
+// runtimeMetrics are gauges of the Go runtime, under the names of the semantic conventions.
+var runtimeMetrics = []struct{ name, unit, description, sample string }{
+	{wire.MetricGoGoroutines, "{goroutine}", "Goroutines that exist.", "/sched/goroutines:goroutines"},
+	{wire.MetricGoMemory, "By", "Memory that the Go runtime holds.", "/memory/classes/total:bytes"},
+	{wire.MetricGoHeapGoal, "By", "Heap size at which the collector runs next.", "/gc/heap/goal:bytes"},
+}
+
+// observeRuntime registers the Go runtime's metrics.
+func (m *metrics) observeRuntime() error {
+	var errs []error
+	for _, r := range runtimeMetrics {
+		sample := []runtimemetrics.Sample{{Name: r.sample}}
+		_, err := m.meter.Int64ObservableGauge(r.name, metric.WithUnit(r.unit), metric.WithDescription(r.description),
+			metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
+				runtimemetrics.Read(sample)
+				o.Observe(int64(sample[0].Value.Uint64()))
+				return nil
+			}))
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}

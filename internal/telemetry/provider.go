@@ -1,0 +1,188 @@
+package telemetry
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/grpc"
+
+	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+// Provider makes the telemetry of one worker. A nil Provider is off.
+type Provider struct {
+	cfg     Config
+	decider atomic.Pointer[decider]
+	tracer  trace.Tracer
+	traces  *sdktrace.TracerProvider
+	metrics *metrics
+	relay   *Relay // nil without an outbox
+	conn    *grpc.ClientConn
+	rollups rollupCache
+}
+
+// New returns a Provider whose relay empties box, or (nil, nil) when the mode is off. It
+// does not wait for a Collector. Without a box messages are made but nothing sends them.
+func New(ctx context.Context, cfg Config, box Outbox) (*Provider, error) {
+	switch cfg.Mode {
+	case "", ModeOff:
+		return nil, nil
+	case ModeTracking, ModeTracing:
+	default:
+		return nil, fmt.Errorf("start telemetry: mode %q is unknown", cfg.Mode)
+	}
+	if cfg.StoreID == "" {
+		return nil, errors.New("start telemetry: the store id is empty")
+	}
+	cfg = cfg.withDefaults()
+
+	p := &Provider{cfg: cfg}
+	p.setDecider(cfg.decider())
+	res := cfg.resource()
+	p.traces = sdktrace.NewTracerProvider(
+		sdktrace.WithResource(res),
+		sdktrace.WithSampler(tieredSampler{}),
+		sdktrace.WithIDGenerator(idGenerator{}),
+		sdktrace.WithSpanProcessor(collector{}),
+		sdktrace.WithRawSpanLimits(spanLimits),
+	)
+	p.tracer = p.traces.Tracer(wire.ScopeName,
+		trace.WithInstrumentationVersion(cfg.Version), trace.WithSchemaURL(wire.SchemaURL))
+
+	var err error
+	if p.conn, err = dial(cfg.Endpoint, cfg.Insecure); err != nil {
+		return nil, fmt.Errorf("start telemetry: %w", err)
+	}
+	if p.metrics, err = newMetrics(ctx, cfg, res, p.conn, box); err != nil {
+		return nil, errors.Join(fmt.Errorf("start telemetry: %w", err), p.conn.Close())
+	}
+	if box != nil {
+		p.relay = NewRelay(cfg.relay(), box)
+		p.relay.conn = p.conn
+		p.relay.refused = func(ctx context.Context) { p.metrics.outboxDropped(ctx, 1, "refused") }
+		if err := p.relay.Start(); err != nil {
+			return nil, errors.Join(err, p.Shutdown(ctx))
+		}
+	}
+	return p, nil
+}
+
+// spanLimits keep the SDK from dropping what our own limits (limit.go) let through, and
+// bound what a library's instrumentation may add.
+var spanLimits = sdktrace.SpanLimits{
+	AttributeValueLengthLimit:   -1,
+	AttributeCountLimit:         256,
+	EventCountLimit:             128,
+	LinkCountLimit:              16,
+	AttributePerEventCountLimit: 64,
+	AttributePerLinkCountLimit:  16,
+	AttributeValueDepthLimit:    16,
+}
+
+// Decide returns how much of a job that starts now is recorded. The answer belongs into
+// the job's row and holds for its whole life.
+func (p *Provider) Decide(j commentator.Job) commentator.Detail {
+	if p == nil {
+		return commentator.DetailOff
+	}
+	id, _ := jobIdentity(j)
+	return (*p.decider.Load()).decide(j, id)
+}
+
+func (p *Provider) setDecider(d decider) { p.decider.Store(&d) }
+
+// JobContext returns a context in which spans have the job's root as their parent. The
+// root itself is made when the job ends. For a job that is off ctx comes back unchanged.
+func (p *Provider) JobContext(ctx context.Context, j commentator.Job) context.Context {
+	if p == nil || !recorded(j) {
+		return ctx
+	}
+	return trace.ContextWithSpanContext(ctx, rootContext(j))
+}
+
+// Notify wakes the relay after a commit. It never blocks.
+func (p *Provider) Notify() {
+	if p != nil {
+		p.relay.Notify()
+	}
+}
+
+// Shutdown sends what is left, as far as ctx allows, and ends everything that New
+// started. What could not be sent stays in the outbox.
+func (p *Provider) Shutdown(ctx context.Context) error {
+	if p == nil {
+		return nil
+	}
+	return errors.Join(
+		p.relay.Stop(ctx),
+		p.metrics.shutdown(ctx),
+		p.traces.Shutdown(ctx),
+		p.conn.Close(),
+	)
+}
+
+// recorded reports whether anything of a job is recorded.
+func recorded(j commentator.Job) bool {
+	return j.Detail == commentator.DetailTracking || j.Detail == commentator.DetailFull
+}
+
+func (c Config) withDefaults() Config {
+	c.Endpoint = cmp.Or(c.Endpoint, DefaultEndpoint)
+	c.ServiceName = cmp.Or(c.ServiceName, "technoshare-commentator")
+	c.InstanceID = cmp.Or(c.InstanceID, c.StoreID)
+	c.MetricInterval = cmp.Or(c.MetricInterval, time.Minute)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+func (c Config) decider() decider {
+	if c.Mode != ModeTracing {
+		return constant(commentator.DetailTracking)
+	}
+	return sampled{sdktrace.TraceIDRatioBased(c.Ratio)}
+}
+
+func (c Config) relay() RelayConfig {
+	r := c.Relay
+	r.Endpoint, r.Insecure, r.Headers = c.Endpoint, c.Insecure, c.Headers
+	r.Logger, r.Now = c.Logger, c.Now
+	return r
+}
+
+func (c Config) resource() *resource.Resource {
+	attrs := make([]attribute.KeyValue, 0, len(c.ResourceAttributes)+10)
+	for k, v := range c.ResourceAttributes {
+		attrs = append(attrs, attribute.String(k, valid(v)))
+	}
+	set := func(key, value string) {
+		if value != "" {
+			attrs = append(attrs, attribute.String(key, valid(value)))
+		}
+	}
+	set(wire.ResServiceName, c.ServiceName)
+	set(wire.ResServiceVersion, c.Version)
+	set(wire.ResServiceInstanceID, c.InstanceID)
+	set(wire.ResStoreID, c.StoreID)
+	set(wire.ResEnvironment, c.Environment)
+	set(wire.ResExperiment, c.Experiment)
+	set(wire.ResProcessOwner, c.Owner)
+	set(wire.ResExecutableName, c.Executable)
+	set(wire.ResRevision, c.Revision)
+	// Of two attributes with one key the later wins, so the fields win over ResourceAttributes.
+	return resource.NewWithAttributes(wire.SchemaURL, attrs...)
+}

@@ -1,0 +1,236 @@
+package telemetry
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"google.golang.org/grpc"
+)
+
+// RelayConfig configures a Relay.
+type RelayConfig struct {
+	// Endpoint, Insecure and Headers are as in Config.
+	Endpoint string
+	Insecure bool
+	Headers  map[string]string
+	// BatchBytes bounds a request by the size of its messages before compression. A larger
+	// message goes alone. Default: 8 MiB, half of what the Collector's receiver takes.
+	BatchBytes int
+	// BatchWait is how long the relay collects after it was woken. Default: 200 ms.
+	BatchWait time.Duration
+	// PollInterval is the time between two looks at the outbox when nothing wakes the relay:
+	// rows may come from another process. Default: 5 s.
+	PollInterval time.Duration
+	// SendTimeout bounds one request. Default: 60 s.
+	SendTimeout time.Duration
+	// MinBackoff and MaxBackoff bound the wait after a failed request. Default: 500 ms, 15 s.
+	MinBackoff, MaxBackoff time.Duration
+	// UntilEmpty ends the relay by itself once the outbox holds nothing unsent: for rows
+	// that are left after telemetry was switched off.
+	UntilEmpty bool
+	// Logger receives outages, refusals and partial successes. Default: discard.
+	Logger *slog.Logger
+	// Now is the clock. Default: time.Now.
+	Now func() time.Time
+}
+
+func (c RelayConfig) withDefaults() RelayConfig {
+	c.Endpoint = cmp.Or(c.Endpoint, DefaultEndpoint)
+	c.BatchBytes = cmp.Or(c.BatchBytes, maxMessage)
+	c.BatchWait = cmp.Or(c.BatchWait, 200*time.Millisecond)
+	c.PollInterval = cmp.Or(c.PollInterval, 5*time.Second)
+	c.SendTimeout = cmp.Or(c.SendTimeout, time.Minute)
+	c.MinBackoff = cmp.Or(c.MinBackoff, 500*time.Millisecond)
+	c.MaxBackoff = cmp.Or(c.MaxBackoff, 15*time.Second)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+// Relay empties the outbox into a Collector. It needs no SDK. A row is marked as sent only
+// after the Collector took it, so what a crash interrupts is sent again, with the same ids.
+type Relay struct {
+	cfg     RelayConfig
+	box     Outbox
+	conn    *grpc.ClientConn      // set before Start when it is shared; else the relay's own
+	refused func(context.Context) // counts a row that was set aside; may be nil
+
+	wake    chan struct{}
+	stop    chan struct{} // closed: drain and end
+	done    chan struct{} // closed: ended
+	stopped sync.Once
+	cancel  context.CancelFunc // ends requests under way
+
+	down    bool             // the last request met no Collector that takes anything
+	strikes map[int64]strike // rows that were refused for a reason that may pass
+	struck  int              // strikes in this round while nothing was accepted
+	last    time.Time        // when a request was last accepted
+}
+
+// NewRelay returns a relay that is not running yet.
+func NewRelay(cfg RelayConfig, box Outbox) *Relay {
+	return &Relay{
+		cfg: cfg.withDefaults(), box: box,
+		wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
+		strikes: make(map[int64]strike),
+	}
+}
+
+// Start starts the relay. It does not wait for a Collector. A relay starts once.
+func (r *Relay) Start() error {
+	own := r.conn == nil
+	if own {
+		conn, err := dial(r.cfg.Endpoint, r.cfg.Insecure)
+		if err != nil {
+			return fmt.Errorf("start relay: %w", err)
+		}
+		r.conn = conn
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	r.cancel = cancel
+	go func() {
+		defer close(r.done)
+		defer cancel()
+		if own {
+			defer r.conn.Close()
+		}
+		r.run(ctx)
+	}()
+	return nil
+}
+
+// Notify wakes the relay. It never blocks.
+func (r *Relay) Notify() {
+	if r == nil {
+		return
+	}
+	select {
+	case r.wake <- struct{}{}:
+	default: // it is awake already
+	}
+}
+
+// Done is closed when the relay has ended.
+func (r *Relay) Done() <-chan struct{} { return r.done }
+
+// Stop sends what the outbox holds, unless the Collector cannot be reached, and ends the
+// relay. When ctx ends first a request under way is given up; its rows stay unsent.
+func (r *Relay) Stop(ctx context.Context) error {
+	if r == nil || r.cancel == nil {
+		return nil
+	}
+	r.stopped.Do(func() { close(r.stop) })
+	select {
+	case <-r.done:
+		return nil
+	case <-ctx.Done():
+		r.cancel()
+		<-r.done
+		return fmt.Errorf("stop relay: %w", ctx.Err())
+	}
+}
+
+// run sends rounds: one at the start, then one after each wake-up and each poll interval,
+// and after growing pauses while something is wrong. The round that began after Stop is
+// the last one.
+func (r *Relay) run(ctx context.Context) {
+	pause := backoff.NewExponentialBackOff()
+	pause.InitialInterval, pause.MaxInterval = r.cfg.MinBackoff, r.cfg.MaxBackoff
+	for {
+		last := closed(r.stop)
+		left, err := r.round(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			r.failed(err)
+			if last {
+				return
+			}
+			wait := max(pause.NextBackOff(), retryAfter(err))
+			r.sleep(ctx, wait, nil) // being woken does not make a dead Collector listen
+		case last, r.cfg.UntilEmpty && left == 0:
+			return
+		default:
+			pause.Reset()
+			if r.sleep(ctx, r.cfg.PollInterval, r.wake) {
+				r.sleep(ctx, r.cfg.BatchWait, nil)
+			}
+		}
+	}
+}
+
+// round sends everything that is unsent now and returns how many rows it put off.
+func (r *Relay) round(ctx context.Context) (left int, err error) {
+	r.struck = 0
+	for after := int64(0); ; {
+		rows, err := r.box.Unsent(ctx, after, r.cfg.BatchBytes)
+		if err != nil {
+			return left, fmt.Errorf("read outbox: %w", err)
+		}
+		if len(rows) == 0 {
+			return left, nil
+		}
+		after = rows[len(rows)-1].ID
+		due := slices.DeleteFunc(rows, r.putOff)
+		left += len(rows) - len(due)
+		batch, err := r.unpack(ctx, due)
+		if err != nil {
+			return left, err
+		}
+		n, err := r.deliver(ctx, batch)
+		left += n
+		if err != nil {
+			return left, err
+		}
+	}
+}
+
+// sleep waits and reports whether it was woken. It ends early when the relay is stopped.
+func (r *Relay) sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-wake:
+		return true
+	case <-timer.C:
+	case <-r.stop:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// failed says once per outage that something is wrong.
+func (r *Relay) failed(err error) {
+	var s *sendError
+	if !errors.As(err, &s) {
+		r.cfg.Logger.Error("relay telemetry", "error", err)
+		return
+	}
+	if r.down {
+		return
+	}
+	r.down = true
+	r.cfg.Logger.Warn("no Collector takes telemetry; it is kept in the outbox and sent later",
+		"endpoint", r.cfg.Endpoint, "error", err)
+}
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,151 @@
+package telemetry
+
+import (
+	"cmp"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"sync"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+// Transport records each request as a CLIENT span below the stage that the request's
+// context belongs to. The span is named after the method unless spanName is given; with a
+// spanName, which marks calls of an API, all query values are left out of url.full too.
+//
+// No trace context or baggage goes into a request: pages, models and Slack are not told
+// of our traces.
+func Transport(base http.RoundTripper, spanName string) http.RoundTripper {
+	return &transport{base: base, spanName: spanName}
+}
+
+type transport struct {
+	base     http.RoundTripper
+	spanName string
+}
+
+func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	name := cmp.Or(t.spanName, req.Method, http.MethodGet)
+	// The context of the request stays as it is: nothing below it may see the span.
+	_, span := StartDetail(req.Context(), name, trace.SpanKindClient)
+	if !span.Recording() {
+		return t.base.RoundTrip(req)
+	}
+	span.Set(requestAttributes(req.Method, req.URL, t.spanName != "")...)
+	resp, err := t.base.RoundTrip(req)
+	if err != nil {
+		span.End(err)
+		return resp, err
+	}
+	span.Set(attribute.Int(wire.AttrHTTPStatus, resp.StatusCode))
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		span.End(nil)
+		return resp, nil
+	}
+	resp.Body = &countedBody{ReadCloser: resp.Body, span: span, status: resp.StatusCode}
+	return resp, nil
+}
+
+// CloseIdleConnections passes on what http.Client asks of its transport.
+func (t *transport) CloseIdleConnections() {
+	if c, ok := t.base.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
+func requestAttributes(method string, u *url.URL, dropQuery bool) []attribute.KeyValue {
+	attrs := []attribute.KeyValue{
+		attribute.String(wire.AttrHTTPMethod, cmp.Or(method, http.MethodGet)),
+		attribute.String(wire.AttrURLFull, shownURL(u, dropQuery)),
+		attribute.String(wire.AttrServerAddress, u.Hostname()),
+	}
+	if port := serverPort(u); port > 0 {
+		attrs = append(attrs, attribute.Int(wire.AttrServerPort, port))
+	}
+	return attrs
+}
+
+// shownURL returns a URL without user information and, if asked for, without the values
+// of its query; secrets that remain in a query are masked where all texts are.
+func shownURL(u *url.URL, dropQuery bool) string {
+	shown := *u
+	if u.User != nil {
+		shown.User = nil
+	}
+	if dropQuery && u.RawQuery != "" {
+		values := u.Query()
+		for _, v := range values {
+			for i := range v {
+				v[i] = redacted
+			}
+		}
+		shown.RawQuery = values.Encode()
+	}
+	return shown.String()
+}
+
+func serverPort(u *url.URL) int {
+	if n, err := strconv.Atoi(u.Port()); err == nil {
+		return n
+	}
+	switch u.Scheme {
+	case "http":
+		return 80
+	case "https":
+		return 443
+	default:
+		return 0
+	}
+}
+
+// countedBody ends the span when the body was read to its end, failed or was closed.
+type countedBody struct {
+	io.ReadCloser
+	span   Detail
+	status int
+	size   int64
+	once   sync.Once
+}
+
+func (b *countedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.size += int64(n)
+	switch {
+	case err == nil:
+	case errors.Is(err, io.EOF):
+		b.end(nil)
+	default:
+		b.end(err)
+	}
+	return n, err
+}
+
+func (b *countedBody) Close() error {
+	err := b.ReadCloser.Close()
+	b.end(nil)
+	return err
+}
+
+func (b *countedBody) end(err error) {
+	b.once.Do(func() {
+		b.span.Set(attribute.Int64(wire.AttrHTTPBodySize, b.size))
+		if err == nil && b.status >= http.StatusBadRequest {
+			err = httpStatusError(b.status)
+		}
+		b.span.End(err)
+	})
+}
+
+// httpStatusError makes an answer of 400 or more an error of the span; its error.type is
+// the status, as the HTTP conventions ask.
+type httpStatusError int
+
+func (e httpStatusError) Error() string {
+	return strconv.Itoa(int(e)) + " " + http.StatusText(int(e))
+}
