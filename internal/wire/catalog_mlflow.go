@@ -24,6 +24,7 @@ var mlflowTags = []Entry{
 	{Kind: KindTag, Name: TagUndelivered, Type: string(OnBoth), Meaning: "Artifacts that MLflow could not take.", From: byBridge, Test: "TestUndeliveredArtifact"},
 	{Kind: KindTag, Name: TagTruncated, Type: string(OnBoth), Meaning: "Artifacts that the worker had to cut.", From: AttrArtifactTruncated, Test: testTable},
 	{Kind: KindTag, Name: TagAltered, Type: string(OnStage), Meaning: "Artifacts whose content is not what the worker hashed.", From: AttrArtifactSHA256, Test: "TestAlteredArtifact"},
+	{Kind: KindTag, Name: TagParamConflict, Type: string(OnBoth), Meaning: "Params that MLflow holds with another value.", From: byBridge, Test: "TestParamConflict"},
 	{Kind: KindTag, Name: "component", Type: string(OnJob), Meaning: "Always pipeline.", From: "constant", Test: testTable},
 	{Kind: KindTag, Name: "job_id", Type: string(OnJob), Meaning: "Number of the job.", From: AttrJobID, Test: testTable},
 	{Kind: KindTag, Name: "channel_id", Type: string(OnJob), Meaning: "Channel of the message.", From: AttrSlackChannelID, Test: testTable},

@@ -225,6 +225,9 @@ const (
 	// TagAltered names artifacts whose content is not what the worker hashed, because
 	// something between the worker and the bridge changed it.
 	TagAltered = "artifacts.altered"
+	// TagParamConflict names params that MLflow holds with another value, which never
+	// changes there.
+	TagParamConflict = "params.conflicting"
 )
 
 // StageNames lists the five stages in the order in which a job meets them. The

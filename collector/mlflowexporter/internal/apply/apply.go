@@ -1,10 +1,18 @@
 // Package apply makes MLflow hold what a Plan says, with the fewest requests, however
 // often and in whatever order plans arrive.
+//
+// What was done is remembered in the ledger per run and step, so that a plan that comes
+// again costs no request, and one that failed half way goes on where it stopped. Runs are
+// created before the runs below them and finished after them, and a job's own run is
+// finished last of all: when it says FINISHED, everything of the job is there.
 package apply
 
 import (
 	"context"
-	"fmt"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -19,6 +27,7 @@ type Config struct {
 	Client *mlflow.Client // required
 	Ledger *ledger.Ledger // required
 	// DefaultExperiment is the name of the experiment of runs and traces that name none.
+	// Required.
 	DefaultExperiment string
 	// UIURL is the address of the MLflow UI, without trailing slash; empty means the
 	// client's endpoint.
@@ -29,33 +38,242 @@ type Config struct {
 	// Shared says that other bridges write to the same experiments: the key of a run is
 	// searched before it is created.
 	Shared bool
-	// Parallel bounds the requests on their way at one time; 0 means 2. More do not help
-	// MLflow on SQLite.
+	// Parallel bounds the requests on their way at one time, and the jobs of one plan that
+	// are worked on at one time; 0 means 2. More do not help MLflow on SQLite.
 	Parallel int
-	Logger   *zap.Logger      // nil means none
-	Now      func() time.Time // nil means time.Now
+	// Count is told what could not be kept or was left out, by one of the Event constants;
+	// nil means that nobody wants to know. It is called concurrently.
+	Count  func(event string, n int64)
+	Logger *zap.Logger      // nil means none
+	Now    func() time.Time // for dead letters; nil means time.Now
 }
+
+// Events that Config.Count is told of.
+const (
+	EventDeletedRun       = "deleted_run"       // writes to a run that a user deleted
+	EventParamConflict    = "param_conflict"    // params that MLflow holds with another value
+	EventUndelivered      = "undelivered"       // artifacts that MLflow could not take
+	EventDeadLetter       = "dead_letter"       // items that MLflow refused for good
+	EventDeadLetterFailed = "dead_letter_error" // of these, what could not be written to the directory
+	EventForeignTrace     = "foreign_trace"     // traces that live in another experiment
+	EventTracesOff        = "traces_off"        // traces for a server without /v1/traces
+	EventNaN              = "nan_metric"        // NaN points left out because the server has them
+	EventDuplicateRun     = "duplicate_run"     // runs found that share a key with an older one
+)
 
 // Applier applies plans. It is safe for concurrent use: one trace is worked on by one
 // Apply at a time.
 type Applier struct {
-	cfg Config
+	cfg    Config
+	client *mlflow.Client
+	ledger *ledger.Ledger
+	log    *zap.Logger
+	slots  chan struct{}
+	locks  locks
+	server server
+	failed failures
+	local  localDirs
 }
 
 // New makes an Applier; it sends nothing.
-func New(cfg Config) *Applier { return &Applier{cfg: cfg} }
-
-// Apply makes MLflow hold what p says. What went wrong comes back as joined *ItemError,
-// see Errors: items that may succeed later are to be given to Apply again, permanent ones
-// are in the dead-letter directory already.
-func (a *Applier) Apply(ctx context.Context, p reduce.Plan) error { return nil }
-
-// ItemError says what went wrong with one job.
-type ItemError struct {
-	TraceID   string // hex
-	Permanent bool
-	Err       error
+func New(cfg Config) *Applier {
+	if cfg.Parallel <= 0 {
+		cfg.Parallel = 2
+	}
+	if cfg.UIURL == "" {
+		cfg.UIURL = cfg.Client.Endpoint()
+	}
+	cfg.UIURL = strings.TrimRight(cfg.UIURL, "/")
+	if cfg.Logger == nil {
+		cfg.Logger = zap.NewNop()
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Count == nil {
+		cfg.Count = func(string, int64) {}
+	}
+	return &Applier{cfg: cfg, client: cfg.Client, ledger: cfg.Ledger, log: cfg.Logger, slots: make(chan struct{}, cfg.Parallel)}
 }
 
-func (e *ItemError) Error() string { return fmt.Sprintf("trace %s: %v", e.TraceID, e.Err) }
-func (e *ItemError) Unwrap() error { return e.Err }
+// job is everything that a plan says about one trace, while it is being applied.
+type job struct {
+	traceID string
+	runs    []*run
+	traces  []*trace
+	entry   *ledger.Entry
+
+	mu   sync.Mutex // for errs, and intents of entry
+	errs []*ItemError
+}
+
+// fail notes an error and reports whether the job may go on. Permanent errors don't stop
+// it: one bad item never costs another.
+func (j *job) fail(err error) bool {
+	if err == nil {
+		return true
+	}
+	item := &ItemError{TraceID: j.traceID, Permanent: permanent(err), Err: err}
+	j.mu.Lock()
+	j.errs = append(j.errs, item)
+	j.mu.Unlock()
+	return item.Permanent
+}
+
+// stopped reports whether something of the job has to be tried again.
+func (j *job) stopped() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.ContainsFunc(j.errs, func(e *ItemError) bool { return !e.Permanent })
+}
+
+// Apply makes MLflow hold what p says. What went wrong comes back as joined *ItemError,
+// see Errors. Traces with an error that is not permanent are to be given to Apply again,
+// whole; permanent ones have been counted, logged, and put into the dead-letter
+// directory.
+func (a *Applier) Apply(ctx context.Context, p reduce.Plan) error {
+	jobs := group(p)
+	ids := make([]string, len(jobs))
+	for i, j := range jobs {
+		ids[i] = j.traceID
+	}
+	defer a.locks.lock(ids)()
+
+	jobs, claims, errs := a.reachable(ctx, jobs)
+	entries, err := a.ledger.Begin(ctx, claims)
+	if err != nil {
+		for _, j := range jobs {
+			j.fail(err)
+		}
+		return a.report(append(errs, errsOf(jobs)...))
+	}
+	for i, j := range jobs {
+		j.entry = entries[i]
+	}
+	a.each(jobs, func(j *job) { a.applyRuns(ctx, j) })
+	a.applySpans(ctx, jobs)
+	a.each(jobs, func(j *job) { a.complete(ctx, j) })
+
+	// What was done is noted even when the Collector is shutting down.
+	if err := a.ledger.End(context.WithoutCancel(ctx), entries); err != nil {
+		for _, j := range jobs {
+			j.fail(err)
+		}
+	}
+	return a.report(append(errs, errsOf(jobs)...))
+}
+
+// reachable keeps the jobs whose experiments are known, so that nothing is noted about
+// the others while MLflow is away.
+func (a *Applier) reachable(ctx context.Context, jobs []*job) (ready []*job, claims []ledger.Claim, errs []*ItemError) {
+	for _, j := range jobs {
+		claim := ledger.Claim{TraceID: j.traceID}
+		var err error
+		for _, r := range j.runs {
+			exp, e := a.experiment(ctx, r.Experiment)
+			if err = e; err != nil {
+				break
+			}
+			claim.Runs = append(claim.Runs, ledger.RunClaim{Key: r.Key, Experiment: exp.ref})
+		}
+		for _, t := range j.traces {
+			if err == nil {
+				t.exp, err = a.experiment(ctx, t.Experiment)
+			}
+		}
+		if err == nil {
+			ready, claims = append(ready, j), append(claims, claim)
+			continue
+		}
+		if j.fail(err) {
+			a.buryJob(j, err)
+		}
+		errs = append(errs, j.errs...)
+	}
+	return ready, claims, errs
+}
+
+// group sorts a plan into jobs, in the order in which they appear.
+func group(p reduce.Plan) []*job {
+	var jobs []*job
+	byID := map[string]*job{}
+	of := func(id string) *job {
+		j := byID[id]
+		if j == nil {
+			j = &job{traceID: id}
+			byID[id] = j
+			jobs = append(jobs, j)
+		}
+		return j
+	}
+	for _, r := range p.Runs {
+		j := of(r.TraceID)
+		j.runs = append(j.runs, &run{Run: r, job: j})
+	}
+	for _, t := range p.Traces {
+		j := of(t.TraceID)
+		j.traces = append(j.traces, &trace{Trace: t, job: j})
+	}
+	return jobs
+}
+
+// each works on some jobs at a time, so that the first is complete long before the last
+// begins.
+func (a *Applier) each(jobs []*job, work func(*job)) {
+	var wg sync.WaitGroup
+	free := make(chan struct{}, a.cfg.Parallel)
+	for _, j := range jobs {
+		if j.stopped() {
+			continue
+		}
+		free <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-free }()
+			work(j)
+		})
+	}
+	wg.Wait()
+}
+
+// call runs one request when a slot is free.
+func (a *Applier) call(ctx context.Context, request func() error) error {
+	select {
+	case a.slots <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-a.slots }()
+	return request()
+}
+
+func (j *job) open(key string) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.entry.Open(key)
+}
+
+func (j *job) setOpen(key string, open bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.entry.SetOpen(key, open)
+}
+
+func errsOf(jobs []*job) []*ItemError {
+	var all []*ItemError
+	for _, j := range jobs {
+		all = append(all, j.errs...)
+	}
+	return all
+}
+
+// report logs what was refused for good and joins all errors.
+func (a *Applier) report(items []*ItemError) error {
+	errs := make([]error, len(items))
+	for i, item := range items {
+		errs[i] = item
+		if item.Permanent {
+			a.log.Warn("MLflow refused a part of a job for good", zap.String("trace_id", item.TraceID), zap.Error(item.Err))
+		}
+	}
+	return errors.Join(errs...)
+}

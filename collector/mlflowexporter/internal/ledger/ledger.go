@@ -1,33 +1,260 @@
 // Package ledger remembers what the bridge did in MLflow: which run belongs to which key,
 // and how far each of them is, so that nothing is created or sent twice.
+//
+// Everything of one trace is one record, because one trace is one job, and a message of
+// the worker is about one job: applying it costs two transactions of the storage, one
+// that reads the record and notes the intent to create runs, and one that notes what was
+// done.
 package ledger
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 )
 
-// Storage is what the ledger needs of a Collector storage client.
+const (
+	headKey      = "ledger"
+	jobPrefix    = "job/"
+	intentPrefix = "intent/"
+
+	// format is the first byte of every value, before the JSON.
+	format = 1
+
+	// generation is how many records each of the two generations of the cache holds.
+	generation = 2048
+)
+
+// Storage is what the ledger needs of a Collector storage client, which makes each Batch
+// durable before it returns.
 type Storage interface {
 	// Batch executes the operations in order and in one transaction.
 	Batch(ctx context.Context, ops ...*storage.Operation) error
 }
 
-// Scope says which MLflow server the ledger speaks of.
+// Scope says which MLflow server the ledger speaks of. A ledger of another scope is
+// treated as if it knew nothing.
 type Scope struct {
 	Endpoint  string
 	Workspace string
 }
 
-// Ledger is a cache in front of a Storage.
-type Ledger struct {
-	store Storage
-	birth time.Time
+func (s Scope) id() string {
+	sum := sha256.Sum256([]byte(s.Endpoint + "\n" + s.Workspace))
+	return hex.EncodeToString(sum[:6])
 }
 
-// Open reads the ledger's head, and writes it when it is missing or of another scope.
+// head is what the ledger says of itself.
+type head struct {
+	Scope   string `json:"scope"`
+	BirthMS int64  `json:"birth"` // since when it has known everything the bridge did, ms
+}
+
+// Ledger is a cache in front of a Storage. It is safe for concurrent use as long as one
+// trace is in one hand at a time.
+type Ledger struct {
+	store Storage
+	head  head
+
+	mu         sync.Mutex
+	young, old map[string]*Entry // by trace id
+}
+
+// Open reads the ledger's head. It begins a new one, born now, when the storage is empty
+// or belongs to another scope.
 func Open(ctx context.Context, store Storage, scope Scope, now time.Time) (*Ledger, error) {
-	return &Ledger{store: store, birth: now}, nil
+	l := &Ledger{store: store, young: map[string]*Entry{}}
+	get := storage.GetOperation(headKey)
+	if err := store.Batch(ctx, get); err != nil {
+		return nil, fmt.Errorf("read ledger: %w", err)
+	}
+	if err := decode(get.Value, &l.head); err == nil && l.head.Scope == scope.id() {
+		return l, nil
+	}
+	l.head = head{Scope: scope.id(), BirthMS: now.UnixMilli()}
+	if err := store.Batch(ctx, storage.SetOperation(headKey, encode(l.head))); err != nil {
+		return nil, fmt.Errorf("begin ledger: %w", err)
+	}
+	return l, nil
+}
+
+// Complete reports whether the ledger knows every run whose job started at the given
+// time, in ms since 1970. Of older ones MLflow has to be asked.
+func (l *Ledger) Complete(startMS int64) bool { return startMS >= l.head.BirthMS }
+
+// Claim says what somebody is about to do with a trace.
+type Claim struct {
+	TraceID string
+	Runs    []RunClaim // that may have to be created
+}
+
+// RunClaim names a run and where it shall be.
+type RunClaim struct {
+	Key        string
+	Experiment string // as in Run
+}
+
+// Entry is the record of one trace in somebody's hand.
+type Entry struct {
+	TraceID string
+	Job     Job
+
+	intents map[string]*intent // by run key
+	saved   string
+}
+
+// intent is a durable note that a run is about to be created.
+type intent struct {
+	get *storage.Operation // finds a note that an earlier attempt left
+	// open is set while it is not known how an attempt to create the run ended.
+	open bool
+}
+
+// Open reports whether a run may exist that Job does not know of, because an attempt to
+// create it has no known end.
+func (e *Entry) Open(key string) bool {
+	i := e.intents[key]
+	return i != nil && i.open
+}
+
+// SetOpen says whether it is unknown how an attempt to create a run ended.
+func (e *Entry) SetOpen(key string, open bool) {
+	if i := e.intents[key]; i != nil {
+		i.open = open
+	}
+}
+
+// Begin reads the records of some traces, in the order of the claims, and notes durably
+// which runs are about to be created. End closes it, whatever happened in between.
+func (l *Ledger) Begin(ctx context.Context, claims []Claim) ([]*Entry, error) {
+	entries := make([]*Entry, len(claims))
+	reads := make([]*storage.Operation, len(claims))
+	var ops []*storage.Operation
+	for i, c := range claims {
+		e := l.cached(c.TraceID)
+		if e == nil {
+			e = &Entry{TraceID: c.TraceID, intents: map[string]*intent{}}
+			reads[i] = storage.GetOperation(jobPrefix + c.TraceID)
+			ops = append(ops, reads[i])
+		}
+		entries[i] = e
+		for _, r := range c.Runs {
+			key := r.Key
+			if e.intents[key] != nil || !e.Job.lacks(r) {
+				continue
+			}
+			note := &intent{get: storage.GetOperation(intentPrefix + key)}
+			ops = append(ops, note.get, storage.SetOperation(intentPrefix+key, []byte{format}))
+			e.intents[key] = note
+		}
+	}
+	if len(ops) == 0 {
+		return entries, nil
+	}
+	if err := l.store.Batch(ctx, ops...); err != nil {
+		for _, e := range entries {
+			maps.DeleteFunc(e.intents, func(_ string, i *intent) bool { return i.get != nil })
+		}
+		return nil, fmt.Errorf("read ledger: %w", err)
+	}
+	for i, e := range entries {
+		for _, note := range e.intents {
+			if note.get != nil {
+				note.open, note.get = note.get.Value != nil, nil
+			}
+		}
+		if reads[i] != nil {
+			e.load(reads[i].Value, l.head.Scope)
+			l.keep(e)
+		}
+	}
+	return entries, nil
+}
+
+func (e *Entry) load(value []byte, scope string) {
+	if err := decode(value, &e.Job); err != nil || e.Job.Scope != scope {
+		// Nothing, or of another server. The ledger was born again when it came to this one,
+		// so that what is older than that is looked for in MLflow.
+		e.Job = Job{}
+		return
+	}
+	e.saved = string(value)
+}
+
+// End notes durably what became of the entries, in one transaction. Intents whose end is
+// known are taken back.
+func (l *Ledger) End(ctx context.Context, entries []*Entry) error {
+	var ops []*storage.Operation
+	var after []func()
+	for _, e := range entries {
+		e.Job.forget()
+		e.Job.Scope = l.head.Scope
+		if value := encode(e.Job); string(value) != e.saved && !e.Job.empty() {
+			ops = append(ops, storage.SetOperation(jobPrefix+e.TraceID, value))
+			after = append(after, func() { e.saved = string(value) })
+		}
+		for key, i := range e.intents {
+			if !i.open {
+				ops = append(ops, storage.DeleteOperation(intentPrefix+key))
+				after = append(after, func() { delete(e.intents, key) })
+			}
+		}
+	}
+	if len(ops) == 0 {
+		return nil
+	}
+	if err := l.store.Batch(ctx, ops...); err != nil {
+		return fmt.Errorf("write ledger: %w", err)
+	}
+	for _, f := range after {
+		f()
+	}
+	return nil
+}
+
+func (l *Ledger) cached(traceID string) *Entry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e := l.young[traceID]; e != nil {
+		return e
+	}
+	e := l.old[traceID]
+	if e != nil {
+		l.young[traceID] = e
+	}
+	return e
+}
+
+func (l *Ledger) keep(e *Entry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.young) >= generation {
+		l.old, l.young = l.young, map[string]*Entry{}
+	}
+	l.young[e.TraceID] = e
+}
+
+func encode(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // the types of this package hold nothing that JSON cannot
+	}
+	return append([]byte{format}, b...)
+}
+
+func decode(b []byte, v any) error {
+	if len(b) == 0 || b[0] != format {
+		return fmt.Errorf("decode ledger: unknown format")
+	}
+	if err := json.Unmarshal(b[1:], v); err != nil {
+		return fmt.Errorf("decode ledger: %w", err)
+	}
+	return nil
 }

@@ -1,0 +1,205 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
+	"github.com/technoshare/commentator/internal/mlflow"
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+// files brings artifacts to a run. What cannot be delivered for good is named in a tag of
+// the run and kept as dead letters.
+func (a *Applier) files(ctx context.Context, r *run, files []reduce.Artifact) error {
+	var lost []string
+	var retry error
+	for _, f := range files {
+		if slices.Contains(r.rec.Files, f.Path) {
+			continue
+		}
+		err := a.failed.result("artifact", r.Key+" "+f.Path, a.file(ctx, r, f))
+		if err != nil {
+			err = fmt.Errorf("write artifact %s of run %s: %w", f.Path, r.Name, err)
+			if !permanent(err) {
+				retry = err // the others may do better
+				continue
+			}
+			r.job.fail(err)
+			a.cfg.Count(EventUndelivered, 1)
+			a.bury(r.job, "artifact", undelivered{r.Key, f}, err)
+			lost = append(lost, f.Path)
+		}
+		r.rec.Files = append(r.rec.Files, f.Path)
+	}
+	if len(lost) > 0 {
+		if err := a.nameLost(ctx, r, lost); err != nil {
+			r.rec.Files = slices.DeleteFunc(r.rec.Files, func(p string) bool { return slices.Contains(lost, p) })
+			return err
+		}
+	}
+	return retry
+}
+
+// undelivered is an artifact as a dead letter.
+type undelivered struct {
+	RunKey   string
+	Artifact reduce.Artifact
+}
+
+// nameLost adds names to the tag that lists what could not be delivered.
+func (a *Applier) nameLost(ctx context.Context, r *run, names []string) error {
+	err := a.call(ctx, func() error {
+		now, err := a.client.GetRun(ctx, r.rec.ID)
+		if err != nil {
+			return err
+		}
+		if old := now.Tag(wire.TagUndelivered); old != "" {
+			names = append(names, strings.Split(old, ", ")...)
+		}
+		slices.Sort(names)
+		return a.client.SetTag(ctx, r.rec.ID, wire.TagUndelivered, clip(strings.Join(slices.Compact(names), ", "), mlflow.MaxTagValue))
+	})
+	if err = a.lost(ctx, r, err); err != nil && permanent(err) {
+		r.job.fail(fmt.Errorf("name undelivered artifacts: %w", err))
+		return nil
+	}
+	return err
+}
+
+// file writes one artifact by the scheme of the run's artifact address: to the server
+// when it serves that place, to the directory when it is on this machine, and otherwise
+// through the server's own upload.
+func (a *Applier) file(ctx context.Context, r *run, f reduce.Artifact) error {
+	if f.Path == "" || path.IsAbs(f.Path) || !filepath.IsLocal(f.Path) || path.Clean(f.Path) != f.Path {
+		return finalError{errors.New("not a relative path")}
+	}
+	if dir, ok := a.client.ArtifactURL(r.rec.ArtifactURI); ok {
+		return a.call(ctx, func() error { return a.client.PutArtifact(ctx, dir, f.Path, f.Content) })
+	}
+	if dir, ok := localDir(r.rec.ArtifactURI); ok && a.local.usable(r.rec.Experiment) {
+		if written, err := a.writeLocal(ctx, r, dir, f); written || err != nil {
+			return err
+		}
+	}
+	if len(f.Content) > mlflow.MaxUpload {
+		return finalError{fmt.Errorf("%d bytes are more than MLflow takes for a place it does not serve (%s)", len(f.Content), r.rec.ArtifactURI)}
+	}
+	return a.call(ctx, func() error { return a.client.UploadArtifact(ctx, r.rec.ID, f.Path, f.Content) })
+}
+
+// localDir gives the directory that an artifact address means on the server's machine.
+func localDir(uri string) (string, bool) {
+	if path.IsAbs(uri) {
+		return filepath.FromSlash(uri), true
+	}
+	u, err := url.Parse(uri)
+	if err != nil || u.Scheme != "file" || (u.Host != "" && u.Host != "localhost") || !path.IsAbs(u.Path) {
+		return "", false
+	}
+	return filepath.FromSlash(u.Path), true
+}
+
+// localDirs remembers for each experiment whether its directory is the server's own.
+type localDirs struct {
+	mu    sync.Mutex
+	known map[string]bool // by experiment
+}
+
+func (l *localDirs) usable(experiment string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ours, asked := l.known[experiment]
+	return ours || !asked
+}
+
+func (l *localDirs) isKnown(experiment string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, asked := l.known[experiment]
+	return asked
+}
+
+func (l *localDirs) set(experiment string, ours bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.known == nil {
+		l.known = map[string]bool{}
+	}
+	l.known[experiment] = ours
+}
+
+// writeLocal writes a file into a run's directory if the experiment's directory, or the
+// one above it, is here and can be written to. After the first file of an experiment the
+// server is asked whether it sees it: the same path may exist on two machines.
+func (a *Applier) writeLocal(ctx context.Context, r *run, dir string, f reduce.Artifact) (written bool, err error) {
+	experiment := filepath.Dir(filepath.Dir(dir)) // …/<experiment>/<run>/artifacts
+	if !isDir(experiment) && !isDir(filepath.Dir(experiment)) {
+		a.local.set(r.rec.Experiment, false)
+		return false, nil
+	}
+	name := filepath.Join(dir, filepath.FromSlash(f.Path))
+	if err := writeFile(name, f.Content); err != nil {
+		if errors.Is(err, os.ErrPermission) {
+			a.local.set(r.rec.Experiment, false)
+			return false, nil
+		}
+		return false, err
+	}
+	if a.local.isKnown(r.rec.Experiment) {
+		return true, nil
+	}
+	var seen []mlflow.File
+	err = a.call(ctx, func() (err error) {
+		parent := path.Dir(f.Path)
+		if parent == "." {
+			parent = ""
+		}
+		seen, err = a.client.ListArtifacts(ctx, r.rec.ID, parent)
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("look for artifact: %w", err)
+	}
+	ours := slices.ContainsFunc(seen, func(s mlflow.File) bool { return s.Path == f.Path })
+	a.local.set(r.rec.Experiment, ours)
+	if !ours {
+		return false, os.Remove(name)
+	}
+	return true, nil
+}
+
+func isDir(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.IsDir()
+}
+
+// writeFile replaces a file atomically, with the rights that MLflow gives its own.
+func writeFile(name string, content []byte) error {
+	dir := filepath.Dir(name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("make directory: %w", err)
+	}
+	tmp, err := os.CreateTemp(dir, ".tmp-*")
+	if err != nil {
+		return fmt.Errorf("make file: %w", err)
+	}
+	_, err = tmp.Write(content)
+	err = errors.Join(err, tmp.Chmod(0o644), tmp.Close())
+	if err == nil {
+		err = os.Rename(tmp.Name(), name)
+	}
+	if err != nil {
+		_ = os.Remove(tmp.Name())
+		return fmt.Errorf("write file: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,210 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"unicode"
+
+	"go.uber.org/zap"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
+	"github.com/technoshare/commentator/internal/mlflow"
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+// batch is what one run gets at one time.
+type batch struct {
+	metrics []mlflow.Metric
+	params  []mlflow.KeyValue
+	tags    []mlflow.KeyValue
+}
+
+func (b batch) empty() bool { return len(b.metrics)+len(b.params)+len(b.tags) == 0 }
+
+// next cuts off what fits into one request.
+func (b *batch) next() batch {
+	one := batch{params: take(&b.params, mlflow.MaxBatchParams), tags: take(&b.tags, mlflow.MaxBatchTags)}
+	one.metrics = take(&b.metrics, min(mlflow.MaxBatchMetrics, mlflow.MaxBatchEntities-len(one.params)-len(one.tags)))
+	return one
+}
+
+func take[T any](from *[]T, n int) []T {
+	n = min(n, len(*from))
+	taken := (*from)[:n:n]
+	*from = (*from)[n:]
+	return taken
+}
+
+// write writes a batch to a run. What MLflow refuses for good is left out and put into the
+// dead-letter directory; the rest of the run goes on.
+func (a *Applier) write(ctx context.Context, r *run, b batch) error {
+	for !b.empty() && !r.rec.Gone {
+		one := b.next()
+		err := a.lost(ctx, r, a.send(ctx, r, one))
+		if err == nil {
+			continue
+		}
+		err = fmt.Errorf("log to run %s: %w", r.Name, err)
+		if !permanent(err) {
+			return err
+		}
+		r.job.fail(err)
+		a.bury(r.job, "run", r.Run, err)
+	}
+	return nil
+}
+
+// send writes one request's worth, without the parts that the run has already and for
+// which MLflow refuses the whole.
+func (a *Applier) send(ctx context.Context, r *run, b batch) error {
+	var e *mlflow.Error
+	err := a.logBatch(ctx, r, b)
+	if errors.As(err, &e) && e.MetricExists() {
+		// A NaN point that was stored by an attempt whose answer we did not see.
+		rest := slices.DeleteFunc(slices.Clone(b.metrics), func(m mlflow.Metric) bool { return math.IsNaN(float64(m.Value)) })
+		if n := len(b.metrics) - len(rest); n > 0 {
+			a.cfg.Count(EventNaN, int64(n))
+			b.metrics = rest
+			err = a.logBatch(ctx, r, b)
+		}
+	}
+	if e = nil; errors.As(err, &e) && e.ParamConflict() {
+		if b, err = a.withoutConflicts(ctx, r, b); err != nil {
+			return err
+		}
+		err = a.logBatch(ctx, r, b)
+	}
+	return err
+}
+
+func (a *Applier) logBatch(ctx context.Context, r *run, b batch) error {
+	if b.empty() {
+		return nil
+	}
+	return a.failed.result("log", r.Key, a.call(ctx, func() error {
+		return a.client.LogBatch(ctx, mlflow.Batch{RunID: r.rec.ID, Metrics: b.metrics, Params: b.params, Tags: b.tags})
+	}))
+}
+
+// withoutConflicts drops the params that the run has with another value, and adds a tag
+// that names them.
+func (a *Applier) withoutConflicts(ctx context.Context, r *run, b batch) (batch, error) {
+	var now mlflow.Run
+	if err := a.call(ctx, func() (err error) { now, err = a.client.GetRun(ctx, r.rec.ID); return err }); err != nil {
+		return b, fmt.Errorf("read params: %w", err)
+	}
+	has := map[string]string{}
+	for _, p := range now.Data.Params {
+		has[p.Key] = p.Value
+	}
+	var names []string
+	b.params = slices.DeleteFunc(slices.Clone(b.params), func(p mlflow.KeyValue) bool {
+		value, ok := has[p.Key]
+		if ok && value != p.Value {
+			names = append(names, p.Key)
+		}
+		return ok
+	})
+	for _, old := range strings.Split(now.Tag(wire.TagParamConflict), ", ") {
+		if old != "" {
+			names = append(names, old)
+		}
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	a.cfg.Count(EventParamConflict, int64(len(names)))
+	a.log.Warn("MLflow holds params with other values, which never change there",
+		zap.String("trace_id", r.TraceID), zap.String("run_id", r.rec.ID), zap.Strings("params", names))
+	b.tags = append(slices.Clip(b.tags), mlflow.KeyValue{Key: wire.TagParamConflict, Value: clip(strings.Join(names, ", "), mlflow.MaxTagValue)})
+	if len(b.tags) > mlflow.MaxBatchTags {
+		b.tags = b.tags[1:] // the batch was full; its first tag is repeated by nobody, the note matters more
+	}
+	return b, nil
+}
+
+// tags are the tags of a run as they go to MLflow. As long as the run has no id, values
+// that need it keep the placeholder.
+func (a *Applier) tags(r *run) []mlflow.KeyValue {
+	id, _, _ := strings.Cut(r.rec.Experiment, "@")
+	replace := []string{reduce.PlaceholderExperimentID, id, reduce.PlaceholderUI, a.cfg.UIURL}
+	if r.rec.ID != "" {
+		replace = append(replace, reduce.PlaceholderRunID, r.rec.ID)
+	}
+	fill := strings.NewReplacer(replace...)
+	tags := keyValues(r.Tags, func(v string) string { return clip(fill.Replace(v), mlflow.MaxTagValue) })
+	if r.parent != nil && r.parent.ID != "" {
+		tags = append(tags, mlflow.KeyValue{Key: mlflow.TagParentRun, Value: r.parent.ID})
+	}
+	return tags
+}
+
+// late keeps the tags that could not be given to runs/create.
+func (r *run) late(tags []mlflow.KeyValue) []mlflow.KeyValue {
+	waiting := map[string]bool{}
+	for _, t := range r.Tags {
+		if strings.Contains(t.Value, reduce.PlaceholderRunID) {
+			waiting[cleanKey(t.Key)] = true
+		}
+	}
+	return slices.DeleteFunc(tags, func(t mlflow.KeyValue) bool { return !waiting[t.Key] })
+}
+
+func params(in []reduce.KeyValue) []mlflow.KeyValue {
+	return keyValues(in, func(v string) string { return clip(v, mlflow.MaxParamValue) })
+}
+
+// keyValues cleans keys and values. Of keys that become alike the first one is kept:
+// MLflow refuses a batch that names one twice.
+func keyValues(in []reduce.KeyValue, value func(string) string) []mlflow.KeyValue {
+	out := make([]mlflow.KeyValue, 0, len(in))
+	seen := map[string]bool{}
+	for _, kv := range in {
+		if key := cleanKey(kv.Key); key != "" && !seen[key] {
+			seen[key] = true
+			out = append(out, mlflow.KeyValue{Key: key, Value: value(kv.Value)})
+		}
+	}
+	return out
+}
+
+func metrics(in []reduce.Metric) []mlflow.Metric {
+	out := make([]mlflow.Metric, 0, len(in))
+	for _, m := range in {
+		if key := cleanKey(m.Key); key != "" {
+			out = append(out, mlflow.Metric{Key: key, Value: mlflow.Number(m.Value), Timestamp: max(m.TimestampMS, 0), Step: m.Step})
+		}
+	}
+	return out
+}
+
+// cleanKey makes a key that MLflow takes: word characters, slash, dot, dash, space and
+// colon, no empty or dotted part of a path, at most 250 characters.
+func cleanKey(key string) string {
+	key = strings.Map(func(r rune) rune {
+		if r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("/.- :", r) {
+			return r
+		}
+		return '_'
+	}, strings.ToValidUTF8(key, "_"))
+	parts := strings.Split(key, "/")
+	parts = slices.DeleteFunc(parts, func(p string) bool { return p == "" || p == "." || p == ".." })
+	key = strings.Join(parts, "/")
+	if runes := []rune(key); len(runes) > mlflow.MaxKey {
+		key = strings.TrimRight(string(runes[:mlflow.MaxKey]), "/")
+	}
+	return key
+}
+
+// clip makes a value that every database behind MLflow takes: valid UTF-8 without NUL, at
+// most n characters. Bytes are counted, which is on the safe side.
+func clip(s string, n int) string {
+	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "")
+	if len(s) > n {
+		s = strings.ToValidUTF8(s[:n], "")
+	}
+	return s
+}

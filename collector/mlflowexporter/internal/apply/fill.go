@@ -1,0 +1,119 @@
+package apply
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
+	"github.com/technoshare/commentator/internal/mlflow"
+)
+
+// fill writes what the plan says of a run, apart from its end. What MLflow refuses for
+// good has been dealt with when it returns nil.
+func (a *Applier) fill(ctx context.Context, r *run) error {
+	rec := r.rec
+	switch {
+	case rec.Gone:
+		if !r.Implied && rec.Version != r.Version {
+			rec.Version, rec.Done = r.Version, true
+			a.cfg.Count(EventDeletedRun, 1)
+		}
+		return nil
+	case r.Implied:
+		return a.fillImplied(ctx, r)
+	case rec.Version == r.Version:
+		if rec.Done {
+			return nil
+		}
+	case slices.Contains(rec.Older, r.Version.Hash):
+		return nil
+	case r.Version.Before(rec.Version):
+		return a.fillOlder(ctx, r)
+	}
+	rec.Take(r.Version)
+	if !rec.Logged {
+		b := batch{metrics: metrics(r.Metrics), params: params(r.Params), tags: a.tags(r)}
+		if r.created {
+			b.tags = r.late(b.tags)
+		}
+		if err := a.write(ctx, r, b); err != nil || rec.Gone {
+			return err
+		}
+		rec.Logged = true
+	}
+	if err := a.files(ctx, r, r.Artifacts); err != nil {
+		return err
+	}
+	rec.Done = rec.Done || r.Status == ""
+	return nil
+}
+
+// fillImplied adds what messages and stages say of a run whose own span is not there yet.
+// What one of them said first stays.
+func (a *Applier) fillImplied(ctx context.Context, r *run) error {
+	rec := r.rec
+	if rec.Version.Hash != "" {
+		return nil // the run's own span has spoken
+	}
+	said := func(prefix string) func(mlflow.KeyValue) bool {
+		return func(kv mlflow.KeyValue) bool { return slices.Contains(rec.Said, prefix+kv.Key) }
+	}
+	tags, params := a.tags(r), params(r.Params)
+	b := batch{params: slices.DeleteFunc(slices.Clone(params), said("param ")), tags: slices.DeleteFunc(slices.Clone(tags), said("tag "))}
+	if r.created {
+		b.tags = r.late(slices.Clone(tags))
+	}
+	if err := a.write(ctx, r, b); err != nil {
+		return err
+	}
+	for _, t := range tags {
+		rec.Said = append(rec.Said, "tag "+t.Key)
+	}
+	for _, p := range params {
+		rec.Said = append(rec.Said, "param "+p.Key)
+	}
+	slices.Sort(rec.Said)
+	rec.Said = slices.Compact(rec.Said)
+	return nil
+}
+
+// fillOlder adds what only an older version of a run says: points of metrics, and tags,
+// params and files that the newer one does not have. So the result is the same in
+// whatever order the two came.
+func (a *Applier) fillOlder(ctx context.Context, r *run) error {
+	var now mlflow.Run
+	var have []mlflow.File
+	err := a.call(ctx, func() (err error) {
+		if now, err = a.client.GetRun(ctx, r.rec.ID); err == nil && len(r.Artifacts) > 0 {
+			have, err = a.client.ListArtifacts(ctx, r.rec.ID, "")
+		}
+		return err
+	})
+	if err = a.lost(ctx, r, err); err != nil || r.rec.Gone {
+		return err
+	}
+	in := func(kvs []mlflow.KeyValue) func(mlflow.KeyValue) bool {
+		return func(kv mlflow.KeyValue) bool {
+			return slices.ContainsFunc(kvs, func(o mlflow.KeyValue) bool { return o.Key == kv.Key })
+		}
+	}
+	b := batch{
+		metrics: metrics(r.Metrics),
+		params:  slices.DeleteFunc(params(r.Params), in(now.Data.Params)),
+		tags:    slices.DeleteFunc(a.tags(r), in(now.Data.Tags)),
+	}
+	if err := a.write(ctx, r, b); err != nil || r.rec.Gone {
+		return err
+	}
+	missing := slices.DeleteFunc(slices.Clone(r.Artifacts), func(f reduce.Artifact) bool {
+		top, _, _ := strings.Cut(f.Path, "/")
+		return slices.ContainsFunc(have, func(h mlflow.File) bool { return h.Path == top })
+	})
+	if err := a.files(ctx, r, missing); err != nil {
+		return fmt.Errorf("older version: %w", err)
+	}
+	r.rec.Older = append(r.rec.Older, r.Version.Hash)
+	return nil
+}

@@ -1,0 +1,245 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"go.uber.org/zap"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/ledger"
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
+	"github.com/technoshare/commentator/internal/mlflow"
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+// errRetry marks what the next attempt will do differently.
+var errRetry = errors.New("will be tried again")
+
+// run is one run of a plan while it is being applied.
+type run struct {
+	reduce.Run
+	job    *job
+	rec    *ledger.Run
+	parent *ledger.Run // as it was when this run's turn came; nil: none, or not known
+	// created is set when the run was made just now, with the tags of this plan.
+	created bool
+}
+
+// applyRuns makes the runs of a job and finishes all but the topmost ones, which wait for
+// the trace.
+func (a *Applier) applyRuns(ctx context.Context, j *job) {
+	for _, r := range j.runs {
+		r.rec = j.entry.Job.Run(r.Key)
+	}
+	var wg sync.WaitGroup
+	for _, r := range j.tops() {
+		if above := j.entry.Job.Runs[r.ParentKey]; above != nil {
+			copied := *above
+			r.parent = &copied
+		}
+		wg.Go(func() { a.applyTree(ctx, r) })
+	}
+	wg.Wait()
+}
+
+// tops are the runs that hang under no other run of the plan.
+func (j *job) tops() []*run {
+	return slices.DeleteFunc(slices.Clone(j.runs), func(r *run) bool {
+		return slices.ContainsFunc(j.runs, func(o *run) bool { return o.Key == r.ParentKey })
+	})
+}
+
+func (r *run) children() []*run {
+	return slices.DeleteFunc(slices.Clone(r.job.runs), func(o *run) bool { return o.ParentKey != r.Key })
+}
+
+// applyTree makes a run, then the runs below it while it is being filled, and finishes
+// those when all below them are. It reports whether nothing has to be tried again.
+func (a *Applier) applyTree(ctx context.Context, r *run) bool {
+	if err := a.ensure(ctx, r); err != nil {
+		err = fmt.Errorf("create run %s: %w", r.Name, err)
+		if r.job.fail(err) {
+			a.buryTree(r, err)
+			return true
+		}
+		return false
+	}
+	children := r.children()
+	done := make([]bool, len(children))
+	now := *r.rec
+	var wg sync.WaitGroup
+	for i, child := range children {
+		child.parent = &now
+		wg.Go(func() {
+			done[i] = a.applyTree(ctx, child)
+			if done[i] {
+				done[i] = child.job.fail(a.finish(ctx, child))
+			}
+		})
+	}
+	ok := r.job.fail(a.fill(ctx, r))
+	wg.Wait()
+	return ok && !slices.Contains(done, false)
+}
+
+// ensure finds or creates the run. Afterwards the record holds its id, or Gone.
+func (a *Applier) ensure(ctx context.Context, r *run) error {
+	exp, err := a.experiment(ctx, r.Experiment)
+	if err != nil {
+		return err
+	}
+	if r.rec.Experiment == exp.ref && (r.rec.ID != "" || r.rec.Gone) {
+		return nil
+	}
+	if r.rec.ID != "" {
+		r.job.setOpen(r.Key, true) // another database: the run may have been made in it since
+	}
+	*r.rec = ledger.Run{Experiment: exp.ref}
+
+	if a.cfg.Shared || r.job.open(r.Key) || !a.ledger.Complete(r.StartTime) {
+		found, err := a.search(ctx, exp, r.Key)
+		if err != nil {
+			return err
+		}
+		if found != nil {
+			r.rec.ID, r.rec.ArtifactURI, r.rec.Name = found.Info.ID, found.Info.ArtifactURI, found.Info.Name
+			r.rec.Gone = found.Info.Stage == mlflow.Deleted
+			r.job.setOpen(r.Key, false)
+			return nil
+		}
+	}
+	switch {
+	case r.ParentKey == "":
+	case r.parent == nil || r.parent.Experiment != exp.ref || (r.parent.ID == "" && !r.parent.Gone):
+		return finalError{fmt.Errorf("the run above it, %s, is not known", r.ParentKey)}
+	case r.parent.Gone:
+		// What hangs under a deleted run would stand alone in the list of runs.
+		r.rec.Gone = true
+		r.job.setOpen(r.Key, false)
+		return nil
+	}
+	return a.create(ctx, r, exp)
+}
+
+func (a *Applier) create(ctx context.Context, r *run, exp experiment) error {
+	in := mlflow.CreateRun{ExperimentID: exp.id, Name: clip(r.Name, mlflow.MaxKey), StartTime: max(r.StartTime, 0)}
+	for _, t := range a.tags(r) {
+		if strings.Contains(t.Value, reduce.PlaceholderRunID) {
+			continue // set later, when the id is known
+		}
+		in.Tags = append(in.Tags, t)
+		if t.Key == mlflow.TagUser {
+			in.UserID = clip(t.Value, mlflow.MaxKey)
+		}
+	}
+	in.Tags = append(in.Tags, mlflow.KeyValue{Key: wire.TagKey, Value: r.Key})
+	var made mlflow.Run
+	err := a.call(ctx, func() (err error) {
+		r.job.setOpen(r.Key, true)
+		made, err = a.client.CreateRun(ctx, in)
+		return err
+	})
+	err = a.failed.result("create", r.Key, err)
+	var e *mlflow.Error
+	if err == nil || (errors.As(err, &e) && (e.NotSent() || (e.Status >= 400 && e.Status < 500))) {
+		r.job.setOpen(r.Key, false)
+	}
+	if e != nil && (e.Inactive() || e.Code == mlflow.CodeNotFound) {
+		// The experiment was deleted or replaced while we ran.
+		a.forget(r.Experiment)
+		if _, gone := a.experiment(ctx, r.Experiment); gone != nil {
+			return gone
+		}
+		return fmt.Errorf("the experiment changed: %w", errRetry)
+	}
+	if err != nil {
+		return err
+	}
+	r.rec.ID, r.rec.ArtifactURI, r.rec.Name = made.Info.ID, made.Info.ArtifactURI, made.Info.Name
+	r.created = true
+	return nil
+}
+
+// search finds the run of a key, deleted ones included. Should several share it, the one
+// that is not deleted and has the smallest id is taken, so that everybody takes the same.
+func (a *Applier) search(ctx context.Context, exp experiment, key string) (*mlflow.Run, error) {
+	if strings.ContainsAny(key, "'\\") {
+		return nil, finalError{fmt.Errorf("key %q cannot be searched", key)}
+	}
+	var runs []mlflow.Run
+	err := a.call(ctx, func() (err error) {
+		runs, _, err = a.client.SearchRuns(ctx, mlflow.SearchRuns{
+			ExperimentIDs: []string{exp.id}, View: mlflow.ViewAll, MaxResults: 10,
+			Filter: "tags.`" + wire.TagKey + "` = '" + key + "'",
+		})
+		return err
+	})
+	if err != nil || len(runs) == 0 {
+		return nil, err
+	}
+	slices.SortFunc(runs, func(x, y mlflow.Run) int {
+		if x.Info.Stage != y.Info.Stage {
+			return strings.Compare(x.Info.Stage, y.Info.Stage) // "active" before "deleted"
+		}
+		return strings.Compare(x.Info.ID, y.Info.ID)
+	})
+	if len(runs) > 1 && runs[1].Info.Stage == mlflow.Active {
+		a.cfg.Count(EventDuplicateRun, 1)
+		a.log.Warn("Several runs share a key", zap.String("key", key), zap.String("used", runs[0].Info.ID))
+	}
+	return &runs[0], nil
+}
+
+// finish writes how a run ended.
+func (a *Applier) finish(ctx context.Context, r *run) error {
+	rec := r.rec
+	if r.Implied || r.Status == "" || rec.Gone || rec.Done || rec.Version != r.Version {
+		return nil
+	}
+	in := mlflow.UpdateRun{RunID: rec.ID, Status: r.Status, EndTime: r.EndTime}
+	if name := clip(r.Name, mlflow.MaxKey); name != rec.Name {
+		in.Name = name
+	}
+	err := a.failed.result("update", r.Key, a.call(ctx, func() error { return a.client.UpdateRun(ctx, in) }))
+	err = a.lost(ctx, r, err)
+	switch {
+	case rec.Gone:
+		return err
+	case err == nil && in.Name != "":
+		rec.Name = in.Name
+	case err != nil && !permanent(err):
+		return err
+	case err != nil:
+		a.bury(r.job, "run", r.Run, err)
+	}
+	rec.Done = true
+	return err
+}
+
+// lost looks at an error of a write to a run and notes when the run is not there any
+// more: then there is nothing left to do for it. It gives back all other errors.
+func (a *Applier) lost(ctx context.Context, r *run, err error) error {
+	var e *mlflow.Error
+	if !errors.As(err, &e) || (!e.Inactive() && e.Code != mlflow.CodeNotFound) {
+		return err
+	}
+	if e.Code == mlflow.CodeNotFound {
+		// Removed for good, or the server has another database now.
+		a.forget(r.Experiment)
+		exp, err := a.experiment(ctx, r.Experiment)
+		if err != nil {
+			return err
+		}
+		if exp.ref != r.rec.Experiment {
+			return fmt.Errorf("MLflow has another database: %w", errRetry)
+		}
+	}
+	r.rec.Gone, r.rec.Done, r.rec.Version = true, true, r.Version
+	a.cfg.Count(EventDeletedRun, 1)
+	a.log.Info("A run was deleted in MLflow and stays so", zap.String("run_id", r.rec.ID), zap.String("trace_id", r.TraceID))
+	return nil
+}

@@ -1,0 +1,115 @@
+package apply
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+
+	"go.uber.org/zap"
+
+	"github.com/technoshare/commentator/internal/mlflow"
+)
+
+// server is what is known of the other side since the start.
+type server struct {
+	mu          sync.Mutex
+	probed      bool
+	version     string
+	tracesOff   bool
+	experiments map[string]experiment // by name
+}
+
+// experiment is where runs and traces go.
+type experiment struct {
+	id string
+	// ref names the experiment for good: ids begin at 1 in each new database.
+	ref string
+}
+
+// experiment finds an experiment by its name, "" meaning the default one, and creates it
+// when it is missing.
+func (a *Applier) experiment(ctx context.Context, name string) (experiment, error) {
+	name = cmp.Or(name, a.cfg.DefaultExperiment)
+	a.server.mu.Lock()
+	defer a.server.mu.Unlock()
+	if err := a.probe(ctx); err != nil {
+		return experiment{}, err
+	}
+	if e, ok := a.server.experiments[name]; ok {
+		return e, nil
+	}
+	e, err := a.client.GetExperimentByName(ctx, name)
+	if mlflow.IsCode(err, mlflow.CodeNotFound) {
+		kind := mlflow.KeyValue{Key: mlflow.TagExperiment, Value: mlflow.ExperimentGenAI}
+		if _, err := a.client.CreateExperiment(ctx, name, kind); err != nil && !mlflow.IsCode(err, mlflow.CodeAlreadyExists) {
+			return experiment{}, fmt.Errorf("create experiment %q: %w", name, err)
+		}
+		// Whoever created it, reading it gives the creation time.
+		e, err = a.client.GetExperimentByName(ctx, name)
+	}
+	if err != nil {
+		return experiment{}, fmt.Errorf("find experiment %q: %w", name, err)
+	}
+	if e.Stage == mlflow.Deleted {
+		return experiment{}, finalError{fmt.Errorf("experiment %q (id %s) is deleted: restore it in MLflow, or configure another name", name, e.ID)}
+	}
+	found := experiment{id: e.ID, ref: e.ID + "@" + strconv.FormatInt(e.CreationTime, 10)}
+	if a.server.experiments == nil {
+		a.server.experiments = map[string]experiment{}
+	}
+	a.server.experiments[name] = found
+	return found, nil
+}
+
+// forget makes experiment ask again.
+func (a *Applier) forget(name string) {
+	a.server.mu.Lock()
+	defer a.server.mu.Unlock()
+	delete(a.server.experiments, cmp.Or(name, a.cfg.DefaultExperiment))
+}
+
+// probe asks for the server's version once.
+func (a *Applier) probe(ctx context.Context) error {
+	if a.server.probed {
+		return nil
+	}
+	version, err := a.client.Version(ctx)
+	var e *mlflow.Error
+	if errors.As(err, &e) && (e.Retryable() || e.Configuration()) || ctx.Err() != nil {
+		return fmt.Errorf("ask for version: %w", err)
+	}
+	a.server.probed, a.server.version = true, strings.TrimSpace(version)
+	if err == nil && olderThan(a.server.version, 3, 6) {
+		a.traceless("version " + a.server.version)
+	}
+	return nil
+}
+
+// traceless switches traces off. The server's lock is held.
+func (a *Applier) traceless(why string) {
+	if !a.server.tracesOff {
+		a.server.tracesOff = true
+		a.log.Warn("MLflow takes no OpenTelemetry traces, which needs version 3.6 and a SQL database: only runs are written", zap.String("reason", why))
+	}
+}
+
+func (a *Applier) takesTraces() bool {
+	a.server.mu.Lock()
+	defer a.server.mu.Unlock()
+	return !a.server.tracesOff
+}
+
+// olderThan compares "3.17.2" with a version; a text that is no version is not older.
+func olderThan(version string, major, minor int) bool {
+	parts := strings.SplitN(version, ".", 3)
+	if len(parts) < 2 {
+		return false
+	}
+	x, err1 := strconv.Atoi(parts[0])
+	y, err2 := strconv.Atoi(parts[1])
+	return err1 == nil && err2 == nil && (x < major || (x == major && y < minor))
+}

@@ -1,0 +1,186 @@
+package apply
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/ledger"
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
+	"github.com/technoshare/commentator/internal/mlflow"
+)
+
+// Limits of trace info, in characters. What a reader parses (session, usage) is cut at
+// 250 when MLflow gives it back.
+const (
+	maxTraceName = 4096
+	maxPreview   = 1000
+)
+
+// trace is one trace of a plan while it is being applied.
+type trace struct {
+	reduce.Trace
+	job   *job
+	exp   experiment
+	rec   *ledger.Trace
+	spans []span // that MLflow has to get
+	skip  bool
+}
+
+// prepare finds out which spans of a trace MLflow lacks.
+func (a *Applier) prepare(ctx context.Context, t *trace) error {
+	j := t.job
+	if !a.takesTraces() {
+		t.skip = true
+		a.cfg.Count(EventTracesOff, 1)
+		return nil
+	}
+	if j.entry.Job.Trace == nil {
+		home, err := a.home(ctx, t)
+		if err != nil {
+			return err
+		}
+		j.entry.Job.Trace = &ledger.Trace{Experiment: cmp.Or(home, t.exp.ref), Spans: ledger.Spans{}}
+	}
+	t.rec = j.entry.Job.Trace
+	if t.rec.Experiment != t.exp.ref {
+		if id, _, _ := strings.Cut(t.rec.Experiment, "@"); id != t.exp.id {
+			// MLflow would move the whole trace.
+			t.skip = true
+			a.cfg.Count(EventForeignTrace, 1)
+			err := finalError{fmt.Errorf("the trace lives in experiment %s, not %s: foreign_trace", id, t.exp.id)}
+			a.buryTrace(t, err)
+			return err
+		}
+		*t.rec = ledger.Trace{Experiment: t.exp.ref} // the same id in a new database
+	}
+	if t.rec.Spans == nil {
+		t.rec.Spans = ledger.Spans{}
+	}
+	t.spans = missing(t.Spans, t.rec.Spans)
+	return nil
+}
+
+// home asks MLflow for the experiment of a trace that may be older than the ledger.
+func (a *Applier) home(ctx context.Context, t *trace) (ref string, err error) {
+	known := true
+	for _, r := range t.job.runs {
+		known = known && a.ledger.Complete(r.StartTime)
+	}
+	if known && !a.cfg.Shared {
+		return "", nil
+	}
+	var info mlflow.TraceInfo
+	err = a.call(ctx, func() (err error) { info, err = a.client.GetTraceInfo(ctx, "tr-"+t.TraceID); return err })
+	if mlflow.IsCode(err, mlflow.CodeNotFound) {
+		return "", nil
+	}
+	if id := info.Location.Experiment.ID; err == nil && id != t.exp.id {
+		return id, nil
+	}
+	return "", err
+}
+
+// complete tells MLflow what it must know of the traces of a job after their spans, and
+// finishes the job's own run, last of all.
+func (a *Applier) complete(ctx context.Context, j *job) {
+	for _, t := range j.traces {
+		if err := a.tell(ctx, t); err != nil {
+			err = fmt.Errorf("write info of trace: %w", err)
+			if j.fail(err) {
+				a.bury(j, "trace_info", t.rec.Info, err)
+			}
+		}
+	}
+	if j.stopped() {
+		return
+	}
+	for _, r := range j.tops() {
+		if err := a.finish(ctx, r); err != nil {
+			j.fail(fmt.Errorf("finish run %s: %w", r.Name, err))
+		}
+	}
+}
+
+// tell sends the info of a trace if its root is known, and anything of the trace changed
+// since MLflow was told last: spans that arrive later would otherwise count their tokens
+// twice on servers before 3.15.
+func (a *Applier) tell(ctx context.Context, t *trace) error {
+	if t.skip || t.rec == nil {
+		return nil
+	}
+	if t.Info != nil && (len(t.rec.Info) == 0 || t.rec.Version.Before(t.Info.Version)) {
+		body, err := json.Marshal(a.info(t))
+		if err != nil {
+			return finalError{fmt.Errorf("encode trace info: %w", err)}
+		}
+		t.rec.Version, t.rec.Info, t.rec.Told = t.Info.Version, body, false
+	}
+	if len(t.rec.Info) == 0 || t.rec.Told {
+		return nil
+	}
+	err := a.failed.result("trace", t.TraceID, a.call(ctx, func() error { return a.client.StartTraceJSON(ctx, t.rec.Info) }))
+	var e *mlflow.Error
+	if errors.As(err, &e) && (e.Inactive() || e.Code == mlflow.CodeNotFound) {
+		a.forget(t.Experiment)
+	}
+	t.rec.Told = err == nil || permanent(err)
+	return err
+}
+
+// info is the body of StartTraceV3.
+func (a *Applier) info(t *trace) mlflow.TraceInfo {
+	in := t.Info
+	out := mlflow.TraceInfo{
+		TraceID:         "tr-" + t.TraceID,
+		Location:        mlflow.InExperiment(t.exp.id),
+		RequestPreview:  clip(in.RequestPreview, maxPreview),
+		ResponsePreview: clip(in.ResponsePreview, maxPreview),
+		RequestTime:     time.UnixMilli(in.RequestTimeMS).UTC().Format("2006-01-02T15:04:05.000Z"),
+		Duration:        strconv.FormatFloat(float64(max(in.DurationMS, 0))/1000, 'f', 3, 64) + "s",
+		State:           cmp.Or(in.State, "OK"),
+		Metadata:        map[string]string{},
+		Tags:            map[string]string{},
+	}
+	for _, kv := range in.Metadata {
+		out.Metadata[cleanKey(kv.Key)] = clip(kv.Value, mlflow.MaxTagValue)
+	}
+	for _, kv := range in.Tags {
+		out.Tags[cleanKey(kv.Key)] = clip(kv.Value, mlflow.MaxTagValue)
+	}
+	if in.Name != "" {
+		out.Tags[mlflow.TagTraceName] = clip(in.Name, maxTraceName)
+	}
+	if r := t.job.entry.Job.Runs[t.RunKey]; r != nil && r.ID != "" {
+		out.Metadata[mlflow.MetaSourceRun] = r.ID
+	}
+	if in.Session != "" {
+		out.Metadata[mlflow.MetaSession] = clip(in.Session, mlflow.MaxSession)
+	}
+	if in.User != "" {
+		out.Metadata[mlflow.MetaUser] = clip(in.User, mlflow.MaxSession)
+	}
+	if len(in.TokenUsage) > 0 {
+		usage, _ := json.Marshal(in.TokenUsage) // integers: always possible
+		out.Metadata[mlflow.MetaTokenUsage] = string(usage)
+	}
+	return out
+}
+
+// runID is the run that a trace links to, "" while it has none.
+func (t *trace) runID() string {
+	if r := t.job.entry.Job.Runs[t.RunKey]; r != nil {
+		return r.ID
+	}
+	return ""
+}
+
+// hasSpans reports whether a batch gave any.
+func hasSpans(t ptrace.Traces) bool { return t != (ptrace.Traces{}) && t.SpanCount() > 0 }

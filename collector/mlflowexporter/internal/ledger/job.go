@@ -1,0 +1,131 @@
+package ledger
+
+import (
+	"cmp"
+	"encoding/binary"
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
+)
+
+// Job is everything that the bridge did because of one trace.
+type Job struct {
+	Scope string          `json:"scope"`
+	Runs  map[string]*Run `json:"runs,omitempty"` // by key
+	Trace *Trace          `json:"trace,omitempty"`
+}
+
+// Run is one run and how far it is.
+type Run struct {
+	// Experiment names the experiment and its creation time, so that a server with another
+	// database at the same address is noticed.
+	Experiment  string `json:"experiment,omitempty"`
+	ID          string `json:"id,omitempty"` // empty: not created
+	ArtifactURI string `json:"artifacts,omitempty"`
+	Name        string `json:"name,omitempty"` // as MLflow has it
+	// Gone is set when a user deleted the run, or one that it would hang under.
+	Gone bool `json:"gone,omitempty"`
+	// Said lists the tags and params that were set before the run's own span was known.
+	Said []string `json:"said,omitempty"`
+
+	// Version is what the run's own span said last; the rest is progress in applying it.
+	Version reduce.Version `json:"version,omitzero"`
+	Logged  bool           `json:"logged,omitempty"`
+	Files   []string       `json:"files,omitempty"` // paths that need nothing more
+	Done    bool           `json:"done,omitempty"`
+	// Older lists versions before Version that have been looked at, by their hash.
+	Older []string `json:"older,omitempty"`
+}
+
+// Take makes v the version that is being applied, unless it is already.
+func (r *Run) Take(v reduce.Version) {
+	if r.Version == v {
+		return
+	}
+	if r.Done { // else its own message comes again and finds itself older
+		r.Older = append(r.Older, r.Version.Hash)
+	}
+	r.Version, r.Logged, r.Files, r.Done = v, false, nil, false
+}
+
+// Trace is one trace and how far it is.
+type Trace struct {
+	Experiment string `json:"experiment,omitempty"`
+	// Spans holds what MLflow has of each span.
+	Spans Spans `json:"spans,omitempty"`
+	// Version and Info are of the last info: what StartTraceV3 was or is to be given.
+	Version reduce.Version  `json:"version,omitzero"`
+	Info    json.RawMessage `json:"info,omitempty"`
+	// Told is set when MLflow got Info after everything else of the trace.
+	Told bool `json:"told,omitempty"`
+}
+
+// Run gives the record of a key, a new one if there is none.
+func (j *Job) Run(key string) *Run {
+	if r := j.Runs[key]; r != nil {
+		return r
+	}
+	if j.Runs == nil {
+		j.Runs = map[string]*Run{}
+	}
+	r := &Run{}
+	j.Runs[key] = r
+	return r
+}
+
+func (j *Job) lacks(c RunClaim) bool {
+	r := j.Runs[c.Key]
+	return r == nil || r.Experiment != c.Experiment || (r.ID == "" && !r.Gone)
+}
+
+// forget drops records of runs that were never made.
+func (j *Job) forget() {
+	maps.DeleteFunc(j.Runs, func(_ string, r *Run) bool { return r.ID == "" && !r.Gone })
+}
+
+func (j *Job) empty() bool { return len(j.Runs) == 0 && j.Trace == nil }
+
+// SpanVersion orders what is known of one span of a trace: the later end wins, ties by
+// hash.
+type SpanVersion struct {
+	End  uint64 // ns since 1970
+	Hash uint64
+}
+
+// Before reports whether v is older than o.
+func (v SpanVersion) Before(o SpanVersion) bool {
+	return cmp.Or(cmp.Compare(v.End, o.End), cmp.Compare(v.Hash, o.Hash)) < 0
+}
+
+// Spans are the versions of the spans of a trace that MLflow has.
+type Spans map[pcommon.SpanID]SpanVersion
+
+const spanSize = 8 + 8 + 8
+
+// MarshalJSON packs a span into 24 bytes, in base 64.
+func (s Spans) MarshalJSON() ([]byte, error) {
+	b := make([]byte, 0, spanSize*len(s))
+	for _, id := range slices.SortedFunc(maps.Keys(s), func(a, b pcommon.SpanID) int { return slices.Compare(a[:], b[:]) }) {
+		b = append(b, id[:]...)
+		b = binary.BigEndian.AppendUint64(b, s[id].End)
+		b = binary.BigEndian.AppendUint64(b, s[id].Hash)
+	}
+	return json.Marshal(b)
+}
+
+// UnmarshalJSON undoes MarshalJSON.
+func (s *Spans) UnmarshalJSON(text []byte) error {
+	var b []byte
+	if err := json.Unmarshal(text, &b); err != nil {
+		return err
+	}
+	*s = make(Spans, len(b)/spanSize)
+	for ; len(b) >= spanSize; b = b[spanSize:] {
+		(*s)[pcommon.SpanID(b[:8])] = SpanVersion{End: binary.BigEndian.Uint64(b[8:]), Hash: binary.BigEndian.Uint64(b[16:])}
+	}
+	return nil
+}

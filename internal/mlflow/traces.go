@@ -1,0 +1,177 @@
+package mlflow
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"sync"
+
+	"github.com/klauspost/compress/gzip"
+)
+
+// Well-known metadata and tags of a trace.
+const (
+	MetaSourceRun   = "mlflow.sourceRun"
+	MetaSession     = "mlflow.trace.session"
+	MetaUser        = "mlflow.trace.user"
+	MetaTokenUsage  = "mlflow.trace.tokenUsage"
+	MetaCost        = "mlflow.trace.cost"
+	TagTraceName    = "mlflow.traceName"
+	TagParentRun    = "mlflow.parentRunId"
+	TagRunName      = "mlflow.runName"
+	TagUser         = "mlflow.user"
+	TagNote         = "mlflow.note.content"
+	TagExperiment   = "mlflow.experimentKind"
+	ExperimentGenAI = "genai_development"
+)
+
+// MaxSession is the length of a session id that MLflow takes, in characters.
+const MaxSession = 250
+
+var gzips = sync.Pool{New: func() any {
+	w, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed)
+	return w
+}}
+
+// ExportTraces sends an ExportTraceServiceRequest in protobuf. All its spans go to one
+// experiment, and either all or none of them are stored. runID may be empty; otherwise
+// the traces whose root is among the spans, at most 100, are linked to that run (3.14 and
+// later).
+func (c *Client) ExportTraces(ctx context.Context, experimentID, runID string, body []byte) error {
+	if experimentID == "" {
+		// MLflow would answer 200 and drop the spans.
+		return errors.New("export traces: no experiment id")
+	}
+	var buf bytes.Buffer
+	w := gzips.Get().(*gzip.Writer)
+	w.Reset(&buf)
+	_, err := w.Write(body)
+	if err = errors.Join(err, w.Close()); err != nil {
+		return fmt.Errorf("compress spans: %w", err)
+	}
+	gzips.Put(w)
+	h := http.Header{
+		"Content-Type":           {"application/x-protobuf"},
+		"Content-Encoding":       {"gzip"},
+		"X-Mlflow-Experiment-Id": {experimentID},
+	}
+	if runID != "" {
+		h["X-Mlflow-Run-Id"] = []string{runID}
+	}
+	_, _, err = c.do(ctx, request{method: http.MethodPost, path: "/v1/traces", header: h, body: buf.Bytes()})
+	return err
+}
+
+// TraceInfo is what MLflow knows of a trace apart from its spans.
+type TraceInfo struct {
+	TraceID         string            `json:"trace_id"` // "tr-" + 32 hex digits
+	Location        TraceLocation     `json:"trace_location"`
+	ClientRequestID string            `json:"client_request_id,omitempty"` // ≤ 50 characters
+	RequestPreview  string            `json:"request_preview,omitempty"`
+	ResponsePreview string            `json:"response_preview,omitempty"`
+	RequestTime     string            `json:"request_time"`                 // RFC 3339, ms
+	Duration        string            `json:"execution_duration,omitempty"` // "1.234s"
+	State           string            `json:"state"`                        // OK, ERROR or IN_PROGRESS
+	Metadata        map[string]string `json:"trace_metadata,omitempty"`
+	Tags            map[string]string `json:"tags,omitempty"`
+	Assessments     []json.RawMessage `json:"assessments,omitempty"`
+}
+
+// TraceLocation says where a trace is kept.
+type TraceLocation struct {
+	Type       string `json:"type"`
+	Experiment struct {
+		ID string `json:"experiment_id"`
+	} `json:"mlflow_experiment"`
+}
+
+// InExperiment is the location of a trace in an experiment.
+func InExperiment(id string) TraceLocation {
+	l := TraceLocation{Type: "MLFLOW_EXPERIMENT"}
+	l.Experiment.ID = id
+	return l
+}
+
+type startTrace struct {
+	Trace struct {
+		Info json.RawMessage `json:"trace_info"`
+	} `json:"trace"`
+}
+
+// StartTrace creates or replaces the info of a trace (StartTraceV3). What it says
+// outweighs what MLflow derives from spans. It must not run at the same time as
+// ExportTraces of the same trace.
+func (c *Client) StartTrace(ctx context.Context, info TraceInfo) error {
+	b, err := json.Marshal(info)
+	if err != nil {
+		return fmt.Errorf("encode trace info: %w", err)
+	}
+	return c.StartTraceJSON(ctx, b)
+}
+
+// StartTraceJSON is StartTrace for an encoded TraceInfo.
+func (c *Client) StartTraceJSON(ctx context.Context, info []byte) error {
+	var in startTrace
+	in.Trace.Info = info
+	return c.call(ctx, http.MethodPost, api3+"/traces", nil, in, nil)
+}
+
+// GetTraceInfo reads what MLflow knows of a trace. Values of metadata are cut at 250
+// characters there, those of tags at 4096.
+func (c *Client) GetTraceInfo(ctx context.Context, traceID string) (TraceInfo, error) {
+	var out struct {
+		Trace struct {
+			Info TraceInfo `json:"trace_info"`
+		} `json:"trace"`
+	}
+	err := c.call(ctx, http.MethodGet, api3+"/traces/"+url.PathEscape(traceID), nil, nil, &out)
+	return out.Trace.Info, err
+}
+
+// GetTrace reads a trace with its spans, in MLflow's JSON.
+func (c *Client) GetTrace(ctx context.Context, traceID string) (json.RawMessage, error) {
+	var out struct {
+		Trace json.RawMessage `json:"trace"`
+	}
+	err := c.call(ctx, http.MethodGet, api3+"/traces/get", url.Values{"trace_id": {traceID}, "allow_partial": {"true"}}, nil, &out)
+	return out.Trace, err
+}
+
+// SearchTraces asks for one page of traces.
+type SearchTraces struct {
+	ExperimentIDs []string
+	Filter        string
+	MaxResults    int // 0 means 100; at most 500
+	OrderBy       []string
+	PageToken     string
+}
+
+// SearchTraces gives one page, and the token of the next, which is empty on the last one.
+func (c *Client) SearchTraces(ctx context.Context, s SearchTraces) ([]TraceInfo, string, error) {
+	in := struct {
+		Locations  []TraceLocation `json:"locations"`
+		Filter     string          `json:"filter,omitempty"`
+		MaxResults int             `json:"max_results,omitempty"`
+		OrderBy    []string        `json:"order_by,omitempty"`
+		PageToken  string          `json:"page_token,omitempty"`
+	}{Filter: s.Filter, MaxResults: s.MaxResults, OrderBy: s.OrderBy, PageToken: s.PageToken}
+	for _, id := range s.ExperimentIDs {
+		in.Locations = append(in.Locations, InExperiment(id))
+	}
+	var out struct {
+		Traces []TraceInfo `json:"traces"`
+		Next   string      `json:"next_page_token"`
+	}
+	err := c.call(ctx, http.MethodPost, api3+"/traces/search", nil, in, &out)
+	return out.Traces, out.Next, err
+}
+
+// LinkTraces links at most 100 traces to a run.
+func (c *Client) LinkTraces(ctx context.Context, runID string, traceIDs ...string) error {
+	in := map[string]any{"run_id": runID, "trace_ids": traceIDs}
+	return c.call(ctx, http.MethodPost, api2+"/traces/link-to-run", nil, in, nil)
+}
