@@ -26,11 +26,12 @@ func decode(body []byte, declared string) string {
 		return decodeAs(enc, body)
 	case looksLikeUTF8(body), name == "utf-8" && isASCII(body):
 		return cleanUTF8(body)
-	case name != "utf-8" && certain:
+	case certain && name != "utf-8":
 		return decodeAs(enc, body)
 	}
-	// UTF-8 was claimed, wrongly, or nothing was: a meta element may know better.
-	if enc, name, certain = charset.DetermineEncoding(body, ""); certain && name != "utf-8" {
+	// UTF-8 was claimed, wrongly, or the header claims nothing: a meta element may know.
+	// Windows-1252 is what the function answers when it doesn't.
+	if enc, name, _ = charset.DetermineEncoding(body, ""); name != "utf-8" && name != "windows-1252" {
 		return decodeAs(enc, body)
 	}
 	for _, enc := range []encoding.Encoding{japanese.ShiftJIS, japanese.EUCJP} {
@@ -59,8 +60,8 @@ func isASCII(b []byte) bool {
 }
 
 // looksLikeUTF8 reports whether nearly all bytes beyond ASCII form valid sequences, and
-// there are some. Text in another encoding practically never does; a UTF-8 page with a
-// damaged character or two still counts.
+// there are some. Text in another encoding hardly ever does; a UTF-8 page with a few damaged
+// characters still counts.
 func looksLikeUTF8(b []byte) bool {
 	valid, damaged := 0, 0
 	for len(b) > 0 {
@@ -73,7 +74,7 @@ func looksLikeUTF8(b []byte) bool {
 		}
 		b = b[size:]
 	}
-	return valid > 10*damaged
+	return valid > 5*damaged
 }
 
 // looksJapanese reports whether text is free of undecodable characters and holds

@@ -69,12 +69,12 @@ func (a *genericAdapter) evidence(p *page) commentator.Evidence {
 		e.Snippets = []commentator.Snippet{}
 		e.Coverage = commentator.CoverageFailed
 		e.Errors = append(e.Errors, shown+" holds no readable text. It may be built by scripts in the browser; share a page with text.")
+	case cut:
+		e.Errors = append(e.Errors, shown+" is longer than what is kept of a page; its end is missing.")
 	case chars < fullChars:
 		e.Errors = append(e.Errors, shown+" holds little readable text.")
 	case !d.whole:
 		e.Errors = append(e.Errors, "The article of "+shown+" could not be told from the rest of the page; menus may be among the text.")
-	case cut:
-		e.Errors = append(e.Errors, shown+" is longer than what is kept of a page; its end is missing.")
 	default:
 		e.Coverage = commentator.CoverageFull
 	}

@@ -1,0 +1,101 @@
+package retrieval
+
+import (
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/technoshare/commentator/internal/commentator"
+)
+
+func TestBrokenHTMLIsRead(t *testing.T) {
+	const sentence = "The harbour master wrote down the height of the water every hour."
+	for name, page := range map[string]string{
+		"nothing closed":       "<html><body><div><p>" + strings.Repeat(sentence+"<p>", 12),
+		"wrong nesting":        "<b><p>" + strings.Repeat(sentence+" ", 12) + "</b></i></p></table></div>",
+		"text after the end":   "<html><body></body></html>" + strings.Repeat("<p>"+sentence+"</p>", 12),
+		"no markup":            strings.Repeat(sentence+" ", 12),
+		"open attribute":       "<p class='x>y'>" + strings.Repeat(sentence+" ", 12) + "</p><a href=\"never closed>",
+		"cut in a tag":         "<p>" + strings.Repeat(sentence+" ", 12) + "</p><di",
+		"nested too deep":      strings.Repeat("<div>", 2000) + strings.Repeat("<p>"+sentence+"</p>", 12),
+		"entities":             "<p>" + strings.Repeat("The harbour master wrote&nbsp;down the height&#32;of the water every hour. ", 12),
+		"zero bytes and marks": "<p>" + strings.Repeat("The harbour master\u200b wrote down\x01 the height of the wa\u00adter every hour. ", 12),
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := get(t, newTest(t), serveBody(t, "text/html; charset=utf-8", page).URL)
+			if !strings.HasPrefix(textOf(e), sentence) {
+				t.Errorf("text %.100q, coverage %s", textOf(e), e.Coverage)
+			}
+		})
+	}
+}
+
+func TestPageTooLargeForReadabilityFallsBackToItsText(t *testing.T) {
+	page := "<title>Big</title><script>no</script>" + strings.Repeat("<p>The water rose by a hand during the night.<i></i></p>", maxElements)
+	e := get(t, newTest(t), serveBody(t, "text/html", page).URL)
+	if e.Coverage != commentator.CoveragePartial || e.Sources[0].Title != "Big" || len(e.Snippets) != DefaultMaxSnippets {
+		t.Errorf("coverage %s, title %q, %d snippets", e.Coverage, e.Sources[0].Title, len(e.Snippets))
+	}
+}
+
+func TestProseIsToldFromMarkup(t *testing.T) {
+	root := parseHTML(t, `<body><h2>A heading.</h2><p>One <b>bold</b> word<sup>2</sup>.</p>
+		<ul><li>First item.</li><li>Second<br>item.</li></ul><pre>code.</pre><p hidden>Hidden.</p><table><tr><td>Left.</td><td>Right.</td></tr></table></body>`)
+	want := []string{"One bold word2.", "First item.", "Second", "item.", "Left.", "Right."}
+	if diff := cmp.Diff(want, nodeBlocks(root)); diff != "" {
+		t.Errorf("blocks (-want +got):\n%s", diff)
+	}
+}
+
+func TestSentencesStayWholeAtAbbreviations(t *testing.T) {
+	for block, want := range map[string][]string{
+		"Dr. Smith et al. Measured it. It worked!":           {"Dr. Smith et al. Measured it.", "It worked!"},
+		"See Fig. 2 (cf. Sec. 3.2). Version 1.2.3 is out.":   {"See Fig. 2 (cf. Sec. 3.2).", "Version 1.2.3 is out."},
+		"Use a cache, e.g. Redis. Is it fast? Yes.":          {"Use a cache, e.g. Redis.", "Is it fast?", "Yes."},
+		"He said \"stop.\" Then he left.":                    {"He said \"stop.\"", "Then he left."},
+		"水位は高い。とても高い。":                                       {"水位は高い。", "とても高い。"},
+		"No end here":                                        {"No end here"},
+		"The U.S. Navy measured. The pH was 7.4 in the bay.": {"The U.S. Navy measured.", "The pH was 7.4 in the bay."},
+	} {
+		if diff := cmp.Diff(want, splitSentences(block)); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", block, diff)
+		}
+	}
+}
+
+func TestSnippetPacking(t *testing.T) {
+	long := strings.TrimSpace(strings.Repeat("word ", 40)) + "." // 200 characters
+	for _, tt := range []struct {
+		name   string
+		blocks []string
+		limit  int
+		want   []string
+		cut    bool
+	}{
+		{"sentences share a snippet while they fit", []string{"One is here. Two is here.", "Three is here."}, 9, []string{"One is here. Two is here. Three is here."}, false},
+		{"a sentence that does not fit starts the next", []string{strings.Repeat("Sixteen letters. ", 6)}, 9, []string{strings.TrimSpace(strings.Repeat("Sixteen letters. ", 4)), "Sixteen letters. Sixteen letters."}, false},
+		{"a label is dropped", []string{"By Ann, 2026", "One is here."}, 9, []string{"One is here."}, false},
+		{"a long fragment stays alone", []string{"One is here.", "a fragment that is long enough to say something", "Two is here."}, 9,
+			[]string{"One is here.", "a fragment that is long enough to say something", "Two is here."}, false},
+		{"a long sentence is cut between words", []string{long}, 9,
+			[]string{strings.TrimSpace(strings.Repeat("word ", 16)), strings.TrimSpace(strings.Repeat("word ", 16)), strings.TrimSpace(strings.Repeat("word ", 8)) + "."}, false},
+		{"the limit cuts", []string{long}, 2, []string{strings.TrimSpace(strings.Repeat("word ", 16)), strings.TrimSpace(strings.Repeat("word ", 16))}, true},
+		{"nothing", nil, 9, nil, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, cut := makeSnippets(tt.blocks, "u", tt.limit, 80)
+			var text []string
+			for _, s := range got {
+				text = append(text, s.Content)
+				if utf8.RuneCountInString(s.Content) > 80 {
+					t.Errorf("%s is too long", s.ID)
+				}
+			}
+			if diff := cmp.Diff(tt.want, text); diff != "" || cut != tt.cut {
+				t.Errorf("cut %v, want %v (-want +got):\n%s", cut, tt.cut, diff)
+			}
+		})
+	}
+}
