@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/telemetry"
 )
 
 // The defaults of Config.
@@ -116,7 +117,7 @@ func New(cfg Config) (*Retriever, error) {
 	if err := errors.Join(cfg.validate(), err); err != nil {
 		return nil, fmt.Errorf("configure retrieval: %w", err)
 	}
-	return newRetriever(cfg, newTransport(g)), nil
+	return newRetriever(cfg, telemetry.Transport(newTransport(g), "")), nil
 }
 
 // adapterFor chooses the adapter of a host. Adapters for particular sites go here.
