@@ -52,7 +52,6 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 		kong.Description("Comments on links that are shared in Slack. Settings are read from the environment and .env; `commentator config` shows them."),
 		kong.Writers(stdout, stderr),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.UsageOnError(),
 	)
 	if err != nil {
 		return report(stderr, err)

@@ -1,0 +1,219 @@
+package pipeline
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	coltrace "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/grpc"
+
+	"github.com/technoshare/commentator/internal/telemetry"
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+var update = flag.Bool("update", false, "write golden files")
+
+// receiver is an OTLP/gRPC server in this process.
+type receiver struct {
+	coltrace.UnimplementedTraceServiceServer
+	address string
+	mu      sync.Mutex
+	spans   []*tracepb.Span
+	arrived chan struct{} // gets a value after each request, as far as there is room
+}
+
+func newReceiver(t *testing.T) *receiver {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &receiver{address: "http://" + listener.Addr().String(), arrived: make(chan struct{}, 1)}
+	server := grpc.NewServer()
+	coltrace.RegisterTraceServiceServer(server, r)
+	done := make(chan struct{})
+	go func() { defer close(done); _ = server.Serve(listener) }()
+	t.Cleanup(func() { server.Stop(); <-done })
+	return r
+}
+
+// Export takes a request.
+func (r *receiver) Export(_ context.Context, request *coltrace.ExportTraceServiceRequest) (*coltrace.ExportTraceServiceResponse, error) {
+	r.mu.Lock()
+	r.spans = append(r.spans, spansOf(request)...)
+	r.mu.Unlock()
+	select {
+	case r.arrived <- struct{}{}:
+	default:
+	}
+	return &coltrace.ExportTraceServiceResponse{}, nil
+}
+
+func (r *receiver) received() []*tracepb.Span {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.spans)
+}
+
+// await waits until a span with this name has arrived.
+func (r *receiver) await(t *testing.T, name string) []*tracepb.Span {
+	t.Helper()
+	timeout := time.After(20 * time.Second)
+	for {
+		spans := r.received()
+		if slices.ContainsFunc(spans, func(s *tracepb.Span) bool { return s.Name == name }) {
+			return spans
+		}
+		select {
+		case <-r.arrived:
+		case <-timeout:
+			t.Fatalf("no span %q after 20 s", name)
+		}
+	}
+}
+
+// checkTrace checks that the spans are one complete trace: ids derived from the job, every
+// parent there, and each lifecycle span once.
+func checkTrace(t *testing.T, report Report, spans []*tracepb.Span) {
+	t.Helper()
+	ids := map[string]int{}
+	for _, s := range spans {
+		ids[hex.EncodeToString(s.SpanId)]++
+	}
+	for id, n := range ids {
+		if n > 1 {
+			t.Errorf("span %s was sent %d times", id, n)
+		}
+	}
+	for _, s := range spans {
+		if got := hex.EncodeToString(s.TraceId); got != report.TraceID {
+			t.Errorf("span %s has trace %s, want %s", s.Name, got, report.TraceID)
+		}
+		root := s.Name == wire.SpanJob
+		if parent := hex.EncodeToString(s.ParentSpanId); root != (parent == "") || !root && ids[parent] == 0 {
+			t.Errorf("span %s has parent %q, which is not there", s.Name, parent)
+		}
+		if s.EndTimeUnixNano < s.StartTimeUnixNano {
+			t.Errorf("span %s ends before it starts", s.Name)
+		}
+	}
+}
+
+// The Collector gets the whole trace of a job, with every stage's messages, by way of the
+// outbox and the relay.
+func TestEverythingArrivesAtTheCollector(t *testing.T) {
+	web, collector := newSite(t), newReceiver(t)
+	r := newRig(t, rigConfig{mode: telemetry.ModeTracing, endpoint: collector.address})
+	report := r.finish(t, r.jobs(t, web.URL+"/article/1")[0].ID)
+	spans := collector.await(t, wire.SpanJob)
+	checkTrace(t, report, spans)
+	names := map[string]int{}
+	for _, s := range spans {
+		names[s.Name]++
+	}
+	want := map[string]int{wire.SpanJob: 1, wire.SpanJobStarted: 1, wire.SpanHTTPGet: 1, wire.SpanToolSearch: 1}
+	for _, s := range wire.StageNames {
+		want[s] = 1
+	}
+	if diff := cmp.Diff(want, names); diff != "" {
+		t.Errorf("spans (-want +got):\n%s", diff)
+	}
+}
+
+func TestTrackingSendsNoDetailSpans(t *testing.T) {
+	web := newSite(t)
+	r := newRig(t, rigConfig{mode: telemetry.ModeTracking})
+	r.finish(t, r.jobs(t, web.URL+"/article/1")[0].ID)
+	_, spans := r.outbox(t)
+	for _, s := range spans {
+		if text(s, wire.AttrTier) == wire.TierDetail || text(s, wire.AttrJobDetail) != wire.DetailLifecycle {
+			t.Errorf("span %s has tier %q and detail %q", s.Name, text(s, wire.AttrTier), text(s, wire.AttrJobDetail))
+		}
+	}
+}
+
+// What the worker emits for each outcome, as names: run with -update to see what changed.
+func TestEmission(t *testing.T) {
+	web := newSite(t)
+	for name, link := range map[string]string{"success": "/article/1", "gate_failed": "/thin", "http_404": "/gone"} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, rigConfig{mode: telemetry.ModeTracing})
+			r.finish(t, r.jobs(t, web.URL+link)[0].ID)
+			_, spans := r.outbox(t)
+			golden(t, name+".emission", describe(spans))
+		})
+	}
+	t.Run("no_urls", func(t *testing.T) {
+		r := newRig(t, rigConfig{mode: telemetry.ModeTracing})
+		r.finish(t, r.jobs(t)[0].ID)
+		_, spans := r.outbox(t)
+		golden(t, "no_urls.emission", describe(spans))
+	})
+}
+
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s (-want +got), run with -update if it is meant:\n%s", path, diff)
+	}
+}
+
+// describe lists spans with the names and types of their attributes and events.
+func describe(spans []*tracepb.Span) []byte {
+	var b bytes.Buffer
+	for _, s := range spans {
+		kind := strings.TrimPrefix(s.Kind.String(), "SPAN_KIND_")
+		status := strings.TrimPrefix(s.Status.GetCode().String(), "STATUS_CODE_")
+		fmt.Fprintf(&b, "%s %s %s\n", s.Name, kind, status)
+		describeAttributes(&b, "  ", s.Attributes)
+		for _, e := range s.Events {
+			fmt.Fprintf(&b, "  event %s %s\n", e.Name, artifactName(e))
+			describeAttributes(&b, "    ", e.Attributes)
+		}
+	}
+	return b.Bytes()
+}
+
+func artifactName(e *tracepb.Span_Event) string {
+	for _, a := range e.Attributes {
+		if a.Key == wire.AttrArtifactName {
+			return a.Value.GetStringValue()
+		}
+	}
+	return ""
+}
+
+func describeAttributes(b *bytes.Buffer, indent string, attributes []*commonpb.KeyValue) {
+	var lines []string
+	for _, a := range attributes {
+		lines = append(lines, fmt.Sprintf("%s%s %s", indent, a.Key, strings.TrimPrefix(fmt.Sprintf("%T", a.Value.Value), "*v1.AnyValue_")))
+	}
+	slices.Sort(lines)
+	for _, l := range lines {
+		fmt.Fprintln(b, l)
+	}
+}

@@ -1,0 +1,188 @@
+package pipeline
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/s2"
+	coltrace "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/technoshare/commentator/data"
+	"github.com/technoshare/commentator/internal/analysis"
+	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/gates"
+	"github.com/technoshare/commentator/internal/render"
+	"github.com/technoshare/commentator/internal/retrieval"
+	"github.com/technoshare/commentator/internal/slack"
+	"github.com/technoshare/commentator/internal/store"
+	"github.com/technoshare/commentator/internal/telemetry"
+)
+
+// rig is the real thing but for the network beyond loopback: a SQLite file, retrieval, the
+// offline analyser, and telemetry whose messages stay in the outbox unless there is an
+// endpoint.
+type rig struct {
+	*Pipeline
+	dir string
+}
+
+type rigConfig struct {
+	dir      string // of the database; empty: a new one
+	mode     telemetry.Mode
+	endpoint string // empty: messages stay in the outbox
+}
+
+func newRig(t testing.TB, c rigConfig) *rig {
+	t.Helper()
+	if c.dir == "" {
+		c.dir = t.TempDir()
+	}
+	r, end, err := openRig(context.Background(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := end(); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+func openRig(ctx context.Context, c rigConfig) (*rig, func() error, error) {
+	s, err := store.Open(ctx, filepath.Join(c.dir, "db.sqlite"))
+	if err != nil {
+		return nil, nil, err
+	}
+	var box telemetry.Outbox
+	if c.endpoint != "" {
+		box = s
+	}
+	provider, err := telemetry.New(ctx, telemetry.Config{
+		Mode: c.mode, Endpoint: c.endpoint, Ratio: 1, CaptureContent: true, ServiceName: "commentator", StoreID: s.StoreID(),
+		Gates: gates.DefaultLimits, Render: render.Slack, Version: "test",
+	}, box)
+	if err != nil {
+		return nil, nil, err
+	}
+	retriever, err := retrieval.New(retrieval.Config{AllowHosts: []string{"loopback"}})
+	if err != nil {
+		return nil, nil, err
+	}
+	themes := data.Default()
+	r := &rig{dir: c.dir, Pipeline: New(Config{
+		Store: s, Telemetry: provider,
+		Retriever: retriever, Analyser: analysis.NewOffline(themes), Render: render.Slack,
+		Poster: slack.Keeper(slack.DeliveryPrint),
+		Themes: themes.ThemeNames(), Gates: gates.DefaultLimits,
+		Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+	})}
+	end := func() error {
+		stop, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		return errors.Join(provider.Shutdown(stop), s.Close())
+	}
+	return r, end, nil
+}
+
+var messageNumber int64
+
+// jobs makes the jobs of a message with these links.
+func (r *rig) jobs(t testing.TB, links ...string) []commentator.Job {
+	t.Helper()
+	messageNumber++
+	m := commentator.Message{
+		Channel: "C0123456789", TS: fmt.Sprintf("1700000000.%06d", messageNumber),
+		User: "U0123456789", Text: "look", ReceivedAt: time.Now(),
+	}
+	jobs, known, err := r.Store.Ingest(t.Context(), m, links, false, func(context.Context, *sql.Tx, int64) error { return nil })
+	if err != nil || known {
+		t.Fatalf("Ingest() = known %v, %v", known, err)
+	}
+	return jobs
+}
+
+// finish attempts a job until it is final.
+func (r *rig) finish(t testing.TB, id int64) Report {
+	t.Helper()
+	for range 20 {
+		j, _ := r.Attempt(t.Context(), id, nil)
+		if j.State == commentator.JobFinal {
+			return r.report(t, id)
+		}
+	}
+	t.Fatalf("job %d does not end", id)
+	return Report{}
+}
+
+func (r *rig) report(t testing.TB, id int64) Report {
+	t.Helper()
+	j, err := r.Store.Job(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	records, err := r.Store.Stages(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := NewReport(j, records)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
+// outbox returns the messages that were stored and not sent, decoded, in order.
+func (r *rig) outbox(t testing.TB) (kinds []string, spans []*tracepb.Span) {
+	t.Helper()
+	rows, err := r.Store.Unsent(t.Context(), 0, 1<<30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range rows {
+		kinds = append(kinds, row.Kind)
+		body, err := s2.Decode(nil, row.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		spans = append(spans, decode(t, body)...)
+	}
+	return kinds, spans
+}
+
+func decode(t testing.TB, body []byte) []*tracepb.Span {
+	t.Helper()
+	var request coltrace.ExportTraceServiceRequest
+	if err := proto.Unmarshal(body, &request); err != nil {
+		t.Fatal(err)
+	}
+	return spansOf(&request)
+}
+
+func spansOf(request *coltrace.ExportTraceServiceRequest) []*tracepb.Span {
+	var spans []*tracepb.Span
+	for _, resource := range request.ResourceSpans {
+		for _, scope := range resource.ScopeSpans {
+			spans = append(spans, scope.Spans...)
+		}
+	}
+	return spans
+}
+
+// text returns a span's attribute as text, "" when it is absent.
+func text(span *tracepb.Span, key string) string {
+	for _, a := range span.Attributes {
+		if a.Key == key {
+			return a.Value.GetStringValue()
+		}
+	}
+	return ""
+}
