@@ -25,19 +25,16 @@ var abbreviations = map[string]bool{
 func Split(text string) []string {
 	var list []string
 	for _, paragraph := range paragraphs(text) {
-		first := len(list)
-		open := false // the last piece ended with an abbreviation
+		start := 0
 		for it := sentences.FromString(paragraph); it.Next(); {
-			piece := strings.TrimSpace(it.Value())
-			if piece == "" {
-				continue
+			piece := strings.TrimSpace(paragraph[start:it.End()])
+			if endsOpen(piece) && it.End() < len(paragraph) {
+				continue // the next piece goes on with this sentence
 			}
-			if open && len(list) > first {
-				list[len(list)-1] += " " + piece
-			} else {
+			start = it.End()
+			if piece != "" {
 				list = append(list, piece)
 			}
-			open = endsOpen(piece)
 		}
 	}
 	return list
@@ -91,7 +88,18 @@ func Usable(s string) bool {
 	}
 	words := strings.Fields(s)
 	return len(words) >= minWords && strings.ContainsAny(s[len(s)-1:], ".!?") && !strings.HasSuffix(s, "..") &&
-		begins(words[0]) && prose(s)
+		begins(words[0]) && !headline(words) && prose(s)
+}
+
+// headline reports whether all longer words are capitalised, As in Titles of Sections.
+func headline(words []string) bool {
+	for _, w := range words {
+		r, _ := utf8.DecodeRuneInString(w)
+		if !unicode.IsUpper(r) && utf8.RuneCountInString(w) >= 4 {
+			return false
+		}
+	}
+	return true
 }
 
 // begins reports whether a first word can begin a sentence: a capital, a digit, a
