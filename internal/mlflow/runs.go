@@ -161,15 +161,32 @@ func (c *Client) GetExperiment(ctx context.Context, id string) (Experiment, erro
 // CreateExperiment gives the id of a new experiment. A name that is taken, by a deleted
 // one too, is an *Error with CodeAlreadyExists.
 func (c *Client) CreateExperiment(ctx context.Context, name string, tags ...KeyValue) (string, error) {
+	return c.CreateExperimentAt(ctx, name, "", tags...)
+}
+
+// CreateExperimentAt is CreateExperiment with an artifact location of one's own, such as
+// a directory.
+func (c *Client) CreateExperimentAt(ctx context.Context, name, location string, tags ...KeyValue) (string, error) {
 	in := struct {
-		Name string     `json:"name"`
-		Tags []KeyValue `json:"tags,omitempty"`
-	}{name, tags}
+		Name     string     `json:"name"`
+		Location string     `json:"artifact_location,omitempty"`
+		Tags     []KeyValue `json:"tags,omitempty"`
+	}{name, location, tags}
 	var out struct {
 		ID string `json:"experiment_id"`
 	}
 	err := c.call(ctx, http.MethodPost, api2+"/experiments/create", nil, in, &out)
 	return out.ID, err
+}
+
+// DeleteExperiment marks an experiment as deleted; RestoreExperiment takes that back.
+func (c *Client) DeleteExperiment(ctx context.Context, id string) error {
+	return c.call(ctx, http.MethodPost, api2+"/experiments/delete", nil, map[string]string{"experiment_id": id}, nil)
+}
+
+// RestoreExperiment takes back DeleteExperiment.
+func (c *Client) RestoreExperiment(ctx context.Context, id string) error {
+	return c.call(ctx, http.MethodPost, api2+"/experiments/restore", nil, map[string]string{"experiment_id": id}, nil)
 }
 
 // CreateRun is what a new run begins with. MLflow checks neither keys nor values here.

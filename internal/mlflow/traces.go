@@ -3,6 +3,7 @@ package mlflow
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -132,12 +133,65 @@ func (c *Client) GetTraceInfo(ctx context.Context, traceID string) (TraceInfo, e
 	return out.Trace.Info, err
 }
 
-// GetTrace reads a trace with its spans, in MLflow's JSON.
-func (c *Client) GetTrace(ctx context.Context, traceID string) (json.RawMessage, error) {
-	var out struct {
-		Trace json.RawMessage `json:"trace"`
+// Trace is a trace with the spans that MLflow has so far.
+type Trace struct {
+	Info  TraceInfo `json:"trace_info"`
+	Spans []Span    `json:"spans"`
+}
+
+// Span is a span as MLflow gives it back.
+type Span struct {
+	ID       SpanID `json:"span_id"`
+	ParentID SpanID `json:"parent_span_id"`
+	Name     string `json:"name"`
+	Start    int64  `json:"start_time_unix_nano"`
+	End      int64  `json:"end_time_unix_nano"`
+	Status   struct {
+		Code    string `json:"code"` // STATUS_CODE_OK, STATUS_CODE_ERROR or empty
+		Message string `json:"message"`
+	} `json:"status"`
+	Attributes []Attribute `json:"attributes"`
+}
+
+// Attribute is an attribute of a span; Value is OTLP's JSON form of it.
+type Attribute struct {
+	Key   string          `json:"key"`
+	Value json.RawMessage `json:"value"`
+}
+
+// Attribute gives the text of a string attribute, and "" when there is none.
+func (s Span) Attribute(key string) string {
+	for _, a := range s.Attributes {
+		var v struct {
+			Text string `json:"string_value"`
+		}
+		if a.Key == key && json.Unmarshal(a.Value, &v) == nil {
+			return v.Text
+		}
 	}
-	err := c.call(ctx, http.MethodGet, api3+"/traces/get", url.Values{"trace_id": {traceID}, "allow_partial": {"true"}}, nil, &out)
+	return ""
+}
+
+// SpanID is a span id in hex; MLflow writes the bytes in base 64.
+type SpanID string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *SpanID) UnmarshalJSON(text []byte) error {
+	var b []byte
+	if err := json.Unmarshal(text, &b); err != nil {
+		return fmt.Errorf("decode span id: %w", err)
+	}
+	*s = SpanID(hex.EncodeToString(b))
+	return nil
+}
+
+// GetTrace reads a trace with its spans.
+func (c *Client) GetTrace(ctx context.Context, traceID string) (Trace, error) {
+	var out struct {
+		Trace Trace `json:"trace"`
+	}
+	q := url.Values{"trace_id": {traceID}, "allow_partial": {"true"}}
+	err := c.call(ctx, http.MethodGet, api3+"/traces/get", q, nil, &out)
 	return out.Trace, err
 }
 

@@ -129,8 +129,7 @@ func (j *job) stopped() bool {
 
 // Apply makes MLflow hold what p says. What went wrong comes back as joined *ItemError,
 // see Errors. Traces with an error that is not permanent are to be given to Apply again,
-// whole; permanent ones have been counted, logged, and put into the dead-letter
-// directory.
+// whole; permanent ones have been counted and put into the dead-letter directory.
 func (a *Applier) Apply(ctx context.Context, p reduce.Plan) error {
 	jobs := group(p)
 	ids := make([]string, len(jobs))
@@ -145,7 +144,7 @@ func (a *Applier) Apply(ctx context.Context, p reduce.Plan) error {
 		for _, j := range jobs {
 			j.fail(err)
 		}
-		return a.report(append(errs, errsOf(jobs)...))
+		return report(append(errs, errsOf(jobs)...))
 	}
 	for i, j := range jobs {
 		j.entry = entries[i]
@@ -160,7 +159,7 @@ func (a *Applier) Apply(ctx context.Context, p reduce.Plan) error {
 			j.fail(err)
 		}
 	}
-	return a.report(append(errs, errsOf(jobs)...))
+	return report(append(errs, errsOf(jobs)...))
 }
 
 // reachable keeps the jobs whose experiments are known, so that nothing is noted about
@@ -266,14 +265,11 @@ func errsOf(jobs []*job) []*ItemError {
 	return all
 }
 
-// report logs what was refused for good and joins all errors.
-func (a *Applier) report(items []*ItemError) error {
+// report joins all errors; logging them is the caller's part.
+func report(items []*ItemError) error {
 	errs := make([]error, len(items))
 	for i, item := range items {
 		errs[i] = item
-		if item.Permanent {
-			a.log.Warn("MLflow refused a part of a job for good", zap.String("trace_id", item.TraceID), zap.Error(item.Err))
-		}
 	}
 	return errors.Join(errs...)
 }

@@ -1,0 +1,290 @@
+package apply_test
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/apply"
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
+	"github.com/technoshare/commentator/internal/mlflow"
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+func TestWholeJob(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		e.mustApply(t, e.plan(0)) // probes the server and makes the experiment
+		e.requests.take()
+		e.mustApply(t, e.plan(1))
+		if n := e.requests.take(); n != 26 {
+			t.Errorf("a job took %d requests, want 26", n)
+		}
+		e.check(t, e.plan(0), e.plan(1))
+		exp, err := e.client.GetExperimentByName(t.Context(), e.experiment)
+		if err != nil || !slices.Contains(exp.Tags, mlflow.KeyValue{Key: mlflow.TagExperiment, Value: mlflow.ExperimentGenAI}) {
+			t.Errorf("experiment has tags %v, %v", exp.Tags, err)
+		}
+	})
+}
+
+func TestResendCostsNothing(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		e.mustApply(t, e.plan(1))
+		e.requests.take()
+		e.mustApply(t, e.plan(1))
+		e.mustApply(t, split(e.plan(1))...)
+		if n := e.requests.take(); n != 0 {
+			t.Errorf("the same again took %d requests: %v", n, e.requests.n)
+		}
+		e.restart(t)
+		e.mustApply(t, e.plan(1))
+		if n := e.requests.take(); n != 2 {
+			t.Errorf("the same again after a restart took %d requests, want 2 that ask for version and experiment", n)
+		}
+		e.check(t, e.plan(1))
+	})
+}
+
+func TestLostLedgerDoublesNothing(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		e.mustApply(t, e.plan(1))
+		e.lose(t)
+		e.mustApply(t, e.plan(1))
+		e.check(t, e.plan(1))
+	})
+}
+
+func TestAnyOrderOfSpans(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		parts := split(e.plan(1))
+		slices.Reverse(parts)
+		other := split(e.plan(2))
+		for i, p := range parts {
+			e.mustApply(t, p, other[i])
+		}
+		e.check(t, e.plan(1), e.plan(2))
+	})
+}
+
+func TestRunIsThereWhileTheJobRuns(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		e.mustApply(t, split(e.plan(1))[:3]...)
+		s := e.state(t)
+		job := s.Runs[jobID(e.experiment, 1)]
+		if job == nil || job.Status != mlflow.StatusRunning || job.Start != startMS || len(job.Params) != 2 || len(s.Runs) != 3 {
+			t.Errorf("got %+v among %d runs", job, len(s.Runs))
+		}
+	})
+}
+
+func TestOlderVersion(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		newer := e.plan(1).Runs[0]
+		older := newer
+		older.EndTime -= 500
+		older.Version = version(older.Key, older.EndTime)
+		older.Status = "FAILED"
+		older.Tags = []reduce.KeyValue{{Key: "mlflow.user", Value: "somebody"}, {Key: "outcome", Value: "error"}, {Key: "only_old", Value: "x"}}
+		older.Metrics = []reduce.Metric{{Key: "latency_seconds", Value: 1.5, TimestampMS: startMS + 1500}}
+		older.Artifacts = []reduce.Artifact{artifact("old.txt", "old"), artifact("both.txt", "old")}
+		newer.Artifacts = []reduce.Artifact{artifact("both.txt", "new")}
+
+		merged := newer
+		merged.Tags = append(slices.Clone(newer.Tags), older.Tags[2])
+		merged.Metrics = append(slices.Clone(older.Metrics), newer.Metrics...)
+		merged.Artifacts = append(slices.Clone(older.Artifacts[:1]), newer.Artifacts...)
+
+		again := func(r reduce.Run) reduce.Run { // the same of another job
+			r.TraceID = jobID(e.experiment, 2)
+			r.Key = r.TraceID
+			return r
+		}
+		for _, r := range []reduce.Run{older, newer, older, again(newer), again(older), again(newer)} {
+			e.mustApply(t, reduce.Plan{Runs: []reduce.Run{r}})
+		}
+		e.requests.take()
+		e.mustApply(t, reduce.Plan{Runs: []reduce.Run{older, again(older)}})
+		if n := e.requests.take(); n != 0 {
+			t.Errorf("an older version that was looked at took %d requests", n)
+		}
+		e.check(t, reduce.Plan{Runs: []reduce.Run{merged, again(merged)}})
+	})
+}
+
+func TestDeletedRunStaysDeleted(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		parts := split(e.plan(1))
+		e.mustApply(t, parts[0])
+		id := e.findRun(t, jobID(e.experiment, 1)).Info.ID
+		if err := e.client.DeleteRun(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		e.mustApply(t, e.plan(1))
+		if e.events.get(apply.EventDeletedRun) == 0 {
+			t.Error("nothing was counted")
+		}
+		e.requests.take()
+		e.mustApply(t, e.plan(1))
+		if n := e.requests.take(); n != 0 {
+			t.Errorf("the deleted run took %d more requests", n)
+		}
+		e.lose(t)
+		e.mustApply(t, e.plan(1), e.plan(1))
+		run, err := e.client.GetRun(t.Context(), id)
+		if err != nil || run.Info.Stage != mlflow.Deleted || run.Info.Status != mlflow.StatusRunning {
+			t.Errorf("got %+v, %v", run.Info, err)
+		}
+	})
+}
+
+func (e *env) findRun(t *testing.T, key string) mlflow.Run {
+	t.Helper()
+	runs, _, err := e.client.SearchRuns(t.Context(), mlflow.SearchRuns{
+		ExperimentIDs: []string{e.experimentID(t)}, View: mlflow.ViewAll, Filter: "tags.`" + wire.TagKey + "` = '" + key + "'",
+	})
+	if err != nil || len(runs) != 1 {
+		t.Fatalf("found %d runs, %v", len(runs), err)
+	}
+	return runs[0]
+}
+
+func TestParamConflict(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		p := e.plan(1)
+		e.mustApply(t, split(p)[0])
+		p.Runs[0].Params = []reduce.KeyValue{{Key: "job_id", Value: "another"}, {Key: "new", Value: "1"}, {Key: "stage_a_model", Value: "gpt-4o"}}
+		e.mustApply(t, p)
+		want := e.plan(1)
+		want.Runs[0].Params = append(want.Runs[0].Params, reduce.KeyValue{Key: "new", Value: "1"})
+		want.Runs[0].Tags = append(want.Runs[0].Tags, reduce.KeyValue{Key: wire.TagParamConflict, Value: "job_id"})
+		e.check(t, want)
+		if n := e.events.get(apply.EventParamConflict); n != 1 {
+			t.Errorf("counted %d conflicts", n)
+		}
+	})
+}
+
+func TestLimitsAndKeys(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		r := e.plan(1).Runs[0]
+		r.Params, r.Tags, r.Metrics = nil, r.Tags[1:2], nil
+		for i := range 230 {
+			name := strings.Repeat("k", i%7) + hash(string(rune(i)))[:12]
+			r.Params = append(r.Params, reduce.KeyValue{Key: "p" + name, Value: name})
+			r.Tags = append(r.Tags, reduce.KeyValue{Key: "t" + name, Value: name})
+			for step := range 10 {
+				r.Metrics = append(r.Metrics, reduce.Metric{Key: "m" + name, Value: float64(step), TimestampMS: startMS, Step: int64(step)})
+			}
+		}
+		want := r
+		want.Params = append(slices.Clone(r.Params), reduce.KeyValue{Key: "gr\u00f6\u00dfe_50_/x", Value: strings.Repeat("\u00e4", 3000)}, reduce.KeyValue{Key: strings.Repeat("l", 250), Value: ""})
+		want.Tags = append(slices.Clone(r.Tags), reduce.KeyValue{Key: "nul", Value: "ab"})
+		r.Params = append(r.Params, reduce.KeyValue{Key: "/gr\u00f6\u00dfe?50%//../x", Value: strings.Repeat("\u00e4", 4000)}, reduce.KeyValue{Key: strings.Repeat("l", 300), Value: ""})
+		r.Tags = append(r.Tags, reduce.KeyValue{Key: "nul", Value: "a\x00b"})
+		e.mustApply(t, reduce.Plan{Runs: []reduce.Run{r}})
+		e.check(t, reduce.Plan{Runs: []reduce.Run{want}})
+	})
+}
+
+func TestBadSpanCostsNoOther(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		bad := e.plan(1)
+		span := addSpan(bad.Traces[0].Spans.ResourceSpans().At(0).ScopeSpans().At(0).Spans(), jobID(e.experiment, 1), 12)
+		span.Attributes().PutStr("mlflow.llm.cost", "garbage")
+		err := e.Apply(t.Context(), join(e.plan(0), bad, e.plan(2)))
+		if item := refused(t, err); item.TraceID != jobID(e.experiment, 1) {
+			t.Errorf("blamed %s", item.TraceID)
+		}
+		e.check(t, e.plan(0), e.plan(1), e.plan(2))
+		files, err := os.ReadDir(e.cfg.DeadLetterDir)
+		if err != nil || len(files) != 1 {
+			t.Errorf("dead letters: %v, %v", files, err)
+		}
+		e.requests.take()
+		e.mustApply(t, bad)
+		if n := e.requests.take(); n != 0 {
+			t.Errorf("the bad span took %d more requests", n)
+		}
+	})
+}
+
+func TestLateDetailSpans(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		all := e.plan(1)
+		early := all
+		early.Traces = []reduce.Trace{all.Traces[0]}
+		early.Traces[0].Spans = spans(jobID(e.experiment, 1), 8)
+		e.mustApply(t, early)
+		e.restart(t)
+		late := all.Traces[0]
+		late.Info = nil
+		e.requests.take()
+		e.mustApply(t, reduce.Plan{Runs: split(all)[1].Runs[:1], Traces: []reduce.Trace{late}})
+		if e.requests.get("POST /v1/traces") != 1 || e.requests.get("POST /api/3.0/mlflow/traces") != 1 {
+			t.Errorf("late spans took %v", e.requests.n)
+		}
+		e.check(t, all)
+	})
+}
+
+func TestJobsShareRequests(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		e.mustApply(t, join(e.plan(1), e.plan(2), e.plan(3)))
+		if n := e.requests.get("POST /v1/traces"); n != 1 {
+			t.Errorf("spans of three jobs took %d requests", n)
+		}
+		e.check(t, e.plan(1), e.plan(2), e.plan(3))
+	})
+}
+
+func TestDeletedExperiment(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		e.mustApply(t, e.plan(1))
+		if err := e.client.DeleteExperiment(t.Context(), e.experimentID(t)); err != nil {
+			t.Fatal(err)
+		}
+		p := e.plan(2)
+		p.Traces = nil
+		for range 2 { // the first attempt finds out, the second knows
+			if item := refused(t, e.Apply(t.Context(), p)); !strings.Contains(item.Error(), "is deleted: restore it") {
+				t.Errorf("got %v", item)
+			}
+		}
+	})
+}
+
+func TestForeignTraceStaysWhereItIs(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		e.mustApply(t, e.plan(1))
+		p := e.plan(1)
+		other := e.experiment + " other"
+		for i := range p.Runs {
+			p.Runs[i].Experiment = other
+		}
+		p.Traces[0].Experiment = other
+		for _, prepare := range []func(*testing.T){func(*testing.T) {}, e.lose} {
+			prepare(t)
+			if item := refused(t, e.Apply(t.Context(), p)); !strings.Contains(item.Error(), "foreign_trace") {
+				t.Errorf("got %v", item)
+			}
+		}
+		e.check(t, e.plan(1))
+	})
+}
+
+func TestOldExperimentsKeepFilesInADirectory(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		dir := t.TempDir()
+		if _, err := e.client.CreateExperimentAt(t.Context(), e.experiment, dir+"/1"); err != nil {
+			t.Fatal(err)
+		}
+		e.mustApply(t, e.plan(1))
+		e.check(t, e.plan(1))
+		for call := range e.requests.n {
+			if strings.HasPrefix(call, "PUT ") || strings.Contains(call, "upload") {
+				t.Errorf("%s, although the directory is here", call)
+			}
+		}
+	})
+}

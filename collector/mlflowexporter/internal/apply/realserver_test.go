@@ -1,0 +1,90 @@
+//go:build realserver
+
+package apply_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/technoshare/commentator/internal/mlflow"
+)
+
+// The contract also runs over a real server: MLFLOW_TEST_PYTHON names a Python that has
+// mlflow installed. One server serves all tests; each has an experiment of its own.
+func init() { servers["real"] = realServer }
+
+var realURL = sync.OnceValues(startReal)
+
+func realServer(t *testing.T) string {
+	url, err := realURL()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return url
+}
+
+// startReal starts MLflow on SQLite in a directory of its own. The process ends with the
+// test's: it is asked to when the test binary dies, and stopReal ends its children.
+func startReal() (string, error) {
+	python := os.Getenv("MLFLOW_TEST_PYTHON")
+	if python == "" {
+		return "", fmt.Errorf("set MLFLOW_TEST_PYTHON to a Python with mlflow installed")
+	}
+	dir, err := os.MkdirTemp("", "mlflow-contract-*")
+	if err != nil {
+		return "", err
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	addr := l.Addr().(*net.TCPAddr)
+	if err := l.Close(); err != nil {
+		return "", err
+	}
+	out, err := os.Create(filepath.Join(dir, "server.log"))
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.Command(python, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", fmt.Sprint(addr.Port), "--workers", "2",
+		"--backend-store-uri", "sqlite:///"+filepath.Join(dir, "mlflow.db"), "--artifacts-destination", filepath.Join(dir, "artifacts"))
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, out, out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		return "", err
+	}
+	stopReal = func() {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
+		_ = cmd.Wait()
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		_ = os.RemoveAll(dir)
+	}
+	client, err := mlflow.New(mlflow.Config{Endpoint: "http://" + addr.String()})
+	if err != nil {
+		return "", err
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	for {
+		if version, err := client.Version(ctx); err == nil {
+			log.Printf("MLflow %s on %s", version, addr)
+			return client.Endpoint(), nil
+		}
+		select {
+		case <-ctx.Done():
+			text, _ := os.ReadFile(out.Name())
+			return "", fmt.Errorf("MLflow did not start: %s", text)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}

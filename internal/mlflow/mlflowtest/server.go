@@ -1,0 +1,212 @@
+// Package mlflowtest holds an MLflow tracking server in memory, for tests that need speed
+// or failures, and State, which reads back what a server holds, in memory or real.
+//
+// The server keeps the rules of MLflow 3.17 that a client can trip over: ids it draws
+// itself, params that never change, points of metrics stored once, deleted runs that
+// refuse writes, spans stored all or not at all. The contract tests of collector/
+// mlflowexporter/internal/apply run over it and over the real server alike.
+package mlflowtest
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Fault is what happens to a request instead of, or after, being served.
+type Fault struct {
+	// Serve lets the server do what was asked before it fails.
+	Serve bool
+	// Status is answered with Body; 0 breaks the connection without an answer.
+	Status int
+	Body   string
+}
+
+// Locked is how MLflow on SQLite answers when the database stays locked.
+func Locked() *Fault {
+	return &Fault{Status: http.StatusServiceUnavailable, Body: `{"error_code":"TEMPORARILY_UNAVAILABLE","message":"(sqlite3.OperationalError) database is locked"}`}
+}
+
+// Race is how MLflow answers when two writers meet in its database.
+func Race() *Fault {
+	return &Fault{Status: http.StatusBadRequest, Body: `{"error_code":"BAD_REQUEST","message":"(psycopg2.errors.UniqueViolation) duplicate key value violates unique constraint \"trace_info_pk\""}`}
+}
+
+// Internal is an error of the server that says nothing.
+func Internal() *Fault {
+	return &Fault{Status: http.StatusInternalServerError, Body: `{"error_code":"INTERNAL_ERROR","message":"something broke"}`}
+}
+
+// Lost does what was asked and breaks the connection before the answer.
+func Lost() *Fault { return &Fault{Serve: true} }
+
+// Server is an MLflow tracking server in memory.
+type Server struct {
+	URL string
+
+	// Version is what GET /version answers.
+	Version string
+	// OnRequest, if set, may give a fault for a request. It is called with the server
+	// unlocked, once per request, concurrently.
+	OnRequest func(r *http.Request) *Fault
+	// ArtifactRoot, if set, is the artifact address of experiments made from then on,
+	// instead of one that the server serves.
+	ArtifactRoot string
+
+	http *httptest.Server
+	mux  *http.ServeMux
+
+	mu          sync.Mutex
+	calls       []string
+	experiments []*experimentState
+	runs        []*runState
+	traces      map[string]*traceState
+	files       map[string][]byte // by path below the artifact root
+	clock       int64
+}
+
+// Start starts a server; Close stops it.
+func Start() *Server {
+	s := &Server{Version: "3.17.2", traces: map[string]*traceState{}, files: map[string][]byte{}, mux: http.NewServeMux()}
+	s.routes()
+	s.http = httptest.NewServer(http.HandlerFunc(s.serve))
+	s.URL = s.http.URL
+	return s
+}
+
+// Close stops the server.
+func (s *Server) Close() { s.http.Close() }
+
+// Calls lists the requests since the last Reset, as "METHOD path" without ids.
+func (s *Server) Calls() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]string(nil), s.calls...)
+}
+
+// Reset forgets the list of requests, and nothing else.
+func (s *Server) Reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls = nil
+}
+
+// Wipe makes the server as if it had a new, empty database.
+func (s *Server) Wipe() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.experiments, s.runs, s.traces, s.files = nil, nil, map[string]*traceState{}, map[string][]byte{}
+}
+
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	s.calls = append(s.calls, r.Method+" "+callName(r.URL.Path))
+	s.mu.Unlock()
+	var fault *Fault
+	if s.OnRequest != nil {
+		fault = s.OnRequest(r)
+	}
+	if fault == nil {
+		s.mux.ServeHTTP(w, r)
+		return
+	}
+	if fault.Serve {
+		s.mux.ServeHTTP(httptest.NewRecorder(), r)
+	} else {
+		_, _ = io.Copy(io.Discard, r.Body)
+	}
+	if fault.Status == 0 {
+		panic(http.ErrAbortHandler)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(fault.Status)
+	_, _ = io.WriteString(w, fault.Body)
+}
+
+// callName cuts ids off a path.
+func callName(path string) string {
+	for _, prefix := range []string{artifactPath, "/api/3.0/mlflow/traces/"} {
+		if strings.HasPrefix(path, prefix) && len(path) > len(prefix) {
+			return prefix + "…"
+		}
+	}
+	return path
+}
+
+// failure is an answer in MLflow's form.
+type failure struct {
+	status        int
+	code, message string
+}
+
+func (f failure) Error() string { return f.message }
+
+func invalid(format string, args ...any) error {
+	return failure{http.StatusBadRequest, "INVALID_PARAMETER_VALUE", fmt.Sprintf(format, args...)}
+}
+
+func notFound(format string, args ...any) error {
+	return failure{http.StatusNotFound, "RESOURCE_DOES_NOT_EXIST", fmt.Sprintf(format, args...)}
+}
+
+// handle registers a call that takes JSON, or nothing, and answers JSON. It runs with the
+// server locked.
+func handle[In any](s *Server, pattern string, serve func(in In, r *http.Request) (any, error)) {
+	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		var in In
+		if r.Method != http.MethodGet {
+			if r.Header.Get("Content-Type") != "application/json" {
+				answer(w, nil, failure{http.StatusBadRequest, "INVALID_PARAMETER_VALUE", "Bad Request. Content-Type must be 'application/json'."})
+				return
+			}
+			if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+				http.Error(w, "<!doctype html><title>500</title>", http.StatusInternalServerError)
+				return
+			}
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		out, err := serve(in, r)
+		answer(w, out, err)
+	})
+}
+
+func answer(w http.ResponseWriter, out any, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	if err != nil {
+		f, ok := err.(failure)
+		if !ok {
+			f = failure{http.StatusInternalServerError, "INTERNAL_ERROR", err.Error()}
+		}
+		w.WriteHeader(f.status)
+		_ = json.NewEncoder(w).Encode(map[string]string{"error_code": f.code, "message": f.message})
+		return
+	}
+	if out == nil {
+		out = struct{}{}
+	}
+	_ = json.NewEncoder(w).Encode(out)
+}
+
+func (s *Server) routes() {
+	s.mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, s.Version) })
+	s.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = io.WriteString(w, "<!doctype html>\n<title>404 Not Found</title>")
+	})
+	s.runRoutes()
+	s.artifactRoutes()
+	s.traceRoutes()
+}
+
+// tick gives a time that is never given twice, in ms since 1970.
+func (s *Server) tick() int64 {
+	s.clock = max(s.clock+1, time.Now().UnixMilli())
+	return s.clock
+}

@@ -1,0 +1,203 @@
+package mlflowtest
+
+import (
+	"compress/gzip"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
+
+	"github.com/technoshare/commentator/internal/mlflow"
+)
+
+type traceState struct {
+	info  mlflow.TraceInfo
+	told  bool // by StartTraceV3
+	run   string
+	spans map[pcommon.SpanID]ptrace.Span
+}
+
+// BadAttribute on a span makes the server refuse the whole request with 422, as a cost
+// that is no JSON object does.
+const BadAttribute = "mlflow.llm.cost"
+
+func (s *Server) traceRoutes() {
+	s.mux.HandleFunc("POST /v1/traces", func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if err := s.export(r); err != nil {
+			answer(w, nil, err)
+			return
+		}
+		w.Header().Set("Content-Type", "application/x-protobuf")
+	})
+	handle(s, "POST /api/3.0/mlflow/traces", s.startTrace)
+	handle(s, "GET /api/3.0/mlflow/traces/{id}", func(_ struct{}, r *http.Request) (any, error) {
+		t := s.traces[r.PathValue("id")]
+		if t == nil {
+			return nil, notFound("Trace with ID '%s' not found.", r.PathValue("id"))
+		}
+		return map[string]any{"trace": map[string]any{"trace_info": t.info}}, nil
+	})
+	handle(s, "GET /api/3.0/mlflow/traces/get", func(_ struct{}, r *http.Request) (any, error) {
+		t := s.traces[r.URL.Query().Get("trace_id")]
+		if t == nil {
+			return nil, notFound("Trace with ID '%s' not found.", r.URL.Query().Get("trace_id"))
+		}
+		spans := []any{}
+		for _, sp := range t.spans {
+			spans = append(spans, spanJSON(sp))
+		}
+		return map[string]any{"trace": map[string]any{"trace_info": t.info, "spans": spans}}, nil
+	})
+	handle(s, "POST /api/3.0/mlflow/traces/search", func(in struct {
+		Locations []mlflow.TraceLocation `json:"locations"`
+	}, _ *http.Request) (any, error) {
+		found := []mlflow.TraceInfo{}
+		for _, id := range slices.Sorted(maps.Keys(s.traces)) {
+			t := s.traces[id]
+			if slices.ContainsFunc(in.Locations, func(l mlflow.TraceLocation) bool { return l == t.info.Location }) {
+				found = append(found, t.info)
+			}
+		}
+		return map[string]any{"traces": found}, nil
+	})
+}
+
+func unprocessable(message string) error {
+	return failure{http.StatusUnprocessableEntity, "", message}
+}
+
+// export stores the spans of a request, all or none.
+func (s *Server) export(r *http.Request) error {
+	experiment := r.Header.Get("x-mlflow-experiment-id")
+	if experiment == "" {
+		return nil // 200, and the spans are gone
+	}
+	gz, err := gzip.NewReader(r.Body)
+	if err != nil {
+		return invalid("Failed to decompress gzip payload")
+	}
+	body, err := io.ReadAll(gz)
+	if err != nil {
+		return invalid("Failed to decompress gzip payload")
+	}
+	req := ptraceotlp.NewExportRequest()
+	if err := req.UnmarshalProto(body); err != nil {
+		return invalid("Invalid OpenTelemetry format")
+	}
+	var all []ptrace.Span
+	for _, rs := range req.Traces().ResourceSpans().All() {
+		for _, ss := range rs.ScopeSpans().All() {
+			for _, sp := range ss.Spans().All() {
+				if v, ok := sp.Attributes().Get(BadAttribute); ok && json.Unmarshal([]byte(v.AsString()), &map[string]float64{}) != nil {
+					return unprocessable("Failed to log OpenTelemetry spans")
+				}
+				if sp.SpanID().IsEmpty() || sp.TraceID().IsEmpty() {
+					return unprocessable("Cannot convert OpenTelemetry span to MLflow span")
+				}
+				all = append(all, sp)
+			}
+		}
+	}
+	if len(all) == 0 {
+		return invalid("Invalid OpenTelemetry format - no spans found")
+	}
+	for _, sp := range all {
+		if s.traces["tr-"+sp.TraceID().String()] == nil && !slices.ContainsFunc(s.experiments, func(e *experimentState) bool { return e.ID == experiment }) {
+			return notFound("No Experiment with id=%s exists", experiment)
+		}
+	}
+	for _, sp := range all {
+		s.addSpan(sp, experiment, r.Header.Get("x-mlflow-run-id"))
+	}
+	return nil
+}
+
+func (s *Server) addSpan(sp ptrace.Span, experiment, run string) {
+	id := "tr-" + sp.TraceID().String()
+	t := s.traces[id]
+	if t == nil {
+		t = &traceState{spans: map[pcommon.SpanID]ptrace.Span{}}
+		t.info = mlflow.TraceInfo{TraceID: id, Location: mlflow.InExperiment(experiment), State: "IN_PROGRESS", Metadata: map[string]string{}, Tags: map[string]string{}}
+		s.traces[id] = t
+	}
+	t.spans[sp.SpanID()] = sp
+	if sp.ParentSpanID().IsEmpty() && run != "" {
+		t.run = run
+	}
+	if t.told {
+		return
+	}
+	start, end := int64(1<<62), int64(0)
+	for _, o := range t.spans {
+		start, end = min(start, int64(o.StartTimestamp())), max(end, int64(o.EndTimestamp()))
+		if o.ParentSpanID().IsEmpty() && t.info.State == "IN_PROGRESS" {
+			t.info.State = "OK"
+			if o.Status().Code() == ptrace.StatusCodeError {
+				t.info.State = "ERROR"
+			}
+		}
+	}
+	t.info.RequestTime = time.Unix(0, start).UTC().Format(time.RFC3339Nano)
+	t.info.Duration = fmt.Sprintf("%gs", float64(end-start)/1e9)
+}
+
+func (s *Server) startTrace(in struct {
+	Trace struct {
+		Info mlflow.TraceInfo `json:"trace_info"`
+	} `json:"trace"`
+}, _ *http.Request) (any, error) {
+	info := in.Trace.Info
+	if _, err := s.activeExperiment(info.Location.Experiment.ID); err != nil {
+		return nil, err
+	}
+	if len([]rune(info.Metadata[mlflow.MetaSession])) > mlflow.MaxSession {
+		return nil, invalid("'Session ID' exceeds the maximum length of 250 characters")
+	}
+	t := s.traces[info.TraceID]
+	if t == nil {
+		t = &traceState{spans: map[pcommon.SpanID]ptrace.Span{}}
+		s.traces[info.TraceID] = t
+	}
+	metadata, tags := t.info.Metadata, t.info.Tags
+	if metadata == nil {
+		metadata, tags = map[string]string{}, map[string]string{}
+	}
+	maps.Copy(metadata, info.Metadata)
+	maps.Copy(tags, info.Tags)
+	info.Metadata, info.Tags = metadata, tags
+	t.info, t.told = info, true
+	return map[string]any{"trace": map[string]any{"trace_info": info}}, nil
+}
+
+func spanJSON(sp ptrace.Span) map[string]any {
+	id, parent := sp.SpanID(), sp.ParentSpanID()
+	out := map[string]any{
+		"span_id": base64.StdEncoding.EncodeToString(id[:]), "name": sp.Name(),
+		"start_time_unix_nano": int64(sp.StartTimestamp()), "end_time_unix_nano": int64(sp.EndTimestamp()),
+	}
+	if !parent.IsEmpty() {
+		out["parent_span_id"] = base64.StdEncoding.EncodeToString(parent[:])
+	}
+	switch sp.Status().Code() {
+	case ptrace.StatusCodeOk:
+		out["status"] = map[string]string{"code": "STATUS_CODE_OK"}
+	case ptrace.StatusCodeError:
+		out["status"] = map[string]string{"code": "STATUS_CODE_ERROR", "message": sp.Status().Message()}
+	}
+	attributes := []any{}
+	for k, v := range sp.Attributes().All() {
+		attributes = append(attributes, map[string]any{"key": k, "value": map[string]any{"string_value": v.AsString()}})
+	}
+	out["attributes"] = attributes
+	return out
+}
