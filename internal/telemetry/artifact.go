@@ -3,8 +3,6 @@ package telemetry
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -54,39 +52,38 @@ func (a artifact) attributes() []attribute.KeyValue {
 }
 
 // stageArtifacts returns the files of a stage: one or two for each value that it came to.
-// Without content they show structure, counts and hashes only.
-func stageArtifacts(end StageEnd, content bool) ([]artifact, error) {
-	var list []artifact
-	var problem error
-	add := func(name string, v any) {
-		encode := marshalIndented
-		if !content {
-			encode = marshalOutline
-		}
-		text, err := encode(v)
-		if err != nil {
-			problem = errors.Join(problem, fmt.Errorf("encode artifact %s: %w", name, err))
-			return
-		}
-		list = append(list, newArtifact(name, mediaJSON, text))
+// Without content they show structure, counts and hashes only. value is the stage's value
+// as JSON, nil when it has none.
+func stageArtifacts(end StageEnd, value []byte, content bool) ([]artifact, error) {
+	name := ""
+	switch {
+	case end.Evidence != nil:
+		name = wire.ArtifactEvidence
+	case end.Facts != nil:
+		name = wire.ArtifactFacts
+	case end.Comment != nil:
+		name = wire.ArtifactComment
+	case end.Gates != nil:
+		text := gateFailuresText(*end.Gates, content)
+		return []artifact{newArtifact(wire.ArtifactGateFailures, mediaText, text)}, nil
+	case end.Post != nil:
+		name, value = wire.ArtifactSlackPayload, end.Post.Payload
 	}
-	if end.Evidence != nil {
-		add(wire.ArtifactEvidence, end.Evidence)
+	if name == "" || len(value) == 0 {
+		return nil, nil
 	}
+	if !content {
+		var err error
+		if value, err = outlined(value); err != nil {
+			return nil, fmt.Errorf("encode artifact %s: %w", name, err)
+		}
+	}
+	list := []artifact{newArtifact(name, mediaJSON, indented(value))}
 	if end.Facts != nil {
-		add(wire.ArtifactFacts, end.Facts)
-		list = append(list, newArtifact(wire.ArtifactSources, mediaText, sourcesText(end.Record.Analysis.Sources, content)))
+		text := sourcesText(end.Record.Analysis.Sources, content)
+		list = append(list, newArtifact(wire.ArtifactSources, mediaText, text))
 	}
-	if end.Comment != nil {
-		add(wire.ArtifactComment, end.Comment)
-	}
-	if end.Gates != nil {
-		list = append(list, newArtifact(wire.ArtifactGateFailures, mediaText, gateFailuresText(*end.Gates, content)))
-	}
-	if end.Post != nil && len(end.Post.Payload) > 0 {
-		add(wire.ArtifactSlackPayload, json.RawMessage(end.Post.Payload))
-	}
-	return list, problem
+	return list, nil
 }
 
 // sourcesText lists addresses and index entries, one a line.
@@ -129,29 +126,4 @@ func gateFailures(r commentator.GateReport, content bool) []string {
 		}
 	}
 	return lines
-}
-
-// stageTexts returns job.input and job.output of a stage. What is an artifact already is
-// not encoded a second time.
-func stageTexts(end StageEnd, artifacts []artifact) []attribute.KeyValue {
-	var attrs []attribute.KeyValue
-	set := func(key string, v any) {
-		if text, err := marshalCompact(v); err == nil {
-			attrs = append(attrs, attribute.String(key, text))
-		}
-	}
-	if end.Input != nil {
-		set(wire.AttrInput, end.Input)
-	}
-	switch {
-	case end.Post != nil:
-		set(wire.AttrOutput, map[string]string{
-			"delivery": end.Post.Delivery, "reply_ts": end.Post.ReplyTS, "text": end.Post.Text,
-		})
-	case end.Gates != nil:
-		set(wire.AttrOutput, end.Gates)
-	case len(artifacts) > 0:
-		attrs = append(attrs, attribute.String(wire.AttrOutput, artifacts[0].content))
-	}
-	return attrs
 }

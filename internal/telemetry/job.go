@@ -57,6 +57,7 @@ func (p *Provider) JobEnded(j commentator.Job, m commentator.Message, stages []c
 	if p == nil || j.StartedAt.IsZero() {
 		return Message{}, nil
 	}
+	p.encoded.forget(j.ID)
 	p.metrics.jobEnded(context.Background(), j)
 	if !recorded(j) {
 		return Message{}, nil
@@ -95,11 +96,5 @@ func (p *Provider) jobTexts(j commentator.Job, m commentator.Message, sum summar
 	if sum.last.gates != nil {
 		output.Failures = sum.last.gates.Failures
 	}
-	var attrs []attribute.KeyValue
-	for key, v := range map[string]any{wire.AttrInput: input, wire.AttrOutput: output} {
-		if text, err := marshalCompact(v); err == nil {
-			attrs = append(attrs, attribute.String(key, text))
-		}
-	}
-	return attrs
+	return append(jsonAttribute(wire.AttrInput, input), jsonAttribute(wire.AttrOutput, output)...)
 }

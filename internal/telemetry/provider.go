@@ -29,6 +29,7 @@ type Provider struct {
 	relay   *Relay // nil without an outbox
 	conn    *grpc.ClientConn
 	rollups rollupCache
+	encoded encodedCache
 }
 
 // New returns a Provider whose relay empties box, or (nil, nil) when the mode is off. It

@@ -71,14 +71,16 @@ func (s *Stage) SpanID() string {
 // StageEnd is what is known when an attempt at a stage ends. The values that the stage did
 // not come to stay nil.
 type StageEnd struct {
-	// Record is the row to be stored. Its times become the span's, its error the status.
+	// Record is the row to be stored. Its times become the span's, its error the status, its
+	// Result, which is the value below as JSON, the artifact.
 	Record   commentator.StageRecord
 	Evidence *commentator.Evidence
 	Facts    *commentator.Facts
 	Comment  *commentator.Comment
 	Gates    *commentator.GateReport
 	Post     *commentator.Post
-	// Input becomes job.input as JSON, in full detail only.
+	// Input becomes job.input as JSON, in full detail only. The values of earlier stages are
+	// not encoded again, alone or as Parts.
 	Input any
 }
 
@@ -100,13 +102,17 @@ func (s *Stage) End(end StageEnd) (Message, error) {
 	}
 
 	content := p.cfg.CaptureContent
-	artifacts, err := stageArtifacts(end, content)
+	value, err := encodeValue(end)
+	if err != nil {
+		return Message{}, err
+	}
+	artifacts, err := stageArtifacts(end, value, content)
 	if err != nil {
 		return Message{}, err
 	}
 	attrs := stageAttributes(s.stage, end, content)
 	if s.full && content {
-		attrs = append(attrs, stageTexts(end, artifacts)...)
+		attrs = append(attrs, p.stageTexts(s.job, end, artifacts)...)
 	}
 	span, err := p.emit(lifecycleSpan{
 		name: string(s.stage), kind: trace.SpanKindInternal, job: s.job,

@@ -17,11 +17,15 @@ import (
 
 // Transport records each request as a CLIENT span below the stage that the request's
 // context belongs to. The span is named after the method unless spanName is given; with a
-// spanName, which marks calls of an API, all query values are left out of url.full too.
+// spanName, or another method than GET, it is the call of an API and all query values are
+// left out of url.full. A nil base is http.DefaultTransport.
 //
 // No trace context or baggage goes into a request: pages, models and Slack are not told
 // of our traces.
 func Transport(base http.RoundTripper, spanName string) http.RoundTripper {
+	if base == nil {
+		base = http.DefaultTransport
+	}
 	return &transport{base: base, spanName: spanName}
 }
 
@@ -37,7 +41,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !span.Recording() {
 		return t.base.RoundTrip(req)
 	}
-	span.Set(requestAttributes(req.Method, req.URL, t.spanName != "")...)
+	span.Set(requestAttributes(req, t.spanName != "" || name != http.MethodGet)...)
 	resp, err := t.base.RoundTrip(req)
 	if err != nil {
 		span.End(err)
@@ -59,9 +63,10 @@ func (t *transport) CloseIdleConnections() {
 	}
 }
 
-func requestAttributes(method string, u *url.URL, dropQuery bool) []attribute.KeyValue {
+func requestAttributes(req *http.Request, dropQuery bool) []attribute.KeyValue {
+	u := req.URL
 	attrs := []attribute.KeyValue{
-		attribute.String(wire.AttrHTTPMethod, cmp.Or(method, http.MethodGet)),
+		attribute.String(wire.AttrHTTPMethod, cmp.Or(req.Method, http.MethodGet)),
 		attribute.String(wire.AttrURLFull, shownURL(u, dropQuery)),
 		attribute.String(wire.AttrServerAddress, u.Hostname()),
 	}
