@@ -29,9 +29,6 @@ import (
 // of its own, named after the signal.
 const ledgerStorage = "runs"
 
-// reasonRefused counts jobs that MLflow refused for good.
-const reasonRefused = "refused"
-
 // mlflowExporter takes batches from the queue and makes MLflow hold them.
 type mlflowExporter struct {
 	cfg       *Config
@@ -87,7 +84,10 @@ func (e *mlflowExporter) start(ctx context.Context, host component.Host) error {
 		UIURL:             strings.TrimRight(e.cfg.UIURL, "/"),
 		DeadLetterDir:     e.cfg.DeadLetterDirectory,
 		Shared:            e.cfg.Ownership == ownershipShared,
-		Logger:            e.log,
+		Count: func(event string, n int64) {
+			e.telemetry.ExporterMlflowDroppedItems.Add(context.Background(), n, metric.WithAttributeSet(attributeSet("reason", event)))
+		},
+		Logger: e.log,
 	})
 	return nil
 }
@@ -166,7 +166,8 @@ func (e *mlflowExporter) consumeTraces(ctx context.Context, td ptrace.Traces) er
 	}
 	plan := reduce.Reduce(spans, e.mapping)
 	for _, d := range plan.Dropped {
-		e.drop(ctx, d.Reason, d.TraceID, errors.New(d.Detail))
+		e.telemetry.ExporterMlflowDroppedItems.Add(ctx, 1, metric.WithAttributeSet(attributeSet("reason", d.Reason)))
+		e.log.Error("MLflow cannot take this; dropped", zap.String("reason", d.Reason), zap.String("trace_id", d.TraceID), zap.String("item", d.Detail))
 	}
 	if len(plan.Runs) == 0 && len(plan.Traces) == 0 {
 		return nil
@@ -184,8 +185,8 @@ func (e *mlflowExporter) settle(ctx context.Context, td ptrace.Traces, plan redu
 	var errs []error
 	for _, item := range items {
 		failed[item.TraceID] = true
-		if item.Permanent {
-			e.drop(ctx, reasonRefused, item.TraceID, item.Err)
+		if item.Permanent { // counted by Apply, by its reason
+			e.log.Error("MLflow refuses this for good", zap.String("trace_id", item.TraceID), zap.Error(item.Err))
 			continue
 		}
 		retry[item.TraceID] = true
@@ -196,11 +197,6 @@ func (e *mlflowExporter) settle(ctx context.Context, td ptrace.Traces, plan redu
 		return nil
 	}
 	return consumererror.NewTraces(errors.Join(errs...), ofTraces(td, retry))
-}
-
-func (e *mlflowExporter) drop(ctx context.Context, reason, traceID string, err error) {
-	e.telemetry.ExporterMlflowDroppedItems.Add(ctx, 1, metric.WithAttributeSet(attributeSet("reason", reason)))
-	e.log.Error("MLflow cannot take this; dropped", zap.String("reason", reason), zap.String("trace_id", traceID), zap.Error(err))
 }
 
 func (e *mlflowExporter) countRuns(ctx context.Context, plan reduce.Plan, failed map[string]bool) {

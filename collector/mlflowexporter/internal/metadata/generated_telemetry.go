@@ -63,7 +63,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	var err, errs error
 	builder.ExporterMlflowDroppedItems, err = builder.meter.Int64Counter(
 		"otelcol_exporter_mlflow_dropped_items",
-		metric.WithDescription("Spans, artifacts and jobs that MLflow could not take, by reason. [Development]"),
+		metric.WithDescription("What could not be kept as it came or was left out, by reason. [Development]"),
 		metric.WithUnit("{item}"),
 	)
 	errs = errors.Join(errs, err)

@@ -191,10 +191,10 @@ func commentBlock(text string) string {
 		if len(lines) > 0 {
 			last = lines[len(lines)-1]
 		}
-		switch {
-		case line == "" && last == "":
+		if line == "" && last == "" {
 			continue
-		case last != "" && item != inList:
+		}
+		if line != "" && last != "" && item != inList {
 			lines = append(lines, "")
 		}
 		inList = item

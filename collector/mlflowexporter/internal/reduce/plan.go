@@ -41,7 +41,8 @@ type Run struct {
 	Name       string
 	StartTime  int64 // ms since 1970, as it must be given to runs/create
 	// Implied is set when the batch holds no span of this run, only a child or a message
-	// of it: it is created RUNNING if it does not exist and left alone otherwise.
+	// of it: it is created RUNNING if it does not exist. Until its own span is known, params
+	// and tags that it lacks are added; afterwards it is left alone.
 	Implied bool
 	// Final fields; Status is empty while the run is RUNNING.
 	Status  string // FINISHED, FAILED or KILLED

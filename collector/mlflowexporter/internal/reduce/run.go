@@ -141,6 +141,7 @@ func newBuilder(s Span, m RunMapping) *builder {
 	if b.tags == nil {
 		b.tags = map[string]string{}
 	}
+	maps.DeleteFunc(b.tags, func(_, value string) bool { return value == "" })
 	name, complete := expand(m.Name, func(attribute string) (string, bool) {
 		v, ok := s.lookup(attribute)
 		if !ok {

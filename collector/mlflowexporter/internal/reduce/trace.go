@@ -257,7 +257,7 @@ func infoOf(root Span, m Mapping) *TraceInfo {
 		Version:         versionOf(root.Span),
 		Name:            b.name,
 		RequestTimeMS:   startMS(root.Span),
-		DurationMS:      endMS(root.Span) - startMS(root.Span),
+		DurationMS:      int64(end(root.Span)-uint64(root.Span.StartTimestamp())) / nanosPerMilli, //nolint:gosec // a duration
 		State:           stateOK,
 		RequestPreview:  clean(root.text(wire.AttrInput), maxPreview),
 		ResponsePreview: clean(root.text(wire.AttrOutput), maxPreview),

@@ -1,0 +1,173 @@
+package reduce
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+var simple = Mapping{
+	Job:   RunMapping{Name: "{{app.name}} {{app.id}}", Tags: map[string]string{"component": "x", "gone": ""}, Rules: []Rule{{Attribute: "app.id", Param: "id"}}},
+	Stage: RunMapping{Name: "{{app.step}}"},
+}
+
+// Of two spans with one id the later end wins, in whatever order they come.
+func TestTheLaterOfTwoVersionsWins(t *testing.T) {
+	old := newSpan(t, Job, "job", 1, map[string]any{"app.id": "old"})
+	late := newSpan(t, Job, "job", 1, map[string]any{"app.id": "late"})
+	late.Span.SetEndTimestamp(old.Span.EndTimestamp() + 1)
+	same := newSpan(t, Job, "job", 1, map[string]any{"app.id": "same end"})
+	for _, pair := range [][2]Span{{old, late}, {late, old}} {
+		if got := Reduce(pair[:], simple).Runs; len(got) != 1 || got[0].Params[0].Value != "late" {
+			t.Errorf("got %v, want the late version only", got)
+		}
+	}
+	a, b := Reduce([]Span{old, same}, simple), Reduce([]Span{same, old}, simple)
+	if diff := cmp.Diff(a.Runs, b.Runs); diff != "" {
+		t.Errorf("a tie is decided by the order: %s", diff)
+	}
+}
+
+// Feedback leaves nothing, in particular no run.
+func TestFeedbackMakesNoRun(t *testing.T) {
+	got := Reduce([]Span{newSpan(t, Feedback, "feedback", 2, map[string]any{"job.id": "1", "job.started_at": int64(1)})}, simple)
+	if diff := cmp.Diff(Plan{}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Other applications may have several jobs in one trace, below spans that are no job, and
+// stages below stages.
+func TestJobsAndStagesOfOtherApplications(t *testing.T) {
+	under := func(s Span, parent byte) Span {
+		s.Span.SetParentSpanID(pcommon.SpanID{7: parent})
+		return s
+	}
+	spans := []Span{
+		under(newSpan(t, Stage, "inner", 5, map[string]any{"app.step": "inner"}), 4),
+		under(newSpan(t, Detail, "between", 4, nil), 3),
+		under(newSpan(t, Stage, "outer", 3, map[string]any{"app.step": "outer"}), 2),
+		under(newSpan(t, Job, "job", 2, map[string]any{"app.name": "etl", "app.id": 7}), 1),
+		under(newSpan(t, Detail, "POST /etl", 1, nil), 0),
+	}
+	spans[4].Span.SetParentSpanID(pcommon.SpanID{})
+	hex := traceID.String()
+	type line struct{ Key, Parent, Name string }
+	var got []line
+	plan := Reduce(spans, simple)
+	for _, r := range plan.Runs {
+		got = append(got, line{r.Key, r.ParentKey, r.Name})
+	}
+	want := []line{
+		{hex + "-0000000000000002", "", "etl 7"},
+		{hex + "-0000000000000003", hex + "-0000000000000002", "outer"},
+		{hex + "-0000000000000005", hex + "-0000000000000003", "inner"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if len(plan.Traces) != 1 || plan.Traces[0].RunKey != want[0].Key || plan.Traces[0].Info == nil {
+		t.Errorf("trace %+v does not belong to the job", plan.Traces)
+	}
+	if tagOf(plan.Runs[0], "gone") != "" || tagOf(plan.Runs[0], "component") != "x" {
+		t.Errorf("fixed tags are %v", plan.Runs[0].Tags)
+	}
+}
+
+// A job of which only a stage is known gets a run that the job's own span completes.
+func TestAStageImpliesItsJob(t *testing.T) {
+	s := newSpan(t, Stage, "retrieval", 2, map[string]any{
+		"app.id": 7, "app.name": "job", wire.AttrStartedAt: began.UnixMicro() - 5000, "error.message": "of the stage",
+	})
+	m := simple
+	m.Job.Rules = append(m.Job.Rules, Rule{Attribute: "error.message", Tag: "error"})
+	runs := Reduce([]Span{s}, m).Runs
+	if len(runs) != 2 {
+		t.Fatalf("%d runs, want 2", len(runs))
+	}
+	job := runs[0]
+	if !job.Implied || job.Status != "" || job.Name != "job 7" || job.StartTime != began.UnixMilli()-5 || tagOf(job, "error") != "" {
+		t.Errorf("implied run is %+v", job)
+	}
+	if runs[1].ParentKey != job.Key || runs[1].Status != statusFinished {
+		t.Errorf("stage run is %+v", runs[1])
+	}
+}
+
+func TestJobStatus(t *testing.T) {
+	for _, c := range []struct {
+		outcome string
+		code    ptrace.StatusCode
+		want    string
+	}{
+		{"success", ptrace.StatusCodeUnset, statusFinished},
+		{"no_urls", ptrace.StatusCodeUnset, statusFinished},
+		{"gate_failed", ptrace.StatusCodeUnset, statusFinished},
+		{"error", ptrace.StatusCodeUnset, statusFailed},
+		{"cancelled", ptrace.StatusCodeError, statusKilled},
+		{"", ptrace.StatusCodeError, statusFailed},
+		{"", ptrace.StatusCodeOk, statusFinished},
+	} {
+		s := newSpan(t, Job, "job", 1, map[string]any{wire.AttrJobOutcome: c.outcome})
+		s.Span.Status().SetCode(c.code)
+		if got := jobStatus(s); got != c.want {
+			t.Errorf("outcome %q, %s: %s, want %s", c.outcome, c.code, got, c.want)
+		}
+	}
+}
+
+func addArtifact(s Span, attrs map[string]any) {
+	e := s.Span.Events().AppendEmpty()
+	e.SetName(wire.EventArtifact)
+	_ = e.Attributes().FromRaw(attrs)
+}
+
+// A file that something changed on the way is delivered as it is, and named.
+func TestAlteredArtifact(t *testing.T) {
+	s := newSpan(t, Stage, "stage_a", 2, map[string]any{"app.step": "a"})
+	addArtifact(s, map[string]any{"artifact.name": "a.txt", "artifact.content": "redacted", "artifact.sha256": strings.Repeat("0", 64)})
+	addArtifact(s, map[string]any{"artifact.name": "cut.txt", "artifact.content": "begin…", "artifact.sha256": strings.Repeat("0", 64), "artifact.truncated": true})
+	addArtifact(s, map[string]any{"artifact.name": "raw.bin", "artifact.content": []byte{0xff, 0}})
+	run := Reduce([]Span{s}, simple).Runs[1]
+	if tagOf(run, wire.TagAltered) != "a.txt" || tagOf(run, wire.TagTruncated) != "cut.txt" {
+		t.Errorf("tags are %v", run.Tags)
+	}
+	if len(run.Artifacts) != 3 || string(run.Artifacts[0].Content) != "redacted" || string(run.Artifacts[2].Content) != "\xff\x00" {
+		t.Errorf("artifacts are %+v", run.Artifacts)
+	}
+}
+
+func TestUnusableArtifactsAndSpansAreDropped(t *testing.T) {
+	s := newSpan(t, Stage, "stage_a", 2, map[string]any{"app.step": "a"})
+	for _, name := range []string{"", "../secret", "/etc/passwd", "a//b", "a#b", `a\b`, "a/../b", "x\x00y", strings.Repeat("n", 256)} {
+		addArtifact(s, map[string]any{"artifact.name": name, "artifact.content": "x"})
+	}
+	addArtifact(s, map[string]any{"artifact.name": "no-content.txt"})
+	broken := newSpan(t, Detail, "broken", 0, nil)
+	plan := Reduce([]Span{s, broken}, simple)
+	reasons := map[string]int{}
+	for _, d := range plan.Dropped {
+		reasons[d.Reason]++
+	}
+	if diff := cmp.Diff(map[string]int{DropInvalidArtifact: 10, DropInvalidID: 1}, reasons); diff != "" {
+		t.Error(diff)
+	}
+	if len(plan.Runs[1].Artifacts) != 0 {
+		t.Errorf("artifacts are %v", plan.Runs[1].Artifacts)
+	}
+}
+
+// Spans whose parents form a circle must not hang the reducer.
+func TestParentsInACircle(t *testing.T) {
+	a, b := newSpan(t, Stage, "a", 2, nil), newSpan(t, Stage, "b", 3, nil)
+	a.Span.SetParentSpanID(b.Span.SpanID())
+	b.Span.SetParentSpanID(a.Span.SpanID())
+	if got := Reduce([]Span{a, b}, simple); len(got.Runs) != 2 {
+		t.Errorf("runs are %+v", got.Runs)
+	}
+}

@@ -1,0 +1,159 @@
+package reduce
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+// A model call looks as MLflow's autologging of OpenAI writes it.
+func TestModelCallIsNative(t *testing.T) {
+	s := newSpan(t, Detail, "chat gpt-4o", 2, map[string]any{
+		wire.AttrTier: "detail", wire.AttrGenAIOperation: "chat", wire.AttrGenAIProvider: "openai",
+		wire.AttrGenAIRequestModel: "gpt-4o", wire.AttrGenAIResponseModel: "gpt-4o-2024-08-06",
+		wire.AttrTemperature: 0.2, wire.AttrMaxTokens: 900,
+		wire.AttrUsageInput: 100, wire.AttrUsageOutput: 20, wire.AttrUsageCacheRead: 64,
+		"gen_ai.system_instructions": `[{"type":"text","content":"Be short."}]`,
+		wire.AttrGenAIInput: `[{"role":"user","parts":[{"type":"text","content":"Facts?"}]},` +
+			`{"role":"assistant","parts":[{"type":"tool_call","id":"c1","name":"search","arguments":{"q":"wal"}}]},` +
+			`{"role":"tool","parts":[{"type":"tool_call_response","id":"c1","response":"none"}]}]`,
+		wire.AttrGenAIOutput: `[{"role":"assistant","parts":[{"type":"text","content":"Done."}],"finish_reason":"stop"}]`,
+	})
+	want := map[string]any{
+		attrSpanType: "CHAT_MODEL", attrModel: "gpt-4o-2024-08-06", attrProvider: "openai", attrMessageFormat: "openai",
+		attrTokenUsage: `{"cache_creation_input_tokens":0,"cache_read_input_tokens":64,"input_tokens":100,"output_tokens":20,"total_tokens":120}`,
+		attrSpanInputs: `{"model":"gpt-4o","messages":[{"role":"system","content":"Be short."},{"role":"user","content":"Facts?"},` +
+			`{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"search","arguments":"{\"q\":\"wal\"}"}}]},` +
+			`{"role":"tool","content":"none","tool_call_id":"c1"}],"temperature":0.2,"max_tokens":900}`,
+		attrSpanOutputs: `{"model":"gpt-4o-2024-08-06","choices":[{"index":0,"message":{"role":"assistant","content":"Done."},"finish_reason":"stop"}]}`,
+
+		wire.AttrGenAIOperation: "chat", wire.AttrGenAIProvider: "openai", wire.AttrGenAIRequestModel: "gpt-4o",
+		wire.AttrGenAIResponseModel: "gpt-4o-2024-08-06", wire.AttrTemperature: 0.2, wire.AttrMaxTokens: int64(900),
+		wire.AttrUsageInput: int64(100), wire.AttrUsageOutput: int64(20), wire.AttrUsageCacheRead: int64(64),
+	}
+	if diff := cmp.Diff(want, nativeAttrs(t, s)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestMessagesOfAnotherShapeArePassedOn(t *testing.T) {
+	for in, want := range map[string]string{
+		"plain text":                       `"plain text"`,
+		`{"a":1}`:                          `{"a":1}`,
+		`[{"role":"user","content":"hi"}]`: `[{"role":"user","content":"hi"}]`,
+		`[]`:                               `[]`,
+	} {
+		got := nativeAttrs(t, newSpan(t, Detail, "chat x", 2, map[string]any{wire.AttrGenAIOperation: "chat", wire.AttrGenAIInput: in}))
+		if got[attrSpanInputs] != want || got[wire.AttrGenAIInput] != nil || got[attrMessageFormat] != nil {
+			t.Errorf("%s: %v", in, got)
+		}
+	}
+}
+
+// MLflow adds usage up itself: totals above the model calls would count twice.
+func TestTotalsAreTakenOffStagesAndJob(t *testing.T) {
+	for _, kind := range []Kind{Job, Stage} {
+		got := nativeAttrs(t, newSpan(t, kind, "stage_a", 2, map[string]any{
+			wire.AttrUsageInput: 5, wire.AttrUsageOutput: 5, attrTokenUsage: `{"input_tokens":5}`, attrCost: `{"total_cost":1}`,
+		}))
+		if diff := cmp.Diff(map[string]any{attrSpanType: "CHAIN"}, got); diff != "" {
+			t.Errorf("%s: %s", kind, diff)
+		}
+	}
+}
+
+func TestContentMovesAndIsNotDoubled(t *testing.T) {
+	for name, c := range map[string]struct {
+		span Span
+		want map[string]any
+	}{
+		"stage": {
+			newSpan(t, Stage, "retrieval", 2, map[string]any{wire.AttrInput: `{"url":"u"}`, wire.AttrOutput: "text"}),
+			map[string]any{attrSpanType: "RETRIEVER", attrSpanInputs: `{"url":"u"}`, attrSpanOutputs: `"text"`},
+		},
+		"tool": {
+			newSpan(t, Detail, "execute_tool search", 2, map[string]any{
+				wire.AttrGenAIOperation: "execute_tool", wire.AttrGenAIToolArguments: map[string]any{"q": "wal"}, wire.AttrGenAIToolResult: `[1]`,
+			}),
+			map[string]any{attrSpanType: "TOOL", attrSpanInputs: `{"q":"wal"}`, attrSpanOutputs: `[1]`, wire.AttrGenAIOperation: "execute_tool"},
+		},
+		"http": {
+			newSpan(t, Detail, "GET", 2, map[string]any{wire.AttrHTTPMethod: "GET", wire.AttrURLFull: "https://e.org/?a=1&b=2", wire.AttrHTTPStatus: 200}),
+			map[string]any{
+				attrSpanType: "UNKNOWN", attrSpanInputs: `{"method":"GET","url":"https://e.org/?a=1\u0026b=2"}`, attrSpanOutputs: `{"status_code":200}`,
+				wire.AttrHTTPMethod: "GET", wire.AttrURLFull: "https://e.org/?a=1&b=2", wire.AttrHTTPStatus: int64(200),
+			},
+		},
+		"own native attributes win": {
+			newSpan(t, Detail, "x", 2, map[string]any{attrSpanType: "AGENT", attrSpanInputs: "mine", wire.AttrInput: "other"}),
+			map[string]any{attrSpanType: "AGENT", attrSpanInputs: "mine"},
+		},
+	} {
+		if diff := cmp.Diff(c.want, nativeAttrs(t, c.span)); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}
+
+// What makes MLflow refuse a whole request is removed or cut.
+func TestHarmfulAttributesAreSanitized(t *testing.T) {
+	long := strings.Repeat("ä", 600)
+	s := newSpan(t, Detail, "nul\x00", 2, map[string]any{
+		attrCost: "0.5", attrTokenUsage: `{"input_tokens":"5"}`, attrSpanType: long,
+		wire.AttrSessionID: long, wire.AttrUserID: long, "gen_ai.conversation.id": long,
+		"mlflow.traceTag.mlflow.trace.spansLocation": "x", "mlflow.traceTag.team": "kept", "mlflow.traceRequestId": "tr-1", "mlflow.experimentId": "9",
+		"nul": "a\x00b", "utf8": "a\xffb", "deep": map[string]any{"list": []any{"c\x00"}},
+	})
+	s.Span.SetEndTimestamp(0)
+	s.Span.Status().SetMessage("m\x00")
+	dst := ptrace.NewSpan()
+	native(s, Mapping{}, dst)
+	got := dst.Attributes().AsRaw()
+	cut := strings.Repeat("ä", 249) + "…"
+	want := map[string]any{
+		attrSpanType:       strings.Repeat("ä", 499) + "…",
+		wire.AttrSessionID: cut, wire.AttrUserID: cut, "gen_ai.conversation.id": cut,
+		"mlflow.traceTag.team": "kept", "nul": "ab", "utf8": "a\uFFFDb", "deep": map[string]any{"list": []any{"c"}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if dst.EndTimestamp() != dst.StartTimestamp() || dst.Name() != "nul" || dst.Status().Message() != "m" {
+		t.Errorf("span is %q %v–%v %q", dst.Name(), dst.StartTimestamp(), dst.EndTimestamp(), dst.Status().Message())
+	}
+}
+
+func TestNumbersOnly(t *testing.T) {
+	for in, want := range map[string][2]bool{ // whole numbers, any numbers
+		`{"input_tokens":5}`:       {true, true},
+		`{"total_cost":0.5}`:       {false, true},
+		`{"input_tokens":"5"}`:     {false, false},
+		`{"input_tokens":null}`:    {false, false},
+		`{}`:                       {false, false},
+		`[1]`:                      {false, false},
+		`0.5`:                      {false, false},
+		`garbage`:                  {false, false},
+		`{"total_cost":{"usd":1}}`: {false, false},
+	} {
+		if got := [2]bool{numbersOnly(in, true), numbersOnly(in, false)}; got != want {
+			t.Errorf("%s: %v, want %v", in, got, want)
+		}
+	}
+}
+
+// Only what has a use goes along of the resource, for MLflow makes a tag of each.
+func TestResourceIsStripped(t *testing.T) {
+	s := newSpan(t, Job, "job", 1, map[string]any{"app.id": 1})
+	_ = s.Resource.Attributes().FromRaw(map[string]any{wire.ResServiceName: "commentator", "host.name": "h", "process.pid": 7, wire.ResExperiment: "exp"})
+	trace := Reduce([]Span{s}, simple).Traces[0]
+	if diff := cmp.Diff(map[string]any{wire.ResServiceName: "commentator"}, trace.Spans.ResourceSpans().At(0).Resource().Attributes().AsRaw()); diff != "" {
+		t.Error(diff)
+	}
+	if trace.Experiment != "exp" {
+		t.Errorf("experiment is %q", trace.Experiment)
+	}
+}
