@@ -32,7 +32,7 @@ port=${MLFLOW_PORT:-5000}
 backend=${MLFLOW_BACKEND_STORE:-sqlite:///mlflow.db}
 artifacts=${MLFLOW_ARTIFACT_ROOT:-./mlartifacts}
 state=${MLFLOW_STATE_DIR:-./.mlflow}
-patience=120 # seconds that the server may take to start; the first time is the slowest
+patience=300 # seconds that the server may take to start; the first time on a busy machine is the slowest
 
 say() { printf '%s\n' "$*" >&2; }
 fail() {
@@ -91,7 +91,7 @@ check_port() {
 			import socket, sys
 			host, port = sys.argv[1:]
 			if not port.isdigit() or not 0 < int(port) < 65536:
-			    print(f"MLFLOW_PORT is {port!r}, which is no port")
+			    print(f"MLFLOW_PORT is {port!r}, which is no port.")
 			    sys.exit()
 			try:
 			    family, kind, proto, _, address = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0]
@@ -99,12 +99,12 @@ check_port() {
 			        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 			        s.bind(address)
 			except socket.gaierror as e:
-			    print(f"MLFLOW_HOST is {host!r}, which is no address of this machine: {e.strerror}")
+			    print(f"MLFLOW_HOST is {host!r}, which is no address of this machine: {e.strerror}.")
 			except OSError as e:
-			    print(f"{host}:{port} cannot be used: {e.strerror}")
+			    print(f"{host}:{port} cannot be used: {e.strerror}. Is another MLflow there (--status)? MLFLOW_PORT chooses another port.")
 		PY
 	)
-	[ -z "$problem" ] || fail "$problem. Another MLflow may be running there (--status); MLFLOW_PORT chooses another port."
+	[ -z "$problem" ] || fail "$problem"
 }
 
 check_collector() {
@@ -112,7 +112,10 @@ check_collector() {
 	[ -x "$root/bin/otelcol-mlflow" ] || fail "bin/otelcol-mlflow is not built yet: run make build."
 }
 
+# The job runner of MLflow's server (scheduled scorers, optimisation of prompts) is seven
+# processes and most of the time to start; who uses it sets the variable to true.
 server() {
+	export MLFLOW_SERVER_ENABLE_JOB_EXECUTION=${MLFLOW_SERVER_ENABLE_JOB_EXECUTION:-false}
 	exec "$python" -m mlflow server --host "$host" --port "$port" --workers 2 \
 		--backend-store-uri "$backend" --artifacts-destination "$artifacts" --serve-artifacts \
 		${rest[@]+"${rest[@]}"}
@@ -149,13 +152,24 @@ leader() {
 	printf '%s' "$pid"
 }
 
+# alive PID: has the process group a member that is more than a zombie? In a container nobody
+# may collect the dead.
+alive() {
+	if [ -r /proc/self/stat ]; then
+		cat /proc/[0-9]*/stat 2>/dev/null |
+			awk -v group="$1" '{ sub(/.*\) /, "") } $3 == group && $1 != "Z" { found = 1 } END { exit !found }'
+	else
+		kill -0 -- "-$1" 2>/dev/null
+	fi
+}
+
 # end NAME: ends a process group, gently first.
 end() {
 	local pid
 	if pid=$(leader "$1"); then
 		kill -TERM -- "-$pid" 2>/dev/null || true
 		for _ in $(seq 100); do
-			kill -0 -- "-$pid" 2>/dev/null || break
+			alive "$pid" || break
 			sleep 0.1
 		done
 		kill -KILL -- "-$pid" 2>/dev/null || true
@@ -171,14 +185,13 @@ start_collector() {
 }
 
 wait_healthy() {
-	local waited=0
+	local deadline=$((SECONDS + patience))
 	until healthy; do
 		leader mlflow >/dev/null || {
 			tail -n 20 "$state/mlflow.log" >&2
 			fail "MLflow ended while it started; its log is $state/mlflow.log."
 		}
-		waited=$((waited + 1))
-		[ "$waited" -lt "$((patience * 2))" ] || fail "MLflow does not answer after $patience s; its log is $state/mlflow.log."
+		[ "$SECONDS" -lt "$deadline" ] || fail "MLflow does not answer after $patience s; its log is $state/mlflow.log."
 		sleep 0.5
 	done
 	leader mlflow >/dev/null || fail "another program answers on $url; MLflow's log is $state/mlflow.log."
