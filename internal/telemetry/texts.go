@@ -1,0 +1,162 @@
+package telemetry
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"go.opentelemetry.io/otel/attribute"
+
+	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+// Parts is a StageEnd.Input made of several values, each under its name.
+type Parts map[string]any
+
+// stageValue returns the value that a stage came to, nil when there is none.
+func stageValue(end StageEnd) any {
+	switch {
+	case end.Evidence != nil:
+		return end.Evidence
+	case end.Facts != nil:
+		return end.Facts
+	case end.Comment != nil:
+		return end.Comment
+	case end.Gates != nil:
+		return end.Gates
+	case end.Post != nil:
+		return end.Post
+	default:
+		return nil
+	}
+}
+
+// encodeValue returns the value of a stage as JSON. The record has it already: it holds
+// what goes into the stage's row.
+func encodeValue(end StageEnd) ([]byte, error) {
+	if len(end.Record.Result) > 0 {
+		return end.Record.Result, nil
+	}
+	v := stageValue(end)
+	if v == nil {
+		return nil, nil
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("encode result of stage %s: %w", end.Record.Stage, err)
+	}
+	return text, nil
+}
+
+// stageTexts returns job.input and job.output of a stage. What is an artifact already is
+// not encoded again.
+func (p *Provider) stageTexts(j commentator.Job, end StageEnd, artifacts []artifact) []attribute.KeyValue {
+	var attrs []attribute.KeyValue
+	if end.Input != nil {
+		if text, err := p.encoded.encode(j.ID, end.Input); err == nil {
+			attrs = append(attrs, attribute.String(wire.AttrInput, text))
+		}
+	}
+	switch v := stageValue(end).(type) {
+	case *commentator.Evidence, *commentator.Facts, *commentator.Comment:
+		if len(artifacts) > 0 {
+			p.encoded.put(j.ID, v, artifacts[0].content)
+			attrs = append(attrs, attribute.String(wire.AttrOutput, artifacts[0].content))
+		}
+	case *commentator.GateReport:
+		attrs = append(attrs, jsonAttribute(wire.AttrOutput, v)...)
+	case *commentator.Post: // without the payload, which is an artifact
+		attrs = append(attrs, jsonAttribute(wire.AttrOutput, map[string]string{
+			"delivery": v.Delivery, "reply_ts": v.ReplyTS, "text": v.Text,
+		})...)
+	}
+	return attrs
+}
+
+// jsonAttribute returns an attribute with a value as JSON, none if it cannot be encoded.
+func jsonAttribute(key string, v any) []attribute.KeyValue {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return nil
+	}
+	return []attribute.KeyValue{attribute.String(key, string(text))}
+}
+
+// encodedCache remembers the JSON of the values that the stages of a job produced, because
+// the value of one stage is the input of the next. Values are known by their address. It
+// may forget.
+type encodedCache struct {
+	mu    sync.Mutex
+	byJob map[int64]map[any]string
+}
+
+// maxEncodedJobs bounds the cache against jobs that never end in this process.
+const maxEncodedJobs = 32
+
+func (c *encodedCache) put(job int64, value any, text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.byJob[job] == nil {
+		if c.byJob == nil || len(c.byJob) >= maxEncodedJobs {
+			c.byJob = make(map[int64]map[any]string)
+		}
+		c.byJob[job] = make(map[any]string)
+	}
+	c.byJob[job][value] = text
+}
+
+func (c *encodedCache) get(job int64, value any) (string, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	text, ok := c.byJob[job][value]
+	return text, ok
+}
+
+func (c *encodedCache) forget(job int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.byJob, job)
+}
+
+// encode returns an input as JSON.
+func (c *encodedCache) encode(job int64, input any) (string, error) {
+	switch v := input.(type) {
+	case *commentator.Evidence, *commentator.Facts, *commentator.Comment:
+		if text, ok := c.get(job, v); ok {
+			return text, nil
+		}
+	case Parts:
+		return c.encodeParts(job, v)
+	}
+	text, err := json.Marshal(input)
+	return string(text), err
+}
+
+// encodeParts stops where the text will be cut anyway.
+func (c *encodedCache) encodeParts(job int64, parts Parts) (string, error) {
+	var b strings.Builder
+	separator := "{"
+	for _, name := range slices.Sorted(maps.Keys(parts)) {
+		key, err := json.Marshal(name)
+		if err != nil {
+			return "", err
+		}
+		text, err := c.encode(job, parts[name])
+		if err != nil {
+			return "", err
+		}
+		b.WriteString(separator)
+		b.Write(key)
+		b.WriteByte(':')
+		b.WriteString(text)
+		if separator = ","; b.Len() > maxText {
+			break
+		}
+	}
+	b.WriteByte('}')
+	return b.String(), nil
+}
