@@ -18,8 +18,9 @@ import (
 	"github.com/technoshare/commentator/internal/mlflow"
 )
 
-// The contract also runs over a real server: MLFLOW_TEST_PYTHON names a Python that has
-// mlflow installed. One server serves all tests; each has an experiment of its own.
+// The contract also runs over a real server: MLFLOW_TEST_ENDPOINT is the address of a
+// running one on this machine, or else MLFLOW_TEST_PYTHON names a Python that has mlflow
+// installed, and one is started. It serves all tests; each has an experiment of its own.
 func init() { servers["real"] = realServer }
 
 var realURL = sync.OnceValues(startReal)
@@ -32,9 +33,11 @@ func realServer(t *testing.T) string {
 	return url
 }
 
-// startReal starts MLflow on SQLite in a directory of its own. The process ends with the
-// test's: it is asked to when the test binary dies, and stopReal ends its children.
+// startReal starts MLflow on SQLite in a directory of its own; stopReal ends it.
 func startReal() (string, error) {
+	if endpoint := os.Getenv("MLFLOW_TEST_ENDPOINT"); endpoint != "" {
+		return endpoint, nil
+	}
 	python := os.Getenv("MLFLOW_TEST_PYTHON")
 	if python == "" {
 		return "", fmt.Errorf("set MLFLOW_TEST_PYTHON to a Python with mlflow installed")
@@ -73,7 +76,7 @@ func startReal() (string, error) {
 		return "", err
 	}
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	for {
 		if version, err := client.Version(ctx); err == nil {
