@@ -23,10 +23,11 @@ import (
 // Handler works on a job.
 //
 // It calls complete in the transaction that makes the job final, and then returns nil,
-// which it also does for a job that it finds final already, or owned by a newer attempt:
-// the queue then forgets it. Any error means that the job is to be tried again after
-// the next back-off, or at once after the next start when ctx was cancelled because the
-// queue stops.
+// which it also does for a job that it finds final already: the queue then forgets it.
+// Any error means that the job is to be tried again after the next back-off, or at once
+// after the next start when ctx was cancelled because the queue stops. Errors are not
+// logged here. A try that finds its job owned by a newer one returns an error too: the
+// queue must not forget what that one may still need.
 type Handler func(ctx context.Context, jobID int64, complete func(tx *sql.Tx) error) error
 
 // Fate says why the queue will not try a job that is not final.
@@ -128,6 +129,7 @@ func (jobArgs) Kind() string { return jobKind }
 type Queue struct {
 	cfg    Config
 	client *river.Client[*sql.Tx]
+	worker *worker
 	lock   *flock.Flock
 
 	stopSweeps context.CancelFunc
@@ -139,9 +141,10 @@ func New(ctx context.Context, cfg Config) (*Queue, error) {
 	cfg = cfg.withDefaults()
 	log := slog.New(warnings{cfg.Logger.Handler()})
 	driver := riversqlite.New(cfg.DB)
-	if err := migrate(ctx, driver, log); err != nil {
+	if err := migrate(ctx, cfg.DB, driver, log); err != nil {
 		return nil, fmt.Errorf("prepare queue tables: %w", err)
 	}
+	w := &worker{handle: cfg.Handler}
 	rc := &river.Config{
 		Logger:               log,
 		MaxAttempts:          riverMaxAttempts,
@@ -152,23 +155,33 @@ func New(ctx context.Context, cfg Config) (*Queue, error) {
 	}
 	if cfg.Handler != nil {
 		rc.Workers = river.NewWorkers()
-		river.AddWorker(rc.Workers, &worker{handle: cfg.Handler})
+		river.AddWorker(rc.Workers, w)
 		rc.Queues = map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: cfg.Workers}}
 	}
 	client, err := river.NewClient(driver, rc)
 	if err != nil {
 		return nil, fmt.Errorf("make queue client: %w", err)
 	}
-	return &Queue{cfg: cfg, client: client, lock: flock.New(cfg.LockPath, flock.SetPermissions(0o600))}, nil
+	return &Queue{cfg: cfg, client: client, worker: w, lock: flock.New(cfg.LockPath, flock.SetPermissions(0o600))}, nil
 }
 
-func migrate(ctx context.Context, driver *riversqlite.Driver, log *slog.Logger) error {
+// migrate brings River's tables up to date, in one transaction that holds the write lock
+// from its start: River alone would let two processes create the tables at once.
+func migrate(ctx context.Context, db *sql.DB, driver *riversqlite.Driver, log *slog.Logger) error {
 	m, err := rivermigrate.New(driver, &rivermigrate.Config{Logger: log})
 	if err != nil {
 		return err
 	}
-	_, err = m.Migrate(ctx, rivermigrate.DirectionUp, nil)
-	return err
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	//nolint:staticcheck // deprecated because PostgreSQL cannot batch some migrations; SQLite can
+	if _, err := m.MigrateTx(ctx, tx, rivermigrate.DirectionUp, nil); err != nil {
+		return err
+	}
+	return tx.Commit()
 }
 
 // Enqueue puts a job into the queue as part of a transaction. Any process may do so

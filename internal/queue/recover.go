@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -90,8 +91,14 @@ func (q *Queue) sweep(ctx context.Context) error {
 	// open now has its row in a later look, unless it became final meanwhile, which Lost
 	// finds out.
 	open, err := q.cfg.OpenJobs(ctx)
-	if err != nil || len(open) == 0 {
+	if err != nil {
 		return err
+	}
+	// A try that was believed dead may have made River forget a job that its successor
+	// still works on.
+	open = slices.DeleteFunc(open, q.worker.active.has)
+	if len(open) == 0 {
+		return nil
 	}
 	fates, err := q.fates(ctx, open)
 	if err != nil {

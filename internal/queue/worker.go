@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -16,6 +17,7 @@ import (
 type worker struct {
 	river.WorkerDefaults[jobArgs]
 	handle Handler
+	active active
 }
 
 func (w *worker) Work(ctx context.Context, job *river.Job[jobArgs]) error {
@@ -26,11 +28,41 @@ func (w *worker) Work(ctx context.Context, job *river.Job[jobArgs]) error {
 		}
 		return err
 	}
+	defer w.active.enter(job.Args.JobID)()
 	err := w.handle(ctx, job.Args.JobID, complete)
 	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
 		return river.JobSnooze(0) // the queue stops: no failure, go on at the next start
 	}
 	return err
+}
+
+// active is which jobs have a handler that has not returned. Since one process works at
+// a time, no other job has one.
+type active struct {
+	mu   sync.Mutex
+	jobs map[int64]int
+}
+
+func (a *active) enter(job int64) (leave func()) {
+	a.add(job, 1)
+	return func() { a.add(job, -1) }
+}
+
+func (a *active) add(job int64, n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.jobs == nil {
+		a.jobs = map[int64]int{}
+	}
+	if a.jobs[job] += n; a.jobs[job] == 0 {
+		delete(a.jobs, job)
+	}
+}
+
+func (a *active) has(job int64) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.jobs[job] > 0
 }
 
 // backoff is a schedule of retries as River asks for it. Errors are counted rather than

@@ -12,8 +12,8 @@ import (
 const (
 	checkpointEvery = time.Second
 	checkpointFrom  = 4 << 20  // bytes of write-ahead log from which it is worth while
-	walKeep         = 16 << 20 // bytes that the log is cut down to when it starts over
-	walMax          = 64 << 20 // bytes from which writers wait for the checkpoint
+	walKeep         = 8 << 20  // bytes that the log is cut down to when it starts over
+	walMax          = 32 << 20 // bytes from which writers wait for the checkpoint
 
 	pruneEvery = time.Minute
 	pruneBatch = 200 // messages deleted in one transaction, so that no job waits long
@@ -31,8 +31,9 @@ func (s *Store) runCheckpointer(ctx context.Context) {
 }
 
 // checkpoint runs when the log has at least `from` bytes. PASSIVE waits for nobody and
-// may leave the log's end; above walMax RESTART has the writers wait for a moment, so
-// that the log starts over.
+// may leave the log's end; above walMax RESTART has the writers wait, for the
+// checkpointer's busy timeout at most, so that the log starts over. When a reader keeps
+// it from doing so, the next run tries again.
 func (s *Store) checkpoint(ctx context.Context, from int64) error {
 	info, err := os.Stat(s.path + "-wal")
 	if errors.Is(err, fs.ErrNotExist) {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -180,18 +181,13 @@ func TestTheOutboxIsBoundedAndGivesUpSentMessagesFirst(t *testing.T) {
 	}
 	check := func(wantIDs []int64, wantEvicted, wantBytes int64) {
 		t.Helper()
-		var ids []int64
-		rows, err := s.Reader().Query(`SELECT id FROM outbox ORDER BY id`)
-		if err != nil {
+		var list string
+		if err := s.Reader().QueryRow(`SELECT json_group_array(id) FROM (SELECT id FROM outbox ORDER BY id)`).Scan(&list); err != nil {
 			t.Fatal(err)
 		}
-		defer rows.Close()
-		for rows.Next() {
-			var id int64
-			if err := rows.Scan(&id); err != nil {
-				t.Fatal(err)
-			}
-			ids = append(ids, id)
+		var ids []int64
+		if err := json.Unmarshal([]byte(list), &ids); err != nil {
+			t.Fatal(err)
 		}
 		if got := s.Stats(); !slices.Equal(ids, wantIDs) || got.OutboxEvicted != wantEvicted || got.OutboxBytes != wantBytes {
 			t.Fatalf("messages %v, want %v; stats %+v, want %d evicted, %d bytes", ids, wantIDs, got, wantEvicted, wantBytes)

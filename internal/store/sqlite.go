@@ -15,8 +15,12 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// busyTimeout is how long, in ms, a connection waits for another process's lock.
-const busyTimeout = "busy_timeout(5000)"
+// How long, in ms, a connection waits for a lock: of another process, or of the
+// checkpointer, which must give up long before the writers do.
+const (
+	busyTimeout           = "busy_timeout(5000)"
+	busyTimeoutCheckpoint = "busy_timeout(200)"
+)
 
 // dsn builds a data source name from a path that may hold any character.
 func dsn(path string, mode string, pragmas ...string) string {
@@ -29,7 +33,8 @@ func dsn(path string, mode string, pragmas ...string) string {
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
 }
 
-// openWriter opens the only connection that writes.
+// openWriter opens a connection that writes: one for all that the program does, and one
+// for the checkpointer.
 //
 // synchronous=NORMAL with WAL syncs at checkpoints only: a killed process loses nothing,
 // since the operating system holds what was written; after a power loss the last
@@ -38,9 +43,9 @@ func dsn(path string, mode string, pragmas ...string) string {
 //
 // Automatic checkpoints are off, because they would run inside a job's commit; see
 // runCheckpointer.
-func openWriter(path string) (*sql.DB, error) {
+func openWriter(path, busy string) (*sql.DB, error) {
 	db, err := sql.Open("sqlite", dsn(path, "rw",
-		busyTimeout, "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(1)",
+		busy, "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(1)",
 		"wal_autocheckpoint(0)", fmt.Sprintf("journal_size_limit(%d)", walKeep)))
 	if err != nil {
 		return nil, err

@@ -97,13 +97,13 @@ func (s *Store) open(ctx context.Context) error {
 	if err := checkOwner(ctx, s.reader); err != nil {
 		return explain(err)
 	}
-	if s.db, err = openWriter(s.path); err != nil {
+	if s.db, err = openWriter(s.path, busyTimeout); err != nil {
 		return err
 	}
 	if s.storeID, err = prepareSchema(ctx, s.db); err != nil {
 		return explain(err)
 	}
-	if s.checkpointer, err = openWriter(s.path); err != nil {
+	if s.checkpointer, err = openWriter(s.path, busyTimeoutCheckpoint); err != nil {
 		return err
 	}
 	return s.measureOutbox(ctx)

@@ -1,0 +1,356 @@
+package queue_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/queue"
+	"github.com/technoshare/commentator/internal/store"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(childPath) != "" {
+		os.Exit(child())
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// patience is how long a test waits for something that takes some milliseconds.
+const patience = time.Minute
+
+func dbPath(t *testing.T) string { return filepath.Join(t.TempDir(), "db.sqlite") }
+
+func openStore(t *testing.T, path string) *store.Store {
+	t.Helper()
+	s, err := store.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func newQueue(t *testing.T, s *store.Store, cfg queue.Config) *queue.Queue {
+	t.Helper()
+	cfg.DB, cfg.Reader, cfg.LockPath = s.DB(), s.Reader(), s.LockPath()
+	q, err := queue.New(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stop(t, q) })
+	return q
+}
+
+func start(t *testing.T, q *queue.Queue) {
+	t.Helper()
+	if err := q.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// stop cancels what runs at once.
+func stop(t *testing.T, q *queue.Queue) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := q.Stop(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+var ingested int
+
+func ingest(t *testing.T, s *store.Store, enqueue func(context.Context, *sql.Tx, int64) error) int64 {
+	t.Helper()
+	ingested++
+	m := commentator.Message{Channel: "C1", TS: fmt.Sprint(ingested), ReceivedAt: time.Now()}
+	jobs, _, err := s.Ingest(t.Context(), m, []string{"https://example.org/"}, false, enqueue)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return jobs[0].ID
+}
+
+func noQueue(context.Context, *sql.Tx, int64) error { return nil }
+
+// completing returns a handler that reports what it is called for and completes it.
+func completing(s *store.Store, calls chan<- int64) queue.Handler {
+	return func(ctx context.Context, id int64, complete func(*sql.Tx) error) error {
+		tx, err := s.DB().BeginTx(ctx, nil)
+		if err != nil {
+			return err
+		}
+		defer tx.Rollback()
+		if err := complete(tx); err != nil {
+			return err
+		}
+		if err := tx.Commit(); err != nil {
+			return err
+		}
+		calls <- id
+		return nil
+	}
+}
+
+func receive[T any](t *testing.T, c <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(patience):
+		t.Fatal("nothing happened")
+		panic("unreachable")
+	}
+}
+
+// eventually asks until the answer is yes: for what another process or River's
+// goroutines do, which give no signal.
+func eventually(t *testing.T, what string, yes func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(patience)
+	for !yes() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("never %s", what)
+		}
+	}
+}
+
+func states(t *testing.T, s *store.Store) string {
+	t.Helper()
+	var all sql.NullString
+	err := s.Reader().QueryRow(`
+		SELECT group_concat(json_extract(args, '$.job_id') || ' ' || state, ', ') FROM (SELECT * FROM river_job ORDER BY id)`).Scan(&all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all.String
+}
+
+func depth(t *testing.T, q *queue.Queue) queue.Depth {
+	t.Helper()
+	d, err := q.Depth(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func TestAJobIsWorkedOnWhenItsTransactionCommits(t *testing.T) {
+	s := openStore(t, dbPath(t))
+	calls := make(chan int64, 10)
+	q := newQueue(t, s, queue.Config{Handler: completing(s, calls)})
+	start(t, q)
+
+	broken := errors.New("broken")
+	_, _, err := s.Ingest(t.Context(), commentator.Message{Channel: "C", TS: "1", ReceivedAt: time.Now()}, nil, false,
+		func(ctx context.Context, tx *sql.Tx, id int64) error {
+			return errors.Join(q.Enqueue(ctx, tx, id), broken)
+		})
+	if !errors.Is(err, broken) {
+		t.Fatal(err)
+	}
+	id := ingest(t, s, q.Enqueue)
+	if got := receive(t, calls); got != id {
+		t.Errorf("worked on %d, want %d", got, id)
+	}
+	if got, want := states(t, s), fmt.Sprintf("%d completed", id); got != want {
+		t.Errorf("queue holds %q, want %q", got, want)
+	}
+	if d := depth(t, q); d != (queue.Depth{}) {
+		t.Errorf("depth %+v", d)
+	}
+}
+
+func TestAFailedJobIsTriedAgainAfterItsBackoff(t *testing.T) {
+	s := openStore(t, dbPath(t))
+	calls := make(chan int64, 10)
+	var mu sync.Mutex
+	var tries []time.Time
+	complete := completing(s, calls)
+	q := newQueue(t, s, queue.Config{
+		Backoff: []time.Duration{30 * time.Millisecond, 60 * time.Millisecond},
+		Handler: func(ctx context.Context, id int64, c func(*sql.Tx) error) error {
+			mu.Lock()
+			tries = append(tries, time.Now())
+			n := len(tries)
+			mu.Unlock()
+			if n < 4 {
+				return errors.New("broken")
+			}
+			return complete(ctx, id, c)
+		},
+	})
+	ingest(t, s, q.Enqueue)
+	start(t, q)
+	receive(t, calls)
+	const first, second = 30 * time.Millisecond, 60 * time.Millisecond
+	for i, least := range []time.Duration{first, second, second} {
+		if wait := tries[i+1].Sub(tries[i]); wait < least {
+			t.Errorf("retry %d after %v, want at least %v", i+1, wait, least)
+		}
+	}
+}
+
+func TestOneProcessWorksAndOthersMayEnqueue(t *testing.T) {
+	path := dbPath(t)
+	s1 := openStore(t, path)
+	calls := make(chan int64, 10)
+	serve := newQueue(t, s1, queue.Config{Handler: completing(s1, calls)})
+	start(t, serve)
+
+	s2 := openStore(t, path)
+	other := newQueue(t, s2, queue.Config{Handler: completing(s2, calls), LockWait: 20 * time.Millisecond})
+	err := other.Start(t.Context())
+	if !errors.Is(err, queue.ErrLocked) {
+		t.Fatalf("error %v", err)
+	}
+	for _, part := range []string{fmt.Sprintf("process %d", os.Getpid()), "replay --enqueue", "DB_PATH"} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("%q does not say %q", err, part)
+		}
+	}
+	id := ingest(t, s2, other.Enqueue)
+	if got := receive(t, calls); got != id {
+		t.Errorf("worked on %d, want %d", got, id)
+	}
+
+	stop(t, serve)
+	start(t, other)
+	id = ingest(t, s1, serve.Enqueue)
+	if got := receive(t, calls); got != id {
+		t.Errorf("worked on %d, want %d", got, id)
+	}
+}
+
+func TestStartWaitsForAProcessThatEnds(t *testing.T) {
+	path := dbPath(t)
+	s1, s2 := openStore(t, path), openStore(t, path)
+	first := newQueue(t, s1, queue.Config{Handler: completing(s1, nil)})
+	second := newQueue(t, s2, queue.Config{Handler: completing(s2, nil), LockWait: patience})
+	start(t, first)
+	started := make(chan error)
+	go func() { started <- second.Start(t.Context()) }()
+	stop(t, first)
+	if err := receive(t, started); err != nil {
+		t.Error(err)
+	}
+
+	third := newQueue(t, s1, queue.Config{Handler: completing(s1, nil), LockWait: patience})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := third.Start(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestAnInterruptedJobGoesOnAtTheNextStart(t *testing.T) {
+	s := openStore(t, dbPath(t))
+	running := make(chan int64, 1)
+	q := newQueue(t, s, queue.Config{Handler: func(ctx context.Context, id int64, _ func(*sql.Tx) error) error {
+		running <- id
+		<-ctx.Done()
+		return ctx.Err()
+	}})
+	id := ingest(t, s, q.Enqueue)
+	start(t, q)
+	receive(t, running)
+	if d := depth(t, q); d.Running != 1 || d.Waiting != 0 {
+		t.Errorf("depth %+v", d)
+	}
+	stop(t, q)
+	if got, want := states(t, s), fmt.Sprintf("%d available", id); got != want {
+		t.Errorf("queue holds %q, want %q", got, want)
+	}
+	var errorsKept sql.NullString
+	if err := s.Reader().QueryRow(`SELECT json(errors) FROM river_job`).Scan(&errorsKept); err != nil || errorsKept.Valid {
+		t.Errorf("the stop counts as a failure: %q, %v", errorsKept.String, err)
+	}
+
+	calls := make(chan int64, 1)
+	again := newQueue(t, s, queue.Config{Handler: completing(s, calls)})
+	start(t, again)
+	if got := receive(t, calls); got != id {
+		t.Errorf("worked on %d, want %d", got, id)
+	}
+}
+
+func TestStopLetsRunningJobsEnd(t *testing.T) {
+	s := openStore(t, dbPath(t))
+	running, goOn := make(chan int64, 1), make(chan struct{})
+	calls := make(chan int64, 1)
+	complete := completing(s, calls)
+	q := newQueue(t, s, queue.Config{Handler: func(ctx context.Context, id int64, c func(*sql.Tx) error) error {
+		running <- id
+		<-goOn
+		return complete(ctx, id, c)
+	}})
+	ingest(t, s, q.Enqueue)
+	start(t, q)
+	receive(t, running)
+	stopped := make(chan error)
+	go func() { stopped <- q.Stop(context.Background()) }()
+	close(goOn)
+	if err := receive(t, stopped); err != nil {
+		t.Error(err)
+	}
+	receive(t, calls)
+}
+
+func TestDepthSaysHowLongTheOldestJobHasWaited(t *testing.T) {
+	s := openStore(t, dbPath(t))
+	q := newQueue(t, s, queue.Config{})
+	if d := depth(t, q); d != (queue.Depth{}) {
+		t.Errorf("empty queue: %+v", d)
+	}
+	before := time.Now().Add(-time.Millisecond)
+	for range 3 {
+		ingest(t, s, q.Enqueue)
+	}
+	later := time.Now().Add(time.Hour).UTC().Format("2006-01-02 15:04:05.000")
+	if _, err := s.DB().Exec(`UPDATE river_job SET state = 'retryable', scheduled_at = ? WHERE id = 1`, later); err != nil {
+		t.Fatal(err)
+	}
+	d := depth(t, q)
+	if d.Waiting != 3 || d.Running != 0 || d.Oldest.Before(before) || d.Oldest.After(time.Now()) {
+		t.Errorf("depth %+v, want 3 that wait since %v", d, before)
+	}
+	if err := q.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "no handler") {
+		t.Errorf("a queue without handler started: %v", err)
+	}
+}
+
+func TestManyProcessesMayPrepareTheQueueAtOnce(t *testing.T) {
+	path := dbPath(t)
+	var stores []*store.Store
+	for range 6 {
+		stores = append(stores, openStore(t, path))
+	}
+	var wg sync.WaitGroup
+	for _, s := range stores {
+		wg.Go(func() {
+			if _, err := queue.New(t.Context(), queue.Config{DB: s.DB(), LockPath: s.LockPath()}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+}
