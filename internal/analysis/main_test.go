@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -58,16 +59,7 @@ func golden(t *testing.T, name string, got any) {
 // holds reports whether one of the snippets holds the sentence, white space aside.
 func holds(e commentator.Evidence, sentence string, ids ...string) bool {
 	for _, s := range e.Snippets {
-		if strings.Contains(strings.Join(strings.Fields(s.Content), " "), sentence) && (len(ids) == 0 || contains(ids, s.ID)) {
-			return true
-		}
-	}
-	return false
-}
-
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
+		if strings.Contains(strings.Join(strings.Fields(s.Content), " "), sentence) && (len(ids) == 0 || slices.Contains(ids, s.ID)) {
 			return true
 		}
 	}

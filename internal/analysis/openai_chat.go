@@ -3,7 +3,9 @@ package analysis
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/openai/openai-go/v3"
@@ -35,10 +37,10 @@ type conversation struct {
 	found     []data.Tech // by searches, in order, each once
 }
 
-// run asks until the model gives an answer that follows the schema, and decodes it into v.
+// run asks until the model gives an answer that follows the schema, and decodes it into result.
 // It carries out the searches that the model asks for, and lets it correct a wrong answer
 // once. Lists that are still too short or too long then are left to the gates.
-func (o *OpenAI) run(ctx context.Context, c *conversation, v any) error {
+func (o *OpenAI) run(ctx context.Context, c *conversation, result any) error {
 	repaired := false
 	for round := 0; ; round++ {
 		mayCall := c.search && round < maxToolRounds
@@ -53,7 +55,7 @@ func (o *OpenAI) run(ctx context.Context, c *conversation, v any) error {
 			}
 			continue
 		}
-		wrong := c.schema.decode(reply.content, v)
+		wrong := c.schema.decode(reply.content, result)
 		if wrong == nil && c.check != nil {
 			wrong = c.check()
 		}
@@ -61,7 +63,8 @@ func (o *OpenAI) run(ctx context.Context, c *conversation, v any) error {
 			return nil
 		}
 		if repaired {
-			if w, ok := wrong.(*violation); ok && w.countsOnly {
+			var v *violation
+			if errors.As(wrong, &v) && v.countsOnly {
 				return nil
 			}
 			return badOutput(c.model, wrong.Error())
@@ -87,20 +90,11 @@ func (o *OpenAI) answer(ctx context.Context, c *conversation, call toolCall) str
 	c.toolCalls++
 	found := o.index.call(ctx, args.Query)
 	for _, t := range found {
-		if !contains(c.found, t.Name) {
+		if !slices.ContainsFunc(c.found, func(f data.Tech) bool { return f.Name == t.Name }) {
 			c.found = append(c.found, t)
 		}
 	}
 	return toJSON(found)
-}
-
-func contains(list []data.Tech, name string) bool {
-	for _, t := range list {
-		if t.Name == name {
-			return true
-		}
-	}
-	return false
 }
 
 // chat makes one call: a span, an entry in the metrics, and its tokens in c.usage.
