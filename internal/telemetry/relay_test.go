@@ -1,0 +1,453 @@
+package telemetry
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	collectorpb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+// named returns messages of one span each.
+func named(t testing.TB, names ...string) (messages []Message) {
+	t.Helper()
+	for _, name := range names {
+		messages = append(messages, packed(t, &collectorpb.ExportTraceServiceRequest{
+			ResourceSpans: []*tracepb.ResourceSpans{{ScopeSpans: []*tracepb.ScopeSpans{{Spans: []*tracepb.Span{{Name: name}}}}}},
+		}))
+	}
+	return messages
+}
+
+func packed(t testing.TB, r *collectorpb.ExportTraceServiceRequest) Message {
+	t.Helper()
+	var b buffer
+	if err := b.marshal(r); err != nil {
+		t.Fatal(err)
+	}
+	return Message{Kind: "test", Body: b.compress(), Size: len(b.plain)}
+}
+
+type safeLog struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *safeLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *safeLog) count(text string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.b.String(), text)
+}
+
+// startRelay runs a relay with short pauses against a Collector.
+func startRelay(t testing.TB, c *testCollector, box Outbox, change func(*RelayConfig)) (*Relay, *safeLog) {
+	t.Helper()
+	log := &safeLog{}
+	cfg := RelayConfig{
+		Endpoint: "http://" + c.address, BatchWait: time.Millisecond, PollInterval: 10 * time.Millisecond,
+		MinBackoff: time.Millisecond, MaxBackoff: 20 * time.Millisecond,
+		Logger: slog.New(slog.NewTextHandler(log, nil)),
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	r := NewRelay(cfg, box)
+	if err := r.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = r.Stop(ctx) // a test that cares has stopped it
+	})
+	return r, log
+}
+
+func names(prefix string, n int) (list []string) {
+	for i := range n {
+		list = append(list, fmt.Sprintf("%s%03d", prefix, i))
+	}
+	return list
+}
+
+func TestRelayBatchesInOrder(t *testing.T) {
+	c := &testCollector{}
+	startCollector(t, c)
+	box := &memoryOutbox{}
+	want := names("m", 300)
+	box.add(named(t, want...)...)
+	r, _ := startRelay(t, c, box, func(rc *RelayConfig) { rc.Headers = map[string]string{"X-Token": "abc"} })
+	if err := r.Stop(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, c.accepted()); diff != "" {
+		t.Errorf("spans (-want +got):\n%s", diff)
+	}
+	if sent, _ := box.state(); sent != 300 || c.count() != 1 {
+		t.Errorf("%d rows in %d requests", sent, c.count())
+	}
+	if got := c.headers.Get("x-token"); !slices.Equal(got, []string{"abc"}) {
+		t.Errorf("header is %v", got)
+	}
+}
+
+func TestRelayKeepsToTheBatchLimit(t *testing.T) {
+	c := &testCollector{}
+	startCollector(t, c)
+	box := &memoryOutbox{}
+	box.add(named(t, names("m", 10)...)...)
+	r, _ := startRelay(t, c, box, func(rc *RelayConfig) { rc.BatchBytes = 3 * box.rows[0].Size })
+	if err := r.Stop(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if len(c.accepted()) != 10 || c.count() != 4 {
+		t.Errorf("%d spans in %d requests", len(c.accepted()), c.count())
+	}
+}
+
+func TestNotifyWakesTheRelay(t *testing.T) {
+	c := &testCollector{}
+	startCollector(t, c)
+	box := &memoryOutbox{}
+	r, _ := startRelay(t, c, box, func(rc *RelayConfig) { rc.PollInterval = time.Hour })
+	box.add(named(t, "a")...)
+	r.Notify()
+	eventually(t, "sending", func() bool { sent, _ := box.state(); return sent == 1 })
+}
+
+func TestRelayOutlivesADeadCollectorAndSaysSoOnce(t *testing.T) {
+	c := &testCollector{}
+	stop := startCollector(t, c)
+	stop()
+	box := &memoryOutbox{}
+	box.add(named(t, "a", "b")...)
+	r, log := startRelay(t, c, box, nil)
+	eventually(t, "a warning", func() bool { return log.count("no Collector takes telemetry") == 1 })
+	for range 50 { // being woken by jobs does not repeat it
+		r.Notify()
+	}
+	startCollector(t, c)
+	eventually(t, "sending", func() bool { sent, _ := box.state(); return sent == 2 })
+	eventually(t, "the all-clear", func() bool { return log.count("takes telemetry again") == 1 })
+	if n := log.count("no Collector takes telemetry"); n != 1 {
+		t.Errorf("the outage was reported %d times", n)
+	}
+	if !slices.Equal(c.accepted(), []string{"a", "b"}) {
+		t.Errorf("spans are %v", c.accepted())
+	}
+}
+
+func TestStopLeavesRowsOfADeadCollector(t *testing.T) {
+	c := &testCollector{}
+	startCollector(t, c)()
+	box := &memoryOutbox{}
+	box.add(named(t, "a")...)
+	r, _ := startRelay(t, c, box, func(rc *RelayConfig) { rc.MinBackoff, rc.MaxBackoff = time.Hour, time.Hour })
+	if err := r.Stop(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if sent, refused := box.state(); sent != 0 || refused != 0 {
+		t.Errorf("%d rows are sent, %d refused", sent, refused)
+	}
+}
+
+func TestStopEndsAtItsDeadlineWhenTheCollectorIsSlow(t *testing.T) {
+	arrived := make(chan struct{})
+	c := &testCollector{answer: func(ctx context.Context, _ *collectorpb.ExportTraceServiceRequest) (*collectorpb.ExportTraceServiceResponse, error) {
+		close(arrived)
+		<-ctx.Done()
+		return nil, status.FromContextError(ctx.Err()).Err()
+	}}
+	startCollector(t, c)
+	box := &memoryOutbox{}
+	box.add(named(t, "a")...)
+	r, _ := startRelay(t, c, box, nil)
+	<-arrived
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	if err := r.Stop(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Stop returned %v", err)
+	}
+	if sent, _ := box.state(); sent != 0 {
+		t.Error("a row that the Collector did not confirm is marked as sent")
+	}
+}
+
+func TestRequestTimeoutIsARetry(t *testing.T) {
+	var calls int
+	c := &testCollector{}
+	c.answer = func(ctx context.Context, _ *collectorpb.ExportTraceServiceRequest) (*collectorpb.ExportTraceServiceResponse, error) {
+		if calls++; calls == 1 {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		return &collectorpb.ExportTraceServiceResponse{}, nil
+	}
+	startCollector(t, c)
+	box := &memoryOutbox{}
+	box.add(named(t, "a")...)
+	startRelay(t, c, box, func(rc *RelayConfig) { rc.SendTimeout = 200 * time.Millisecond })
+	eventually(t, "sending", func() bool { sent, _ := box.state(); return sent == 1 })
+}
+
+func TestPartialSuccessIsAWarning(t *testing.T) {
+	c := &testCollector{answer: func(context.Context, *collectorpb.ExportTraceServiceRequest) (*collectorpb.ExportTraceServiceResponse, error) {
+		return &collectorpb.ExportTraceServiceResponse{PartialSuccess: &collectorpb.ExportTracePartialSuccess{
+			RejectedSpans: 1, ErrorMessage: "one was too old",
+		}}, nil
+	}}
+	startCollector(t, c)
+	box := &memoryOutbox{}
+	box.add(named(t, "a", "b")...)
+	r, log := startRelay(t, c, box, nil)
+	if err := r.Stop(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if sent, _ := box.state(); sent != 2 || c.count() != 1 || log.count("one was too old") != 1 {
+		t.Errorf("%d rows sent in %d requests, warned %d times", sent, c.count(), log.count("one was too old"))
+	}
+}
+
+// refusing refuses requests that hold a span with one of the names.
+func refusing(code codes.Code, message string, bad ...string) func(context.Context, *collectorpb.ExportTraceServiceRequest) (*collectorpb.ExportTraceServiceResponse, error) {
+	return func(_ context.Context, r *collectorpb.ExportTraceServiceRequest) (*collectorpb.ExportTraceServiceResponse, error) {
+		for _, name := range spanNames(r) {
+			if slices.Contains(bad, name) {
+				return nil, status.Error(code, message)
+			}
+		}
+		return &collectorpb.ExportTraceServiceResponse{}, nil
+	}
+}
+
+func TestBadRowsAreSetAsideAndNeverBlockTheRest(t *testing.T) {
+	for _, tc := range []struct {
+		code    codes.Code
+		message string
+	}{
+		{codes.InvalidArgument, "the span has no name"},
+		{codes.ResourceExhausted, "grpc: received message larger than max (9 vs. 4)"},
+		{codes.Internal, "the pipeline failed for good"}, // set aside after some tries
+	} {
+		t.Run(tc.code.String(), func(t *testing.T) {
+			c := &testCollector{answer: refusing(tc.code, tc.message, "m007", "m042", "m099")}
+			startCollector(t, c)
+			box := &memoryOutbox{}
+			all := names("m", 100)
+			box.add(named(t, all...)...)
+			startRelay(t, c, box, nil)
+			eventually(t, "sending the good rows", func() bool { sent, _ := box.state(); return sent == 97 })
+			for i := 0; ; i++ { // others are taken while the bad ones are tried
+				if _, refused := box.state(); refused == 3 {
+					break
+				}
+				before, _ := box.state()
+				box.add(named(t, fmt.Sprintf("later%d", i))...)
+				eventually(t, "sending a later row", func() bool { sent, _ := box.state(); return sent == before+1 })
+				if i > 1000 {
+					t.Fatal("bad rows are tried for ever")
+				}
+			}
+			for _, id := range []int64{8, 43, 100} {
+				if got := box.refused[id]; got != tc.message {
+					t.Errorf("row %d is refused because of %q", id, got)
+				}
+			}
+		})
+	}
+}
+
+func TestDoubtfulRefusalOfEverythingSetsNothingAside(t *testing.T) {
+	var broken sync.Map
+	broken.Store("now", true)
+	c := &testCollector{answer: func(context.Context, *collectorpb.ExportTraceServiceRequest) (*collectorpb.ExportTraceServiceResponse, error) {
+		if _, ok := broken.Load("now"); ok {
+			return nil, status.Error(codes.Internal, "disk full")
+		}
+		return &collectorpb.ExportTraceServiceResponse{}, nil
+	}}
+	startCollector(t, c)
+	box := &memoryOutbox{}
+	box.add(named(t, names("m", 20)...)...)
+	_, log := startRelay(t, c, box, nil)
+	eventually(t, "many tries", func() bool { return c.count() > 200 })
+	if sent, refused := box.state(); sent != 0 || refused != 0 {
+		t.Errorf("%d rows are sent, %d refused", sent, refused)
+	}
+	if n := log.count("no Collector takes telemetry"); n != 1 {
+		t.Errorf("the outage was reported %d times", n)
+	}
+	broken.Delete("now")
+	eventually(t, "sending", func() bool { sent, _ := box.state(); return sent == 20 })
+}
+
+func TestJudgementTable(t *testing.T) {
+	throttled, err := status.New(codes.ResourceExhausted, "slow down").WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(3 * time.Second)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		err  error
+		want verdict
+	}{
+		{errors.New("outbox"), retryLater},
+		{&sendError{status.Error(codes.Unavailable, "")}, retryLater},
+		{&sendError{status.Error(codes.DeadlineExceeded, "")}, retryLater},
+		{&sendError{status.Error(codes.Unauthenticated, "")}, retryLater},
+		{&sendError{status.Error(codes.PermissionDenied, "")}, retryLater},
+		{&sendError{status.Error(codes.Unimplemented, "")}, retryLater},
+		{&sendError{throttled.Err()}, retryLater},
+		{&sendError{status.Error(codes.ResourceExhausted, "quota")}, doubtful},
+		{&sendError{status.Error(codes.ResourceExhausted, "grpc: received message larger than max (2 vs. 1)")}, tooLarge},
+		{&sendError{status.Error(codes.InvalidArgument, "")}, refusedForGood},
+		{&sendError{status.Error(codes.Internal, "")}, doubtful},
+		{&sendError{status.Error(codes.Unknown, "")}, doubtful},
+	} {
+		if got := judge(tc.err); got != tc.want {
+			t.Errorf("judge(%v) = %v, want %v", tc.err, got, tc.want)
+		}
+	}
+	if got := retryAfter(&sendError{throttled.Err()}); got != 3*time.Second {
+		t.Errorf("the Collector's wish is %v", got)
+	}
+}
+
+func TestReceiverWithASmallLimitGetsSmallerBatches(t *testing.T) {
+	c := &testCollector{}
+	startCollector(t, c, grpc.MaxRecvMsgSize(16<<20), maxBytes(4<<20))
+	box := &memoryOutbox{}
+	filler := strings.Repeat("x", 700_000)
+	for i := range 12 {
+		box.add(named(t, fmt.Sprintf("%02d%s", i, filler))...)
+	}
+	r, _ := startRelay(t, c, box, nil)
+	if err := r.Stop(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if sent, refused := box.state(); sent != 12 || refused != 0 {
+		t.Errorf("%d rows are sent, %d refused", sent, refused)
+	}
+}
+
+// maxBytes refuses larger requests as a stock receiver with that limit does.
+func maxBytes(n int) grpc.ServerOption {
+	return grpc.UnaryInterceptor(func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+		if r, ok := req.(*collectorpb.ExportTraceServiceRequest); ok {
+			size := 0
+			for _, name := range spanNames(r) {
+				size += len(name)
+			}
+			if size > n {
+				return nil, status.Errorf(codes.ResourceExhausted, "grpc: received message larger than max (%d vs. %d)", size, n)
+			}
+		}
+		return next(ctx, req)
+	})
+}
+
+func TestCorruptRowIsSetAside(t *testing.T) {
+	c := &testCollector{}
+	startCollector(t, c)
+	box := &memoryOutbox{}
+	box.add(named(t, "a")...)
+	box.add(Message{Kind: "broken", Body: []byte("no s2"), Size: 5})
+	box.add(named(t, "b")...)
+	r, _ := startRelay(t, c, box, nil)
+	if err := r.Stop(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if sent, refused := box.state(); sent != 2 || refused != 1 {
+		t.Errorf("%d rows are sent, %d refused", sent, refused)
+	}
+}
+
+func TestBrokenOutboxIsARetry(t *testing.T) {
+	c := &testCollector{}
+	startCollector(t, c)
+	box := &memoryOutbox{err: errTest}
+	box.add(named(t, "a")...)
+	_, log := startRelay(t, c, box, nil)
+	eventually(t, "an error", func() bool { return log.count("broken") > 0 })
+	box.setError(nil)
+	eventually(t, "sending", func() bool { sent, _ := box.state(); return sent == 1 })
+}
+
+func TestRelayWithoutSDKEndsWhenTheOutboxIsEmpty(t *testing.T) {
+	c := &testCollector{}
+	startCollector(t, c)
+	box := &memoryOutbox{}
+	box.add(named(t, names("m", 5)...)...)
+	r, _ := startRelay(t, c, box, func(rc *RelayConfig) { rc.UntilEmpty = true })
+	<-r.Done()
+	if sent, _ := box.state(); sent != 5 {
+		t.Errorf("%d rows are sent", sent)
+	}
+}
+
+func TestProviderDeliversAJobAndItsMetrics(t *testing.T) {
+	c := &testCollector{}
+	startCollector(t, c)
+	box := &memoryOutbox{}
+	cfg := Config{Mode: ModeTracing, Ratio: 1, CaptureContent: true, StoreID: testStore, Endpoint: "http://" + c.address}
+	p, err := New(context.Background(), cfg, box)
+	if err != nil {
+		t.Fatal(err)
+	}
+	messages := play(t, p, testJob(p, 7), testStages(500), "success")
+	box.add(messages...)
+	p.Notify()
+	if err := p.Shutdown(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, s := range allSpans(t, messages) {
+		want = append(want, s.Name)
+	}
+	if diff := cmp.Diff(want, c.accepted()); diff != "" {
+		t.Errorf("spans (-want +got):\n%s", diff)
+	}
+	for _, name := range []string{wire.MetricJobDuration, wire.MetricStageDuration, wire.MetricOutboxDepth, wire.MetricGoGoroutines} {
+		if !slices.Contains(c.metrics, name) {
+			t.Errorf("metric %s did not arrive", name)
+		}
+	}
+}
+
+func TestShutdownWithoutACollectorIsQuick(t *testing.T) {
+	c := &testCollector{}
+	startCollector(t, c)()
+	p, err := New(context.Background(), Config{Mode: ModeTracking, StoreID: testStore, Endpoint: "http://" + c.address}, &memoryOutbox{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := p.Shutdown(ctx); err != nil {
+		t.Errorf("Shutdown returned %v", err)
+	}
+	if ctx.Err() != nil {
+		t.Error("Shutdown waited for its deadline")
+	}
+}
