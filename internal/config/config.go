@@ -7,6 +7,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -134,11 +135,9 @@ func Load(o Options) (Config, []Warning, error) {
 	}
 	parseErr := env.ParseWithOptions(&cfg, env.Options{Environment: merged})
 	cfg.Settings = settings(cfg, environ, file)
-	if err := problems(parseErr, merged); err != nil {
-		return cfg, warnings, err
-	}
-	more, err := cfg.validate()
-	return cfg, append(warnings, more...), err
+	unread, err := problems(parseErr, merged)
+	more, invalid := cfg.validate(unread)
+	return cfg, append(warnings, more...), errors.Join(err, invalid)
 }
 
 // nonEmpty drops empty values: they count as unset, as the OpenTelemetry specification asks.

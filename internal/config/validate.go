@@ -16,14 +16,15 @@ import (
 	"github.com/caarlos0/env/v11"
 )
 
-// problems turns the parser's errors into sentences that name the setting and the remedy.
-func problems(err error, values map[string]string) error {
+// problems turns the parser's errors into sentences that name the setting and the remedy,
+// and returns the names of the settings that could not be read.
+func problems(err error, values map[string]string) (unread []string, _ error) {
 	if err == nil {
-		return nil
+		return nil, nil
 	}
 	var all env.AggregateError
 	if !errors.As(err, &all) {
-		return fmt.Errorf("read settings: %w", err)
+		return nil, fmt.Errorf("read settings: %w", err)
 	}
 	var out []error
 	for _, one := range all.Errors {
@@ -41,9 +42,10 @@ func problems(err error, values map[string]string) error {
 		if field.Tag.Get("secret") == "true" {
 			shown = "the value"
 		}
+		unread = append(unread, key)
 		out = append(out, fmt.Errorf("%s: %s is not %s", key, shown, wanted(field.Type)))
 	}
-	return errors.Join(out...)
+	return unread, errors.Join(out...)
 }
 
 func wanted(t reflect.Type) string {
@@ -69,12 +71,15 @@ var samplers = []string{
 
 var captureModes = []string{"NO_CONTENT", "SPAN_ONLY", "EVENT_ONLY", "SPAN_AND_EVENT", "TRUE", "FALSE"}
 
-// validate checks what types can't say. It joins all problems.
-func (c Config) validate() ([]Warning, error) {
+// validate checks what types can't say, but for the settings that could not be read. It
+// joins all problems.
+func (c Config) validate(unread []string) ([]Warning, error) {
 	var wrong []error
 	var warnings []Warning
 	no := func(key, format string, args ...any) {
-		wrong = append(wrong, fmt.Errorf("%s: %s", key, fmt.Sprintf(format, args...)))
+		if !slices.Contains(unread, key) {
+			wrong = append(wrong, fmt.Errorf("%s: %s", key, fmt.Sprintf(format, args...)))
+		}
 	}
 	warn := func(key, format string, args ...any) {
 		warnings = append(warnings, Warning{key, key + ": " + fmt.Sprintf(format, args...)})
