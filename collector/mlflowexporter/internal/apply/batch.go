@@ -135,7 +135,12 @@ func (a *Applier) tags(r *run) []mlflow.KeyValue {
 		replace = append(replace, reduce.PlaceholderRunID, r.rec.ID)
 	}
 	fill := strings.NewReplacer(replace...)
-	tags := keyValues(r.Tags, func(v string) string { return clip(fill.Replace(v), mlflow.MaxTagValue) })
+	tags := keyValues(r.Tags, func(key, v string) string {
+		if key == reduce.PlaceholderTag { // in all others {{run_id}} is what somebody wrote
+			v = fill.Replace(v)
+		}
+		return clip(v, mlflow.MaxTagValue)
+	})
 	if r.parent != nil && r.parent.ID != "" {
 		tags = append(tags, mlflow.KeyValue{Key: mlflow.TagParentRun, Value: r.parent.ID})
 	}
@@ -154,18 +159,18 @@ func (r *run) late(tags []mlflow.KeyValue) []mlflow.KeyValue {
 }
 
 func params(in []reduce.KeyValue) []mlflow.KeyValue {
-	return keyValues(in, func(v string) string { return clip(v, mlflow.MaxParamValue) })
+	return keyValues(in, func(_, v string) string { return clip(v, mlflow.MaxParamValue) })
 }
 
 // keyValues cleans keys and values. Of keys that become alike the first one is kept:
 // MLflow refuses a batch that names one twice.
-func keyValues(in []reduce.KeyValue, value func(string) string) []mlflow.KeyValue {
+func keyValues(in []reduce.KeyValue, value func(key, value string) string) []mlflow.KeyValue {
 	out := make([]mlflow.KeyValue, 0, len(in))
 	seen := map[string]bool{}
 	for _, kv := range in {
 		if key := cleanKey(kv.Key); key != "" && !seen[key] {
 			seen[key] = true
-			out = append(out, mlflow.KeyValue{Key: key, Value: value(kv.Value)})
+			out = append(out, mlflow.KeyValue{Key: key, Value: value(key, kv.Value)})
 		}
 	}
 	return out

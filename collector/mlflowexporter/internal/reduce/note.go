@@ -88,7 +88,7 @@ func link(text, address string) string {
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") {
 		return escape(text)
 	}
-	target := strings.NewReplacer("(", "%28", ")", "%29", " ", "%20", "<", "%3C", ">", "%3E", `"`, "%22").Replace(u.String())
+	target := strings.NewReplacer("(", "%28", ")", "%29", " ", "%20", "<", "%3C", ">", "%3E", `"`, "%22", "{", "%7B").Replace(u.String())
 	return fmt.Sprintf("[%s](%s)", escape(text), target)
 }
 
@@ -180,6 +180,7 @@ func commentBlock(text string) string {
 	inList := false
 	for line := range strings.Lines(strings.TrimSpace(text)) {
 		line = strings.TrimRight(line, "\r\n\t ")
+		line = strings.ReplaceAll(line, "{{", `{\{`) // no placeholder of ours
 		line = slackLink.ReplaceAllString(line, "[$2]($1)")
 		line = slackBold.ReplaceAllString(line, "**$1**")
 		if rest, ok := strings.CutPrefix(line, "• "); ok {
@@ -223,7 +224,7 @@ func cutLines(s string, limit int) string {
 
 var markdownEscaper = strings.NewReplacer(
 	`\`, `\\`, "`", "\\`", "*", `\*`, "_", `\_`, "[", `\[`, "]", `\]`, "<", "&lt;", ">", "&gt;",
-	"#", `\#`, "|", `\|`, "\n", " ", "\r", "")
+	"#", `\#`, "|", `\|`, "{", `\{`, "\n", " ", "\r", "")
 
-// escape makes text show as it is written.
+// escape makes text show as it is written, and a placeholder in it stay one.
 func escape(s string) string { return markdownEscaper.Replace(s) }

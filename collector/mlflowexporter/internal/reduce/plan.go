@@ -51,13 +51,14 @@ type Run struct {
 	Version Version
 
 	Params    []KeyValue // sorted by key
-	Tags      []KeyValue // sorted by key; may hold placeholders, see Placeholder
+	Tags      []KeyValue // sorted by key; PlaceholderTag may hold placeholders
 	Metrics   []Metric   // sorted by key
 	Artifacts []Artifact
 }
 
-// Placeholders in tag values, filled in when the ids are known.
+// Placeholders in the value of PlaceholderTag, filled in when the ids are known.
 const (
+	PlaceholderTag          = tagNote
 	PlaceholderRunID        = "{{run_id}}"
 	PlaceholderExperimentID = "{{experiment_id}}"
 	PlaceholderUI           = "{{ui}}" // address of the MLflow UI without trailing slash

@@ -1,0 +1,212 @@
+package mlflowexporter
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/config/configopaque"
+	"go.opentelemetry.io/collector/config/configoptional"
+	"go.opentelemetry.io/collector/confmap"
+	"go.opentelemetry.io/collector/confmap/confmaptest"
+	"go.opentelemetry.io/collector/exporter/exporterhelper"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+func loadConfig(t *testing.T, id string) *Config {
+	t.Helper()
+	all, err := confmaptest.LoadConf(filepath.Join("testdata", "config.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sub, err := all.Sub(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return unmarshal(t, sub)
+}
+
+func unmarshal(t *testing.T, conf *confmap.Conf) *Config {
+	t.Helper()
+	cfg := createDefaultConfig().(*Config)
+	if err := conf.Unmarshal(cfg); err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+func TestDefaultsKeepData(t *testing.T) {
+	cfg := loadConfig(t, "mlflow")
+	if err := confmap.Validate(cfg); err != nil {
+		t.Fatal(err)
+	}
+	kept := queueOnStorage(*cfg)
+	queue := kept.Get()
+	if queue.StorageID == nil || queue.StorageID.String() != "file_storage" {
+		t.Errorf("queue is kept by %v", queue.StorageID)
+	}
+	if cfg.Queue.Get().StorageID != nil {
+		t.Error("the configuration was changed")
+	}
+	if queue.Sizer != exporterhelper.RequestSizerTypeBytes || queue.Batch.HasValue() || queue.NumConsumers != 2 {
+		t.Errorf("queue is %+v", queue)
+	}
+	if !cfg.Retry.Enabled || cfg.Retry.MaxElapsedTime != 0 {
+		t.Errorf("retries are %+v", cfg.Retry)
+	}
+}
+
+func TestEveryKeyIsRead(t *testing.T) {
+	cfg := loadConfig(t, "mlflow/all")
+	if err := confmap.Validate(cfg); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := cfg.Headers.Get("Authorization"); got != configopaque.String("Bearer ${env:MLFLOW_TRACKING_TOKEN}") {
+		t.Errorf("header is %q", string(got))
+	}
+	if !cfg.Auth.HasValue() || cfg.TLS.CAFile == "" || cfg.UIURL == "" || cfg.DeadLetterDirectory == "" {
+		t.Errorf("config is %+v", cfg)
+	}
+	// What the file spells out as defaults are the defaults.
+	want := createDefaultConfig().(*Config)
+	if diff := cmp.Diff(want.Mapping.mapping(), cfg.Mapping.mapping()); diff != "" {
+		t.Error(diff)
+	}
+	if cfg.Timeout != want.Timeout || cfg.Retry != want.Retry || cfg.Queue.Get().QueueSize != want.Queue.Get().QueueSize {
+		t.Errorf("config is %+v", cfg)
+	}
+}
+
+// A mapping of one's own replaces lists and merges maps.
+func TestMappingOfAnotherApplication(t *testing.T) {
+	cfg := loadConfig(t, "mlflow/etl")
+	if err := confmap.Validate(cfg); err != nil {
+		t.Fatal(err)
+	}
+	want := reduce.RunMapping{
+		Name: "{{etl.job}} {{etl.date}}",
+		Tags: map[string]string{"component": ""},
+		Rules: []reduce.Rule{
+			{Attribute: "etl.date", Param: "date", Tag: "date"},
+			{Attribute: "etl.rows", Metric: "rows"},
+		},
+	}
+	if diff := cmp.Diff(want, cfg.Mapping.mapping().Job); diff != "" {
+		t.Error(diff)
+	}
+	if n := len(cfg.Mapping.Stage.Rules); n != 0 {
+		t.Errorf("stage has %d rules left of the default", n)
+	}
+}
+
+// Everything that is wrong is told at once, by key and with a remedy.
+func TestValidateNamesEveryProblem(t *testing.T) {
+	id := component.MustNewID("file_storage")
+	other := component.MustNewID("redis")
+	for name, c := range map[string]struct {
+		change func(*Config)
+		want   []string
+	}{
+		"nothing set": {
+			func(c *Config) { c.Endpoint, c.Storage = "", nil },
+			[]string{"`endpoint` must be set", "`storage` must name a storage extension"},
+		},
+		"lossy": {
+			func(c *Config) {
+				c.Queue = configoptional.None[exporterhelper.QueueBatchConfig]()
+				c.Retry.Enabled = false
+			},
+			[]string{"`sending_queue::enabled` must not be false", "`retry_on_failure::enabled` must not be false", "allow_data_loss"},
+		},
+		"retries end": {
+			func(c *Config) { c.Retry.MaxElapsedTime = 5 * time.Minute },
+			[]string{"`retry_on_failure::max_elapsed_time` must be 0, found 5m0s"},
+		},
+		"two storages": {
+			func(c *Config) { c.Queue.Get().StorageID = &other },
+			[]string{"`sending_queue::storage` must not be set: set `storage`"},
+		},
+		"values": {
+			func(c *Config) {
+				c.Endpoint, c.UIURL, c.Timeout, c.Ownership, c.Experiment = "127.0.0.1:5000", "ui", 0, "mine", " "
+			},
+			[]string{"`endpoint`: ", "`ui_url`: \"ui\" is not an address", "`timeout` must be positive", "`ownership` must be \"single\" or \"shared\"", "`experiment` must be the name"},
+		},
+		"mapping": {
+			func(c *Config) {
+				c.Mapping.Job.Name = "job_{{"
+				c.Mapping.Stage.Name = ""
+				c.Mapping.Job.Condition = "span.atributes == 1"
+				c.Mapping.Trace.Condition = "and"
+				c.Mapping.Job.Rules = []reduce.Rule{{Attribute: "a"}, {Param: "p%"}}
+				c.Mapping.Stage.Tags = map[string]string{"..": "x"}
+			},
+			[]string{
+				"`mapping::job::condition`", "`mapping::trace::condition`", "`mapping::job::name`: template", "`mapping::stage::name` must not be empty",
+				"`mapping::job::rules[0]`: set at least one of", "`mapping::job::rules[1]`: `attribute` must name", `"p%"`, "`mapping::stage::tags`",
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := createDefaultConfig().(*Config)
+			cfg.Endpoint, cfg.Storage = "http://127.0.0.1:5000", &id
+			c.change(cfg)
+			err := confmap.Validate(cfg)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			for _, want := range c.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("error lacks %q:\n%v", want, err)
+				}
+			}
+		})
+	}
+}
+
+func TestLossCanBeAccepted(t *testing.T) {
+	cfg := createDefaultConfig().(*Config)
+	cfg.Endpoint, cfg.AllowDataLoss, cfg.Retry.Enabled = "http://127.0.0.1:5000", true, false
+	cfg.Queue = configoptional.None[exporterhelper.QueueBatchConfig]()
+	if err := confmap.Validate(cfg); err != nil {
+		t.Error(err)
+	}
+}
+
+// The default mapping writes the names of the catalog and no others.
+func TestDefaultMappingIsTheCatalog(t *testing.T) {
+	written := map[wire.Kind]map[string]bool{wire.KindParam: {}, wire.KindTag: {}, wire.KindRunValue: {"latency_seconds": true}}
+	mapping := defaultMapping().mapping()
+	for _, m := range []reduce.RunMapping{mapping.Job, mapping.Stage} {
+		for key := range m.Tags {
+			written[wire.KindTag][key] = true
+		}
+		for _, r := range m.Rules {
+			for kind, name := range map[wire.Kind]string{wire.KindParam: r.Param, wire.KindTag: r.Tag, wire.KindRunValue: r.Metric} {
+				if name == "" {
+					continue
+				}
+				written[kind][name] = true
+				entry, ok := wire.Find(kind, name)
+				if !ok || entry.Later {
+					t.Errorf("%s %s is not in the catalog", kind, name)
+				} else if entry.From != r.Attribute {
+					t.Errorf("%s %s comes from %s, in the catalog from %s", kind, name, r.Attribute, entry.From)
+				}
+			}
+		}
+	}
+	for _, entry := range wire.Catalog() {
+		names, ours := written[entry.Kind]
+		own := strings.HasPrefix(entry.Name, "mlflow.") || strings.HasPrefix(entry.Name, "otel.") || strings.HasPrefix(entry.Name, "artifacts.") ||
+			entry.From == "collector/mlflowexporter"
+		if ours && !own && !entry.Later && !names[entry.Name] {
+			t.Errorf("no rule writes the %s %s", entry.Kind, entry.Name)
+		}
+	}
+}

@@ -1,0 +1,280 @@
+package mlflowexporter
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/config/configoptional"
+	"go.opentelemetry.io/collector/consumer/consumererror"
+	"go.opentelemetry.io/collector/exporter"
+	"go.opentelemetry.io/collector/exporter/exporterhelper"
+	"go.opentelemetry.io/collector/exporter/exportertest"
+	"go.opentelemetry.io/collector/extension/xextension/storage"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/apply"
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/metadata"
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/metadatatest"
+	"github.com/technoshare/commentator/internal/mlflow"
+	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
+)
+
+// memory is a storage extension that keeps what it is given, over restarts of the exporter.
+type memory struct {
+	component.StartFunc
+	component.ShutdownFunc
+	mu    sync.Mutex
+	data  map[string][]byte
+	names []string // of the clients that were asked for
+	open  int
+}
+
+func (m *memory) GetClient(_ context.Context, kind component.Kind, id component.ID, name string) (storage.Client, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.names = append(m.names, kind.String()+" "+id.String()+" "+name)
+	m.open++
+	return m, nil
+}
+
+func (m *memory) Get(ctx context.Context, key string) ([]byte, error) {
+	op := storage.GetOperation(key)
+	return op.Value, m.Batch(ctx, op)
+}
+
+func (m *memory) Set(ctx context.Context, key string, value []byte) error {
+	return m.Batch(ctx, storage.SetOperation(key, value))
+}
+
+func (m *memory) Delete(ctx context.Context, key string) error {
+	return m.Batch(ctx, storage.DeleteOperation(key))
+}
+
+func (m *memory) Batch(_ context.Context, ops ...*storage.Operation) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, op := range ops {
+		switch op.Type {
+		case storage.Get:
+			op.Value = m.data[op.Key]
+		case storage.Set:
+			m.data[op.Key] = op.Value
+		case storage.Delete:
+			delete(m.data, op.Key)
+		}
+	}
+	return nil
+}
+
+func (m *memory) Close(context.Context) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.open--
+	return nil
+}
+
+type host map[component.ID]component.Component
+
+func (h host) GetExtensions() map[component.ID]component.Component { return h }
+
+var storageID = component.MustNewID("memory")
+
+// testConfig delivers in the caller's goroutine and does not retry, so that a test sees
+// what one delivery comes to.
+func testConfig(endpoint string) *Config {
+	cfg := createDefaultConfig().(*Config)
+	cfg.Endpoint, cfg.Storage, cfg.AllowDataLoss = endpoint, &storageID, true
+	cfg.Queue = configoptional.None[exporterhelper.QueueBatchConfig]()
+	cfg.Retry.Enabled = false
+	return cfg
+}
+
+func startExporter(t *testing.T, cfg *Config, set exporter.Settings, h component.Host) exporter.Traces {
+	t.Helper()
+	e, err := createTraces(t.Context(), set, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Start(t.Context(), h); err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func stop(t *testing.T, e exporter.Traces) {
+	t.Helper()
+	if err := e.Shutdown(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
+func readState(t *testing.T, server *mlflowtest.Server) *mlflowtest.State {
+	t.Helper()
+	client, err := mlflow.New(mlflow.Config{Endpoint: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	exp, err := client.GetExperimentByName(t.Context(), defaultExperiment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, err := mlflowtest.Read(t.Context(), client, exp.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return state
+}
+
+// One job goes in; its runs and its trace are there, the ledger is kept, and the figures
+// are right. Sent again to a new exporter it changes nothing.
+func TestAJobReachesMLflowOnce(t *testing.T) {
+	server := mlflowtest.Start()
+	defer server.Close()
+	requests, expected := loadFixture(t, "success")
+	kept := &memory{data: map[string][]byte{}}
+	tel := componenttest.NewTelemetry()
+	defer func() { _ = tel.Shutdown(context.Background()) }()
+
+	for range 2 {
+		set := exportertest.NewNopSettings(metadata.Type)
+		set.TelemetrySettings = tel.NewTelemetrySettings()
+		e := startExporter(t, testConfig(server.URL), set, host{storageID: kept})
+		for _, td := range requests {
+			if err := e.ConsumeTraces(t.Context(), td); err != nil {
+				t.Fatal(err)
+			}
+		}
+		stop(t, e)
+	}
+	if kept.open != 0 || len(kept.data) == 0 {
+		t.Errorf("%d storage clients are open, %d entries kept", kept.open, len(kept.data))
+	}
+	if want := "Exporter " + metadata.Type.String(); !strings.HasPrefix(kept.names[0], want) || !strings.HasSuffix(kept.names[0], " runs") {
+		t.Errorf("storage client is %q", kept.names[0])
+	}
+	state := readState(t, server)
+	if len(state.Runs) != len(expected.Runs) || len(state.Traces) != 1 {
+		t.Errorf("%d runs and %d traces, want %d and 1", len(state.Runs), len(state.Traces), len(expected.Runs))
+	}
+	for key, run := range state.Runs {
+		if run.Status != "FINISHED" {
+			t.Errorf("run %s is %s", key, run.Status)
+		}
+	}
+	metadatatest.AssertEqualExporterMlflowRuns(t, tel, []metricdata.DataPoint[int64]{{
+		Attributes: attribute.NewSet(attribute.String("status", "FINISHED")), Value: 12,
+	}}, metricdatatest.IgnoreTimestamp(), metricdatatest.IgnoreExemplars())
+}
+
+// When MLflow cannot take one of two jobs, only its spans come back for a retry.
+func TestOnlyTheFailedJobIsRetried(t *testing.T) {
+	server := mlflowtest.Start()
+	defer server.Close()
+	requests, expected := loadFixture(t, "two_jobs_one_request")
+	e := startExporter(t, testConfig(server.URL), exportertest.NewNopSettings(metadata.Type), host{storageID: &memory{data: map[string][]byte{}}})
+	defer stop(t, e)
+
+	down := true
+	var mu sync.Mutex
+	creates := 0
+	server.OnRequest = func(r *http.Request) *mlflowtest.Fault {
+		mu.Lock()
+		defer mu.Unlock()
+		if !down || !strings.HasSuffix(r.URL.Path, "/runs/create") {
+			return nil
+		}
+		if creates++; creates == 1 {
+			return mlflowtest.Locked()
+		}
+		return nil
+	}
+	all := joined(requests)
+	err := e.ConsumeTraces(t.Context(), all)
+	var rest consumererror.Traces
+	if !errors.As(err, &rest) {
+		t.Fatalf("error is %v", err)
+	}
+	ids := map[string]bool{}
+	for _, td := range bySpan(rest.Data()) {
+		ids[td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).TraceID().String()] = true
+	}
+	if len(ids) != 1 || rest.Data().SpanCount() >= all.SpanCount() {
+		t.Errorf("%d of %d spans of %d jobs came back", rest.Data().SpanCount(), all.SpanCount(), len(ids))
+	}
+	mu.Lock()
+	down = false
+	mu.Unlock()
+	if err := e.ConsumeTraces(t.Context(), rest.Data()); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(readState(t, server).Runs); n != len(expected.Runs) {
+		t.Errorf("%d runs, want %d", n, len(expected.Runs))
+	}
+}
+
+func TestErrorsAreTakenApart(t *testing.T) {
+	a, b := &apply.ItemError{TraceID: "a"}, &apply.ItemError{TraceID: "b", Permanent: true}
+	other := errors.New("other")
+	for _, c := range []struct {
+		err   error
+		items int
+		rest  bool
+	}{
+		{nil, 0, false},
+		{a, 1, false},
+		{errors.Join(a, b), 2, false},
+		{errors.Join(a, errors.Join(b, other)), 2, true},
+		{other, 0, true},
+	} {
+		items, rest := itemErrors(c.err)
+		if len(items) != c.items || (rest != nil) != c.rest {
+			t.Errorf("%v: %d items, rest %v", c.err, len(items), rest)
+		}
+	}
+}
+
+func TestStartSaysWhatIsMissing(t *testing.T) {
+	for name, c := range map[string]struct {
+		host host
+		want string
+	}{
+		"no extension": {host{}, "add it to `service::extensions`"},
+		"no storage":   {host{storageID: nopReceiver{}}, "does not store"},
+	} {
+		e, err := createTraces(t.Context(), exportertest.NewNopSettings(metadata.Type), testConfig("http://127.0.0.1:1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = e.Start(t.Context(), c.host)
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+		stop(t, e)
+	}
+}
+
+func TestOperationsHaveNoIDs(t *testing.T) {
+	for path, want := range map[string]string{
+		"/api/2.0/mlflow/runs/create":                                "runs/create",
+		"/ml/api/2.0/mlflow/experiments/get-by-name":                 "experiments/get-by-name",
+		"/api/2.0/mlflow-artifacts/artifacts/1/abc/artifacts/a.json": "artifacts",
+		"/ajax-api/2.0/mlflow/upload-artifact":                       "artifacts",
+		"/v1/traces":                                                 "otlp",
+		"/api/3.0/mlflow/traces":                                     "traces",
+		"/api/3.0/mlflow/traces/tr-0123":                             "traces",
+		"/version":                                                   "other",
+	} {
+		if got := operation(path); got != want {
+			t.Errorf("%s: %s, want %s", path, got, want)
+		}
+	}
+}
