@@ -70,12 +70,6 @@ type retrievalInput struct {
 	URL string `json:"url"`
 }
 
-// composeInput is what stage B was given.
-type composeInput struct {
-	Evidence *commentator.Evidence `json:"evidence"`
-	Facts    *commentator.Facts    `json:"facts"`
-}
-
 // end is what telemetry is told when the stage ends.
 func (v *values) end(s commentator.Stage, rec commentator.StageRecord) telemetry.StageEnd {
 	e := telemetry.StageEnd{Record: rec}
@@ -85,7 +79,7 @@ func (v *values) end(s commentator.Stage, rec commentator.StageRecord) telemetry
 	case commentator.StageA:
 		e.Facts, e.Input = v.facts, v.evidence
 	case commentator.StageB:
-		e.Comment, e.Input = v.comment, composeInput{v.evidence, v.facts}
+		e.Comment, e.Input = v.comment, telemetry.Parts{"evidence": v.evidence, "facts": v.facts}
 	case commentator.StageQualityGates:
 		e.Gates, e.Input = v.gates, v.comment
 	case commentator.StageSlackPost:

@@ -34,12 +34,13 @@ func stageAttributes(stage commentator.Stage, end StageEnd, content bool) []attr
 	a.count(wire.AttrJobAttempt, rec.Attempt)
 	a.rollup(rollupOf(end), content)
 	if stage == commentator.StageA || stage == commentator.StageB {
-		a.text(wire.AttrGenAIProvider, rec.Analysis.Provider)
 		a.text(wire.AttrGenAIRequestModel, rec.Analysis.Model)
 		a.text(wire.AttrPromptName, rec.Analysis.PromptName)
 		a.text(wire.AttrPromptSHA256, rec.Analysis.PromptSHA)
 		a.request(rec.Analysis)
-		a.count(wire.AttrToolCallCount, rec.Analysis.ToolCalls)
+		if n := rec.Analysis.ToolCalls; n > 0 || stage == commentator.StageA { // the stage with tools
+			a.count(wire.AttrToolCallCount, n)
+		}
 		a.usage(rec.Analysis.Usage)
 	}
 	if end.Post != nil {
@@ -51,8 +52,7 @@ func stageAttributes(stage commentator.Stage, end StageEnd, content bool) []attr
 	return a
 }
 
-// jobAttributes maps what is known of a job from its row, its message and the settings
-// when it starts.
+// jobAttributes maps what is known of a job from its row and its message when it starts.
 func (p *Provider) jobAttributes(j commentator.Job, m commentator.Message) []attribute.KeyValue {
 	a := make(attributes, 0, 64)
 	a.text(wire.AttrSlackChannelID, m.Channel)
@@ -65,12 +65,6 @@ func (p *Provider) jobAttributes(j commentator.Job, m commentator.Message) []att
 	if j.RetryOf != 0 {
 		a.text(wire.AttrJobRetryOf, strconv.FormatInt(j.RetryOf, 10))
 	}
-	if g := p.cfg.Gates; g != (commentator.GateLimits{}) {
-		a.count(wire.AttrGateSummaryMin, g.SummaryMin)
-		a.count(wire.AttrGateSummaryMax, g.SummaryMax)
-		a.count(wire.AttrGateTLDRCount, g.TLDR)
-		a.count(wire.AttrGateThemesMin, g.ThemesMin)
-	}
 	return a
 }
 
@@ -82,6 +76,12 @@ func (p *Provider) outcomeAttributes(j commentator.Job, sum summary) []attribute
 	a.text(wire.AttrErrorType, j.ErrorType)
 	a.text(wire.AttrErrorMessage, j.ErrorMessage)
 	a.rollup(sum.last, p.cfg.CaptureContent)
+	if g := p.cfg.Gates; g != (commentator.GateLimits{}) {
+		a.count(wire.AttrGateSummaryMin, g.SummaryMin)
+		a.count(wire.AttrGateSummaryMax, g.SummaryMax)
+		a.count(wire.AttrGateTLDRCount, g.TLDR)
+		a.count(wire.AttrGateThemesMin, g.ThemesMin)
+	}
 	if an := sum.analysisA; an != nil {
 		a.text(wire.AttrStageAModel, an.Model)
 		a.text(wire.AttrStageAPromptName, an.PromptName)
@@ -105,6 +105,7 @@ func (p *Provider) outcomeAttributes(j commentator.Job, sum summary) []attribute
 		}
 		a.text(wire.AttrStageStatusPrefix+string(s.stage), status)
 		a.add(attribute.Float64(stageDurations[s.stage], s.duration.Seconds()))
+		a.count(wire.AttrStageAttemptsPrefix+string(s.stage), s.attempts)
 	}
 	if p.cfg.CaptureContent {
 		a.text(wire.AttrCommentText, p.commentText(sum))
@@ -136,9 +137,7 @@ func (a *attributes) rollup(r rollup, content bool) {
 		a.count(wire.AttrGateTotal, g.Total)
 		a.count(wire.AttrGateFailures, len(g.Failures))
 		a.add(attribute.Bool(wire.AttrGatePassed, g.Passed))
-		if len(g.Failures) > 0 {
-			a.add(attribute.StringSlice(wire.AttrGateFailureList, gateFailures(*g, content)))
-		}
+		a.add(attribute.StringSlice(wire.AttrGateFailureList, gateFailures(*g, content)))
 	}
 }
 

@@ -215,6 +215,7 @@ func TestRootRollsUp(t *testing.T) {
 		wire.AttrStageBPromptName:                "stage_a_extract_facts",
 		wire.AttrTemperature:                     0.2,
 		wire.AttrMaxTokens:                       int64(800),
+		wire.AttrStageAttemptsPrefix + "stage_a": int64(2),
 		wire.AttrDurationStageA:                  0.9,
 		wire.AttrStageStatusPrefix + "stage_a":   "ok",
 		wire.AttrStageStatusPrefix + "retrieval": "ok",

@@ -119,6 +119,7 @@ type stageSummary struct {
 	stage    commentator.Stage
 	duration time.Duration
 	failed   bool
+	attempts int // that were recorded
 }
 
 // summarize rolls the attempts up. A result that cannot be read costs its counts, not the
@@ -126,9 +127,11 @@ type stageSummary struct {
 func (p *Provider) summarize(records []commentator.StageRecord) summary {
 	var sum summary
 	last := make(map[commentator.Stage]commentator.StageRecord, len(commentator.Stages))
+	attempts := make(map[commentator.Stage]int, len(commentator.Stages))
 	for _, rec := range records {
 		sum.usage = sum.usage.Add(rec.Analysis.Usage)
 		sum.toolCalls += rec.Analysis.ToolCalls
+		attempts[rec.Stage]++
 		if prev, ok := last[rec.Stage]; !ok || prev.Attempt <= rec.Attempt {
 			last[rec.Stage] = rec
 		}
@@ -140,6 +143,7 @@ func (p *Provider) summarize(records []commentator.StageRecord) summary {
 		}
 		sum.stages = append(sum.stages, stageSummary{
 			stage: stage, duration: max(0, rec.EndedAt.Sub(rec.StartedAt)), failed: rec.Failed(),
+			attempts: attempts[stage],
 		})
 		switch stage {
 		case commentator.StageA:
