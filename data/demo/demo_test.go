@@ -2,6 +2,7 @@ package demo_test
 
 import (
 	"bytes"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -138,8 +139,8 @@ func TestCastIsComplete(t *testing.T) {
 
 func TestHandlerAnswers404ForEverythingElse(t *testing.T) {
 	w := httptest.NewRecorder()
-	load(t, ".").Handler().ServeHTTP(w, httptest.NewRequest("GET", "/manifest.yaml", nil))
-	if w.Code != 404 {
+	load(t, ".").Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/manifest.yaml", nil))
+	if w.Code != http.StatusNotFound {
 		t.Errorf("status %d", w.Code)
 	}
 }

@@ -14,7 +14,7 @@ func TestEncodings(t *testing.T) {
 	const (
 		latin    = "Der Flußpegel übertraf die Höhe des Jahres um zwölf Zentimeter."
 		dashed   = "The “old” gauge – it’s there still – costs 5 €."
-		japanes  = "港の水位は一時間ごとにインクで帳面に書かれていました。"
+		kana     = "港の水位は一時間ごとにインクで帳面に書かれていました。"
 		cyrillic = "Смотритель записывал высоту воды каждый час."
 	)
 	utf16le := unicode.UTF16(unicode.LittleEndian, unicode.UseBOM)
@@ -39,11 +39,11 @@ func TestEncodings(t *testing.T) {
 		{"Windows-1252 called Latin-1", dashed, charmap.Windows1252, "text/html; charset=iso-8859-1", ""},
 		{"Windows-1251 in meta, UTF-8 in header", cyrillic, charmap.Windows1251, "text/html; charset=utf-8", "windows-1251"},
 		{"KOI8-R", cyrillic, charmap.KOI8R, "text/html; charset=koi8-r", ""},
-		{"Shift_JIS declared", japanes, japanese.ShiftJIS, "text/html; charset=Shift_JIS", ""},
-		{"Shift_JIS in meta", japanes, japanese.ShiftJIS, "text/html", "shift_jis"},
-		{"Shift_JIS declared UTF-8", japanes, japanese.ShiftJIS, "text/html; charset=utf-8", ""},
-		{"EUC-JP undeclared", japanes, japanese.EUCJP, "text/html", ""},
-		{"ISO-2022-JP declared", japanes, japanese.ISO2022JP, "text/html; charset=iso-2022-jp", ""},
+		{"Shift_JIS declared", kana, japanese.ShiftJIS, "text/html; charset=Shift_JIS", ""},
+		{"Shift_JIS in meta", kana, japanese.ShiftJIS, "text/html", "shift_jis"},
+		{"Shift_JIS declared UTF-8", kana, japanese.ShiftJIS, "text/html; charset=utf-8", ""},
+		{"EUC-JP undeclared", kana, japanese.EUCJP, "text/html", ""},
+		{"ISO-2022-JP declared", kana, japanese.ISO2022JP, "text/html; charset=iso-2022-jp", ""},
 		{"UTF-16LE with byte order mark", latin, utf16le, "text/html", ""},
 		{"UTF-16BE with byte order mark", latin, utf16be, "text/html; charset=utf-8", ""},
 		{"UTF-16LE without byte order mark", latin, noBOM, "text/html; charset=utf-16le", ""},

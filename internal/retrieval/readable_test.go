@@ -67,6 +67,8 @@ func TestSentencesStayWholeAtAbbreviations(t *testing.T) {
 
 func TestSnippetPacking(t *testing.T) {
 	long := strings.TrimSpace(strings.Repeat("word ", 40)) + "." // 200 characters
+	piece := strings.TrimSpace(strings.Repeat("word ", 16))
+	fragments := []string{"One is here.", "a fragment that is long enough to say something", "Two is here."}
 	for _, tt := range []struct {
 		name   string
 		blocks []string
@@ -77,11 +79,9 @@ func TestSnippetPacking(t *testing.T) {
 		{"sentences share a snippet while they fit", []string{"One is here. Two is here.", "Three is here."}, 9, []string{"One is here. Two is here. Three is here."}, false},
 		{"a sentence that does not fit starts the next", []string{strings.Repeat("Sixteen letters. ", 6)}, 9, []string{strings.TrimSpace(strings.Repeat("Sixteen letters. ", 4)), "Sixteen letters. Sixteen letters."}, false},
 		{"a label is dropped", []string{"By Ann, 2026", "One is here."}, 9, []string{"One is here."}, false},
-		{"a long fragment stays alone", []string{"One is here.", "a fragment that is long enough to say something", "Two is here."}, 9,
-			[]string{"One is here.", "a fragment that is long enough to say something", "Two is here."}, false},
-		{"a long sentence is cut between words", []string{long}, 9,
-			[]string{strings.TrimSpace(strings.Repeat("word ", 16)), strings.TrimSpace(strings.Repeat("word ", 16)), strings.TrimSpace(strings.Repeat("word ", 8)) + "."}, false},
-		{"the limit cuts", []string{long}, 2, []string{strings.TrimSpace(strings.Repeat("word ", 16)), strings.TrimSpace(strings.Repeat("word ", 16))}, true},
+		{"a long fragment stays alone", fragments, 9, fragments, false},
+		{"a long sentence is cut between words", []string{long}, 9, []string{piece, piece, piece[:39] + "."}, false},
+		{"the limit cuts", []string{long}, 2, []string{piece, piece}, true},
 		{"nothing", nil, 9, nil, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
