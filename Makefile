@@ -20,7 +20,7 @@ help: ## List the targets
 
 .PHONY: build
 build: ## Build the three programs into bin/
-	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+	go build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
 .PHONY: mlflow
 mlflow: ## Install the pinned MLflow into the cache, once

@@ -28,11 +28,13 @@ func newTransport(cfg Config) *http.Transport {
 			}
 			return quickAck(conn), nil
 		},
-		TLSClientConfig:       cfg.TLS,
-		TLSHandshakeTimeout:   10 * time.Second,
-		MaxIdleConns:          2 * n,
-		MaxIdleConnsPerHost:   n,
-		IdleConnTimeout:       60 * time.Second,
+		TLSClientConfig:     cfg.TLS,
+		TLSHandshakeTimeout: 10 * time.Second,
+		MaxIdleConns:        2 * n,
+		MaxIdleConnsPerHost: n,
+		// MLflow's server closes what was idle for 5 s. A request that meets that moment fails
+		// without an answer, and a create then counts as ambiguous.
+		IdleConnTimeout:       4 * time.Second,
 		ExpectContinueTimeout: time.Second,
 	}
 }
