@@ -1,0 +1,148 @@
+"""Says through MLflow's own client what a server holds.
+
+Reads one JSON request a line from standard input and writes one JSON answer a line:
+
+  {"dump": [experiment name, …]}                  runs and traces of the experiments
+  {"search": filter, "experiments": [name, …]}    names of the runs that a filter finds
+  {"create_experiment": name}                     an experiment, made as any client makes it
+
+The address of the server is in MLFLOW_TRACKING_URI.
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+import sys
+import tempfile
+
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+import mlflow  # noqa: E402
+from mlflow.entities import ViewType  # noqa: E402
+
+client = mlflow.MlflowClient()
+
+
+def experiments(names):
+    found = (client.get_experiment_by_name(n) for n in names)
+    return {e.experiment_id: e for e in found if e is not None}
+
+
+def pages(search):
+    token = None
+    while True:
+        page = search(token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def artifacts(run_id):
+    with tempfile.TemporaryDirectory() as folder:
+        root = pathlib.Path(mlflow.artifacts.download_artifacts(run_id=run_id, dst_path=folder))
+        return {
+            str(f.relative_to(root)): hashlib.sha256(f.read_bytes()).hexdigest()
+            for f in sorted(root.rglob("*"))
+            if f.is_file()
+        }
+
+
+def run(r, names):
+    return {
+        "run_id": r.info.run_id,
+        "experiment": names[r.info.experiment_id].name,
+        "name": r.info.run_name,
+        "status": r.info.status,
+        "deleted": r.info.lifecycle_stage != "active",
+        "start_ms": r.info.start_time or 0,
+        "end_ms": r.info.end_time or 0,
+        "params": dict(r.data.params),
+        "tags": dict(r.data.tags),
+        "metrics": dict(r.data.metrics),
+        "artifact_uri": r.info.artifact_uri,
+        "artifacts": artifacts(r.info.run_id) if client.list_artifacts(r.info.run_id) else {},
+    }
+
+
+def span(s):
+    return {
+        "id": s.span_id,
+        "parent": s.parent_id or "",
+        "name": s.name,
+        "type": s.span_type or "",
+        "status": s.status.status_code.name,
+        "inputs": s.inputs is not None,
+        "outputs": s.outputs is not None,
+        "attributes": sorted(s.attributes),
+        "events": len(s.events or []),
+    }
+
+
+def trace(t, names):
+    info = t.info
+    return {
+        "id": info.trace_id,
+        "experiment": names[info.experiment_id].name,
+        "name": info.tags.get("mlflow.traceName", ""),
+        "state": str(getattr(info.state, "value", info.state)),
+        "request_ms": info.request_time,
+        "duration_ms": info.execution_duration,
+        "session": info.trace_metadata.get("mlflow.trace.session", ""),
+        "user": info.trace_metadata.get("mlflow.trace.user", ""),
+        "source_run": info.trace_metadata.get("mlflow.sourceRun", ""),
+        "token_usage": info.token_usage or {},
+        "tags": dict(info.tags),
+        "request": info.request_preview or "",
+        "response": info.response_preview or "",
+        "spans": sorted((span(s) for s in t.data.spans), key=lambda s: s["id"]),
+    }
+
+
+def dump(names):
+    found = experiments(names)
+    ids = list(found)
+    if not ids:
+        return {"runs": [], "traces": [], "linked": {}}
+    runs = [run(r, found) for r in pages(lambda token: client.search_runs(ids, "", ViewType.ALL, 1000, page_token=token))]
+    traces = [
+        trace(t, found)
+        for t in pages(lambda token: client.search_traces(locations=ids, max_results=100, page_token=token))
+    ]
+    # What the UI's tab of a run asks: the traces of one run.
+    linked = {}
+    for r in runs:
+        if "mlflow.parentRunId" not in r["tags"]:
+            of_run = mlflow.search_traces(
+                locations=ids, run_id=r["run_id"], return_type="list", include_spans=False
+            )
+            linked[r["run_id"]] = [t.info.trace_id for t in of_run]
+    return {"runs": runs, "traces": traces, "linked": linked}
+
+
+def answer(request):
+    if "dump" in request:
+        return dump(request["dump"])
+    if "search" in request:
+        found = mlflow.search_runs(
+            experiment_names=request["experiments"], filter_string=request["search"], output_format="list"
+        )
+        return {"names": [r.info.run_name for r in found]}
+    if "create_experiment" in request:
+        return {"experiment_id": client.create_experiment(request["create_experiment"])}
+    raise ValueError(f"unknown request {request}")
+
+
+def main():
+    for line in sys.stdin:
+        try:
+            reply = answer(json.loads(line))
+        except Exception as e:  # the caller decides what an error means
+            reply = {"error": f"{type(e).__name__}: {e}"}
+        print(json.dumps(reply), flush=True)
+
+
+if __name__ == "__main__":
+    main()

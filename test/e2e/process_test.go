@@ -1,0 +1,134 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// process is a program in a process group of its own.
+type process struct {
+	cmd  *exec.Cmd
+	log  string
+	done chan struct{}
+}
+
+func start(dir, name string, env []string, command string, args ...string) (*process, error) {
+	p := &process{cmd: exec.Command(command, args...), log: filepath.Join(dir, name+".log"), done: make(chan struct{})}
+	out, err := os.OpenFile(p.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	defer out.Close()
+	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, out, out
+	p.cmd.Env = append(cleanEnv(), env...)
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := p.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	go func() { _ = p.cmd.Wait(); close(p.done) }()
+	return p, nil
+}
+
+// cleanEnv is the environment without the caller's own settings of these programs.
+func cleanEnv() []string {
+	return slices.DeleteFunc(os.Environ(), func(entry string) bool {
+		for _, prefix := range []string{"MLFLOW_", "OTEL", "OPENAI_", "SLACK_", "MODEL_STAGE", "DB_PATH", "RETRIEVAL_", "TECHNOSHARE_", "DATA_DIR"} {
+			if strings.HasPrefix(entry, prefix) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// kill ends the group at once.
+func (p *process) kill() {
+	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+	<-p.done
+}
+
+// stop ends the group gently, then at once.
+func (p *process) stop() {
+	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGTERM)
+	select {
+	case <-p.done:
+	case <-time.After(30 * time.Second):
+	}
+	p.kill()
+}
+
+func (p *process) text() string {
+	b, err := os.ReadFile(p.log)
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
+}
+
+// answers waits until an address answers 200.
+func (p *process) answers(url string) error {
+	client := &http.Client{Timeout: 5 * time.Second}
+	return p.until(url+" to answer", func() bool {
+		r, err := client.Get(url)
+		if err != nil {
+			return false
+		}
+		defer r.Body.Close()
+		_, _ = io.Copy(io.Discard, r.Body)
+		return r.StatusCode == http.StatusOK
+	})
+}
+
+// until waits for a condition, as long as the program runs.
+func (p *process) until(what string, met func() bool) error {
+	deadline := time.Now().Add(patience)
+	for !met() {
+		select {
+		case <-p.done:
+			return fmt.Errorf("wait for %s: the program ended\n%s", what, p.text())
+		case <-time.After(100 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("wait for %s: %w\n%s", what, os.ErrDeadlineExceeded, p.text())
+		}
+	}
+	return nil
+}
+
+// wait waits for the end of the program.
+func (p *process) wait(t *testing.T) {
+	t.Helper()
+	select {
+	case <-p.done:
+	case <-time.After(patience):
+		t.Fatalf("%s does not end\n%s", p.cmd.Path, p.text())
+	}
+}
+
+// freePorts returns loopback ports that nobody listens on.
+func freePorts(n int) ([]int, error) {
+	var ports []int
+	var errs []error
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer func() { errs = append(errs, l.Close()) }()
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	return ports, errors.Join(errs...)
+}
