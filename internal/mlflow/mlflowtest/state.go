@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -35,8 +36,8 @@ type Trace struct {
 	State             string
 	Time, Duration    int64 // ms since 1970, and ms
 	Request, Response string
-	Metadata, Tags        map[string]string
-	Spans                 map[string]string // id to "parent name type status"
+	Metadata, Tags    map[string]string
+	Spans             map[string]string // id to "parent name type status"
 }
 
 // Read reads everything that an experiment holds, up to 5,000 runs and 500 traces.
@@ -147,8 +148,18 @@ func readTrace(ctx context.Context, c *mlflow.Client, id string, keys map[string
 		switch k {
 		case mlflow.MetaSourceRun:
 			one.Metadata[k] = keys[v]
-		case mlflow.MetaSession, mlflow.MetaUser, mlflow.MetaTokenUsage:
+		case mlflow.MetaSession, mlflow.MetaUser:
 			one.Metadata[k] = v
+		case mlflow.MetaTokenUsage: // MLflow writes it anew, in another order
+			var usage map[string]int64
+			if err := json.Unmarshal([]byte(v), &usage); err != nil {
+				return nil, fmt.Errorf("read token usage: %w", err)
+			}
+			sorted, err := json.Marshal(usage)
+			if err != nil {
+				return nil, fmt.Errorf("write token usage: %w", err)
+			}
+			one.Metadata[k] = string(sorted)
 		}
 	}
 	for k, v := range t.Info.Tags {

@@ -17,6 +17,9 @@ type Job struct {
 	Scope string          `json:"scope"`
 	Runs  map[string]*Run `json:"runs,omitempty"` // by key
 	Trace *Trace          `json:"trace,omitempty"`
+	// Unsure is set when there was a record that could not be read: whatever this one does
+	// not know of may exist.
+	Unsure bool `json:"unsure,omitempty"`
 }
 
 // Run is one run and how far it is.
@@ -85,6 +88,21 @@ func (j *Job) lacks(c RunClaim) bool {
 // forget drops records of runs that were never made.
 func (j *Job) forget() {
 	maps.DeleteFunc(j.Runs, func(_ string, r *Run) bool { return r.ID == "" && !r.Gone })
+}
+
+// last is the latest end of anything that the record knows, in ns since 1970; 0 when
+// nothing has ended.
+func (j *Job) last() (end uint64) {
+	for _, r := range j.Runs {
+		end = max(end, r.Version.EndUnixNano)
+	}
+	if j.Trace != nil {
+		end = max(end, j.Trace.Version.EndUnixNano)
+		for _, s := range j.Trace.Spans {
+			end = max(end, s.End)
+		}
+	}
+	return end
 }
 
 func (j *Job) empty() bool { return len(j.Runs) == 0 && j.Trace == nil }

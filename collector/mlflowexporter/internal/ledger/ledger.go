@@ -14,6 +14,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"strings"
 	"sync"
 	"time"
 
@@ -87,7 +88,11 @@ func Open(ctx context.Context, store Storage, scope Scope, now time.Time) (*Ledg
 
 // Complete reports whether the ledger knows every run whose job started at the given
 // time, in ms since 1970. Of older ones MLflow has to be asked.
-func (l *Ledger) Complete(startMS int64) bool { return startMS >= l.head.BirthMS }
+func (l *Ledger) Complete(startMS int64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return startMS >= l.head.BirthMS
+}
 
 // Claim says what somebody is about to do with a trace.
 type Claim struct {
@@ -121,7 +126,7 @@ type intent struct {
 // create it has no known end.
 func (e *Entry) Open(key string) bool {
 	i := e.intents[key]
-	return i != nil && i.open
+	return e.Job.Unsure || (i != nil && i.open)
 }
 
 // SetOpen says whether it is unknown how an attempt to create a run ended.
@@ -179,9 +184,16 @@ func (l *Ledger) Begin(ctx context.Context, claims []Claim) ([]*Entry, error) {
 }
 
 func (e *Entry) load(value []byte, scope string) {
-	if err := decode(value, &e.Job); err != nil || e.Job.Scope != scope {
-		// Nothing, or of another server. The ledger was born again when it came to this one,
-		// so that what is older than that is looked for in MLflow.
+	if value == nil {
+		return
+	}
+	if err := decode(value, &e.Job); err != nil {
+		e.Job = Job{Unsure: true}
+		return
+	}
+	if e.Job.Scope != scope {
+		// Of another server. The ledger was born again when it came to this one, so that what
+		// is older than that is looked for in MLflow.
 		e.Job = Job{}
 		return
 	}
@@ -217,6 +229,41 @@ func (l *Ledger) End(ctx context.Context, entries []*Entry) error {
 		f()
 	}
 	return nil
+}
+
+// Prune removes the records of traces of which nothing is newer than the given time. Of
+// jobs that started before it the ledger is not complete from then on. It does nothing
+// when the storage cannot be walked through.
+func (l *Ledger) Prune(ctx context.Context, before time.Time) (removed int, err error) {
+	store, ok := l.store.(storage.Walker)
+	if !ok {
+		return 0, nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	next := l.head
+	next.BirthMS = max(next.BirthMS, before.UnixMilli())
+	first := true
+	err = store.Walk(ctx, func(key string, value []byte) (ops []*storage.Operation, _ error) {
+		if first {
+			first = false
+			ops = append(ops, storage.SetOperation(headKey, encode(next)))
+		}
+		id, ok := strings.CutPrefix(key, jobPrefix)
+		var j Job
+		if !ok || decode(value, &j) != nil || j.last() == 0 || j.last() >= uint64(before.UnixNano()) {
+			return ops, nil
+		}
+		removed++
+		delete(l.young, id)
+		delete(l.old, id)
+		return append(ops, storage.DeleteOperation(key)), nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("prune ledger: %w", err)
+	}
+	l.head = next
+	return removed, nil
 }
 
 func (l *Ledger) cached(traceID string) *Entry {
