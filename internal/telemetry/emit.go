@@ -3,6 +3,7 @@ package telemetry
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -23,6 +24,7 @@ type lifecycleSpan struct {
 	id         trace.SpanID // zero: a random one
 	start, end time.Time
 	attrs      []attribute.KeyValue
+	texts      []attribute.KeyValue // job.input and job.output, clean already
 	artifacts  []artifact
 	failure    string // status description; empty when nothing went wrong
 	failed     bool
@@ -42,12 +44,12 @@ func (p *Provider) emit(l lifecycleSpan) (sdktrace.ReadOnlySpan, error) {
 		l.end = l.start
 		p.metrics.clockCorrected(ctx)
 	}
-	attrs := append([]attribute.KeyValue{
+	attrs := slices.Concat([]attribute.KeyValue{
 		attribute.String(wire.AttrJobID, jobID(l.job)),
 		attribute.String(wire.AttrJobDetail, detailValue(l.job)),
 		attribute.String(wire.AttrTier, l.tier),
 		attribute.Int64(wire.AttrStartedAt, l.job.StartedAt.UnixMicro()),
-	}, clean(l.attrs)...)
+	}, clean(l.attrs), l.texts)
 	_, span := p.tracer.Start(ctx, l.name, trace.WithSpanKind(l.kind),
 		trace.WithTimestamp(l.start), trace.WithAttributes(attrs...))
 	for _, a := range l.artifacts {

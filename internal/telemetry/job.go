@@ -64,15 +64,14 @@ func (p *Provider) JobEnded(j commentator.Job, m commentator.Message, stages []c
 	}
 	sum := p.summarize(stages)
 	_, rootID := jobIdentity(j)
-	attrs := p.jobAttributes(j, m)
-	attrs = append(attrs, p.outcomeAttributes(j, sum)...)
+	var texts []attribute.KeyValue
 	if j.Detail == commentator.DetailFull && p.cfg.CaptureContent {
-		attrs = append(attrs, p.jobTexts(j, m, sum)...)
+		texts = p.jobTexts(j, m, sum)
 	}
 	span, err := p.emit(lifecycleSpan{
 		name: wire.SpanJob, kind: trace.SpanKindConsumer, job: j, tier: wire.TierLifecycle, id: rootID,
 		start: j.StartedAt, end: j.FinishedAt,
-		attrs:  attrs,
+		attrs: append(p.jobAttributes(j, m), p.outcomeAttributes(j, sum)...), texts: texts,
 		failed: j.Outcome == commentator.OutcomeError, failure: j.ErrorMessage,
 	})
 	if err != nil {

@@ -36,8 +36,11 @@ func redact(s string) string {
 
 // urlLength returns how far a URL reaches that begins in a text.
 func urlLength(s string) int {
-	if n := strings.IndexAny(s, " \t\r\n\"'<>|`"); n >= 0 {
-		return n
+	for i := range len(s) {
+		switch s[i] {
+		case ' ', '\t', '\r', '\n', '"', '\'', '<', '>', '|', '`':
+			return i
+		}
 	}
 	return len(s)
 }
@@ -45,22 +48,31 @@ func urlLength(s string) int {
 // redactURL masks the user information and the secret query values of a URL that is
 // given without its scheme.
 func redactURL(u string) string {
-	authority := u
-	if n := strings.IndexAny(u, "/?#\\"); n >= 0 {
-		authority = u[:n]
-	}
-	if at := strings.LastIndexByte(authority, '@'); at >= 0 {
-		mask := redacted
-		if strings.IndexByte(authority[:at], ':') >= 0 {
-			mask = redacted + ":" + redacted
-		}
-		u = mask + u[at:]
+	if strings.IndexByte(u, '@') >= 0 {
+		u = redactAuthority(u)
 	}
 	question := strings.IndexByte(u, '?')
 	if question < 0 {
 		return u
 	}
 	return u[:question+1] + redactQuery(u[question+1:])
+}
+
+// redactAuthority masks what stands before the @ of the host.
+func redactAuthority(u string) string {
+	authority := u
+	if n := strings.IndexAny(u, "/?#\\"); n >= 0 {
+		authority = u[:n]
+	}
+	at := strings.LastIndexByte(authority, '@')
+	if at < 0 {
+		return u
+	}
+	mask := redacted
+	if strings.IndexByte(authority[:at], ':') >= 0 {
+		mask += ":" + redacted
+	}
+	return mask + u[at:]
 }
 
 // redactQuery masks the values of query parameters that hold credentials by their name.

@@ -110,15 +110,15 @@ func (s *Stage) End(end StageEnd) (Message, error) {
 	if err != nil {
 		return Message{}, err
 	}
-	attrs := stageAttributes(s.stage, end, content)
+	var texts []attribute.KeyValue
 	if s.full && content {
-		attrs = append(attrs, p.stageTexts(s.job, end, artifacts)...)
+		texts = p.stageTexts(s.job, end, artifacts)
 	}
 	span, err := p.emit(lifecycleSpan{
 		name: string(s.stage), kind: trace.SpanKindInternal, job: s.job,
 		tier: wire.TierLifecycle, id: s.id,
 		start: end.Record.StartedAt, end: end.Record.EndedAt,
-		attrs: attrs, artifacts: artifacts,
+		attrs: stageAttributes(s.stage, end, content), texts: texts, artifacts: artifacts,
 		failed: end.Record.Failed(), failure: end.Record.ErrorMessage,
 	})
 	if err != nil {

@@ -52,20 +52,20 @@ func encodeValue(end StageEnd) ([]byte, error) {
 	return text, nil
 }
 
-// stageTexts returns job.input and job.output of a stage. What is an artifact already is
-// not encoded again.
+// stageTexts returns job.input and job.output of a stage, redacted and within the limit.
+// What is an artifact already is neither encoded nor redacted again.
 func (p *Provider) stageTexts(j commentator.Job, end StageEnd, artifacts []artifact) []attribute.KeyValue {
 	var attrs []attribute.KeyValue
 	if end.Input != nil {
 		if text, err := p.encoded.encode(j.ID, end.Input); err == nil {
-			attrs = append(attrs, attribute.String(wire.AttrInput, text))
+			attrs = append(attrs, attribute.String(wire.AttrInput, cutText(text, maxText)))
 		}
 	}
 	switch v := stageValue(end).(type) {
 	case *commentator.Evidence, *commentator.Facts, *commentator.Comment:
 		if len(artifacts) > 0 {
 			p.encoded.put(j.ID, v, artifacts[0].content)
-			attrs = append(attrs, attribute.String(wire.AttrOutput, artifacts[0].content))
+			attrs = append(attrs, attribute.String(wire.AttrOutput, cutText(artifacts[0].content, maxText)))
 		}
 	case *commentator.GateReport:
 		attrs = append(attrs, jsonAttribute(wire.AttrOutput, v)...)
@@ -77,13 +77,14 @@ func (p *Provider) stageTexts(j commentator.Job, end StageEnd, artifacts []artif
 	return attrs
 }
 
-// jsonAttribute returns an attribute with a value as JSON, none if it cannot be encoded.
+// jsonAttribute returns an attribute with a value as JSON, fit to leave the process; none
+// if it cannot be encoded.
 func jsonAttribute(key string, v any) []attribute.KeyValue {
 	text, err := json.Marshal(v)
 	if err != nil {
 		return nil
 	}
-	return []attribute.KeyValue{attribute.String(key, string(text))}
+	return []attribute.KeyValue{attribute.String(key, cleanText(string(text)))}
 }
 
 // encodedCache remembers the JSON of the values that the stages of a job produced, because
@@ -122,7 +123,7 @@ func (c *encodedCache) forget(job int64) {
 	delete(c.byJob, job)
 }
 
-// encode returns an input as JSON.
+// encode returns an input as redacted JSON.
 func (c *encodedCache) encode(job int64, input any) (string, error) {
 	switch v := input.(type) {
 	case *commentator.Evidence, *commentator.Facts, *commentator.Comment:
@@ -133,7 +134,7 @@ func (c *encodedCache) encode(job int64, input any) (string, error) {
 		return c.encodeParts(job, v)
 	}
 	text, err := json.Marshal(input)
-	return string(text), err
+	return redact(valid(string(text))), err
 }
 
 // encodeParts stops where the text will be cut anyway.
