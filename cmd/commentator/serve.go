@@ -34,7 +34,10 @@ func (c *serveCommand) Run(ctx context.Context, a *app) error {
 	}
 	mode, why := resolveMode(a.cfg)
 	err = w.queue.Start(ctx)
-	if err == nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		err = nil // asked to stop while it started
+	case err == nil:
 		a.log.InfoContext(ctx, "serving", "database", w.store.Path(), "telemetry", string(mode), "because", why, "version", readBuild().Version)
 		err = w.wait(ctx, c.Drain)
 	}

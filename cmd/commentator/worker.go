@@ -145,7 +145,7 @@ func (a *app) telemetryConfig() (telemetry.Config, error) {
 		Environment:        a.cfg.ResourceAttributes[wire.ResEnvironment],
 		ResourceAttributes: a.cfg.ResourceAttributes,
 		Version:            build.Version, Revision: build.Revision,
-		Gates: gates.DefaultLimits, Render: render.Slack, Logger: a.log,
+		Gates: gates.DefaultLimits, Render: render.Slack, SlackURL: a.cfg.SlackURL, Logger: a.log,
 	}
 	if mode == telemetry.ModeOff {
 		return c, nil

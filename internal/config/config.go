@@ -36,6 +36,9 @@ type Config struct {
 	// SlackBotToken posts comments to Slack. Without it they are printed (replay) or kept
 	// in the database (serve). Starts with "xoxb-". A secret.
 	SlackBotToken string `env:"SLACK_BOT_TOKEN" secret:"true"`
+	// SlackURL is the workspace, such as https://team.slack.com; with it runs and traces link
+	// to the thread. Default: none, no links.
+	SlackURL string `env:"SLACK_WORKSPACE_URL"`
 	// ChannelID is the one Slack channel that is watched. Empty: events of any channel are
 	// accepted.
 	ChannelID string `env:"TECHNOSHARE_CHANNEL_ID"`

@@ -100,7 +100,7 @@ func (c Config) validate(unread []string) ([]Warning, error) {
 		}
 	}
 	for key, address := range map[string]string{
-		"OPENAI_BASE_URL": c.OpenAIBaseURL, "MLFLOW_TRACKING_URI": c.TrackingURI, "OTEL_EXPORTER_OTLP_ENDPOINT": c.OTLPEndpoint,
+		"SLACK_WORKSPACE_URL": c.SlackURL, "OPENAI_BASE_URL": c.OpenAIBaseURL, "MLFLOW_TRACKING_URI": c.TrackingURI, "OTEL_EXPORTER_OTLP_ENDPOINT": c.OTLPEndpoint,
 	} {
 		if address == "" {
 			continue

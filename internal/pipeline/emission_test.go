@@ -1,31 +1,22 @@
 package pipeline
 
 import (
-	"bytes"
 	"context"
 	"encoding/hex"
-	"flag"
-	"fmt"
 	"net"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	coltrace "go.opentelemetry.io/proto/otlp/collector/trace/v1"
-	commonpb "go.opentelemetry.io/proto/otlp/common/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/grpc"
 
 	"github.com/technoshare/commentator/internal/telemetry"
 	"github.com/technoshare/commentator/internal/wire"
 )
-
-var update = flag.Bool("update", false, "write golden files")
 
 // receiver is an OTLP/gRPC server in this process.
 type receiver struct {
@@ -143,77 +134,5 @@ func TestTrackingSendsNoDetailSpans(t *testing.T) {
 		if text(s, wire.AttrTier) == wire.TierDetail || text(s, wire.AttrJobDetail) != wire.DetailLifecycle {
 			t.Errorf("span %s has tier %q and detail %q", s.Name, text(s, wire.AttrTier), text(s, wire.AttrJobDetail))
 		}
-	}
-}
-
-// What the worker emits for each outcome, as names: run with -update to see what changed.
-func TestEmission(t *testing.T) {
-	web := newSite(t)
-	for name, link := range map[string]string{"success": "/article/1", "gate_failed": "/thin", "http_404": "/gone"} {
-		t.Run(name, func(t *testing.T) {
-			r := newRig(t, rigConfig{mode: telemetry.ModeTracing})
-			r.finish(t, r.jobs(t, web.URL+link)[0].ID)
-			_, spans := r.outbox(t)
-			golden(t, name+".emission", describe(spans))
-		})
-	}
-	t.Run("no_urls", func(t *testing.T) {
-		r := newRig(t, rigConfig{mode: telemetry.ModeTracing})
-		r.finish(t, r.jobs(t)[0].ID)
-		_, spans := r.outbox(t)
-		golden(t, "no_urls.emission", describe(spans))
-	})
-}
-
-func golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s (-want +got), run with -update if it is meant:\n%s", path, diff)
-	}
-}
-
-// describe lists spans with the names and types of their attributes and events.
-func describe(spans []*tracepb.Span) []byte {
-	var b bytes.Buffer
-	for _, s := range spans {
-		kind := strings.TrimPrefix(s.Kind.String(), "SPAN_KIND_")
-		status := strings.TrimPrefix(s.Status.GetCode().String(), "STATUS_CODE_")
-		fmt.Fprintf(&b, "%s %s %s\n", s.Name, kind, status)
-		describeAttributes(&b, "  ", s.Attributes)
-		for _, e := range s.Events {
-			fmt.Fprintf(&b, "  event %s %s\n", e.Name, artifactName(e))
-			describeAttributes(&b, "    ", e.Attributes)
-		}
-	}
-	return b.Bytes()
-}
-
-func artifactName(e *tracepb.Span_Event) string {
-	for _, a := range e.Attributes {
-		if a.Key == wire.AttrArtifactName {
-			return a.Value.GetStringValue()
-		}
-	}
-	return ""
-}
-
-func describeAttributes(b *bytes.Buffer, indent string, attributes []*commonpb.KeyValue) {
-	var lines []string
-	for _, a := range attributes {
-		lines = append(lines, fmt.Sprintf("%s%s %s", indent, a.Key, strings.TrimPrefix(fmt.Sprintf("%T", a.Value.Value), "*v1.AnyValue_")))
-	}
-	slices.Sort(lines)
-	for _, l := range lines {
-		fmt.Fprintln(b, l)
 	}
 }

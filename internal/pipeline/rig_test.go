@@ -38,6 +38,7 @@ type rigConfig struct {
 	dir      string // of the database; empty: a new one
 	mode     telemetry.Mode
 	endpoint string // empty: messages stay in the outbox
+	slackURL string // of the workspace; empty: no links to threads
 }
 
 func newRig(t testing.TB, c rigConfig) *rig {
@@ -67,8 +68,9 @@ func openRig(ctx context.Context, c rigConfig) (*rig, func() error, error) {
 		box = s
 	}
 	provider, err := telemetry.New(ctx, telemetry.Config{
-		Mode: c.mode, Endpoint: c.endpoint, Ratio: 1, CaptureContent: true, ServiceName: "commentator", StoreID: s.StoreID(),
+		Mode: c.mode, Endpoint: c.endpoint, Ratio: 1, CaptureContent: true, StoreID: s.StoreID(),
 		Gates: gates.DefaultLimits, Render: render.Slack, Version: "test",
+		SlackURL: c.slackURL,
 	}, box)
 	if err != nil {
 		return nil, nil, err
@@ -140,7 +142,24 @@ func (r *rig) report(t testing.TB, id int64) Report {
 	return report
 }
 
-// outbox returns the messages that were stored and not sent, decoded, in order.
+// bodies returns the requests in the outbox, in order.
+func (r *rig) bodies(t testing.TB) (bodies [][]byte) {
+	t.Helper()
+	rows, err := r.Store.Unsent(t.Context(), 0, 1<<30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range rows {
+		body, err := s2.Decode(nil, row.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bodies = append(bodies, body)
+	}
+	return bodies
+}
+
+// outbox returns the kinds of the messages in the outbox and their spans, in order.
 func (r *rig) outbox(t testing.TB) (kinds []string, spans []*tracepb.Span) {
 	t.Helper()
 	rows, err := r.Store.Unsent(t.Context(), 0, 1<<30)
@@ -149,10 +168,8 @@ func (r *rig) outbox(t testing.TB) (kinds []string, spans []*tracepb.Span) {
 	}
 	for _, row := range rows {
 		kinds = append(kinds, row.Kind)
-		body, err := s2.Decode(nil, row.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
+	}
+	for _, body := range r.bodies(t) {
 		spans = append(spans, decode(t, body)...)
 	}
 	return kinds, spans

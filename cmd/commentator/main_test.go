@@ -1,0 +1,109 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"commentator": main})
+}
+
+// The scripts run the program as a user does. They find the addresses of two pages in
+// $ARTICLE (long enough for a comment) and $THIN (too short), and of a page that is not
+// there in $GONE. $CLOSED is an address where nothing listens, so that whatever connects to
+// it fails.
+func TestScripts(t *testing.T) {
+	article, err := os.ReadFile(filepath.Join("testdata", "article.html"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		switch {
+		case strings.HasPrefix(r.URL.Path, "/article"):
+			_, _ = w.Write(article)
+		case r.URL.Path == "/thin":
+			fmt.Fprint(w, "<html><body><p>One short sentence is not enough for a comment.</p></body></html>")
+		default:
+			http.NotFound(w, r)
+		}
+	}))
+	t.Cleanup(web.Close) // not defer: the scripts run in parallel, behind the end of this function
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := closed.Close(); err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "script"),
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("ARTICLE", web.URL+"/article")
+			e.Setenv("THIN", web.URL+"/thin")
+			e.Setenv("GONE", web.URL+"/gone")
+			e.Setenv("CLOSED", "http://"+closed.Addr().String())
+			e.Setenv("RETRIEVAL_ALLOW_HOSTS", "loopback")
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": status, "expand": expand, "wait_for_lock": waitForLock},
+	})
+}
+
+// status runs a command line and checks its exit code: status 2 commentator replay.
+func status(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: status CODE program [args]")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	got := "0"
+	if err != nil {
+		got = strings.TrimPrefix(err.Error(), "exit status ")
+	}
+	if got != args[0] {
+		ts.Fatalf("exit code %s, want %s", got, args[0])
+	}
+}
+
+// expand replaces the variables in a file.
+func expand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: expand FILE")
+	}
+	text := os.Expand(ts.ReadFile(args[0]), ts.Getenv)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
+}
+
+// waitForLock waits until a process works on the database.
+func waitForLock(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: wait_for_lock FILE")
+	}
+	path := ts.MkAbs(args[0])
+	for range 400 {
+		if _, err := os.Stat(path); err == nil {
+			lock := flock.New(path)
+			free, err := lock.TryLock()
+			ts.Check(err)
+			if !free {
+				return
+			}
+			ts.Check(lock.Unlock())
+		}
+		time.Sleep(25 * time.Millisecond) // another process is polled
+	}
+	ts.Fatalf("nobody holds %s after 10 s", args[0])
+}
