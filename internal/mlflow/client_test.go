@@ -75,6 +75,7 @@ func TestErrorsAreClassified(t *testing.T) {
 		{"FileStore", 501, `{"error_code":"NOT_IMPLEMENTED","message":"x"}`, false, false, nil},
 		{"bad gateway", 502, "<html>nginx</html>", true, false, nil},
 		{"locked database", 503, `{"error_code":"TEMPORARILY_UNAVAILABLE","message":"(sqlite3.OperationalError) database is locked"}`, true, false, nil},
+		{"no artifacts here", 503, `{"detail":"Artifact serving is disabled. Run ` + "`mlflow server` with `--serve-artifacts`" + ` to enable."}`, false, false, nil},
 		{"slow gateway", 504, "", true, false, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {

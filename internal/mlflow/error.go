@@ -51,10 +51,13 @@ func (e *Error) Unwrap() error { return e.cause }
 func (e *Error) Retryable() bool {
 	switch e.Status {
 	case 0, http.StatusRequestTimeout, http.StatusConflict, http.StatusTooManyRequests, 499,
-		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		http.StatusBadGateway, http.StatusGatewayTimeout:
 		return true
 	case http.StatusBadRequest, http.StatusUnprocessableEntity:
 		return e.Race()
+	case http.StatusServiceUnavailable:
+		// A server started with --no-serve-artifacts says this for ever.
+		return !strings.Contains(e.Message, "serve-artifacts")
 	case http.StatusInternalServerError:
 		return !e.permanent500()
 	}

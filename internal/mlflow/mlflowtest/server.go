@@ -51,9 +51,6 @@ type Server struct {
 
 	// Version is what GET /version answers.
 	Version string
-	// OnRequest, if set, may give a fault for a request. It is called with the server
-	// unlocked, once per request, concurrently.
-	OnRequest func(r *http.Request) *Fault
 	// ArtifactRoot, if set, is the artifact address of experiments made from then on,
 	// instead of one that the server serves.
 	ArtifactRoot string
@@ -62,6 +59,7 @@ type Server struct {
 	mux  *http.ServeMux
 
 	mu          sync.Mutex
+	fail        func(*http.Request) *Fault
 	calls       []string
 	experiments []*experimentState
 	runs        []*runState
@@ -89,6 +87,14 @@ func (s *Server) Calls() []string {
 	return append([]string(nil), s.calls...)
 }
 
+// Fail makes the server ask for a fault for each request from now on; nil ends that. The
+// function is called concurrently.
+func (s *Server) Fail(fault func(r *http.Request) *Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail = fault
+}
+
 // Reset forgets the list of requests, and nothing else.
 func (s *Server) Reset() {
 	s.mu.Lock()
@@ -106,10 +112,11 @@ func (s *Server) Wipe() {
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.calls = append(s.calls, r.Method+" "+callName(r.URL.Path))
+	fail := s.fail
 	s.mu.Unlock()
 	var fault *Fault
-	if s.OnRequest != nil {
-		fault = s.OnRequest(r)
+	if fail != nil {
+		fault = fail(r)
 	}
 	if fault == nil {
 		s.mux.ServeHTTP(w, r)

@@ -12,9 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-	"pgregory.net/rapid"
-
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/apply"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
 	"github.com/technoshare/commentator/internal/mlflow"
@@ -44,110 +41,6 @@ func once(suffix string, fault *mlflowtest.Fault) func(*http.Request) *mlflowtes
 	}
 }
 
-func TestAnyOrderRepetitionSplitAndFaultEndsInTheSameState(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
-		s := mlflowtest.Start()
-		defer s.Close()
-		e := newEnv(t, s.URL)
-		jobs := rapid.IntRange(1, 3).Draw(rt, "jobs")
-		var all []reduce.Plan
-		var parts []reduce.Plan
-		for n := range jobs {
-			p := e.plan(n)
-			if rapid.Bool().Draw(rt, "tracking only") {
-				p.Traces = nil
-			}
-			all = append(all, p)
-			parts = append(parts, split(p)...)
-			if rapid.Bool().Draw(rt, "also whole") {
-				parts = append(parts, p)
-			}
-		}
-		for range rapid.IntRange(0, 10).Draw(rt, "repetitions") {
-			parts = append(parts, rapid.SampledFrom(parts).Draw(rt, "repeated"))
-		}
-		parts = rapid.Permutation(parts).Draw(rt, "order")
-
-		var mu sync.Mutex
-		faults := rapid.IntRange(0, 25).Draw(rt, "faults")
-		kinds := []*mlflowtest.Fault{nil, nil, nil, mlflowtest.Locked(), mlflowtest.Lost(), mlflowtest.Race(), mlflowtest.Internal(), {}}
-		plan := rapid.SliceOfN(rapid.IntRange(0, len(kinds)-1), 200, 200).Draw(rt, "kinds")
-		s.OnRequest = func(r *http.Request) *mlflowtest.Fault {
-			mu.Lock()
-			defer mu.Unlock()
-			if len(plan) == 0 || faults == 0 {
-				return nil
-			}
-			kind := kinds[plan[0]]
-			plan = plan[1:]
-			if kind != nil {
-				faults--
-			}
-			return kind
-		}
-		diskFaults := rapid.IntRange(0, 3).Draw(rt, "disk faults")
-		e.store.fail = func() error {
-			mu.Lock()
-			defer mu.Unlock()
-			if diskFaults > 0 && len(plan)%7 == 0 {
-				diskFaults--
-				return errStorage
-			}
-			return nil
-		}
-		for len(parts) > 0 {
-			n := rapid.IntRange(1, min(4, len(parts))).Draw(rt, "batch")
-			batch := merge(parts[:n])
-			for attempt := 0; ; attempt++ {
-				err := e.Apply(t.Context(), batch)
-				if err == nil {
-					break
-				}
-				for _, item := range apply.Errors(err) {
-					if item.Permanent {
-						rt.Fatalf("permanent: %v", item)
-					}
-				}
-				if attempt == 60 {
-					rt.Fatalf("no end: %v", err)
-				}
-				if rapid.IntRange(0, 3).Draw(rt, "kill") == 0 {
-					e.store.fail = nil
-					e.restart(t)
-				}
-			}
-			parts = parts[n:]
-		}
-		s.OnRequest = nil
-		if diff := cmp.Diff(want(e.experimentID(t), all...), e.state(t)); diff != "" {
-			rt.Fatalf("MLflow holds something else (-want +got):\n%s", diff)
-		}
-	})
-}
-
-// merge puts plans into one that names each run once, as Reduce does.
-func merge(plans []reduce.Plan) reduce.Plan {
-	var all reduce.Plan
-	for _, p := range plans {
-		for _, r := range p.Runs {
-			at := -1
-			for i := range all.Runs {
-				if all.Runs[i].Key == r.Key {
-					at = i
-				}
-			}
-			switch {
-			case at < 0:
-				all.Runs = append(all.Runs, r)
-			case all.Runs[at].Implied:
-				all.Runs[at] = r
-			}
-		}
-		all.Traces = append(all.Traces, p.Traces...)
-	}
-	return all
-}
-
 func TestConcurrentPlansOfOneJob(t *testing.T) {
 	e, _ := faulty(t)
 	var wg sync.WaitGroup
@@ -167,7 +60,7 @@ func TestConcurrentPlansOfOneJob(t *testing.T) {
 func TestLostAnswerOfCreateMakesNoSecondRun(t *testing.T) {
 	e, s := faulty(t)
 	e.mustApply(t, e.plan(0))
-	s.OnRequest = once("/runs/create", mlflowtest.Lost())
+	s.Fail(once("/runs/create", mlflowtest.Lost()))
 	err := e.Apply(t.Context(), e.plan(1))
 	items := apply.Errors(err)
 	if len(items) != 1 || items[0].Permanent || items[0].TraceID != jobID(e.experiment, 1) {
@@ -216,7 +109,7 @@ func TestRefusedConnectionNeedsNoSearch(t *testing.T) {
 func TestProgressIsKept(t *testing.T) {
 	e, s := faulty(t)
 	e.mustApply(t, e.plan(0))
-	s.OnRequest = once("/v1/traces", mlflowtest.Locked())
+	s.Fail(once("/v1/traces", mlflowtest.Locked()))
 	if err := e.Apply(t.Context(), e.plan(1)); err == nil {
 		t.Fatal("no error")
 	}
@@ -265,27 +158,27 @@ func TestNaNIsStoredOnce(t *testing.T) {
 	p := reduce.Plan{Runs: e.plan(1).Runs[:1]}
 	p.Runs[0].Metrics = append(p.Runs[0].Metrics, reduce.Metric{Key: "nan", Value: math.NaN(), TimestampMS: startMS}, reduce.Metric{Key: "inf", Value: math.Inf(1), TimestampMS: startMS})
 	e.mustApply(t, split(p)[0])
-	s.OnRequest = once("/runs/log-batch", mlflowtest.Lost())
+	s.Fail(once("/runs/log-batch", mlflowtest.Lost()))
 	if err := e.Apply(t.Context(), p); err == nil {
 		t.Fatal("no error")
 	}
 	// MLflow before 3.16 does not know the point again.
-	s.OnRequest = once("/runs/log-batch", &mlflowtest.Fault{
+	s.Fail(once("/runs/log-batch", &mlflowtest.Fault{
 		Status: http.StatusBadRequest,
 		Body:   `{"error_code":"BAD_REQUEST","message":"(sqlite3.IntegrityError) UNIQUE constraint failed: metrics.key, metrics.timestamp"}`,
-	})
+	}))
 	e.mustApply(t, p)
 	e.check(t, p)
 }
 
 func TestUndeliveredArtifact(t *testing.T) {
 	e, s := faulty(t)
-	s.OnRequest = func(r *http.Request) *mlflowtest.Fault {
+	s.Fail(func(r *http.Request) *mlflowtest.Fault {
 		if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/sources.txt") {
 			return &mlflowtest.Fault{Status: http.StatusBadRequest, Body: `{"error_code":"INVALID_PARAMETER_VALUE","message":"Invalid path"}`}
 		}
 		return nil
-	}
+	})
 	refused(t, e.Apply(t.Context(), e.plan(1)))
 	e.mustApply(t, e.plan(1))
 	p := e.plan(1)
@@ -299,12 +192,12 @@ func TestUndeliveredArtifact(t *testing.T) {
 
 func TestRequestThatAlwaysFailsIsGivenUp(t *testing.T) {
 	e, s := faulty(t)
-	s.OnRequest = func(r *http.Request) *mlflowtest.Fault {
+	s.Fail(func(r *http.Request) *mlflowtest.Fault {
 		if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/sources.txt") {
 			return &mlflowtest.Fault{Status: http.StatusInternalServerError, Body: "Internal Server Error"}
 		}
 		return nil
-	}
+	})
 	p := e.plan(1)
 	for attempt := range 20 {
 		err := e.Apply(t.Context(), p)
@@ -349,12 +242,12 @@ func TestOldServerGetsRunsOnly(t *testing.T) {
 
 func TestServerWithoutTraceRoute(t *testing.T) {
 	e, s := faulty(t)
-	s.OnRequest = func(r *http.Request) *mlflowtest.Fault {
+	s.Fail(func(r *http.Request) *mlflowtest.Fault {
 		if r.URL.Path == "/v1/traces" {
 			return &mlflowtest.Fault{Status: http.StatusNotFound, Body: "<!doctype html><title>404 Not Found</title>"}
 		}
 		return nil
-	}
+	})
 	e.mustApply(t, e.plan(1), e.plan(2))
 	if n := e.requests.get("POST /v1/traces"); n != 1 {
 		t.Errorf("asked %d times", n)
@@ -368,14 +261,14 @@ func TestWrongCredentialsWait(t *testing.T) {
 		{Status: http.StatusUnauthorized, Body: "You are not authenticated."},
 		{Status: http.StatusForbidden, Body: "Invalid Host header - possible DNS rebinding attack detected"},
 	} {
-		s.OnRequest = func(*http.Request) *mlflowtest.Fault { return fault }
+		s.Fail(func(*http.Request) *mlflowtest.Fault { return fault })
 		for _, item := range apply.Errors(e.Apply(t.Context(), e.plan(1))) {
 			if item.Permanent {
 				t.Errorf("%d is final: %v", fault.Status, item)
 			}
 		}
 	}
-	s.OnRequest = nil
+	s.Fail(nil)
 	e.mustApply(t, e.plan(1))
 	e.check(t, e.plan(0), e.plan(1))
 }
@@ -383,12 +276,12 @@ func TestWrongCredentialsWait(t *testing.T) {
 func TestDeadLetterHoldsTheItem(t *testing.T) {
 	e, s := faulty(t)
 	e.mustApply(t, e.plan(0))
-	s.OnRequest = func(r *http.Request) *mlflowtest.Fault {
+	s.Fail(func(r *http.Request) *mlflowtest.Fault {
 		if strings.HasSuffix(r.URL.Path, "/traces") && r.URL.Path != "/v1/traces" {
 			return &mlflowtest.Fault{Status: http.StatusBadRequest, Body: `{"error_code":"INVALID_PARAMETER_VALUE","message":"no"}`}
 		}
 		return nil
-	}
+	})
 	item := refused(t, e.Apply(t.Context(), e.plan(1)))
 	var answer *mlflow.Error
 	if !errors.As(item, &answer) || answer.Status != http.StatusBadRequest {
