@@ -54,8 +54,16 @@ func findArticle(root *html.Node, link *url.URL) (article readability.Article, o
 			article, ok = readability.Article{}, false
 		}
 	}()
+	elements := 0
+	for n := range root.Descendants() {
+		if n.Type == html.ElementNode {
+			elements++
+		}
+		if elements > maxElements { // the parser's own limit comes after its copy
+			return readability.Article{}, false
+		}
+	}
 	parser := readability.NewParser()
-	parser.MaxElemsToParse = maxElements
 	article, err := parser.ParseDocument(root, link)
 	return article, err == nil && article.Node != nil
 }
