@@ -248,8 +248,10 @@ func TestJobWithoutLinkAndJobWithErrorHaveTheirRoots(t *testing.T) {
 	j.ErrorType, j.ErrorMessage = "http_404", "https://u:secret@example.org answered 404."
 	end := StageEnd{
 		Evidence: &commentator.Evidence{Adapter: "GenericAdapter", Coverage: commentator.CoverageFailed, Errors: []string{"404"}},
-		Record: commentator.StageRecord{Stage: commentator.StageRetrieval, Attempt: 1, ErrorType: j.ErrorType,
-			ErrorMessage: j.ErrorMessage, StartedAt: testStart, EndedAt: testStart.Add(time.Second)},
+		Record: commentator.StageRecord{
+			Stage: commentator.StageRetrieval, Attempt: 1, ErrorType: j.ErrorType,
+			ErrorMessage: j.ErrorMessage, StartedAt: testStart, EndedAt: testStart.Add(time.Second),
+		},
 	}
 	messages := play(t, p, j, []StageEnd{end}, commentator.OutcomeError)
 	stage, root := decode(t, messages[1])[0], decode(t, messages[2])[0]

@@ -34,11 +34,10 @@ func cut(s string, limit int) (string, bool) {
 
 // cutText is cut with a visible mark, the mark being within the limit.
 func cutText(s string, limit int) string {
-	head, missing := cut(s, limit)
-	if !missing {
+	if len(s) <= limit {
 		return s
 	}
-	head, _ = cut(s, limit-len(cutMark))
+	head, _ := cut(s, limit-len(cutMark))
 	return head + cutMark
 }
 

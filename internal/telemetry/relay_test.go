@@ -20,8 +20,6 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
-
-	"github.com/technoshare/commentator/internal/wire"
 )
 
 // named returns messages of one span each.
@@ -403,51 +401,5 @@ func TestRelayWithoutSDKEndsWhenTheOutboxIsEmpty(t *testing.T) {
 	<-r.Done()
 	if sent, _ := box.state(); sent != 5 {
 		t.Errorf("%d rows are sent", sent)
-	}
-}
-
-func TestProviderDeliversAJobAndItsMetrics(t *testing.T) {
-	c := &testCollector{}
-	startCollector(t, c)
-	box := &memoryOutbox{}
-	cfg := Config{Mode: ModeTracing, Ratio: 1, CaptureContent: true, StoreID: testStore, Endpoint: "http://" + c.address}
-	p, err := New(context.Background(), cfg, box)
-	if err != nil {
-		t.Fatal(err)
-	}
-	messages := play(t, p, testJob(p, 7), testStages(500), "success")
-	box.add(messages...)
-	p.Notify()
-	if err := p.Shutdown(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	var want []string
-	for _, s := range allSpans(t, messages) {
-		want = append(want, s.Name)
-	}
-	if diff := cmp.Diff(want, c.accepted()); diff != "" {
-		t.Errorf("spans (-want +got):\n%s", diff)
-	}
-	for _, name := range []string{wire.MetricJobDuration, wire.MetricStageDuration, wire.MetricOutboxDepth, wire.MetricGoGoroutines} {
-		if !slices.Contains(c.metrics, name) {
-			t.Errorf("metric %s did not arrive", name)
-		}
-	}
-}
-
-func TestShutdownWithoutACollectorIsQuick(t *testing.T) {
-	c := &testCollector{}
-	startCollector(t, c)()
-	p, err := New(context.Background(), Config{Mode: ModeTracking, StoreID: testStore, Endpoint: "http://" + c.address}, &memoryOutbox{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	if err := p.Shutdown(ctx); err != nil {
-		t.Errorf("Shutdown returned %v", err)
-	}
-	if ctx.Err() != nil {
-		t.Error("Shutdown waited for its deadline")
 	}
 }

@@ -114,7 +114,7 @@ type constantTransport struct{ resp *http.Response }
 func (c constantTransport) RoundTrip(*http.Request) (*http.Response, error) { return c.resp, nil }
 
 func TestTransportOffCostsNothing(t *testing.T) {
-	want := &http.Response{StatusCode: 200, Body: http.NoBody}
+	want := &http.Response{StatusCode: http.StatusOK, Body: http.NoBody}
 	transport := Transport(constantTransport{want}, "")
 	req, err := http.NewRequest(http.MethodGet, "http://example.org", nil)
 	if err != nil {
