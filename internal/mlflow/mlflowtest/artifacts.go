@@ -84,8 +84,8 @@ func (s *Server) artifactRoutes() {
 
 // store writes below an artifact address, as the server would with its own rights.
 func (s *Server) store(uri, path string, content []byte) error {
-	if dir, ok := strings.CutPrefix(uri, "mlflow-artifacts:/"); ok {
-		s.files[dir+"/"+path] = content
+	if !filepath.IsAbs(uri) {
+		s.files[strings.TrimPrefix(uri, "mlflow-artifacts:/")+"/"+path] = content
 		return nil
 	}
 	name := filepath.Join(uri, path)
@@ -98,7 +98,8 @@ func (s *Server) store(uri, path string, content []byte) error {
 // list gives the files below an artifact address.
 func (s *Server) list(uri string) map[string][]byte {
 	out := map[string][]byte{}
-	if dir, ok := strings.CutPrefix(uri, "mlflow-artifacts:/"); ok {
+	if !filepath.IsAbs(uri) {
+		dir := strings.TrimPrefix(uri, "mlflow-artifacts:/")
 		for path, content := range s.files {
 			if rest, ok := strings.CutPrefix(path, dir+"/"); ok {
 				out[rest] = content
