@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -114,13 +115,17 @@ func ours(name string) bool {
 // hintFor says what to do about the errors that people meet first.
 func hintFor(err error) string {
 	switch {
-	case errors.Is(err, syscall.EADDRINUSE) || strings.Contains(err.Error(), "address already in use"):
+	case errors.Is(err, syscall.EADDRINUSE) || containsAny(err.Error(), "address already in use"):
 		return "hint: another program uses this address, perhaps another otelcol-mlflow. Stop it, or choose another with " +
 			"OTELCOL_GRPC_ENDPOINT, OTELCOL_HTTP_ENDPOINT, OTELCOL_HEALTH_ENDPOINT, OTELCOL_METRICS_PORT or OTELCOL_PROMETHEUS_ENDPOINT."
-	case errors.Is(err, fs.ErrPermission) || strings.Contains(err.Error(), "permission denied") || strings.Contains(err.Error(), "read-only file system"):
+	case errors.Is(err, fs.ErrPermission) || containsAny(err.Error(), "permission denied", "read-only file system", "is not a directory"):
 		return "hint: the data directory must be writable. Choose another with OTELCOL_DATA_DIR."
 	case strings.Contains(err.Error(), "file_storage") && strings.Contains(err.Error(), "timeout"):
 		return "hint: another otelcol-mlflow uses the same data directory. Stop it, or choose another directory with OTELCOL_DATA_DIR."
 	}
 	return ""
+}
+
+func containsAny(text string, pieces ...string) bool {
+	return slices.ContainsFunc(pieces, func(p string) bool { return strings.Contains(text, p) })
 }

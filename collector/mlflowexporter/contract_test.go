@@ -51,7 +51,7 @@ func TestConsumeContract(t *testing.T) {
 		ExporterConfig: cfg,
 		ReceiverFactory: receiver.NewFactory(metadata.Type, func() component.Config { return nil }, receiver.WithTraces(
 			func(_ context.Context, _ receiver.Settings, _ component.Config, next consumer.Traces) (receiver.Traces, error) {
-				server.OnRequest = func(r *http.Request) *mlflowtest.Fault { return traceFault(t, r, next) }
+				server.Fail(func(r *http.Request) *mlflowtest.Fault { return traceFault(t, r, next) })
 				return nopReceiver{}, nil
 			}, component.StabilityLevelDevelopment)),
 	})

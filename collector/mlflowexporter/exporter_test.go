@@ -186,7 +186,7 @@ func TestOnlyTheFailedJobIsRetried(t *testing.T) {
 	down := true
 	var mu sync.Mutex
 	creates := 0
-	server.OnRequest = func(r *http.Request) *mlflowtest.Fault {
+	server.Fail(func(r *http.Request) *mlflowtest.Fault {
 		mu.Lock()
 		defer mu.Unlock()
 		if !down || !strings.HasSuffix(r.URL.Path, "/runs/create") {
@@ -196,7 +196,7 @@ func TestOnlyTheFailedJobIsRetried(t *testing.T) {
 			return mlflowtest.Locked()
 		}
 		return nil
-	}
+	})
 	all := joined(requests)
 	err := e.ConsumeTraces(t.Context(), all)
 	var rest consumererror.Traces
