@@ -113,20 +113,33 @@ func TestMisspeltNamesAreWarnedAbout(t *testing.T) {
 		dotenv  string
 		want    []string
 	}{
-		{name: "in the file", dotenv: "MLFLOW_ENABLE_TRACKIN=true\n",
-			want: []string{".env: MLFLOW_ENABLE_TRACKIN is not a setting and has no effect; did you mean MLFLOW_ENABLE_TRACKING?"}},
-		{name: "case", dotenv: "db_path=x\n",
-			want: []string{".env: db_path is not a setting and has no effect; did you mean DB_PATH?"}},
-		{name: "unknown in the file", dotenv: "FAVOURITE_COLOUR=red\n",
-			want: []string{".env: FAVOURITE_COLOUR is not a setting and has no effect; `commentator config` lists all settings"}},
-		{name: "in the environment", environ: []string{"SLACK_BOT_TOKN=x", "OTEL_SDK_DISABLE=true"},
+		{
+			name: "in the file", dotenv: "MLFLOW_ENABLE_TRACKIN=true\n",
+			want: []string{".env: MLFLOW_ENABLE_TRACKIN is not a setting and has no effect; did you mean MLFLOW_ENABLE_TRACKING?"},
+		},
+		{
+			name: "case", dotenv: "db_path=x\n",
+			want: []string{".env: db_path is not a setting and has no effect; did you mean DB_PATH?"},
+		},
+		{
+			name: "unknown in the file", dotenv: "FAVOURITE_COLOUR=red\n",
+			want: []string{".env: FAVOURITE_COLOUR is not a setting and has no effect; `commentator config` lists all settings"},
+		},
+		{
+			name: "in the environment", environ: []string{"SLACK_BOT_TOKN=x", "OTEL_SDK_DISABLE=true"},
 			want: []string{
 				"environment: OTEL_SDK_DISABLE is not a setting and has no effect; did you mean OTEL_SDK_DISABLED?",
-				"environment: SLACK_BOT_TOKN is not a setting and has no effect; did you mean SLACK_BOT_TOKEN?"}},
-		{name: "our prefix in the environment", environ: []string{"RETRIEVAL_COLOUR=x"},
-			want: []string{"environment: RETRIEVAL_COLOUR is not a setting and has no effect; `commentator config` lists all settings"}},
-		{name: "of others", environ: []string{"HOME=/", "PATH=/bin", "LANG=C", "OTEL_BSP_SCHEDULE_DELAY=1", "MLFLOW_SERVER_ENV=1"},
-			dotenv: "MLFLOW_PORT=5001\nSLACK_SIGNING_SECRET=x\n"},
+				"environment: SLACK_BOT_TOKN is not a setting and has no effect; did you mean SLACK_BOT_TOKEN?",
+			},
+		},
+		{
+			name: "our prefix in the environment", environ: []string{"RETRIEVAL_COLOUR=x"},
+			want: []string{"environment: RETRIEVAL_COLOUR is not a setting and has no effect; `commentator config` lists all settings"},
+		},
+		{
+			name: "of others", environ: []string{"HOME=/", "PATH=/bin", "LANG=C", "OTEL_BSP_SCHEDULE_DELAY=1", "MLFLOW_SERVER_ENV=1"},
+			dotenv: "MLFLOW_PORT=5001\nSLACK_SIGNING_SECRET=x\n",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

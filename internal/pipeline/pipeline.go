@@ -181,8 +181,12 @@ func (p *Pipeline) stage(ctx context.Context, s stage, v *values) error {
 	}
 	p.reached(pointCommitted, s.name)
 	p.Telemetry.Notify()
-	p.Logger.InfoContext(ctx, "stage ended", "job", v.job.ID, "stage", s.name, "attempt", rec.Attempt,
-		"seconds", rec.EndedAt.Sub(rec.StartedAt).Seconds(), "error", rec.ErrorType)
+	log := p.Logger.With("job", v.job.ID, "stage", s.name, "attempt", rec.Attempt, "seconds", rec.EndedAt.Sub(rec.StartedAt).Seconds())
+	if workErr != nil {
+		log.WarnContext(ctx, "stage failed", "error", rec.ErrorType, "message", rec.ErrorMessage)
+	} else {
+		log.InfoContext(ctx, "stage ended")
+	}
 	return workErr
 }
 
@@ -206,8 +210,7 @@ func (p *Pipeline) finish(ctx context.Context, j commentator.Job, end store.Endi
 		return j, err
 	}
 	p.Telemetry.Notify()
-	p.Logger.InfoContext(ctx, "job ended", "job", j.ID, "outcome", j.Outcome, "error", j.ErrorType,
-		"seconds", j.FinishedAt.Sub(j.StartedAt).Seconds())
+	p.Logger.InfoContext(ctx, "job ended", "job", j.ID, "outcome", j.Outcome, "seconds", j.FinishedAt.Sub(j.StartedAt).Seconds())
 	return j, nil
 }
 

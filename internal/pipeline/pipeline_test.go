@@ -32,10 +32,15 @@ func TestOutcomes(t *testing.T) {
 		{"too little text", web.URL + "/thin", commentator.OutcomeGateFailed, "", commentator.Stages[:4], 1},
 		{"no link", "", commentator.OutcomeNoURLs, "", nil, 1},
 		{"404", web.URL + "/gone", commentator.OutcomeError, "http_404", commentator.Stages[:1], 1},
-		{"down for good", web.URL + "/broken", commentator.OutcomeError, "http_500",
-			[]commentator.Stage{"retrieval", "retrieval", "retrieval", "retrieval", "retrieval"}, commentator.MaxFailures},
-		{"down for a moment", web.URL + "/flaky", commentator.OutcomeSuccess, "",
-			slices.Concat([]commentator.Stage{"retrieval"}, commentator.Stages), 2},
+		{
+			"down for good", web.URL + "/broken", commentator.OutcomeError, "http_500",
+			[]commentator.Stage{"retrieval", "retrieval", "retrieval", "retrieval", "retrieval"},
+			commentator.MaxFailures,
+		},
+		{
+			"down for a moment", web.URL + "/flaky", commentator.OutcomeSuccess, "",
+			slices.Concat([]commentator.Stage{"retrieval"}, commentator.Stages), 2,
+		},
 		{"private address", "http://10.255.255.1/", commentator.OutcomeError, "private_address", commentator.Stages[:1], 1},
 		{"no address", "http://", commentator.OutcomeError, "bad_url", commentator.Stages[:1], 1},
 	}
