@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -37,6 +39,13 @@ func TestMain(m *testing.M) {
 		}
 		defer os.RemoveAll(scratch)
 		defer stopShared()
+		stop := make(chan os.Signal, 1)
+		signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
+		go func() {
+			<-stop
+			killAll() // nothing that was started outlives an interrupted test
+			os.Exit(1)
+		}()
 		return m.Run()
 	}())
 }

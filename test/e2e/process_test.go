@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -23,6 +24,16 @@ type process struct {
 	cmd  *exec.Cmd
 	log  string
 	done chan struct{}
+}
+
+// running holds every program that was started and not ended yet.
+var running sync.Map // of *process
+
+func killAll() {
+	running.Range(func(p, _ any) bool {
+		_ = syscall.Kill(-p.(*process).cmd.Process.Pid, syscall.SIGKILL)
+		return true
+	})
 }
 
 func start(dir, name string, env []string, command string, args ...string) (*process, error) {
@@ -38,6 +49,7 @@ func start(dir, name string, env []string, command string, args ...string) (*pro
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
+	running.Store(p, nil)
 	go func() { _ = p.cmd.Wait(); close(p.done) }()
 	return p, nil
 }
@@ -58,6 +70,7 @@ func cleanEnv() []string {
 func (p *process) kill() {
 	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 	<-p.done
+	running.Delete(p)
 }
 
 // stop ends the group gently, then at once.
