@@ -17,10 +17,9 @@ const (
 
 // The tests that pin most names.
 const (
-	testFixtures  = "TestFixturesUseCatalogNames"
-	testTable     = "TestEveryFixtureOnce"
-	testSelection = testTable
-	testMetrics   = "TestMetricsNameNoJob"
+	testFixtures = "TestFixturesUseCatalogNames"
+	testTable    = "TestEveryFixtureOnce"
+	testMetrics  = "TestMetricsNameNoJob"
 )
 
 var spans = []Entry{

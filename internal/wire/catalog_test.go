@@ -20,9 +20,15 @@ var kindOf = []struct {
 	prefix string
 	kind   wire.Kind
 }{
-	{"Span", wire.KindSpan}, {"Res", wire.KindResource}, {"Attr", wire.KindAttr},
-	{"Event", wire.KindEvent}, {"Artifact", wire.KindArtifact}, {"Metric", wire.KindMetric},
-	{"Tag", wire.KindTag}, {"Detail", wire.KindValue}, {"Tier", wire.KindValue},
+	{"Span", wire.KindSpan},
+	{"Res", wire.KindResource},
+	{"Attr", wire.KindAttr},
+	{"Event", wire.KindEvent},
+	{"Artifact", wire.KindArtifact},
+	{"Metric", wire.KindMetric},
+	{"Tag", wire.KindTag},
+	{"Detail", wire.KindValue},
+	{"Tier", wire.KindValue},
 }
 
 // notNames are constants of names.go that name nothing on the wire.

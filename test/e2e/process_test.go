@@ -15,7 +15,6 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-	"testing"
 	"time"
 )
 
@@ -119,16 +118,6 @@ func (p *process) until(what string, met func() bool) error {
 		}
 	}
 	return nil
-}
-
-// wait waits for the end of the program.
-func (p *process) wait(t *testing.T) {
-	t.Helper()
-	select {
-	case <-p.done:
-	case <-time.After(patience):
-		t.Fatalf("%s does not end\n%s", p.cmd.Path, p.text())
-	}
 }
 
 // freePorts returns loopback ports that nobody listens on.

@@ -225,6 +225,9 @@ func (w *worker) checkStages(t *testing.T, point int) {
 		}
 		got = append(got, fmt.Sprintf("%s %d%s", stage, attempt, code))
 	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
 	var want []string
 	for i, stage := range wire.StageNames {
 		attempt := 1
