@@ -58,6 +58,7 @@ type env struct {
 	store      *memory
 	events     *counter
 	requests   *counter
+	retried    bool
 }
 
 func newEnv(t *testing.T, url string) *env {
@@ -107,9 +108,25 @@ func (e *env) plan(n int) reduce.Plan { return plan(e.experiment, n) }
 func (e *env) mustApply(t *testing.T, plans ...reduce.Plan) {
 	t.Helper()
 	for _, p := range plans {
-		if err := e.Apply(t.Context(), p); err != nil {
+		err := e.Apply(t.Context(), p)
+		for attempt := 0; attempt < 5 && slices.ContainsFunc(apply.Errors(err), func(i *apply.ItemError) bool { return !i.Permanent }); attempt++ {
+			// A real server on a busy machine may time out.
+			t.Logf("again after: %v", err)
+			e.retried = true
+			err = e.Apply(t.Context(), p)
+		}
+		if err != nil {
 			t.Fatalf("apply: %v", err)
 		}
+	}
+}
+
+// took checks how many requests were made since the last call, unless some had to be
+// repeated.
+func (e *env) took(t *testing.T, want int64) {
+	t.Helper()
+	if n := e.requests.take(); n != want && !e.retried {
+		t.Errorf("took %d requests, want %d", n, want)
 	}
 }
 
