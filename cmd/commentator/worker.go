@@ -31,6 +31,7 @@ type worker struct {
 	queue     *queue.Queue
 	telemetry *telemetry.Provider // nil: off
 	leftovers *telemetry.Relay    // sends what an earlier run left in the outbox; nil: nothing to send
+	reported  store.Stats         // the losses that telemetry has been told of
 }
 
 // openWorker wires the parts. Poster decides what becomes of comments.
@@ -121,13 +122,31 @@ func (w *worker) close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// queueState is asked once per export of metrics.
 func (w *worker) queueState(ctx context.Context) (telemetry.QueueState, error) {
+	w.reportLosses()
 	d, err := w.queue.Depth(ctx)
 	state := telemetry.QueueState{Depth: int64(d.Waiting)}
 	if !d.Oldest.IsZero() {
 		state.OldestAge = max(0, time.Since(d.Oldest))
 	}
 	return state, err
+}
+
+// reportLosses tells telemetry what the outbox lost since the last time.
+func (w *worker) reportLosses() {
+	now, before := w.store.Stats(), w.reported
+	w.reported = now
+	for reason, n := range map[string]int64{
+		"build":     now.OutboxBuildFailed - before.OutboxBuildFailed,
+		"write":     now.OutboxWriteFailed - before.OutboxWriteFailed,
+		"too_large": now.OutboxTooLarge - before.OutboxTooLarge,
+		"evicted":   now.OutboxEvicted - before.OutboxEvicted,
+	} {
+		if n > 0 {
+			w.telemetry.OutboxDropped(n, reason)
+		}
+	}
 }
 
 // telemetryConfig turns settings into what telemetry wants.
@@ -173,6 +192,7 @@ func newAnalyser(c config.Config, d *data.Data) (commentator.Analyser, error) {
 	}
 	return analysis.NewOpenAI(analysis.OpenAIConfig{
 		APIKey: c.OpenAIKey, BaseURL: c.OpenAIBaseURL, ModelStageA: c.ModelA, ModelStageB: c.ModelB,
+		Temperature: c.ModelTemperature, MaxTokens: c.ModelMaxTokens,
 	}, d)
 }
 

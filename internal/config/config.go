@@ -52,6 +52,10 @@ type Config struct {
 	// OPENAI_API_KEY they have no effect.
 	ModelA string `env:"MODEL_STAGE_A" envDefault:"gpt-4o"`
 	ModelB string `env:"MODEL_STAGE_B" envDefault:"gpt-4o"`
+	// ModelTemperature and ModelMaxTokens are sent with each model call: a number from 0 to
+	// 2, and the most tokens that an answer may have. Unset: the model's own defaults.
+	ModelTemperature *float64 `env:"MODEL_TEMPERATURE"`
+	ModelMaxTokens   int      `env:"MODEL_MAX_TOKENS"`
 
 	// RetrievalAllow lists hosts that may be fetched although the guard against private
 	// addresses forbids them: "loopback", an address block such as 10.1.0.0/16, a host, or

@@ -88,6 +88,12 @@ func (c Config) validate(unread []string) ([]Warning, error) {
 	if c.MaxLinks < 1 {
 		no("MAX_LINKS_PER_MESSAGE", "%d would ignore every link; use 1 or more", c.MaxLinks)
 	}
+	if t := c.ModelTemperature; t != nil && !(*t >= 0 && *t <= 2) {
+		no("MODEL_TEMPERATURE", "%v is out of range; use a number from 0 to 2", *t)
+	}
+	if c.ModelMaxTokens < 0 {
+		no("MODEL_MAX_TOKENS", "%d is negative; use a number above 0, or leave it unset", c.ModelMaxTokens)
+	}
 	if c.RetrievalMaxBytes < 1024 {
 		no("RETRIEVAL_MAX_BYTES", "%d bytes hold no page; use 1024 or more", c.RetrievalMaxBytes)
 	}

@@ -101,10 +101,11 @@ func (p *Pipeline) Attempt(ctx context.Context, jobID int64, complete func(tx *s
 	return j, errors.Join(err, closeErr)
 }
 
-// Handle is Attempt as the queue wants it: nil when the queue may forget the job.
+// Handle is Attempt as the queue wants it: nil when the queue may forget the job. It must
+// not forget a job that only this attempt was fenced out of: the newer attempt needs it.
 func (p *Pipeline) Handle(ctx context.Context, jobID int64, complete func(tx *sql.Tx) error) error {
 	_, err := p.Attempt(ctx, jobID, complete)
-	if errors.Is(err, store.ErrFenced) {
+	if errors.Is(err, store.ErrFinal) {
 		return nil
 	}
 	return err

@@ -160,8 +160,8 @@ func (m *metrics) shutdown(ctx context.Context) error {
 	return nil // what a deadline left unsent is best effort
 }
 
-// OutboxDropped counts messages that the store could not keep, by reason: "insert",
-// "full".
+// OutboxDropped counts messages that the store could not keep, by reason: "build",
+// "write", "too_large", "evicted".
 func (p *Provider) OutboxDropped(n int64, reason string) {
 	if p != nil {
 		p.metrics.outboxDropped(context.Background(), n, reason)

@@ -44,7 +44,7 @@ func (s *servers) enact(ctx context.Context, inputs []demo.Input) ([]played, err
 		}
 		say("One job with a model (recorded answers on loopback): %s …", in.Name)
 		reports, err := s.commentator(ctx, []string{
-			"OPENAI_API_KEY=demo-key", "OPENAI_BASE_URL=" + s.model.address + "/v1", "MODEL_STAGE_A=gpt-4o-mini", "MODEL_STAGE_B=gpt-4o",
+			"OPENAI_API_KEY=demo-key", "OPENAI_BASE_URL=" + s.model.address + "/v1", "MODEL_STAGE_A=gpt-4o-mini", "MODEL_STAGE_B=gpt-4o", "MODEL_TEMPERATURE=0.2", "MODEL_MAX_TOKENS=4096",
 		}, "replay", "--json", s.documents.address+in.Path)
 		if err := add(in, reports, err); err != nil {
 			return nil, err

@@ -7,6 +7,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -63,7 +64,10 @@ func stopRunning(dir string) error {
 		p.stop(stopPatience)
 		fmt.Println("stopped", p.Name)
 	}
-	return os.Remove(filepath.Join(dir, processesFile))
+	if err := os.Remove(filepath.Join(dir, processesFile)); !errors.Is(err, os.ErrNotExist) {
+		return err // the demo itself removes it when it ends
+	}
+	return nil
 }
 
 func run(ctx context.Context, dir, data, extra string, wait bool) (err error) {

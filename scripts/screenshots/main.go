@@ -19,13 +19,14 @@ type shot struct {
 	name    string
 	address string
 	has     string // text that shows that the page has loaded what matters
+	height  int64  // of the window, in pixels
 }
 
 // summary is the part of .demo/summary.json that matters here.
 type summary struct {
-	UI         string `json:"ui"`
-	Experiment string `json:"experiment_id"`
-	Jobs       []struct {
+	UI   string `json:"ui"`
+	ID   string `json:"experiment_id"`
+	Jobs []struct {
 		Name     string `json:"name"`
 		Outcome  string `json:"outcome"`
 		RunURL   string `json:"run_url"`
@@ -60,13 +61,11 @@ func run(from, to, name string) error {
 			continue
 		}
 		shots = []shot{
-			{"runs", s.UI + "/#/experiments/" + s.Experiment + "/runs", "job_" + j.Job},
-			{"run", j.RunURL, "Child runs"},
-			{"run-artifacts", j.RunURL + "/artifacts", "slack_payload.json"},
-			{"run-traces", j.RunURL + "/traces", "job_" + j.Job},
-			{"trace", j.TraceURL, "stage_b"},
-			{"traces", s.UI + "/#/experiments/" + s.Experiment + "/traces", "job_" + j.Job},
-			{"overview", s.UI + "/#/experiments/" + s.Experiment + "/overview", "Usage"},
+			{"runs", s.UI + "/#/experiments/" + s.ID + "/runs", "job_" + j.Job, 800},
+			{"run", j.RunURL, "Child runs", 1900},
+			{"run-traces", j.RunURL + "/traces", "OK", 800},
+			{"trace", j.TraceURL, "quality_gates", 1000},
+			{"traces", s.UI + "/#/experiments/" + s.ID + "/traces", "OK", 800},
 		}
 		break
 	}
@@ -89,7 +88,7 @@ func run(from, to, name string) error {
 	defer cancel()
 	ctx, cancel := chromedp.NewContext(allocated)
 	defer cancel()
-	if err := chromedp.Do(ctx, chromedp.EmulateViewport(1500, 1000)); err != nil {
+	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil {
 		return fmt.Errorf("start chromium (Debian's package chromium has it): %w", err)
 	}
 	for _, shot := range shots {
@@ -103,26 +102,23 @@ func run(from, to, name string) error {
 
 // dismiss closes what a first visit shows over the page: tips and the assistant's panel.
 const dismiss = `(() => {
-  let closed = 0;
-  for (const b of document.querySelectorAll('button')) {
-    const label = (b.getAttribute('aria-label') || '') + ' ' + (b.textContent || '');
-    if (/^\s*(Got it|Close assistant|Close Assistant|Dismiss)\s*$/.test(label.trim())) { b.click(); closed++; }
-  }
-  const assistant = [...document.querySelectorAll('h1,h2,h3,h4,span,div')].find(e => e.childElementCount === 0 && e.textContent.trim() === 'MLflow Assistant');
-  if (assistant) {
-    let box = assistant;
-    for (let i = 0; i < 6 && box; i++, box = box.parentElement) {
-      const buttons = [...box.querySelectorAll('button')];
-      if (buttons.length >= 2) { buttons[buttons.length - 1].click(); closed++; break; }
-    }
-  }
-  return closed;
+  for (const b of document.querySelectorAll('button'))
+    if (/^(Got it|Dismiss)$/.test(b.textContent.trim())) b.click();
+  // The assistant's panel has no name to find its cross by: it is the last button in the
+  // panel's head, at the right edge of the window.
+  const assistant = [...document.querySelectorAll('h1,h2,h3,h4,span,div')].find(e => e.childElementCount === 0 && e.textContent.trim() === 'MLflow Assistant' && e.getBoundingClientRect().x > innerWidth / 2);
+  if (!assistant) return false;
+  const y = assistant.getBoundingClientRect().y;
+  const head = [...document.querySelectorAll('button')].filter(b => Math.abs(b.getBoundingClientRect().y - y) < 30);
+  head.sort((a, b) => b.getBoundingClientRect().x - a.getBoundingClientRect().x);
+  if (head.length) head[0].click();
+  return true;
 })()`
 
 func take(ctx context.Context, s shot, file string) error {
 	ctx, cancel := context.WithTimeout(ctx, 90*time.Second)
 	defer cancel()
-	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank"), chromedp.Navigate(s.address)); err != nil {
+	if err := chromedp.Do(ctx, chromedp.EmulateViewport(1500, s.height), chromedp.Navigate("about:blank"), chromedp.Navigate(s.address)); err != nil {
 		return fmt.Errorf("open %s: %w", s.address, err)
 	}
 	has, err := json.Marshal(s.has)
@@ -130,7 +126,7 @@ func take(ctx context.Context, s shot, file string) error {
 		return fmt.Errorf("quote text: %w", err)
 	}
 	for seen := 0; seen < 3; {
-		if _, err := chromedp.Run(ctx, chromedp.Evaluate[int](dismiss)); err != nil {
+		if _, err := chromedp.Run(ctx, chromedp.Evaluate[bool](dismiss)); err != nil {
 			return fmt.Errorf("close dialogs: %w", err)
 		}
 		found, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`document.body.innerText.includes(`+string(has)+`)`))
