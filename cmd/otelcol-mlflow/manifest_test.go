@@ -5,7 +5,6 @@ import (
 	"go/parser"
 	"go/token"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -91,53 +90,4 @@ func TestManifestEqualsComponents(t *testing.T) {
 	if diff := cmp.Diff(listed, imported); diff != "" {
 		t.Errorf("builder.yaml and the imports differ (-manifest +imports)\n%s", diff)
 	}
-}
-
-// Anybody can build a distribution with the exporter, by the Collector's own builder and
-// from outside the repository. It takes minutes, so `make test` asks for it.
-func TestBuilderBuildsADistribution(t *testing.T) {
-	if os.Getenv("TEST_SLOW") == "" {
-		t.Log("not run: set TEST_SLOW=1, as `make test` does")
-		return
-	}
-	root, err := filepath.Abs(filepath.Join("..", ".."))
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	m := readManifest(t)
-	m.Dist["output_path"] = filepath.Join(dir, "out")
-	for i := range m.Exporters {
-		if m.Exporters[i].Path != "" {
-			m.Exporters[i].Path = root
-		}
-	}
-	body, err := yaml.Marshal(m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := filepath.Join(dir, "builder.yaml")
-	if err := os.WriteFile(config, body, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	run := func(env []string, name string, args ...string) string {
-		t.Helper()
-		cmd := exec.Command(name, args...)
-		cmd.Dir = dir
-		cmd.Env = append(os.Environ(), env...)
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("%s %v: %v\n%s", name, args, err, out)
-		}
-		return string(out)
-	}
-	bin := filepath.Join(dir, "bin")
-	run([]string{"GOBIN=" + bin}, "go", "install", "go.opentelemetry.io/collector/cmd/builder@v0.161.0")
-	run(nil, filepath.Join(bin, "builder"), "--config", config)
-
-	built := filepath.Join(dir, "out", "otelcol-mlflow")
-	if out := run(nil, built, "components"); !strings.Contains(out, "name: mlflow") {
-		t.Errorf("the distribution has no mlflow exporter:\n%s", out)
-	}
-	run([]string{"OTELCOL_DATA_DIR=" + filepath.Join(dir, "data")}, built, "validate", "--config", filepath.Join(root, "cmd", "otelcol-mlflow", "default.yaml"))
 }
