@@ -37,13 +37,13 @@ func main() {
 	flag.Parse()
 
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer cancel()
 	var err error
 	if *stop {
 		err = stopRunning(*dir)
 	} else {
 		err = run(ctx, *dir, *data, *extra, *wait)
 	}
+	cancel()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)

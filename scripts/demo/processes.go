@@ -122,12 +122,20 @@ func (p *process) waitHTTP(ctx context.Context, address string, patience time.Du
 		}
 		select {
 		case err := <-p.done:
-			return fmt.Errorf("%s ended (%v); the end of %s says:\n%s", p.Name, err, p.log, tail(p.log))
+			return fmt.Errorf("%s ended (%s); the end of %s says:\n%s", p.Name, exitText(err), p.log, tail(p.log))
 		case <-ctx.Done():
 			return fmt.Errorf("%s does not answer on %s after %s; the end of %s says:\n%s", p.Name, address, patience, p.log, tail(p.log))
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
+}
+
+// exitText says how a process ended; an exit with code 0 is no error.
+func exitText(err error) string {
+	if err == nil {
+		return "exit status 0"
+	}
+	return err.Error()
 }
 
 // tail returns the last lines of a log.
