@@ -55,12 +55,12 @@ race: ## Unit tests under the race detector
 
 .PHONY: servers
 servers: mlflow ## Contract tests against a real MLflow, and a build of the exporter by ocb
-	COMMENTATOR_TEST_PYTHON=$(MLFLOW_PYTHON) go test -count=1 -timeout 20m -tags 'realserver slow' \
+	MLFLOW_TEST_PYTHON=$(MLFLOW_PYTHON) go test -count=1 -timeout 20m -tags 'realserver slow' \
 		./internal/mlflow/... ./collector/... ./cmd/otelcol-mlflow/...
 
 .PHONY: e2e
 e2e: build mlflow ## Worker, Collector and MLflow together, killed and restarted
-	COMMENTATOR_TEST_PYTHON=$(MLFLOW_PYTHON) go test -count=1 -timeout 30m -tags e2e ./test/...
+	MLFLOW_TEST_PYTHON=$(MLFLOW_PYTHON) go test -count=1 -timeout 30m -tags e2e ./test/...
 	DEMO_WAIT=0 scripts/demo.sh
 
 .PHONY: bench

@@ -121,7 +121,6 @@ type request struct {
 
 func (c *Client) do(ctx context.Context, r request) ([]byte, http.Header, error) {
 	target := r.path
-	foreign := false
 	if strings.HasPrefix(r.path, "/") {
 		target = c.base.String() + r.path
 	}
@@ -134,7 +133,7 @@ func (c *Client) do(ctx context.Context, r request) ([]byte, http.Header, error)
 	if err != nil {
 		return nil, nil, fmt.Errorf("build request: %w", err)
 	}
-	foreign = req.URL.Host != c.base.Host
+	foreign := req.URL.Host != c.base.Host
 	if !foreign {
 		for k, v := range c.headers {
 			req.Header[k] = v

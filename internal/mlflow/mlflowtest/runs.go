@@ -37,6 +37,15 @@ func (s *Server) runRoutes() {
 		}
 		return nil, notFound("Could not find experiment with name '%s'", name)
 	})
+	handle(s, "POST "+api2+"/experiments/search", func(_ struct{}, _ *http.Request) (any, error) {
+		found := []mlflow.Experiment{}
+		for _, e := range s.experiments {
+			if e.Stage == mlflow.Active {
+				found = append(found, e.Experiment)
+			}
+		}
+		return map[string]any{"experiments": found}, nil
+	})
 	handle(s, "POST "+api2+"/experiments/create", func(in mlflow.Experiment, _ *http.Request) (any, error) {
 		if slices.ContainsFunc(s.experiments, func(e *experimentState) bool { return e.Name == in.Name }) {
 			return nil, failure{http.StatusBadRequest, mlflow.CodeAlreadyExists, "Experiment(name=" + in.Name + ") already exists. Error: UNIQUE constraint failed"}
@@ -90,7 +99,8 @@ func (s *Server) runRoutes() {
 	handle(s, "POST "+api2+"/runs/set-tag", func(in struct {
 		RunID string `json:"run_id"`
 		mlflow.KeyValue
-	}, _ *http.Request) (any, error) {
+	}, _ *http.Request,
+	) (any, error) {
 		r, err := s.activeRun(in.RunID)
 		if err == nil {
 			r.tags[in.Key] = in.Value
@@ -235,21 +245,21 @@ func cut(s string, n int) string {
 	return s
 }
 
-var keyFilter = regexp.MustCompile("^tags\\.`([^`]+)` = '([^']*)'$")
+var keyFilter = regexp.MustCompile("^(tags|params)\\.`?([^`= ]+)`? = '([^']*)'$")
 
 func (s *Server) searchRuns(in mlflow.SearchRuns, _ *http.Request) (any, error) {
-	var key, value string
+	var kind, key, value string
 	if in.Filter != "" {
 		m := keyFilter.FindStringSubmatch(in.Filter)
 		if m == nil {
 			return nil, invalid("Invalid filter %q", in.Filter)
 		}
-		key, value = m[1], m[2]
+		kind, key, value = m[1], m[2], m[3]
 	}
 	found := []mlflow.Run{}
 	for _, r := range slices.Backward(s.runs) {
 		wanted := in.View == mlflow.ViewAll || (in.View == mlflow.ViewDeleted) == (r.info.Stage == mlflow.Deleted)
-		if wanted && slices.Contains(in.ExperimentIDs, r.info.ExperimentID) && (key == "" || r.tags[key] == value) {
+		if wanted && slices.Contains(in.ExperimentIDs, r.info.ExperimentID) && (key == "" || r.said(kind)[key] == value) {
 			found = append(found, r.entity())
 		}
 	}
@@ -257,6 +267,14 @@ func (s *Server) searchRuns(in mlflow.SearchRuns, _ *http.Request) (any, error) 
 		return nil, fmt.Errorf("pages are not built")
 	}
 	return map[string]any{"runs": found}, nil
+}
+
+// said gives the run's tags or params.
+func (r *runState) said(kind string) map[string]string {
+	if kind == "params" {
+		return r.params
+	}
+	return r.tags
 }
 
 func (r *runState) entity() mlflow.Run {

@@ -9,6 +9,7 @@ package mlflowtest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -186,8 +187,8 @@ func handle[In any](s *Server, pattern string, serve func(in In, r *http.Request
 func answer(w http.ResponseWriter, out any, err error) {
 	w.Header().Set("Content-Type", "application/json")
 	if err != nil {
-		f, ok := err.(failure)
-		if !ok {
+		var f failure
+		if !errors.As(err, &f) {
 			f = failure{http.StatusInternalServerError, "INTERNAL_ERROR", err.Error()}
 		}
 		w.WriteHeader(f.status)

@@ -60,7 +60,8 @@ func (s *Server) traceRoutes() {
 	})
 	handle(s, "POST /api/3.0/mlflow/traces/search", func(in struct {
 		Locations []mlflow.TraceLocation `json:"locations"`
-	}, _ *http.Request) (any, error) {
+	}, _ *http.Request,
+	) (any, error) {
 		found := []mlflow.TraceInfo{}
 		for _, id := range slices.Sorted(maps.Keys(s.traces)) {
 			t := s.traces[id]
@@ -155,7 +156,8 @@ func (s *Server) startTrace(in struct {
 	Trace struct {
 		Info mlflow.TraceInfo `json:"trace_info"`
 	} `json:"trace"`
-}, _ *http.Request) (any, error) {
+}, _ *http.Request,
+) (any, error) {
 	info := in.Trace.Info
 	if _, err := s.activeExperiment(info.Location.Experiment.ID); err != nil {
 		return nil, err
