@@ -8,12 +8,16 @@ import (
 	"github.com/technoshare/commentator/internal/wire"
 )
 
+// watchInterval is short enough to measure seconds and long enough not to load the server
+// that it measures.
+const watchInterval = 400 * time.Millisecond
+
 // watch asks MLflow again and again which runs have ended and notes when it saw each job's
 // run end for the first time, by trace id. The bridge ends a job's run last, so that is
 // when people can see all of the job. It returns when ctx ends.
 func (r *reader) watch(ctx context.Context) map[string]time.Time {
 	seen := map[string]time.Time{}
-	tick := time.NewTicker(150 * time.Millisecond)
+	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
 	for {
 		select {
@@ -28,7 +32,7 @@ func (r *reader) watch(ctx context.Context) map[string]time.Time {
 			continue
 		}
 		runs, _, err := r.client.SearchRuns(ctx, mlflow.SearchRuns{
-			ExperimentIDs: []string{r.id}, MaxResults: 300, OrderBy: []string{"attributes.start_time DESC"},
+			ExperimentIDs: []string{r.id}, MaxResults: 50, OrderBy: []string{"attributes.start_time DESC"},
 			Filter: "tags.component = 'pipeline' and attributes.status != 'RUNNING'",
 		})
 		if err != nil {
