@@ -47,7 +47,7 @@ func createDefaultConfig() component.Config {
 
 	retry := configretry.NewDefaultBackOffConfig()
 	retry.InitialInterval = time.Second
-	retry.MaxInterval = 30 * time.Second
+	retry.MaxInterval = 10 * time.Second
 	retry.MaxElapsedTime = 0
 
 	return &Config{
