@@ -91,6 +91,9 @@ func (c *collector) deliveredAtLeast(t *testing.T, spans int) {
 	if err != nil {
 		t.Fatalf("%v\n%v", err, last)
 	}
+	requests := last["otelcol_exporter_mlflow_request_duration_count"]
+	t.Logf("%d spans took %.0f requests to MLflow of %.1f ms each", spans, requests,
+		last["otelcol_exporter_mlflow_request_duration_sum"]/requests*1000)
 	for _, name := range []string{"otelcol_exporter_send_failed_spans", "otelcol_exporter_enqueue_failed_spans", "otelcol_exporter_mlflow_dropped_items"} {
 		if last[name] != 0 {
 			t.Errorf("%s is %v\n%s", name, last[name], c.text())

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
@@ -15,14 +16,19 @@ import (
 // TestEveryFixtureOnce sends the fixtures as the worker sends them.
 func TestEveryFixtureOnce(t *testing.T) {
 	const experiment = "once"
+	lap := stopwatch(t)
 	s := sharedServer(t)
 	c := startCollector(t, s.url, experiment, t.TempDir())
+	lap("start")
 	all, more := recordings(t, experiment)
 	for _, r := range all {
 		c.send(t, r.requests...)
 	}
 	c.delivered(t)
-	checkAll(t, s.dump(t, append(more, experiment)...), all, experiment)
+	lap("deliver")
+	held := s.dump(t, append(more, experiment)...)
+	lap("read back")
+	checkAll(t, held, all, experiment)
 	t.Run("filters of the old docs", func(t *testing.T) { checkOldFilters(t, s, experiment) })
 }
 
@@ -30,8 +36,10 @@ func TestEveryFixtureOnce(t *testing.T) {
 // fixtures mixed: the last first, then once more in another order.
 func TestEveryFixtureTwiceInDisorder(t *testing.T) {
 	const experiment = "disorder"
+	lap := stopwatch(t)
 	s := sharedServer(t)
 	c := startCollector(t, s.url, experiment, t.TempDir())
+	lap("start")
 	all, more := recordings(t, experiment)
 	reversed := interleave(all)
 	slices.Reverse(reversed)
@@ -40,7 +48,19 @@ func TestEveryFixtureTwiceInDisorder(t *testing.T) {
 	rand.New(rand.NewPCG(1, 2)).Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
 	c.send(t, shuffled...)
 	c.delivered(t)
-	checkAll(t, s.dump(t, append(more, experiment)...), all, experiment)
+	lap("deliver")
+	held := s.dump(t, append(more, experiment)...)
+	lap("read back")
+	checkAll(t, held, all, experiment)
+}
+
+// stopwatch logs how long the parts of a test took.
+func stopwatch(t *testing.T) (lap func(part string)) {
+	last := time.Now()
+	return func(part string) {
+		t.Logf("%s: %.1f s", part, time.Since(last).Seconds())
+		last = time.Now()
+	}
 }
 
 // interleave deals the single spans of all fixtures out in turn.
