@@ -11,7 +11,8 @@ export COMMENTATOR_CACHE
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 REVISION ?= $(shell git rev-parse HEAD 2>/dev/null)
 LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.revision=$(REVISION)
-TOOLS    := $(COMMENTATOR_CACHE)/tools
+# Named after what is in them, so that a second clone takes the first one's.
+TOOLS    := $(COMMENTATOR_CACHE)/tools-$(shell git hash-object internal/tools/go.mod | cut -c1-12)
 MLFLOW_PYTHON = $(shell scripts/start_mlflow.sh --python)
 
 .PHONY: help
@@ -79,6 +80,10 @@ screenshots: ## Take the README's pictures of the MLflow UI (needs chromium)
 clean: ## Remove what was built; the cache stays
 	rm -rf bin .bench .demo
 
-$(TOOLS)/%: internal/tools/go.mod
+.PHONY: tools-folder
+tools-folder:
+	@echo $(TOOLS)
+
+$(TOOLS)/%:
 	@mkdir -p $(TOOLS)
 	cd internal/tools && go build -o $(TOOLS)/ $$(go list tool | grep '/$*$$')

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 count=${BENCH_COUNT:-10}
 out=.bench/$(date -u +%Y%m%dT%H%M%SZ).txt
 mkdir -p .bench
-tools=${COMMENTATOR_CACHE:-$PWD/.cache}/tools
+tools=$(make --no-print-directory tools-folder)
 make --no-print-directory "$tools/benchstat" >/dev/null
 
 packages=$(git grep -lE '^func Benchmark' -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's#^#./#')

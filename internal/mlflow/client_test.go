@@ -211,10 +211,14 @@ func TestArtifactURL(t *testing.T) {
 		"mlflow-artifacts://other:2/1/abc":                "https://other:2/api/2.0/mlflow-artifacts/artifacts/1/abc",
 		"mlflow-artifacts:/workspaces/w/1/abc":            "/api/2.0/mlflow-artifacts/artifacts/workspaces/w/1/abc",
 		"http://h/api/2.0/mlflow-artifacts/artifacts/1/x": "http://h/api/2.0/mlflow-artifacts/artifacts/1/x",
-		"s3://bucket/1": "", "/data/mlartifacts/1": "", "file:///data": "", "mlartifacts/1": "",
 	} {
-		if got, ok := c.ArtifactURL(uri); got != want || ok != (want != "") {
+		if got, ok := c.ArtifactURL(uri); got != want || !ok {
 			t.Errorf("%s: got %q %v, want %q", uri, got, ok, want)
+		}
+	}
+	for _, uri := range []string{"s3://bucket/1", "/data/mlartifacts/1", "file:///data", "mlartifacts/1"} {
+		if got, ok := c.ArtifactURL(uri); ok {
+			t.Errorf("%s: got %q, want none", uri, got)
 		}
 	}
 }

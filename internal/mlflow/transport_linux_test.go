@@ -13,9 +13,12 @@ func TestReadsAcknowledgeAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
+	done := make(chan struct{})
+	defer close(done)
 	go func() {
 		if c, err := l.Accept(); err == nil {
 			_, _ = io.WriteString(c, "x")
+			<-done // the end of a connection switches the kernel back to delayed acknowledgements
 			_ = c.Close()
 		}
 	}()
