@@ -72,7 +72,7 @@ func program(t *testing.T, name string) string {
 
 // python is the Python that has MLflow's client: the one that start_mlflow.sh installed.
 var python = sync.OnceValues(func() (string, error) {
-	if p := os.Getenv("COMMENTATOR_TEST_PYTHON"); p != "" {
+	if p := os.Getenv("MLFLOW_TEST_PYTHON"); p != "" {
 		return p, nil
 	}
 	cmd := exec.Command(filepath.Join(checkout, "scripts", "start_mlflow.sh"), "--python")
