@@ -15,7 +15,6 @@ import (
 
 	"github.com/technoshare/commentator/data"
 	"github.com/technoshare/commentator/internal/commentator"
-	"github.com/technoshare/commentator/internal/telemetry"
 )
 
 var _ commentator.Analyser = (*OpenAI)(nil)
@@ -127,7 +126,8 @@ func NewOpenAI(cfg OpenAIConfig, d *data.Data) (*OpenAI, error) {
 	o.completions = openai.NewChatCompletionService(
 		option.WithBaseURL(cfg.BaseURL),
 		option.WithAPIKey(cfg.APIKey),
-		option.WithHTTPClient(&http.Client{Transport: telemetry.Transport(cfg.Transport, "")}),
+		// The span of a call is its request's too: no second one for the same thing.
+		option.WithHTTPClient(&http.Client{Transport: cfg.Transport}),
 		option.WithMaxRetries(0),
 	)
 	return o, nil

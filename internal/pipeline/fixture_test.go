@@ -38,7 +38,7 @@ func TestTheWorkerEmitsWhatTheFixturesHold(t *testing.T) {
 	}
 	// Details beyond the fixtures go to MLflow's trace as they are.
 	beyond := func(line string) bool {
-		return strings.HasPrefix(line, "POST: ") || strings.HasPrefix(line, "chat gpt-4o: server.")
+		return strings.HasPrefix(line, "chat gpt-4o: server.")
 	}
 	for _, tt := range tests {
 		t.Run(tt.fixture, func(t *testing.T) {

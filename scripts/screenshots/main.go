@@ -61,11 +61,8 @@ func run(from, to, name string) error {
 			continue
 		}
 		shots = []shot{
-			{"runs", s.UI + "/#/experiments/" + s.ID + "/runs", "job_" + j.Job, 800},
-			{"run", j.RunURL, "Child runs", 1900},
-			{"run-traces", j.RunURL + "/traces", "OK", 800},
-			{"trace", j.TraceURL, "quality_gates", 1000},
-			{"traces", s.UI + "/#/experiments/" + s.ID + "/traces", "OK", 800},
+			{"run", j.RunURL, "Child runs", 1500},
+			{"trace", j.TraceURL, "quality_gates", 900},
 		}
 		break
 	}
@@ -100,18 +97,12 @@ func run(from, to, name string) error {
 	return nil
 }
 
-// dismiss closes what a first visit shows over the page: tips and the assistant's panel.
+// dismiss closes what a first visit shows over the page, tips and the assistant's panel,
+// and unfolds the description of a run.
 const dismiss = `(() => {
+  document.querySelector('[data-component-id="mlflow.assistant.chat_panel.close"]')?.click();
   for (const b of document.querySelectorAll('button'))
-    if (/^(Got it|Dismiss)$/.test(b.textContent.trim())) b.click();
-  // The assistant's panel has no name to find its cross by: it is the last button in the
-  // panel's head, at the right edge of the window.
-  const assistant = [...document.querySelectorAll('h1,h2,h3,h4,span,div')].find(e => e.childElementCount === 0 && e.textContent.trim() === 'MLflow Assistant' && e.getBoundingClientRect().x > innerWidth / 2);
-  if (!assistant) return false;
-  const y = assistant.getBoundingClientRect().y;
-  const head = [...document.querySelectorAll('button')].filter(b => Math.abs(b.getBoundingClientRect().y - y) < 30);
-  head.sort((a, b) => b.getBoundingClientRect().x - a.getBoundingClientRect().x);
-  if (head.length) head[0].click();
+    if (/^(Got it|Dismiss|Show more)$/.test(b.textContent.trim())) b.click();
   return true;
 })()`
 
