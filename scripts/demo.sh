@@ -12,7 +12,7 @@ if ! command -v go >/dev/null; then
 fi
 
 build() {
-    go build -o bin/ ./cmd/... ./scripts/demo
+    make --no-print-directory --silent build && go build -o bin/ ./scripts/demo
 }
 
 if [ "${1:-}" = --stop ]; then
