@@ -64,6 +64,7 @@ runs its embedded configuration, which these variables change, in the environmen
 
   MLFLOW_TRACKING_URI          address of MLflow            http://127.0.0.1:5000
   MLFLOW_EXPERIMENT_NAME       experiment                   technoshare_commentator
+  MLFLOW_UI_URL                UI as people reach it        MLFLOW_TRACKING_URI
   OTELCOL_GRPC_ENDPOINT        OTLP over gRPC               127.0.0.1:4317
   OTELCOL_HTTP_ENDPOINT        OTLP over HTTP               127.0.0.1:4318
   OTELCOL_DATA_DIR             queue and ledger             ./.otelcol-mlflow
