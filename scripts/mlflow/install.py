@@ -69,7 +69,9 @@ def install(home, python, requirements):
     say(f"Installing MLflow into {home}, once; this takes a minute or two …")
     shutil.rmtree(home, ignore_errors=True)
     venv.create(home, with_pip=True)
-    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
+    # Python compiles what it imports at the first start; pip would compile everything, which
+    # takes longer than the rest of the installation.
+    pip = [python, "-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check", "--no-input"]
     done = subprocess.run([*pip, "--requirement", requirements], stdout=sys.stderr)
     if done.returncode != 0:
         fail("pip could not install MLflow (its message is above). Is the package index reachable?")
