@@ -50,9 +50,6 @@ func (s *servers) enact(ctx context.Context, inputs []demo.Input) ([]played, err
 			return nil, err
 		}
 	}
-	if err := s.start("worker", s.env, "bin/commentator", "serve"); err != nil {
-		return nil, err
-	}
 	for _, in := range inputs {
 		if in.Model {
 			continue
@@ -73,6 +70,10 @@ func (s *servers) enact(ctx context.Context, inputs []demo.Input) ([]played, err
 		}
 	}
 	say("%d jobs are queued; the worker takes them through its five stages …", len(jobs))
+	// --drain repeats what failed within seconds: nobody waits minutes for a demo.
+	if err := s.start("worker", s.env, "bin/commentator", "serve", "--drain"); err != nil {
+		return nil, err
+	}
 	for i, p := range jobs {
 		final, err := s.final(ctx, p.job.JobID)
 		if err != nil {
@@ -81,7 +82,10 @@ func (s *servers) enact(ctx context.Context, inputs []demo.Input) ([]played, err
 		jobs[i].job = final
 		say("  job %-3d %-11s %s", final.JobID, final.Outcome, p.name)
 	}
-	return jobs, nil
+	if err := s.ended(ctx, "worker"); err != nil {
+		return nil, err
+	}
+	return jobs, s.start("worker", s.env, "bin/commentator", "serve")
 }
 
 // extraName is the input that DEMO_EXTRA_EVENT adds: listed, its outcome not compared.

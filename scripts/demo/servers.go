@@ -101,6 +101,27 @@ func (s *servers) start(name string, env []string, command string, args ...strin
 	return saveProcesses(s.dir, append([]*process{self}, s.processes...))
 }
 
+// ended waits until the process that was started last under this name ends by itself.
+func (s *servers) ended(ctx context.Context, name string) error {
+	for i := len(s.processes) - 1; i >= 0; i-- {
+		p := s.processes[i]
+		if p.Name != name {
+			continue
+		}
+		select {
+		case err := <-p.done:
+			if err != nil {
+				return fmt.Errorf("%s: %w; the end of %s says:\n%s", name, err, p.log, tail(p.log))
+			}
+			s.processes = append(s.processes[:i], s.processes[i+1:]...)
+			return nil
+		case <-ctx.Done():
+			return fmt.Errorf("%s does not end: %w", name, ctx.Err())
+		}
+	}
+	return nil
+}
+
 // stop ends everything in the opposite order of its start.
 func (s *servers) stop() {
 	for i := len(s.processes) - 1; i >= 0; i-- {
