@@ -35,18 +35,24 @@ type reader struct {
 	id         string // of the experiment, once it exists
 }
 
+// find looks the experiment up, once. That it is not there yet is no error.
+func (r *reader) find(ctx context.Context) error {
+	if r.id != "" {
+		return nil
+	}
+	e, err := r.client.GetExperimentByName(ctx, r.experiment)
+	if err != nil && !mlflow.IsCode(err, mlflow.CodeNotFound) {
+		return fmt.Errorf("read experiment: %w", err)
+	}
+	r.id = e.ID
+	return nil
+}
+
 // job reads what MLflow holds of the job with this trace id. Nothing yet is no error.
 func (r *reader) job(ctx context.Context, traceID string) (held, error) {
 	var h held
-	if r.id == "" {
-		e, err := r.client.GetExperimentByName(ctx, r.experiment)
-		if mlflow.IsCode(err, mlflow.CodeNotFound) {
-			return h, nil
-		}
-		if err != nil {
-			return h, fmt.Errorf("read experiment: %w", err)
-		}
-		r.id = e.ID
+	if err := r.find(ctx); err != nil || r.id == "" {
+		return h, err
 	}
 	runs, err := r.search(ctx, "tags.`"+wire.TagKey+"` = '"+traceID+"'")
 	if err != nil || len(runs) == 0 {

@@ -25,11 +25,8 @@ func (r *reader) watch(ctx context.Context) map[string]time.Time {
 			return seen
 		case <-tick.C:
 		}
-		if e, err := r.client.GetExperimentByName(ctx, r.experiment); r.id == "" && err == nil {
-			r.id = e.ID
-		}
-		if r.id == "" {
-			continue
+		if err := r.find(ctx); err != nil || r.id == "" {
+			continue // as below
 		}
 		runs, _, err := r.client.SearchRuns(ctx, mlflow.SearchRuns{
 			ExperimentIDs: []string{r.id}, MaxResults: 50, OrderBy: []string{"attributes.start_time DESC"},
