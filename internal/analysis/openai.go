@@ -10,9 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/openai/openai-go/v3"
-	"github.com/openai/openai-go/v3/option"
-
 	"github.com/technoshare/commentator/data"
 	"github.com/technoshare/commentator/internal/commentator"
 )
@@ -84,10 +81,10 @@ func (c OpenAIConfig) Validate() error {
 // makes no second attempt at a call that fails: the job's own attempts do that. It is safe
 // for concurrent use.
 type OpenAI struct {
-	cfg         OpenAIConfig
-	data        *data.Data
-	index       *index
-	completions openai.ChatCompletionService
+	cfg    OpenAIConfig
+	data   *data.Data
+	index  *index
+	client *http.Client
 
 	server  string // host and port, for messages
 	address string
@@ -122,14 +119,8 @@ func NewOpenAI(cfg OpenAIConfig, d *data.Data) (*OpenAI, error) {
 	if p, err := strconv.Atoi(u.Port()); err == nil {
 		o.port = p
 	}
-	// The service is made directly, because openai.NewClient reads the environment.
-	o.completions = openai.NewChatCompletionService(
-		option.WithBaseURL(cfg.BaseURL),
-		option.WithAPIKey(cfg.APIKey),
-		// The span of a call is its request's too: no second one for the same thing.
-		option.WithHTTPClient(&http.Client{Transport: cfg.Transport}),
-		option.WithMaxRetries(0),
-	)
+	// The span of a call is its request's too: no second one for the same thing.
+	o.client = &http.Client{Transport: cfg.Transport, CheckRedirect: noRedirect}
 	return o, nil
 }
 

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/openai/openai-go/v3"
-	"github.com/openai/openai-go/v3/shared"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
@@ -121,10 +119,10 @@ func (o *OpenAI) chat(ctx context.Context, c *conversation, mayCall bool) (chatM
 }
 
 // call sends the conversation and reads the model's message.
-func (o *OpenAI) call(ctx context.Context, c *conversation, mayCall bool) (chatMessage, *openai.ChatCompletion, error) {
+func (o *OpenAI) call(ctx context.Context, c *conversation, mayCall bool) (chatMessage, *chatResponse, error) {
 	limited, cancel := context.WithTimeout(ctx, o.cfg.Timeout)
 	defer cancel()
-	response, err := o.completions.New(limited, o.params(c, mayCall))
+	response, err := o.post(limited, o.request(c, mayCall))
 	if err != nil {
 		return chatMessage{}, nil, o.callError(ctx, c.model, err)
 	}
@@ -139,54 +137,46 @@ func (o *OpenAI) call(ctx context.Context, c *conversation, mayCall bool) (chatM
 			Message: fmt.Sprintf("model %s refused to answer about this page: %s", c.model, reply.refusal),
 		}
 	case reply.finish == "length":
-		return reply, response, badOutput(c.model, fmt.Sprintf("it was cut off after %d tokens", response.Usage.CompletionTokens))
+		return reply, response, badOutput(c.model, fmt.Sprintf("it was cut off after %d tokens", response.Usage.Completion))
 	}
 	return reply, response, nil
 }
 
-func (o *OpenAI) params(c *conversation, mayCall bool) openai.ChatCompletionNewParams {
-	p := openai.ChatCompletionNewParams{
-		Model: c.model,
-		ResponseFormat: openai.ChatCompletionNewParamsResponseFormatUnion{
-			OfJSONSchema: &shared.ResponseFormatJSONSchemaParam{
-				JSONSchema: shared.ResponseFormatJSONSchemaJSONSchemaParam{
-					Name: c.schema.name, Strict: openai.Bool(true), Schema: c.schema.text,
-				},
-			},
+func (o *OpenAI) request(c *conversation, mayCall bool) chatRequest {
+	r := chatRequest{
+		Model:               c.model,
+		Temperature:         o.cfg.Temperature,
+		MaxCompletionTokens: o.cfg.MaxTokens,
+		ResponseFormat: responseFormat{
+			Type:       "json_schema",
+			JSONSchema: jsonSchema{Name: c.schema.name, Strict: true, Schema: c.schema.text},
 		},
 	}
 	for _, m := range c.messages {
-		p.Messages = append(p.Messages, m.param())
-	}
-	if o.cfg.Temperature != nil {
-		p.Temperature = openai.Float(*o.cfg.Temperature)
-	}
-	if o.cfg.MaxTokens > 0 {
-		p.MaxCompletionTokens = openai.Int(int64(o.cfg.MaxTokens))
+		r.Messages = append(r.Messages, m.api())
 	}
 	if c.search {
-		p.Tools = []openai.ChatCompletionToolUnionParam{searchTool}
-		p.ParallelToolCalls = openai.Bool(false) // strict arguments need it
+		one := false
+		r.Tools = []tool{searchTool}
+		r.ParallelToolCalls = &one // strict arguments need it
 		if !mayCall {
-			p.ToolChoice = openai.ChatCompletionToolChoiceOptionUnionParam{OfAuto: openai.String("none")}
+			r.ToolChoice = "none"
 		}
 	}
-	return p
+	return r
 }
 
-var searchTool = openai.ChatCompletionFunctionTool(shared.FunctionDefinitionParam{
+var searchTool = tool{Type: "function", Function: toolFunction{
 	Name:        toolSearch,
-	Description: openai.String("Looks comparable technologies up in the team's index and returns their names, descriptions and tags, best first."),
-	Strict:      openai.Bool(true),
-	Parameters: shared.FunctionParameters{
-		"type":                 "object",
+	Description: "Looks comparable technologies up in the team's index and returns their names, descriptions and tags, best first.",
+	Strict:      true,
+	Parameters: json.RawMessage(`{
+		"type": "object",
 		"additionalProperties": false,
-		"required":             []string{"query"},
-		"properties": map[string]any{
-			"query": map[string]any{"type": "string", "description": "A few technical keywords."},
-		},
-	},
-})
+		"required": ["query"],
+		"properties": {"query": {"type": "string", "description": "A few technical keywords."}}
+	}`),
+}}
 
 func (o *OpenAI) describeRequest(ctx context.Context, span telemetry.Detail, c *conversation) {
 	span.Set(
@@ -207,7 +197,7 @@ func (o *OpenAI) describeRequest(ctx context.Context, span telemetry.Detail, c *
 	}
 }
 
-func describeResponse(ctx context.Context, span telemetry.Detail, r *openai.ChatCompletion, u commentator.Usage, reply chatMessage) {
+func describeResponse(ctx context.Context, span telemetry.Detail, r *chatResponse, u commentator.Usage, reply chatMessage) {
 	span.Set(
 		attribute.String(wire.AttrGenAIResponseID, r.ID),
 		attribute.String(wire.AttrGenAIResponseModel, r.Model),
@@ -226,20 +216,20 @@ func describeResponse(ctx context.Context, span telemetry.Detail, r *openai.Chat
 }
 
 // usageOf counts a call; one without a response counts with zero tokens.
-func usageOf(r *openai.ChatCompletion) commentator.Usage {
+func usageOf(r *chatResponse) commentator.Usage {
 	u := commentator.Usage{Calls: 1}
 	if r == nil {
 		return u
 	}
-	u.Input = r.Usage.PromptTokens
-	u.Output = r.Usage.CompletionTokens
-	u.CacheRead = r.Usage.PromptTokensDetails.CachedTokens
-	u.CacheCreation = r.Usage.PromptTokensDetails.CacheWriteTokens
-	u.Reasoning = r.Usage.CompletionTokensDetails.ReasoningTokens
+	u.Input = r.Usage.Prompt
+	u.Output = r.Usage.Completion
+	u.CacheRead = r.Usage.PromptDetails.Cached
+	u.CacheCreation = r.Usage.PromptDetails.CacheWrite
+	u.Reasoning = r.Usage.CompletionDetails.Reasoning
 	return u
 }
 
-func modelOf(r *openai.ChatCompletion) string {
+func modelOf(r *chatResponse) string {
 	if r == nil {
 		return ""
 	}

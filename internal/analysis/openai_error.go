@@ -8,8 +8,6 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/openai/openai-go/v3"
-
 	"github.com/technoshare/commentator/internal/commentator"
 )
 
@@ -35,9 +33,9 @@ func (o *OpenAI) callError(ctx context.Context, model string, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("call model %s: %w", model, ctx.Err())
 	}
-	var api *openai.Error
-	if errors.As(err, &api) {
-		return o.statusError(model, api)
+	var status *statusError
+	if errors.As(err, &status) {
+		return o.serverError(model, status)
 	}
 	var timeout net.Error
 	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout() {
@@ -59,29 +57,25 @@ func (o *OpenAI) callError(ctx context.Context, model string, err error) error {
 	}
 }
 
-// statusError maps an HTTP status of the model server.
-func (o *OpenAI) statusError(model string, api *openai.Error) error {
-	said := strings.TrimSpace(api.Message)
-	if said == "" {
-		said = http.StatusText(api.StatusCode)
-	}
-	e := &commentator.Error{Final: true, Err: o.hideKey(fmt.Errorf("status %d: %s", api.StatusCode, said))}
+// serverError says what an HTTP status of the model server means.
+func (o *OpenAI) serverError(model string, answer *statusError) error {
+	e := &commentator.Error{Final: true, Err: o.hideKey(answer)}
 	switch {
-	case api.StatusCode == http.StatusUnauthorized:
+	case answer.status == http.StatusUnauthorized:
 		e.Code, e.Message = codeUnauthorized, fmt.Sprintf("model server %s refused the key; check OPENAI_API_KEY", o.server)
-	case api.StatusCode == http.StatusForbidden:
+	case answer.status == http.StatusForbidden:
 		e.Code, e.Message = codeForbidden, fmt.Sprintf("the key may not use model %s at %s; allow it there, or set MODEL_STAGE_A and MODEL_STAGE_B to others", model, o.server)
-	case api.StatusCode == http.StatusNotFound:
+	case answer.status == http.StatusNotFound:
 		e.Code, e.Message = codeNotFound, fmt.Sprintf("model server %s knows no model %s; check MODEL_STAGE_A, MODEL_STAGE_B and OPENAI_BASE_URL", o.server, model)
-	case api.Code == "context_length_exceeded":
+	case answer.code == "context_length_exceeded":
 		e.Code, e.Message = codeContextLength, fmt.Sprintf("the page is too long for model %s; choose one with a larger context", model)
-	case api.Code == "insufficient_quota":
+	case answer.code == "insufficient_quota":
 		e.Final = false
 		e.Code, e.Message = codeQuota, fmt.Sprintf("the account at %s has no quota left; check its billing", o.server)
-	case api.StatusCode == http.StatusTooManyRequests:
+	case answer.status == http.StatusTooManyRequests:
 		e.Final = false
 		e.Code, e.Message = codeRateLimited, fmt.Sprintf("model server %s limits the rate of calls", o.server)
-	case api.StatusCode == http.StatusRequestTimeout || api.StatusCode == http.StatusConflict || api.StatusCode >= 500:
+	case answer.status == http.StatusRequestTimeout || answer.status == http.StatusConflict || answer.status >= 500:
 		e.Final = false
 		e.Code, e.Message = codeUnavailable, fmt.Sprintf("model server %s is in trouble", o.server)
 	default:

@@ -1,10 +1,6 @@
 package analysis
 
-import (
-	"encoding/json"
-
-	"github.com/openai/openai-go/v3"
-)
+import "encoding/json"
 
 // Roles of messages.
 const (
@@ -28,35 +24,24 @@ type toolCall struct {
 	id, name, arguments string
 }
 
-// param is the message as the chat completions API wants it.
-func (m chatMessage) param() openai.ChatCompletionMessageParamUnion {
-	switch m.role {
-	case roleSystem:
-		return openai.SystemMessage(m.content)
-	case roleTool:
-		return openai.ToolMessage(m.content, m.callID)
-	case roleAssistant:
-		var p openai.ChatCompletionAssistantMessageParam
-		if m.content != "" || len(m.calls) == 0 {
-			p.Content.OfString = openai.String(m.content)
-		}
-		for _, c := range m.calls {
-			p.ToolCalls = append(p.ToolCalls, openai.ChatCompletionMessageToolCallUnionParam{
-				OfFunction: &openai.ChatCompletionMessageFunctionToolCallParam{
-					ID:       c.id,
-					Function: openai.ChatCompletionMessageFunctionToolCallFunctionParam{Name: c.name, Arguments: c.arguments},
-				},
-			})
-		}
-		return openai.ChatCompletionMessageParamUnion{OfAssistant: &p}
-	default:
-		return openai.UserMessage(m.content)
+// api is the message as the chat completions API wants it.
+func (m chatMessage) api() apiMessage {
+	p := apiMessage{Role: m.role, ToolCallID: m.callID}
+	if m.content != "" || len(m.calls) == 0 {
+		p.Content = &m.content
 	}
+	for _, c := range m.calls {
+		p.ToolCalls = append(p.ToolCalls, apiToolCall{ID: c.id, Type: "function", Function: apiFunction{Name: c.name, Arguments: c.arguments}})
+	}
+	return p
 }
 
 // fromChoice reads the model's message.
-func fromChoice(c openai.ChatCompletionChoice) chatMessage {
-	m := chatMessage{role: roleAssistant, content: c.Message.Content, refusal: c.Message.Refusal, finish: c.FinishReason}
+func fromChoice(c apiChoice) chatMessage {
+	m := chatMessage{role: roleAssistant, refusal: c.Message.Refusal, finish: c.FinishReason}
+	if c.Message.Content != nil {
+		m.content = *c.Message.Content
+	}
 	for _, t := range c.Message.ToolCalls {
 		m.calls = append(m.calls, toolCall{id: t.ID, name: t.Function.Name, arguments: t.Function.Arguments})
 	}

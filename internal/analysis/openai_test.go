@@ -309,3 +309,36 @@ func TestOpenAITestIsDeterministic(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// Servers and proxies that don't keep to OpenAI's form of an error: the status has to do,
+// a code that is a number is no reason to fail, and the key goes to no other server.
+func TestOpenAIForeignAnswers(t *testing.T) {
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("a request to another server, with Authorization %q", r.Header.Get("Authorization"))
+	}))
+	defer elsewhere.Close()
+	for name, tc := range map[string]struct {
+		status     int
+		body, code string
+	}{
+		"page of a proxy":  {http.StatusBadGateway, "<html>bad gateway</html>", "model_unavailable"},
+		"code is a number": {http.StatusTooManyRequests, `{"error":{"code":429,"message":"slower"}}`, "model_rate_limited"},
+		"error is text":    {http.StatusUnauthorized, `{"error":"no"}`, "model_unauthorized"},
+		"redirect":         {http.StatusTemporaryRedirect, "", "model_bad_request"},
+		"too large":        {http.StatusOK, strings.Repeat(" ", 17<<20), "model_unavailable"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Location", elsewhere.URL)
+				w.WriteHeader(tc.status)
+				_, _ = w.Write([]byte(tc.body)) // the client may hang up before the end
+			}))
+			defer s.Close()
+			_, o := server(t, func(c *analysis.OpenAIConfig) { c.BaseURL = s.URL + "/v1/" })
+			_, _, err := o.ExtractFacts(t.Context(), evidence(t, "wal"))
+			if commentator.ErrorCode(err) != tc.code {
+				t.Errorf("error %v: code %s, want %s", err, commentator.ErrorCode(err), tc.code)
+			}
+		})
+	}
+}
