@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/technoshare/commentator/internal/mlflow"
+	"github.com/technoshare/commentator/internal/mlflow/ui"
 	"github.com/technoshare/commentator/internal/wire"
 )
 
@@ -103,14 +104,14 @@ func (env environment) experiments() ([]string, error) {
 func (env environment) open(run mlflow.Run) (opened, error) {
 	o := opened{
 		Job: run.Param("job_id"), Status: run.Info.Status, Outcome: run.Tag("outcome"),
-		RunID: run.Info.ID, RunURL: mlflow.RunURL(env.ui, run.Info.ExperimentID, run.Info.ID),
+		RunID: run.Info.ID, RunURL: ui.Run(env.ui, run.Info.ExperimentID, run.Info.ID),
 	}
 	id := "tr-" + run.Tag(wire.TagKey)
 	_, err := env.client.GetTraceInfo(env.ctx, id)
 	var e *mlflow.Error
 	switch {
 	case err == nil:
-		o.TraceID, o.TraceURL = id, mlflow.TraceURL(env.ui, run.Info.ExperimentID, id)
+		o.TraceID, o.TraceURL = id, ui.Trace(env.ui, run.Info.ExperimentID, id)
 	case errors.As(err, &e) && e.Status == 404: // tracking only
 	default:
 		return o, fmt.Errorf("read trace: %w", err)

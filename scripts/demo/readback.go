@@ -10,6 +10,7 @@ import (
 
 	"github.com/technoshare/commentator/data/demo"
 	"github.com/technoshare/commentator/internal/mlflow"
+	"github.com/technoshare/commentator/internal/mlflow/ui"
 	"github.com/technoshare/commentator/internal/wire"
 )
 
@@ -62,7 +63,7 @@ func (r *reader) job(ctx context.Context, traceID string) (held, error) {
 		return h, fmt.Errorf("the job with trace %s has %d runs instead of one", traceID, len(runs))
 	}
 	run := runs[0]
-	h = held{RunID: run.Info.ID, RunURL: mlflow.RunURL(r.client.Endpoint(), r.id, run.Info.ID), Status: run.Info.Status, Outcome: run.Tag("outcome"), Ended: time.UnixMilli(run.Info.EndTime)}
+	h = held{RunID: run.Info.ID, RunURL: ui.Run(r.client.Endpoint(), r.id, run.Info.ID), Status: run.Info.Status, Outcome: run.Tag("outcome"), Ended: time.UnixMilli(run.Info.EndTime)}
 	stages, err := r.search(ctx, "tags.`mlflow.parentRunId` = '"+run.Info.ID+"'")
 	if err != nil {
 		return h, err
@@ -101,7 +102,7 @@ func (r *reader) trace(ctx context.Context, id string, h *held) error {
 		return fmt.Errorf("trace %s links to run %s instead of %s", id, source, h.RunID)
 	}
 	h.TraceName, h.SpanState = info.Tags["mlflow.traceName"], info.State
-	h.TraceURL = mlflow.TraceURL(r.client.Endpoint(), r.id, id)
+	h.TraceURL = ui.Trace(r.client.Endpoint(), r.id, id)
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
+	"github.com/technoshare/commentator/internal/mlflow/ui"
 	"github.com/technoshare/commentator/internal/wire"
 )
 
@@ -76,8 +77,7 @@ func linkLine(s Span) string {
 		links = append(links, link("Slack thread", thread))
 	}
 	if s.InTrace {
-		links = append(links, fmt.Sprintf("[Trace](%s/#/experiments/%s/traces?selectedEvaluationId=%s)",
-			PlaceholderUI, PlaceholderExperimentID, wire.MLflowTraceID(wire.TraceID(s.Span.TraceID()))))
+		links = append(links, "[Trace]("+ui.Trace(PlaceholderUI, PlaceholderExperimentID, wire.MLflowTraceID(wire.TraceID(s.Span.TraceID())))+")")
 	}
 	return strings.Join(links, " · ")
 }
