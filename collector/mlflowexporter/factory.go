@@ -88,7 +88,7 @@ func createTraces(ctx context.Context, set exporter.Settings, cfg component.Conf
 	if err != nil {
 		return nil, err
 	}
-	return exporterhelper.NewTraces(ctx, set, cfg, e.consumeTraces,
+	traces, err := exporterhelper.NewTraces(ctx, set, cfg, e.consumeTraces,
 		exporterhelper.WithStart(e.start),
 		exporterhelper.WithShutdown(e.shutdown),
 		exporterhelper.WithCapabilities(consumer.Capabilities{MutatesData: false}),
@@ -98,6 +98,10 @@ func createTraces(ctx context.Context, set exporter.Settings, cfg component.Conf
 		exporterhelper.WithRetry(config.Retry),
 		exporterhelper.WithQueue(queueOnStorage(*config)),
 	)
+	if err != nil {
+		return nil, err
+	}
+	return recoveringTraces{Traces: traces, storage: config.Storage, log: set.Logger}, nil
 }
 
 // queueOnStorage is the configured queue, kept by the storage of the exporter. The
