@@ -29,6 +29,7 @@ type commands struct {
 	Replay  replayCommand  `cmd:"" help:"Run the five stages for links, or for a Slack event, and print the comment."`
 	Serve   serveCommand   `cmd:"" help:"Work off the queue until interrupted."`
 	Jobs    jobsCommand    `cmd:"" help:"Look at jobs."`
+	Tracing tracingCommand `cmd:"" help:"Show or change, while the worker runs, how much of the jobs that start is recorded."`
 	Config  configCommand  `cmd:"" help:"Show every setting, where it comes from, and what it leads to."`
 	Version versionCommand `cmd:"" help:"Show the version."`
 }

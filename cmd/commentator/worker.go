@@ -64,6 +64,8 @@ func (a *app) openWorker(ctx context.Context, poster commentator.Poster, backoff
 	if w.store, err = store.Open(ctx, a.cfg.DBPath, store.WithLogger(a.log)); err != nil {
 		return nil, err
 	}
+	settings.Adapter = func(j commentator.Job) string { return retriever.Adapter(j.Domain) }
+	settings.Decided = func(rule string) (int64, error) { return w.store.Decided(ctx, rule) }
 	if err := w.startTelemetry(ctx, settings); err != nil {
 		return nil, err
 	}
@@ -159,7 +161,7 @@ func (a *app) telemetryConfig() (telemetry.Config, error) {
 	build := readBuild()
 	c := telemetry.Config{
 		Mode: mode, OffReason: why, Endpoint: a.cfg.OTLPEndpoint, Headers: a.cfg.OTLPHeaders,
-		Ratio: ratio, CaptureContent: a.cfg.ContentAllowed(),
+		Ratio: ratio, SamplingFile: a.cfg.SamplingPath(), CaptureContent: a.cfg.ContentAllowed(),
 		ServiceName: a.cfg.ServiceName, Experiment: a.cfg.Experiment,
 		Environment:        a.cfg.ResourceAttributes[wire.ResEnvironment],
 		ResourceAttributes: a.cfg.ResourceAttributes,

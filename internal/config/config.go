@@ -7,6 +7,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -90,6 +91,10 @@ type Config struct {
 	// of these with the prefix parentbased_. Runs are recorded for all jobs. Default always_on.
 	TracesSampler    string `env:"OTEL_TRACES_SAMPLER"`
 	TracesSamplerArg string `env:"OTEL_TRACES_SAMPLER_ARG"`
+	// SamplingFile says at run time how much of the jobs that start is recorded;
+	// `commentator tracing` writes it. It need not exist. Default: DB_PATH with
+	// .sampling.yaml behind it.
+	SamplingFile string `env:"SAMPLING_FILE"`
 	// OTLPEndpoint is the Collector's OTLP/gRPC address. http is plain text, https is TLS.
 	// On its own it switches nothing on. Default http://127.0.0.1:4317.
 	OTLPEndpoint string `env:"OTEL_EXPORTER_OTLP_ENDPOINT" envDefault:"http://127.0.0.1:4317"`
@@ -107,6 +112,11 @@ type Config struct {
 
 	// Settings lists where each value came from, in the order of this struct.
 	Settings []Setting `env:"-"`
+}
+
+// SamplingPath is where the sampling file is.
+func (c Config) SamplingPath() string {
+	return cmp.Or(c.SamplingFile, c.DBPath+".sampling.yaml")
 }
 
 // Options say what to read.

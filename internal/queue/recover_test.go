@@ -22,7 +22,9 @@ func conclude(s *store.Store) func(ctx context.Context, id int64, fate queue.Fat
 	}
 }
 
-func detail(commentator.Job) commentator.Detail { return commentator.DetailFull }
+func detail(commentator.Job, commentator.Message) commentator.Decision {
+	return commentator.Decision{Detail: commentator.DetailFull}
+}
 
 func jobStarted(commentator.Job, commentator.Message) (telemetry.Message, error) {
 	return telemetry.Message{Kind: "job started", Body: []byte("s"), Size: 1}, nil

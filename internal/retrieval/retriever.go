@@ -123,6 +123,9 @@ func New(cfg Config) (*Retriever, error) {
 // adapterFor chooses the adapter of a host. Adapters for particular sites go here.
 func (r *Retriever) adapterFor(string) adapter { return r.generic }
 
+// Adapter names the adapter that reads the pages of a host.
+func (r *Retriever) Adapter(host string) string { return r.adapterFor(host).name() }
+
 // Retrieve fetches the page behind link. Its errors are of type *commentator.Error with
 // a code of errors.go, unless ctx itself ended.
 func (r *Retriever) Retrieve(ctx context.Context, link string) (commentator.Evidence, error) {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"time"
 
@@ -23,7 +24,7 @@ type Attempt struct {
 // The callbacks run inside a write transaction: they must not use the store.
 type (
 	// Decide says how much of a job that starts is recorded. (*telemetry.Provider).Decide.
-	Decide func(commentator.Job) commentator.Detail
+	Decide func(commentator.Job, commentator.Message) commentator.Decision
 	// Started makes the message that shows a job as running. (*telemetry.Provider).JobStarted.
 	Started func(commentator.Job, commentator.Message) (telemetry.Message, error)
 	// Ended makes the message that ends a job. (*telemetry.Provider).JobEnded.
@@ -70,18 +71,20 @@ func (s *Store) begin(ctx context.Context, tx *writeTx, jobID int64, now time.Ti
 	}
 	a.Exhausted = j.Failures >= commentator.MaxFailures || j.Kills >= commentator.MaxKills
 	first := j.StartedAt.IsZero()
+	decision := sql.NullString{Valid: first} // null: what is there stays
 	if first {
 		j.State = commentator.JobRunning
 		j.StartedAt = fromMicros(micros(now))
-		if j.Detail = decide(j); j.Detail == "" {
-			j.Detail = commentator.DetailOff
+		if decision.String, err = take(&j, decide(j, a.Message)); err != nil {
+			return a, err
 		}
 	}
 	// An exhausted job has no open attempt, so that a crash before its end counts no kill.
 	_, err = tx.ExecContext(ctx, `
-		UPDATE jobs SET state = ?, attempt = ?, attempt_open = ?, kills = ?, started_at = ?, detail = ?
+		UPDATE jobs SET state = ?, attempt = ?, attempt_open = ?, kills = ?, started_at = ?, detail = ?,
+			decision = COALESCE(?, decision)
 		WHERE id = ?`,
-		j.State, j.Attempt, !a.Exhausted, j.Kills, micros(j.StartedAt), j.Detail, jobID)
+		j.State, j.Attempt, !a.Exhausted, j.Kills, micros(j.StartedAt), j.Detail, decision, jobID)
 	if err != nil {
 		return a, fmt.Errorf("update job: %w", err)
 	}

@@ -29,7 +29,10 @@ func TestTheFirstAttemptDecidesOnceForAll(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	off := func(commentator.Job) commentator.Detail { t.Error("decided twice"); return commentator.DetailOff }
+	off := func(commentator.Job, commentator.Message) commentator.Decision {
+		t.Error("decided twice")
+		return commentator.Decision{}
+	}
 	again := func(commentator.Job, commentator.Message) (telemetry.Message, error) {
 		t.Error("started twice")
 		return telemetry.Message{}, nil
@@ -53,7 +56,7 @@ func TestTheFirstAttemptDecidesOnceForAll(t *testing.T) {
 func TestAJobWithoutTelemetryIsOff(t *testing.T) {
 	s := newStore(t)
 	none := func(commentator.Job, commentator.Message) (telemetry.Message, error) { return telemetry.Message{}, nil }
-	a, err := s.BeginAttempt(t.Context(), newJob(t, s).ID, start, func(commentator.Job) commentator.Detail { return "" }, none)
+	a, err := s.BeginAttempt(t.Context(), newJob(t, s).ID, start, func(commentator.Job, commentator.Message) commentator.Decision { return commentator.Decision{} }, none)
 	if err != nil || a.Job.Detail != commentator.DetailOff {
 		t.Fatalf("detail %q, %v", a.Job.Detail, err)
 	}

@@ -120,7 +120,7 @@ func TestOpenRefusesWhatIsNotItsDatabase(t *testing.T) {
 		{"other program", create(`CREATE TABLE experiments (id integer)`), ErrForeign, "DB_PATH", true},
 		{"other program with meta", create(`CREATE TABLE meta (key text, value text)`), ErrForeign, "DB_PATH", true},
 		{"odd version", create(`CREATE TABLE meta (key text, value text); INSERT INTO meta VALUES ('schema_version', 'x')`), ErrForeign, "DB_PATH", true},
-		{"newer", create(`CREATE TABLE meta (key text, value text); INSERT INTO meta VALUES ('schema_version', '2')`), ErrNewerSchema, "newer release", true},
+		{"newer", create(`CREATE TABLE meta (key text, value text); INSERT INTO meta VALUES ('schema_version', '1000')`), ErrNewerSchema, "newer release", true},
 		{"read-only", readOnlyFile, ErrReadOnly, "write", true},
 	}
 	for _, tt := range tests {

@@ -15,7 +15,12 @@ import (
 var schemaSQL string
 
 // schemaVersion is what this release writes and reads.
-const schemaVersion = 1
+const schemaVersion = 2
+
+// upgrades[v] turns a database of version v into one of the next.
+var upgrades = map[int]string{
+	1: `ALTER TABLE jobs ADD COLUMN decision TEXT NOT NULL DEFAULT ''`,
+}
 
 // prepareSchema creates the tables in a new database and returns the store id.
 func prepareSchema(ctx context.Context, db *sql.DB) (string, error) {
@@ -24,6 +29,9 @@ func prepareSchema(ctx context.Context, db *sql.DB) (string, error) {
 		return "", err
 	}
 	defer tx.Rollback()
+	if err := upgrade(ctx, tx); err != nil {
+		return "", err
+	}
 	if _, err := tx.ExecContext(ctx, schemaSQL); err != nil {
 		return "", fmt.Errorf("create tables: %w", err)
 	}
@@ -41,6 +49,32 @@ func prepareSchema(ctx context.Context, db *sql.DB) (string, error) {
 		return "", err
 	}
 	return id, tx.Commit()
+}
+
+// upgrade brings the tables of an older release up to date; a new database has none.
+func upgrade(ctx context.Context, tx *sql.Tx) error {
+	tables, err := tableNames(ctx, tx)
+	if err != nil || !tables["meta"] {
+		return err
+	}
+	text, err := meta(ctx, tx, "schema_version")
+	if err != nil {
+		return err
+	}
+	version, err := strconv.Atoi(text)
+	if err != nil {
+		return fmt.Errorf("read schema version: %w", err)
+	}
+	for ; version < schemaVersion; version++ {
+		if _, err := tx.ExecContext(ctx, upgrades[version]); err != nil {
+			return fmt.Errorf("upgrade tables of version %d: %w", version, err)
+		}
+	}
+	_, err = tx.ExecContext(ctx, `UPDATE meta SET value = ? WHERE key = 'schema_version'`, strconv.Itoa(version))
+	if err != nil {
+		return fmt.Errorf("write schema version: %w", err)
+	}
+	return nil
 }
 
 // checkOwner makes sure that the database is empty or one of ours. It only reads: opening

@@ -37,8 +37,9 @@ CREATE TABLE IF NOT EXISTS jobs (
     error_type    TEXT NOT NULL DEFAULT '',
     error_message TEXT NOT NULL DEFAULT '',
     created_at    INTEGER NOT NULL,
-    started_at    INTEGER,                       -- set once, with detail
+    started_at    INTEGER,                       -- set once, with detail and decision
     finished_at   INTEGER,
+    decision      TEXT NOT NULL DEFAULT '',      -- JSON: why detail is what it is; since version 2
     CHECK ((state = 'final') = (outcome <> '')),
     CHECK ((state = 'final') = (finished_at IS NOT NULL))
 ) STRICT;

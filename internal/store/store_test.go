@@ -62,7 +62,9 @@ func newJob(t *testing.T, s *Store) commentator.Job {
 	return ingest(t, s, time.Now().Format(time.StampNano), "https://example.org/")[0]
 }
 
-func full(commentator.Job) commentator.Detail { return commentator.DetailFull }
+func full(commentator.Job, commentator.Message) commentator.Decision {
+	return commentator.Decision{Detail: commentator.DetailFull, By: commentator.BySettings, Ratio: 1}
+}
 
 func body(kind, text string) telemetry.Message {
 	return telemetry.Message{Kind: kind, Body: []byte(text), Size: 10 * len(text)}

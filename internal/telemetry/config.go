@@ -28,6 +28,15 @@ type Config struct {
 	// Ratio is the share of jobs, 0 to 1, that are recorded in full in ModeTracing. A job's
 	// trace id decides, so that every process comes to the same answer.
 	Ratio float64
+	// SamplingFile is the path of a file that says at run time how much of jobs is recorded,
+	// see Sampling; it need not exist. Empty: the settings above decide.
+	SamplingFile string
+	// Adapter names the adapter that will read a job's page, for rules that ask for one; may
+	// be nil.
+	Adapter func(commentator.Job) string
+	// Decided returns how many jobs a rule of the sampling file has decided so far, for rules
+	// that end after a number of jobs; may be nil.
+	Decided func(rule string) (int64, error)
 	// CaptureContent lets text of pages, models and comments into spans and artifacts.
 	// Without it artifacts carry structure, counts and hashes only.
 	CaptureContent bool

@@ -51,7 +51,7 @@ func testJob(p *Provider, id int64) commentator.Job {
 		ID: id, StoreID: testStore, MessageID: 1, URL: "https://example.org/page?a=1", Domain: "example.org",
 		State: commentator.JobRunning, Attempt: 1, CreatedAt: testStart, StartedAt: testStart.Add(time.Second),
 	}
-	j.Detail = p.Decide(j)
+	j.Detail = p.Decide(j, commentator.Message{}).Detail
 	return j
 }
 

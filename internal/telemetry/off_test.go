@@ -18,7 +18,7 @@ var errTest = errors.New("broken")
 func offJob(p *Provider, ends []StageEnd) (messages int) {
 	ctx := context.Background()
 	j := commentator.Job{ID: 1, Detail: commentator.DetailOff, StartedAt: testStart}
-	j.Detail = p.Decide(j)
+	j.Detail = p.Decide(j, commentator.Message{}).Detail
 	count := func(m Message, _ error) {
 		if !m.Empty() {
 			messages++

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -22,7 +21,7 @@ import (
 // Provider makes the telemetry of one worker. A nil Provider is off.
 type Provider struct {
 	cfg     Config
-	decider atomic.Pointer[decider]
+	decider decider
 	tracer  trace.Tracer
 	traces  *sdktrace.TracerProvider
 	metrics *metrics
@@ -47,8 +46,7 @@ func New(ctx context.Context, cfg Config, box Outbox) (*Provider, error) {
 	}
 	cfg = cfg.withDefaults()
 
-	p := &Provider{cfg: cfg}
-	p.setDecider(cfg.decider())
+	p := &Provider{cfg: cfg, decider: cfg.decider()}
 	res := cfg.resource()
 	p.traces = sdktrace.NewTracerProvider(
 		sdktrace.WithResource(res),
@@ -90,17 +88,15 @@ var spanLimits = sdktrace.SpanLimits{
 	AttributeValueDepthLimit:    16,
 }
 
-// Decide returns how much of a job that starts now is recorded. The answer belongs into
-// the job's row and holds for its whole life.
-func (p *Provider) Decide(j commentator.Job) commentator.Detail {
+// Decide says how much of a job that starts now is recorded, and why. The answer belongs
+// into the job's row and holds for its whole life.
+func (p *Provider) Decide(j commentator.Job, m commentator.Message) commentator.Decision {
 	if p == nil {
-		return commentator.DetailOff
+		return commentator.Decision{Detail: commentator.DetailOff}
 	}
 	id, _ := jobIdentity(j)
-	return (*p.decider.Load()).decide(j, id)
+	return p.decider.decide(j, m, id)
 }
-
-func (p *Provider) setDecider(d decider) { p.decider.Store(&d) }
 
 // JobContext returns a context in which spans have the job's root as their parent. The
 // root itself is made when the job ends. For a job that is off ctx comes back unchanged.
@@ -148,14 +144,24 @@ func (c Config) withDefaults() Config {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.Adapter == nil {
+		c.Adapter = func(commentator.Job) string { return "" }
+	}
+	if c.Decided == nil {
+		c.Decided = func(string) (int64, error) { return 0, nil }
+	}
 	return c
 }
 
 func (c Config) decider() decider {
-	if c.Mode != ModeTracing {
-		return constant(commentator.DetailTracking)
+	settings := bySettings{ratio: -1}
+	if c.Mode == ModeTracing {
+		settings.ratio = c.Ratio
 	}
-	return sampled{sdktrace.TraceIDRatioBased(c.Ratio)}
+	if c.SamplingFile == "" {
+		return settings
+	}
+	return &byFile{path: c.SamplingFile, others: settings, adapter: c.Adapter, decided: c.Decided, now: c.Now, log: c.Logger}
 }
 
 func (c Config) relay() RelayConfig {

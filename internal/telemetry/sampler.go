@@ -4,35 +4,8 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/technoshare/commentator/internal/commentator"
 	"github.com/technoshare/commentator/internal/wire"
 )
-
-// decider takes the decision of a job that starts: off, tracking or full. It is behind an
-// atomic pointer in Provider, so that it can be replaced while jobs run; a decision that
-// was taken stays.
-type decider interface {
-	decide(j commentator.Job, id trace.TraceID) commentator.Detail
-}
-
-// constant gives every job the same detail.
-type constant commentator.Detail
-
-func (c constant) decide(commentator.Job, trace.TraceID) commentator.Detail {
-	return commentator.Detail(c)
-}
-
-// sampled records a job in full when a stock sampler takes its trace id. Rules on channel,
-// domain or adapter are further deciders beside this one.
-type sampled struct{ sdktrace.Sampler }
-
-func (s sampled) decide(_ commentator.Job, id trace.TraceID) commentator.Detail {
-	r := s.ShouldSample(sdktrace.SamplingParameters{TraceID: id, Name: wire.SpanJob})
-	if r.Decision == sdktrace.RecordAndSample {
-		return commentator.DetailFull
-	}
-	return commentator.DetailTracking
-}
 
 // tieredSampler carries the decisions out, span by span: lifecycle spans and messages of
 // every job that is not off; detail spans only below a running stage of a full job. A

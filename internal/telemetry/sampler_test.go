@@ -6,7 +6,6 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	"go.opentelemetry.io/otel/trace"
 
 	"github.com/technoshare/commentator/internal/commentator"
 	"github.com/technoshare/commentator/internal/wire"
@@ -65,7 +64,7 @@ func TestDecisionFollowsModeAndRatio(t *testing.T) {
 		p, _ := newTestProvider(t, change)
 		n := map[commentator.Detail]int{}
 		for id := range int64(2000) {
-			n[p.Decide(commentator.Job{ID: id, StoreID: testStore, CreatedAt: testStart})]++
+			n[p.Decide(commentator.Job{ID: id, StoreID: testStore, CreatedAt: testStart}, commentator.Message{}).Detail]++
 		}
 		return n
 	}
@@ -81,18 +80,5 @@ func TestDecisionFollowsModeAndRatio(t *testing.T) {
 	n := counts(func(c *Config) { c.Ratio = 0.1 })
 	if f := n[commentator.DetailFull]; f < 140 || f > 260 || n[commentator.DetailOff] != 0 {
 		t.Errorf("tracing with ratio 0.1 gives %v", n)
-	}
-}
-
-func TestFlippedDecisionLeavesStartedJobsAlone(t *testing.T) {
-	p, _ := newTestProvider(t, nil)
-	j := testJob(p, 1)
-	p.setDecider(constant(commentator.DetailTracking))
-	if got := p.Decide(testJob(p, 2)); got != commentator.DetailTracking {
-		t.Errorf("a job that starts now is %s", got)
-	}
-	ctx, _ := p.StartStage(context.Background(), j, commentator.StageA)
-	if _, d := StartDetail(ctx, "x", trace.SpanKindInternal); !d.Recording() {
-		t.Error("a job that started in full detail lost its detail")
 	}
 }

@@ -1,0 +1,50 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/technoshare/commentator/internal/commentator"
+)
+
+// take carries a decision into the job and returns what the column decision shall hold.
+func take(j *commentator.Job, d commentator.Decision) (string, error) {
+	if d.Detail == "" {
+		d.Detail = commentator.DetailOff
+	}
+	j.Detail = d.Detail
+	why, err := json.Marshal(d)
+	if err != nil {
+		return "", fmt.Errorf("encode decision: %w", err)
+	}
+	return string(why), nil
+}
+
+// Decision returns why so much of a job is recorded. A job that has not started has none:
+// the zero value. Of one that an older release decided only the detail is known.
+func (s *Store) Decision(ctx context.Context, jobID int64) (commentator.Decision, error) {
+	var d commentator.Decision
+	var text string
+	err := s.reader.QueryRowContext(ctx, `SELECT detail, decision FROM jobs WHERE id = ?`, jobID).Scan(&d.Detail, &text)
+	if err != nil {
+		return d, fmt.Errorf("read decision of job %d: %w", jobID, notFound(err))
+	}
+	if text == "" {
+		return d, nil
+	}
+	if err := json.Unmarshal([]byte(text), &d); err != nil {
+		return d, fmt.Errorf("read decision of job %d: %w", jobID, err)
+	}
+	return d, nil
+}
+
+// Decided returns how many jobs a rule of the sampling file has decided.
+func (s *Store) Decided(ctx context.Context, rule string) (int64, error) {
+	var n int64
+	err := s.reader.QueryRowContext(ctx, `SELECT count(*) FROM jobs WHERE decision <> '' AND json_extract(decision, '$.by') = ?`, rule).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("count decisions of rule %s: %w", rule, err)
+	}
+	return n, nil
+}

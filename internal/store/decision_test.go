@@ -1,0 +1,97 @@
+package store
+
+import (
+	"database/sql"
+	_ "embed"
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/technoshare/commentator/internal/commentator"
+)
+
+func TestDecisionIsKeptAndCounted(t *testing.T) {
+	s := newStore(t)
+	want := commentator.Decision{Detail: commentator.DetailFull, By: "r1", Rule: "full for 0.5 of the jobs", Ratio: 0.5, Revision: "0a1b2c3d"}
+	decide := func(commentator.Job, commentator.Message) commentator.Decision { return want }
+	var last commentator.Job
+	for range 3 {
+		last = newJob(t, s)
+		if d, err := s.Decision(t.Context(), last.ID); err != nil || d != (commentator.Decision{}) {
+			t.Errorf("before the start: %+v, %v", d, err)
+		}
+		if _, err := s.BeginAttempt(t.Context(), last.ID, start, decide, startedMessage); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := s.Decision(t.Context(), last.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	for rule, want := range map[string]int64{"r1": 3, "r2": 0} {
+		if n, err := s.Decided(t.Context(), rule); err != nil || n != want {
+			t.Errorf("rule %s decided %d jobs, %v; want %d", rule, n, err, want)
+		}
+	}
+	if _, err := s.Decision(t.Context(), 99); !errors.Is(err, ErrNotFound) {
+		t.Errorf("decision of a job that is not there: %v", err)
+	}
+}
+
+//go:embed testdata/version1.sql
+var version1 string
+
+// A database of the release before goes on: its decisions stay, its finished stages too.
+func TestDatabaseOfVersion1GoesOn(t *testing.T) {
+	path := dbPath(t)
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec(version1); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // opening it again changes nothing more
+		s, err := Open(t.Context(), path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.StoreID() != "6f1c5f0e-6d0c-4f4e-9a57-0a4e5f1b2c3d" {
+			t.Errorf("store id %s", s.StoreID())
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := open(t, path)
+	again := func(commentator.Job, commentator.Message) commentator.Decision {
+		t.Error("decided twice")
+		return commentator.Decision{}
+	}
+	a, err := s.BeginAttempt(t.Context(), 1, start, again, startedMessage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.Job.Detail != commentator.DetailFull || a.Job.Attempt != 2 || a.Job.Kills != 1 || len(a.Stages) != 1 {
+		t.Errorf("the running job goes on as %+v with %d stages", a.Job, len(a.Stages))
+	}
+	if d, err := s.Decision(t.Context(), 1); err != nil || d != (commentator.Decision{Detail: commentator.DetailFull}) {
+		t.Errorf("its decision: %+v, %v", d, err)
+	}
+	if _, err := s.BeginAttempt(t.Context(), 2, start, full, startedMessage); err != nil {
+		t.Fatal(err)
+	}
+	if d, err := s.Decision(t.Context(), 2); err != nil || d.By != commentator.BySettings {
+		t.Errorf("decision of the job that waited: %+v, %v", d, err)
+	}
+	if _, err := s.BeginAttempt(t.Context(), 3, start, again, startedMessage); !errors.Is(err, ErrFinal) {
+		t.Errorf("the final job: %v", err)
+	}
+}
