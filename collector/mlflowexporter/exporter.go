@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/exporter"
+	"go.opentelemetry.io/collector/exporter/exporterhelper"
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -196,7 +197,11 @@ func (e *mlflowExporter) settle(ctx context.Context, td ptrace.Traces, plan redu
 	if len(retry) == 0 {
 		return nil
 	}
-	return consumererror.NewTraces(errors.Join(errs...), ofTraces(td, retry))
+	joined := errors.Join(errs...)
+	if wait := apply.RetryAfter(joined); wait > 0 {
+		joined = exporterhelper.NewThrottleRetry(joined, wait)
+	}
+	return consumererror.NewTraces(joined, ofTraces(td, retry))
 }
 
 func (e *mlflowExporter) countRuns(ctx context.Context, plan reduce.Plan, failed map[string]bool) {

@@ -47,7 +47,7 @@ func createDefaultConfig() component.Config {
 
 	retry := configretry.NewDefaultBackOffConfig()
 	retry.InitialInterval = time.Second
-	retry.MaxInterval = 10 * time.Second
+	retry.MaxInterval = 4 * time.Second // at most that, and half of it more, until a server that is back is noticed
 	retry.MaxElapsedTime = 0
 
 	return &Config{

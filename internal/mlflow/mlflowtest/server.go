@@ -26,6 +26,8 @@ type Fault struct {
 	// Status is answered with Body; 0 breaks the connection without an answer.
 	Status int
 	Body   string
+	// RetryAfter is the header of that name; empty: none.
+	RetryAfter string
 }
 
 // Locked is how MLflow on SQLite answers when the database stays locked.
@@ -132,6 +134,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if fault.RetryAfter != "" {
+		w.Header().Set("Retry-After", fault.RetryAfter)
+	}
 	w.WriteHeader(fault.Status)
 	_, _ = io.WriteString(w, fault.Body)
 }

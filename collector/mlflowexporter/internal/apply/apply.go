@@ -45,7 +45,7 @@ type Config struct {
 	// nil means that nobody wants to know. It is called concurrently.
 	Count  func(event string, n int64)
 	Logger *zap.Logger      // nil means none
-	Now    func() time.Time // for dead letters; nil means time.Now
+	Now    func() time.Time // nil means time.Now
 }
 
 // Events that Config.Count is told of.
@@ -73,6 +73,8 @@ type Applier struct {
 	server server
 	failed failures
 	local  localDirs
+
+	breaker breaker
 }
 
 // New makes an Applier; it sends nothing.
@@ -93,7 +95,9 @@ func New(cfg Config) *Applier {
 	if cfg.Count == nil {
 		cfg.Count = func(string, int64) {}
 	}
-	return &Applier{cfg: cfg, client: cfg.Client, ledger: cfg.Ledger, log: cfg.Logger, slots: make(chan struct{}, cfg.Parallel)}
+	a := &Applier{cfg: cfg, client: cfg.Client, ledger: cfg.Ledger, log: cfg.Logger, slots: make(chan struct{}, cfg.Parallel)}
+	a.breaker.now = cfg.Now
+	return a
 }
 
 // job is everything that a plan says about one trace, while it is being applied.
@@ -242,7 +246,7 @@ func (a *Applier) call(ctx context.Context, request func() error) error {
 		return ctx.Err()
 	}
 	defer func() { <-a.slots }()
-	return request()
+	return a.guard(ctx, request)
 }
 
 func (j *job) open(key string) bool {

@@ -38,16 +38,21 @@ func Errors(err error) []*ItemError {
 	return nil
 }
 
-// RetryAfter is how long the server asked to be left alone; 0 means that it did not.
+// RetryAfter is how long the server asked to be left alone, at most MaxRetryAfter; 0 means
+// that it did not.
 func RetryAfter(err error) time.Duration {
 	var longest time.Duration
 	for _, item := range Errors(err) {
 		var e *mlflow.Error
-		if errors.As(item, &e) {
+		var away *awayError
+		switch {
+		case errors.As(item, &away):
+			longest = max(longest, away.after)
+		case errors.As(item, &e):
 			longest = max(longest, e.RetryAfter)
 		}
 	}
-	return longest
+	return min(longest, MaxRetryAfter)
 }
 
 // finalError is an error that no repetition mends.

@@ -3,7 +3,6 @@ package apply
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -42,14 +41,15 @@ func (a *Applier) experiment(ctx context.Context, name string) (experiment, erro
 	if e, ok := a.server.experiments[name]; ok {
 		return e, nil
 	}
-	e, err := a.client.GetExperimentByName(ctx, name)
+	e, err := a.getExperiment(ctx, name)
 	if mlflow.IsCode(err, mlflow.CodeNotFound) {
 		kind := mlflow.KeyValue{Key: mlflow.TagExperiment, Value: mlflow.ExperimentGenAI}
-		if _, err := a.client.CreateExperiment(ctx, name, kind); err != nil && !mlflow.IsCode(err, mlflow.CodeAlreadyExists) {
+		err = a.guard(ctx, func() error { _, err := a.client.CreateExperiment(ctx, name, kind); return err })
+		if err != nil && !mlflow.IsCode(err, mlflow.CodeAlreadyExists) {
 			return experiment{}, fmt.Errorf("create experiment %q: %w", name, err)
 		}
 		// Whoever created it, reading it gives the creation time.
-		e, err = a.client.GetExperimentByName(ctx, name)
+		e, err = a.getExperiment(ctx, name)
 	}
 	if err != nil {
 		return experiment{}, fmt.Errorf("find experiment %q: %w", name, err)
@@ -65,6 +65,11 @@ func (a *Applier) experiment(ctx context.Context, name string) (experiment, erro
 	return found, nil
 }
 
+func (a *Applier) getExperiment(ctx context.Context, name string) (e mlflow.Experiment, err error) {
+	err = a.guard(ctx, func() (err error) { e, err = a.client.GetExperimentByName(ctx, name); return err })
+	return e, err
+}
+
 // forget makes experiment ask again.
 func (a *Applier) forget(name string) {
 	a.server.mu.Lock()
@@ -77,9 +82,9 @@ func (a *Applier) probe(ctx context.Context) error {
 	if a.server.probed {
 		return nil
 	}
-	version, err := a.client.Version(ctx)
-	var e *mlflow.Error
-	if errors.As(err, &e) && (e.Retryable() || e.Configuration()) || ctx.Err() != nil {
+	var version string
+	err := a.guard(ctx, func() (err error) { version, err = a.client.Version(ctx); return err })
+	if err != nil && !permanent(err) {
 		return fmt.Errorf("ask for version: %w", err)
 	}
 	a.server.probed, a.server.version = true, strings.TrimSpace(version)

@@ -21,6 +21,9 @@ const (
 	maxRequest = 4 << 20
 	// maxRoots is how many traces one request holds at most.
 	maxRoots = 100
+	// maxHalving is how many requests are made in one attempt to find the bad spans of a
+	// request. It finds about ten of thousands; with more the next attempt goes on.
+	maxHalving = 128
 )
 
 // span is one span that MLflow lacks.
@@ -78,7 +81,8 @@ func (a *Applier) applySpans(ctx context.Context, jobs []*job) {
 	}
 	for _, id := range slices.Sorted(maps.Keys(byExperiment)) {
 		for _, request := range requests(byExperiment[id]) {
-			a.export(ctx, id, request)
+			left := maxHalving
+			a.export(ctx, id, request, &left)
 		}
 	}
 }
@@ -117,9 +121,16 @@ func requests(traces []*trace) [][]span {
 }
 
 // export sends spans. MLflow stores all or none of a request: when it refuses one for
-// good, halves of it are tried, until the bad spans are alone. One bad span never costs
-// another.
-func (a *Applier) export(ctx context.Context, experimentID string, spans []span) {
+// good, halves of it are tried, until the bad spans are alone or no requests are left. One
+// bad span never costs another.
+func (a *Applier) export(ctx context.Context, experimentID string, spans []span, left *int) {
+	if *left == 0 {
+		for _, t := range tracesOf(spans) {
+			t.job.fail(fmt.Errorf("send spans: many spans of one request are refused; the rest %w", errRetry))
+		}
+		return
+	}
+	*left--
 	err := a.exportOnce(ctx, experimentID, spans)
 	var e *mlflow.Error
 	answered := errors.As(err, &e)
@@ -143,8 +154,8 @@ func (a *Applier) export(ctx context.Context, experimentID string, spans []span)
 		}
 	case len(spans) > 1 && answered && (e.Status == 400 || e.Status == 413 || e.Status == 422 || e.Status == 500):
 		first, rest := halves(spans)
-		a.export(ctx, experimentID, first)
-		a.export(ctx, experimentID, rest)
+		a.export(ctx, experimentID, first, left)
+		a.export(ctx, experimentID, rest, left)
 	default:
 		if answered && e.Code == mlflow.CodeNotFound {
 			a.forget(spans[0].of.Experiment)

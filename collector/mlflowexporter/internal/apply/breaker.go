@@ -1,0 +1,134 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/technoshare/commentator/internal/mlflow"
+)
+
+const (
+	// awayAfter is how many requests in a row must fail before MLflow counts as away; of
+	// those that it does not answer in time one is enough.
+	awayAfter = 3
+	// awayPause is how long nothing is sent then. It bounds how late a server that is back
+	// is noticed.
+	awayPause = 2 * time.Second
+	// probeTimeout bounds the question whether it is back.
+	probeTimeout = 3 * time.Second
+	// MaxRetryAfter bounds what is made of a server's Retry-After.
+	MaxRetryAfter = time.Minute
+)
+
+// breaker keeps requests from a server that is away, so that a batch of many jobs fails at
+// once instead of one time-out after the other. When the pause is over, one caller asks
+// for the version first; the others are refused until it has its answer.
+type breaker struct {
+	now func() time.Time
+
+	mu      sync.Mutex
+	failed  int       // in a row
+	until   time.Time // no requests before; zero: the server is there
+	probing bool
+	cause   string
+}
+
+// awayError is a request that was not sent. It does not wrap what came of the requests
+// before it, which says nothing of this one.
+type awayError struct {
+	cause string
+	after time.Duration
+}
+
+func (e *awayError) Error() string { return "not sent, MLflow is away: " + e.cause }
+
+// enter asks for leave to send a request; probe says that the server has to be asked
+// first whether it is back.
+func (b *breaker) enter() (probe bool, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.until.IsZero() {
+		return false, nil
+	}
+	if wait := b.until.Sub(b.now()); wait > 0 || b.probing {
+		return false, &awayError{b.cause, max(wait, 0)}
+	}
+	b.probing = true
+	return true, nil
+}
+
+// leave notes what came of a request.
+func (b *breaker) leave(probe bool, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if probe {
+		b.probing = false
+	}
+	pause, gone := away(err)
+	switch {
+	case errors.Is(err, context.Canceled): // by us: says nothing of the server
+	case !gone:
+		b.failed, b.until = 0, time.Time{}
+	default:
+		b.failed++
+		if b.failed >= awayAfter || pause > 0 || probe || timedOut(err) {
+			b.cause = err.Error()
+			if until := b.now().Add(max(pause, awayPause)); until.After(b.until) {
+				b.until = until
+			}
+		}
+	}
+}
+
+// away reports whether an error is one that every other request would meet too, and how
+// long the server asked to be left alone.
+func away(err error) (pause time.Duration, gone bool) {
+	var e *mlflow.Error
+	if !errors.As(err, &e) {
+		return 0, errors.Is(err, context.DeadlineExceeded)
+	}
+	switch e.Status {
+	case 0, http.StatusTooManyRequests, http.StatusBadGateway, http.StatusGatewayTimeout:
+		return min(e.RetryAfter, MaxRetryAfter), true
+	case http.StatusServiceUnavailable:
+		// With a code it is MLflow's own answer, which says that its database is busy.
+		return min(e.RetryAfter, MaxRetryAfter), e.Retryable() && (e.Code == "" || e.RetryAfter > 0)
+	}
+	return 0, e.Configuration()
+}
+
+func timedOut(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.As(err, &t) && t.Timeout()
+}
+
+// guard runs one request unless the server is away.
+func (a *Applier) guard(ctx context.Context, request func() error) error {
+	probe, err := a.breaker.enter()
+	if err != nil {
+		return err
+	}
+	if probe {
+		err = a.isBack(ctx)
+	}
+	if err == nil {
+		err = request()
+	}
+	a.breaker.leave(probe, err)
+	return err
+}
+
+// isBack asks for the version: a request that costs nothing and is answered at once.
+func (a *Applier) isBack(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	_, err := a.client.Version(ctx)
+	if _, gone := away(err); gone {
+		return fmt.Errorf("ask whether it is back: %w", err)
+	}
+	return nil
+}
