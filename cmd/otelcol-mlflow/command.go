@@ -67,6 +67,7 @@ runs its embedded configuration, which these variables change, in the environmen
   MLFLOW_UI_URL                UI as people reach it        MLFLOW_TRACKING_URI
   OTELCOL_GRPC_ENDPOINT        OTLP over gRPC               127.0.0.1:4317
   OTELCOL_HTTP_ENDPOINT        OTLP over HTTP               127.0.0.1:4318
+  OTELCOL_REPLAY_ENDPOINT      OTLP over gRPC, for repairs  127.0.0.1:4319
   OTELCOL_DATA_DIR             queue and ledger             ./.otelcol-mlflow
   OTELCOL_HEALTH_ENDPOINT      health check                 127.0.0.1:13133
   OTELCOL_METRICS_PORT         its own metrics              8888
@@ -76,6 +77,7 @@ runs its embedded configuration, which these variables change, in the environmen
 	cmd.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
 		return loadDotenv(dotenvFile, cmd.ErrOrStderr())
 	}
+	cmd.AddCommand(newReplayCommand())
 	return cmd
 }
 
@@ -118,7 +120,7 @@ func hintFor(err error) string {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE) || containsAny(err.Error(), "address already in use"):
 		return "hint: another program uses this address, perhaps another otelcol-mlflow. Stop it, or choose another with " +
-			"OTELCOL_GRPC_ENDPOINT, OTELCOL_HTTP_ENDPOINT, OTELCOL_HEALTH_ENDPOINT, OTELCOL_METRICS_PORT or OTELCOL_PROMETHEUS_ENDPOINT."
+			"OTELCOL_GRPC_ENDPOINT, OTELCOL_HTTP_ENDPOINT, OTELCOL_REPLAY_ENDPOINT, OTELCOL_HEALTH_ENDPOINT, OTELCOL_METRICS_PORT or OTELCOL_PROMETHEUS_ENDPOINT."
 	case errors.Is(err, fs.ErrPermission) || containsAny(err.Error(), "permission denied", "read-only file system", "is not a directory"):
 		return "hint: the data directory must be writable. Choose another with OTELCOL_DATA_DIR."
 	case strings.Contains(err.Error(), "file_storage") && strings.Contains(err.Error(), "timeout"):

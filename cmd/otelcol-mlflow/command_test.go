@@ -18,7 +18,7 @@ func inDir(t *testing.T) string {
 	t.Chdir(dir)
 	for _, name := range []string{
 		"MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "OTELCOL_GRPC_ENDPOINT", "OTELCOL_HTTP_ENDPOINT", "OTELCOL_DATA_DIR",
-		"OTELCOL_HEALTH_ENDPOINT", "OTELCOL_METRICS_PORT", "OTELCOL_PROMETHEUS_ENDPOINT",
+		"OTELCOL_REPLAY_ENDPOINT", "OTELCOL_HEALTH_ENDPOINT", "OTELCOL_METRICS_PORT", "OTELCOL_PROMETHEUS_ENDPOINT",
 	} {
 		t.Setenv(name, "") // restored at the end; empty counts as unset
 	}
@@ -41,7 +41,7 @@ func freePort(t *testing.T) string {
 
 func freePorts(t *testing.T) {
 	t.Helper()
-	for _, name := range []string{"OTELCOL_GRPC_ENDPOINT", "OTELCOL_HTTP_ENDPOINT", "OTELCOL_HEALTH_ENDPOINT", "OTELCOL_PROMETHEUS_ENDPOINT"} {
+	for _, name := range []string{"OTELCOL_GRPC_ENDPOINT", "OTELCOL_HTTP_ENDPOINT", "OTELCOL_REPLAY_ENDPOINT", "OTELCOL_HEALTH_ENDPOINT", "OTELCOL_PROMETHEUS_ENDPOINT"} {
 		t.Setenv(name, "127.0.0.1:"+freePort(t))
 	}
 	t.Setenv("OTELCOL_METRICS_PORT", freePort(t))

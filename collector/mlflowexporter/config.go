@@ -69,7 +69,7 @@ type Config struct {
 	// it is created.
 	Ownership string `mapstructure:"ownership"`
 
-	// DeadLetterDirectory takes what MLflow refuses for good, one file per item. Empty
+	// DeadLetterDirectory takes what MLflow refuses for good, one file per job and message. Empty
 	// means that such items are counted and logged only.
 	DeadLetterDirectory string `mapstructure:"dead_letter_directory"`
 

@@ -173,7 +173,9 @@ func (e *mlflowExporter) consumeTraces(ctx context.Context, td ptrace.Traces) er
 	if len(plan.Runs) == 0 && len(plan.Traces) == 0 {
 		return nil
 	}
-	return e.settle(ctx, td, plan, e.applier.Apply(ctx, plan))
+	return e.settle(ctx, td, plan, e.applier.ApplyFrom(ctx, plan, func(traceID string) ptrace.Traces {
+		return ofTraces(td, map[string]bool{traceID: true})
+	}))
 }
 
 // settle sorts what Apply reports into delivered, to be retried, and refused.

@@ -7,6 +7,7 @@ const (
 	byRetrieval = "internal/retrieval"
 	bySlack     = "internal/slack"
 	byBridge    = "collector/mlflowexporter"
+	byRepair    = "otelcol-mlflow replay"
 
 	toRun      = "run"
 	toTrace    = "trace"
@@ -47,11 +48,14 @@ var resources = []Entry{
 	{Kind: KindResource, Name: ResProcessOwner, Type: "string", Meaning: "Operating system user of the worker.", From: byTelemetry, To: "tag mlflow.user", Test: testTable},
 	{Kind: KindResource, Name: ResExecutableName, Type: "string", Meaning: "File name of the worker's binary.", From: byTelemetry, To: "tag mlflow.source.name", Test: testTable},
 	{Kind: KindResource, Name: ResRevision, Type: "string", Meaning: "Commit that the worker was built from, when known.", From: byTelemetry, To: "tag mlflow.source.git.commit", Test: testTable},
+	{Kind: KindResource, Name: ResRepair, Type: "string", Meaning: "Marks a repair message, which the worker never sends.", From: byRepair, To: byBridge, Test: "TestRepairBringsBackADeletedRun"},
 }
 
 var values = []Entry{
 	{Kind: KindValue, Name: DetailFull, Type: AttrJobDetail, Meaning: "Lifecycle spans and detail spans: a run tree and a trace.", From: byTelemetry, To: byBridge, Test: testTable},
 	{Kind: KindValue, Name: DetailLifecycle, Type: AttrJobDetail, Meaning: "Lifecycle spans only: a run tree, no trace.", From: byTelemetry, To: byBridge, Test: testTable},
+	{Kind: KindValue, Name: RepairAgain, Type: ResRepair, Meaning: "Write it again, whatever was noted as done.", From: byRepair, To: byBridge, Test: "TestReplayOfADeadLetter"},
+	{Kind: KindValue, Name: RepairRecreate, Type: ResRepair, Meaning: "Likewise, and bring back runs that were deleted.", From: byRepair, To: byBridge, Test: "TestRepairBringsBackADeletedRun"},
 	{Kind: KindValue, Name: TierLifecycle, Type: AttrTier, Meaning: "The job and its stages.", From: byTelemetry, To: byBridge, Test: testTable},
 	{Kind: KindValue, Name: TierMessage, Type: AttrTier, Meaning: "A message to the bridge, not a part of the trace.", From: byTelemetry, To: byBridge, Test: testTable},
 	{Kind: KindValue, Name: TierDetail, Type: AttrTier, Meaning: "What a stage did inside; only in full detail.", From: byTelemetry, To: byBridge, Test: testTable},

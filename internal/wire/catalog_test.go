@@ -29,6 +29,7 @@ var kindOf = []struct {
 	{"Tag", wire.KindTag},
 	{"Detail", wire.KindValue},
 	{"Tier", wire.KindValue},
+	{"Repair", wire.KindValue},
 }
 
 // notNames are constants of names.go that name nothing on the wire.

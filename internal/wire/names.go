@@ -34,6 +34,15 @@ const (
 	ResProcessOwner      = "process.owner"
 	ResExecutableName    = "process.executable.name"
 	ResRevision          = "vcs.ref.head.revision"
+
+	// ResRepair marks a repair message; on the resource of its spans.
+	ResRepair = "job.repair"
+)
+
+// Values of ResRepair.
+const (
+	RepairAgain    = "again"    // write it again, whatever was noted as done
+	RepairRecreate = "recreate" // likewise, and bring back runs that were deleted
 )
 
 // Attributes of every span that belongs to a job.

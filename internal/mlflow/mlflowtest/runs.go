@@ -107,6 +107,21 @@ func (s *Server) runRoutes() {
 		}
 		return nil, err
 	})
+	handle(s, "POST "+api2+"/runs/delete-tag", func(in struct {
+		RunID string `json:"run_id"`
+		Key   string `json:"key"`
+	}, _ *http.Request,
+	) (any, error) {
+		r, err := s.activeRun(in.RunID)
+		if err != nil {
+			return nil, err
+		}
+		if _, ok := r.tags[in.Key]; !ok {
+			return nil, notFound("No tag with name: %s in run with id %s", in.Key, in.RunID)
+		}
+		delete(r.tags, in.Key)
+		return nil, nil
+	})
 	handle(s, "GET "+api2+"/runs/get", func(_ struct{}, r *http.Request) (any, error) {
 		run, err := s.run(r.URL.Query().Get("run_id"))
 		if err != nil {

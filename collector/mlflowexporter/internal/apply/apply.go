@@ -15,8 +15,10 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.uber.org/zap"
 
+	"github.com/technoshare/commentator/collector/mlflowexporter/deadletter"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/ledger"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
 	"github.com/technoshare/commentator/internal/mlflow"
@@ -32,8 +34,8 @@ type Config struct {
 	// UIURL is the address of the MLflow UI, without trailing slash; empty means the
 	// client's endpoint.
 	UIURL string
-	// DeadLetterDir takes what MLflow refuses for good, one file per item; empty means that
-	// such items are only counted and logged.
+	// DeadLetterDir takes what MLflow refuses for good, one file per job and message; empty
+	// means that it is only counted and logged.
 	DeadLetterDir string
 	// Shared says that other bridges write to the same experiments: the key of a run is
 	// searched before it is created.
@@ -105,10 +107,12 @@ type job struct {
 	traceID string
 	runs    []*run
 	traces  []*trace
+	asked   string // of a repair message, a value of wire.ResRepair; else ""
 	entry   *ledger.Entry
 
-	mu   sync.Mutex // for errs, and intents of entry
-	errs []*ItemError
+	mu      sync.Mutex // for what follows, and intents of entry
+	errs    []*ItemError
+	refused []deadletter.Refusal
 }
 
 // fail notes an error and reports whether the job may go on. Permanent errors don't stop
@@ -135,6 +139,14 @@ func (j *job) stopped() bool {
 // see Errors. Traces with an error that is not permanent are to be given to Apply again,
 // whole; permanent ones have been counted and put into the dead-letter directory.
 func (a *Applier) Apply(ctx context.Context, p reduce.Plan) error {
+	return a.ApplyFrom(ctx, p, nil)
+}
+
+// Source gives the spans of a trace, by its id in hex, as they came with a plan.
+type Source func(traceID string) ptrace.Traces
+
+// ApplyFrom is Apply for a plan whose spans can be kept as dead letters.
+func (a *Applier) ApplyFrom(ctx context.Context, p reduce.Plan, source Source) error {
 	jobs := group(p)
 	ids := make([]string, len(jobs))
 	for i, j := range jobs {
@@ -142,21 +154,25 @@ func (a *Applier) Apply(ctx context.Context, p reduce.Plan) error {
 	}
 	defer a.locks.lock(ids)()
 
+	all := jobs
 	jobs, claims, errs := a.reachable(ctx, jobs)
 	entries, err := a.ledger.Begin(ctx, claims)
 	if err != nil {
 		for _, j := range jobs {
 			j.fail(err)
 		}
+		a.writeLetters(all, source)
 		return report(append(errs, errsOf(jobs)...))
 	}
 	for i, j := range jobs {
 		j.entry = entries[i]
+		j.repair()
 	}
 	a.each(jobs, func(j *job) { a.applyRuns(ctx, j) })
 	a.applySpans(ctx, jobs)
 	a.each(jobs, func(j *job) { a.complete(ctx, j) })
 
+	a.writeLetters(all, source)
 	// What was done is noted even when the Collector is shutting down.
 	if err := a.ledger.End(context.WithoutCancel(ctx), entries); err != nil {
 		for _, j := range jobs {
@@ -203,7 +219,7 @@ func group(p reduce.Plan) []*job {
 	of := func(id string) *job {
 		j := byID[id]
 		if j == nil {
-			j = &job{traceID: id}
+			j = &job{traceID: id, asked: p.Repair[id]}
 			byID[id] = j
 			jobs = append(jobs, j)
 		}

@@ -35,7 +35,7 @@ func (a *Applier) files(ctx context.Context, r *run, files []reduce.Artifact) er
 			}
 			r.job.fail(err)
 			a.cfg.Count(EventUndelivered, 1)
-			a.bury(r.job, "artifact", undelivered{r.Key, f}, err)
+			a.bury(r.job, "artifact", r.Name+"/"+f.Path, err)
 			lost = append(lost, f.Path)
 		}
 		r.rec.Files = append(r.rec.Files, f.Path)
@@ -46,13 +46,19 @@ func (a *Applier) files(ctx context.Context, r *run, files []reduce.Artifact) er
 			return err
 		}
 	}
+	if retry == nil && len(lost) == 0 && len(files) > 0 && r.job.asked != "" {
+		return a.noneLost(ctx, r)
+	}
 	return retry
 }
 
-// undelivered is an artifact as a dead letter.
-type undelivered struct {
-	RunKey   string
-	Artifact reduce.Artifact
+// noneLost removes the tag that lists what could not be delivered before a repair.
+func (a *Applier) noneLost(ctx context.Context, r *run) error {
+	err := a.call(ctx, func() error { return a.client.DeleteTag(ctx, r.rec.ID, wire.TagUndelivered) })
+	if err != nil && permanent(err) {
+		return nil // there is no such tag, or the run is gone, which the next call finds
+	}
+	return err
 }
 
 // nameLost adds names to the tag that lists what could not be delivered.

@@ -53,7 +53,7 @@ func (a *Applier) write(ctx context.Context, r *run, b batch) error {
 			return err
 		}
 		r.job.fail(err)
-		a.bury(r.job, "run", r.Run, err)
+		a.bury(r.job, "run", r.Name, err)
 	}
 	return nil
 }

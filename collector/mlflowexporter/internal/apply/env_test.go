@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.opentelemetry.io/collector/extension/xextension/storage"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.uber.org/goleak"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/apply"
@@ -101,6 +102,18 @@ func (e *env) lose(t *testing.T) {
 	}
 	e.cfg.Ledger = l
 	e.Applier = apply.New(e.cfg)
+}
+
+// Apply gives the bridge a plan, with the spans of its traces as those that came.
+func (e *env) Apply(ctx context.Context, p reduce.Plan) error {
+	return e.ApplyFrom(ctx, p, func(traceID string) ptrace.Traces {
+		for _, t := range p.Traces {
+			if t.TraceID == traceID {
+				return t.Spans
+			}
+		}
+		return ptrace.NewTraces()
+	})
 }
 
 func (e *env) plan(n int) reduce.Plan { return plan(e.experiment, n) }

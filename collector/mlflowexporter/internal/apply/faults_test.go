@@ -2,7 +2,6 @@ package apply_test
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"net/http"
 	"os"
@@ -292,8 +291,10 @@ func TestDeadLetterHoldsTheItem(t *testing.T) {
 		t.Fatalf("got %v, %v", files, err)
 	}
 	text, err := os.ReadFile(filepath.Join(e.cfg.DeadLetterDir, files[0].Name()))
-	if err != nil || !strings.Contains(string(text), fmt.Sprintf(`"trace_id": "%s"`, jobID(e.experiment, 1))) {
-		t.Errorf("got %s, %v", text, err)
+	for _, want := range []string{`"trace_id":"` + jobID(e.experiment, 1), `"kind":"trace_info"`, `HTTP 400`, `"resourceSpans"`} {
+		if err != nil || !strings.Contains(string(text), want) {
+			t.Errorf("no %s in %s, %v", want, text, err)
+		}
 	}
 }
 

@@ -92,6 +92,11 @@ func (a *Applier) ensure(ctx context.Context, r *run) error {
 	if err != nil {
 		return err
 	}
+	if r.rec.Gone && r.rec.Experiment == exp.ref && r.job.recreates() {
+		if err := a.restore(ctx, r); err != nil {
+			return err
+		}
+	}
 	if r.rec.Experiment == exp.ref && (r.rec.ID != "" || r.rec.Gone) {
 		return nil
 	}
@@ -109,6 +114,9 @@ func (a *Applier) ensure(ctx context.Context, r *run) error {
 			r.rec.ID, r.rec.ArtifactURI, r.rec.Name = found.Info.ID, found.Info.ArtifactURI, found.Info.Name
 			r.rec.Gone = found.Info.Stage == mlflow.Deleted
 			r.job.setOpen(r.Key, false)
+			if r.rec.Gone && r.job.recreates() {
+				return a.restore(ctx, r)
+			}
 			return nil
 		}
 	}
@@ -214,7 +222,7 @@ func (a *Applier) finish(ctx context.Context, r *run) error {
 	case err != nil && !permanent(err):
 		return err
 	case err != nil:
-		a.bury(r.job, "run", r.Run, err)
+		a.bury(r.job, "run", r.Name, err)
 	}
 	rec.Done = true
 	return err
@@ -237,6 +245,12 @@ func (a *Applier) lost(ctx context.Context, r *run, err error) error {
 		if exp.ref != r.rec.Experiment {
 			return fmt.Errorf("MLflow has another database: %w", errRetry)
 		}
+	}
+	if r.job.recreates() {
+		if err := a.restore(ctx, r); err != nil {
+			return err
+		}
+		return fmt.Errorf("the run was deleted: %w", errRetry)
 	}
 	r.rec.Gone, r.rec.Done, r.rec.Version = true, true, r.Version
 	a.cfg.Count(EventDeletedRun, 1)

@@ -170,7 +170,7 @@ func (a *Applier) export(ctx context.Context, experimentID string, spans []span,
 			}
 			err := fmt.Errorf("send %d spans, first %s: %w", len(own), own[0].span.SpanID(), err)
 			t.job.fail(err)
-			a.burySpans(t.job, t.Trace, message(own), err)
+			a.bury(t.job, "spans", t.TraceID, err)
 		}
 	}
 }

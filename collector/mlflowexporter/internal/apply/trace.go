@@ -95,7 +95,7 @@ func (a *Applier) complete(ctx context.Context, j *job) {
 		if err := a.tell(ctx, t); err != nil {
 			err = fmt.Errorf("write info of trace: %w", err)
 			if j.fail(err) {
-				a.bury(j, "trace_info", t.rec.Info, err)
+				a.bury(j, "trace_info", t.TraceID, err)
 			}
 		}
 	}

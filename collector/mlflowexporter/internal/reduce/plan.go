@@ -15,6 +15,9 @@ type Plan struct {
 	Runs []Run
 	// Traces holds one entry per trace whose spans belong into MLflow's trace store.
 	Traces []Trace
+	// Repair says by trace id in hex what a repair message asks for, wire.RepairAgain or
+	// wire.RepairRecreate; nil when the batch holds none.
+	Repair map[string]string
 	// Dropped lists what the batch holds and MLflow cannot take, for counting.
 	Dropped []Drop
 }

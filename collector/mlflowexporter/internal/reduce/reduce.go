@@ -15,8 +15,27 @@ func Reduce(spans []Span, m Mapping) Plan {
 	var plan Plan
 	for _, group := range groupByTrace(spans, &plan) {
 		group.reduce(m, &plan)
+		if asked := group.repair(); asked != "" {
+			if plan.Repair == nil {
+				plan.Repair = map[string]string{}
+			}
+			plan.Repair[group.id.String()] = asked
+		}
 	}
 	return plan
+}
+
+// repair is what a repair message asks for; one that asks for more decides.
+func (t *trace) repair() (asked string) {
+	for _, s := range t.spans {
+		switch s.resourceText(wire.ResRepair) {
+		case wire.RepairRecreate:
+			return wire.RepairRecreate
+		case wire.RepairAgain:
+			asked = wire.RepairAgain
+		}
+	}
+	return asked
 }
 
 // trace is what one batch holds of one trace: for each span id the newest version.

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/deadletter"
+)
+
+const (
+	// defaultReplayEndpoint is where default.yaml has the receiver of repairs.
+	defaultReplayEndpoint = "127.0.0.1:4319"
+	// replayTimeout bounds the sending of one letter.
+	replayTimeout = time.Minute
+)
+
+func newReplayCommand() *cobra.Command {
+	var to string
+	cmd := &cobra.Command{
+		Use:   "replay DIR",
+		Short: "Send dead letters again",
+		Long: `replay sends what lies in a dead-letter directory to a running otelcol-mlflow again, to
+its receiver for repairs, which leads to MLflow only. A file is removed when the Collector
+has it in its queue. What MLflow refuses again comes back under the same name.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cmd.SilenceUsage = true
+			to = cmp.Or(to, os.Getenv("OTELCOL_REPLAY_ENDPOINT"), defaultReplayEndpoint)
+			conn, err := grpc.NewClient(to, grpc.WithTransportCredentials(insecure.NewCredentials()))
+			if err != nil {
+				return fmt.Errorf("replay to %s: %w", to, err)
+			}
+			defer func() { _ = conn.Close() }()
+			return runReplay(cmd.Context(), cmd.OutOrStdout(), args[0], sender(ptraceotlp.NewGRPCClient(conn)))
+		},
+	}
+	cmd.Flags().StringVar(&to, "to", "", "OTLP/gRPC address of the receiver for repairs (default OTELCOL_REPLAY_ENDPOINT, or "+defaultReplayEndpoint+")")
+	return cmd
+}
+
+// sender sends spans and takes a partial success for a refusal.
+func sender(client ptraceotlp.GRPCClient) func(context.Context, ptrace.Traces) error {
+	return func(ctx context.Context, td ptrace.Traces) error {
+		ctx, cancel := context.WithTimeout(ctx, replayTimeout)
+		defer cancel()
+		answer, err := client.Export(ctx, ptraceotlp.NewExportRequestFromTraces(td))
+		if err != nil {
+			return err
+		}
+		if p := answer.PartialSuccess(); p.RejectedSpans() > 0 {
+			return fmt.Errorf("%d spans were rejected: %s", p.RejectedSpans(), p.ErrorMessage())
+		}
+		return nil
+	}
+}
+
+func runReplay(ctx context.Context, out io.Writer, dir string, send func(context.Context, ptrace.Traces) error) error {
+	results, err := deadletter.Replay(ctx, dir, send)
+	kept := 0
+	for _, r := range results {
+		if r.Err != nil {
+			kept++
+			_, _ = fmt.Fprintf(out, "kept  %s  %v\n", r.File, r.Err)
+			continue
+		}
+		_, _ = fmt.Fprintf(out, "sent  %s  trace %s, %d refused\n", r.File, r.Letter.TraceID, len(r.Letter.Refused))
+	}
+	if err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintf(out, "%d sent, %d kept\n", len(results)-kept, kept)
+	if kept > 0 {
+		return fmt.Errorf("%d dead letters were not taken and stay in %s", kept, dir)
+	}
+	return nil
+}

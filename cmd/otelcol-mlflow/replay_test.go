@@ -1,0 +1,101 @@
+package main
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
+	"github.com/technoshare/commentator/internal/wire/fixture"
+)
+
+// letters lists the files of the dead-letter directory of the embedded configuration.
+func letters(t *testing.T) []string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(".otelcol-mlflow", "dead-letter", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+// An artifact that MLflow refuses becomes a dead letter, and nothing else is missing. When
+// the cause is mended, replay brings it to its run and the directory is empty.
+func TestReplayDeliversADeadLetter(t *testing.T) {
+	requests, expected, err := fixture.Load("success")
+	if err != nil {
+		t.Fatal(err)
+	}
+	inDir(t)
+	freePorts(t)
+	server := mlflowtest.Start()
+	defer server.Close()
+	server.Fail(func(r *http.Request) *mlflowtest.Fault {
+		if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/evidence.json") {
+			return &mlflowtest.Fault{Status: http.StatusRequestEntityTooLarge, Body: "too large"}
+		}
+		return nil
+	})
+	t.Setenv("MLFLOW_TRACKING_URI", server.URL)
+	if err := loadDotenv(dotenvFile, os.Stderr); err != nil { // unsets what inDir emptied
+		t.Fatal(err)
+	}
+	artifacts := func() (n int, done bool) {
+		done = true
+		runs := runsIn(t, server)
+		for _, r := range expected.Runs {
+			if one := runs[r.Key]; one == nil || one.Status != r.Status {
+				done = false
+			} else {
+				n += len(one.Artifacts)
+			}
+		}
+		return n, done
+	}
+	want := 0
+	for _, r := range expected.Runs {
+		want += len(r.Artifacts)
+	}
+
+	defer startCollector(t)()
+	send(t, requests)
+	await(t, "all but one artifact, and a dead letter", func() bool {
+		n, done := artifacts()
+		return done && n == want-1 && len(letters(t)) == 1
+	})
+	name := letters(t)[0]
+
+	if out, err := execute(t, "replay", ".otelcol-mlflow/dead-letter", "--to", "127.0.0.1:1"); err == nil ||
+		!strings.Contains(out, "kept  "+filepath.Base(name)) || !strings.Contains(out, "0 sent, 1 kept") {
+		t.Errorf("without a Collector: %v\n%s", err, out)
+	}
+	if left := letters(t); len(left) != 1 || left[0] != name {
+		t.Errorf("left: %v", left)
+	}
+	server.Fail(nil)
+	out, err := execute(t, "replay", ".otelcol-mlflow/dead-letter")
+	if err != nil || !strings.Contains(out, "sent  "+filepath.Base(name)) || !strings.Contains(out, "1 sent, 0 kept") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	await(t, "the missing artifact", func() bool { n, done := artifacts(); return done && n == want })
+	if left := letters(t); len(left) != 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
+func TestReplaySaysWhatIsWrong(t *testing.T) {
+	inDir(t)
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"replay"}, "accepts 1 arg(s), received 0"},
+		{[]string{"replay", "missing"}, "read dead letters: open missing"},
+	} {
+		if out, err := execute(t, c.args...); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v: %v\n%s", c.args, err, out)
+		}
+	}
+}

@@ -1,0 +1,141 @@
+// Package deadletter keeps on disk what MLflow refused for good, and sends it again.
+//
+// A letter is a JSON file that says what was refused and why, and holds the spans of the
+// message that it came from as OTLP JSON, so that the Collector can be given them again
+// once the cause is mended.
+package deadletter
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+const extension = ".json"
+
+// Letter is what MLflow refused of one trace in one message.
+type Letter struct {
+	TraceID string    `json:"trace_id"`
+	Time    time.Time `json:"time"` // when the last of it was refused
+	Refused []Refusal `json:"refused"`
+	// OTLP is an ExportTraceServiceRequest in JSON: the spans of the trace as they came.
+	OTLP json.RawMessage `json:"otlp"`
+}
+
+// Refusal is one thing that MLflow refused.
+type Refusal struct {
+	Kind   string `json:"kind"` // such as run, artifact, spans, trace_info
+	Name   string `json:"name"` // of the run or file, or key of the trace
+	Reason string `json:"reason"`
+}
+
+// Write puts a letter into a directory, which is made when it is missing. The file is
+// named after the hash of the spans: what is refused of the same message later is added to
+// the same letter.
+func Write(dir string, traceID string, refused []Refusal, spans ptrace.Traces, now time.Time) error {
+	otlp, err := (&ptrace.JSONMarshaler{}).MarshalTraces(unmarked(spans))
+	if err != nil {
+		return fmt.Errorf("encode spans: %w", err)
+	}
+	letter := Letter{TraceID: traceID, OTLP: otlp}
+	sum := sha256.Sum256(otlp)
+	name := filepath.Join(dir, hex.EncodeToString(sum[:])+extension)
+	if old, err := read(name); err == nil {
+		letter.Refused = old.Refused
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	letter.Time = now.UTC().Truncate(time.Second)
+	for _, r := range refused {
+		if !slices.Contains(letter.Refused, r) {
+			letter.Refused = append(letter.Refused, r)
+		}
+	}
+	text, err := encode(letter)
+	if err != nil {
+		return err
+	}
+	return writeFile(name, text)
+}
+
+func encode(l Letter) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(l); err != nil {
+		return nil, fmt.Errorf("encode dead letter: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+func read(name string) (Letter, error) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return Letter{}, fmt.Errorf("read dead letter: %w", err)
+	}
+	var l Letter
+	if err := json.Unmarshal(text, &l); err != nil {
+		return Letter{}, fmt.Errorf("read dead letter %s: %w", filepath.Base(name), err)
+	}
+	return l, nil
+}
+
+// Spans are the spans of a letter, marked as a repair message: the bridge writes them
+// again although it noted them as dealt with.
+func (l Letter) Spans() (ptrace.Traces, error) {
+	td, err := (&ptrace.JSONUnmarshaler{}).UnmarshalTraces(l.OTLP)
+	if err != nil {
+		return ptrace.Traces{}, fmt.Errorf("decode spans: %w", err)
+	}
+	if td.SpanCount() == 0 {
+		return ptrace.Traces{}, errors.New("the letter holds no spans")
+	}
+	for _, rs := range td.ResourceSpans().All() {
+		rs.Resource().Attributes().PutStr(wire.ResRepair, wire.RepairAgain)
+	}
+	return td, nil
+}
+
+// unmarked are the spans without the mark of a repair message, so that a letter that is
+// refused again keeps its name.
+func unmarked(spans ptrace.Traces) ptrace.Traces {
+	out := ptrace.NewTraces()
+	spans.CopyTo(out)
+	for _, rs := range out.ResourceSpans().All() {
+		rs.Resource().Attributes().Remove(wire.ResRepair)
+	}
+	return out
+}
+
+// writeFile replaces a file atomically and durably.
+func writeFile(name string, content []byte) error {
+	dir := filepath.Dir(name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("make directory: %w", err)
+	}
+	tmp, err := os.CreateTemp(dir, ".tmp-*")
+	if err != nil {
+		return fmt.Errorf("make file: %w", err)
+	}
+	_, err = tmp.Write(content)
+	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err == nil {
+		err = os.Rename(tmp.Name(), name)
+	}
+	if err != nil {
+		_ = os.Remove(tmp.Name())
+		return fmt.Errorf("write dead letter: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,142 @@
+package deadletter
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+
+func spans(name string) ptrace.Traces {
+	td := ptrace.NewTraces()
+	rs := td.ResourceSpans().AppendEmpty()
+	rs.Resource().Attributes().PutStr("service.name", "test")
+	s := rs.ScopeSpans().AppendEmpty().Spans().AppendEmpty()
+	s.SetName(name)
+	s.Attributes().PutEmptyBytes("content").FromRaw([]byte{0, 1, 0xff})
+	return td
+}
+
+func write(t *testing.T, dir, name string, refused ...Refusal) {
+	t.Helper()
+	if err := Write(dir, name, refused, spans(name), noon); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func files(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+func TestALetterHoldsWhatCameAndWhyItWasRefused(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "made", "for it")
+	run, file := Refusal{"run", "job_1", "HTTP 400"}, Refusal{"artifact", "stage_a/x", "HTTP 413"}
+	write(t, dir, "a", run)
+	write(t, dir, "a", run, file) // the same message, of which more is refused
+	marked := spans("a")
+	marked.ResourceSpans().At(0).Resource().Attributes().PutStr(wire.ResRepair, wire.RepairAgain)
+	if err := Write(dir, "a", []Refusal{run}, marked, noon); err != nil { // and again when it was replayed
+		t.Fatal(err)
+	}
+	names := files(t, dir)
+	if len(names) != 1 {
+		t.Fatalf("the directory holds %v", names)
+	}
+	letter, err := read(filepath.Join(dir, names[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]Refusal{run, file}, letter.Refused); diff != "" || letter.TraceID != "a" || !letter.Time.Equal(noon) {
+		t.Errorf("got %+v\n%s", letter, diff)
+	}
+	got, err := letter.Spans()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := spans("a")
+	want.ResourceSpans().At(0).Resource().Attributes().PutStr(wire.ResRepair, wire.RepairAgain)
+	diff := cmp.Diff(want.ResourceSpans().At(0).Resource().Attributes().AsRaw(), got.ResourceSpans().At(0).Resource().Attributes().AsRaw())
+	diff += cmp.Diff(attributes(want), attributes(got))
+	if diff != "" {
+		t.Errorf("spans differ:\n%s", diff)
+	}
+}
+
+func attributes(td ptrace.Traces) map[string]any {
+	return td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Attributes().AsRaw()
+}
+
+// What is taken is removed, what is not stays, and what nobody can read is reported.
+func TestReplayKeepsWhatIsNotTaken(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "good")
+	write(t, dir, "bad")
+	if err := os.WriteFile(filepath.Join(dir, "broken.json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "notes.txt"), []byte("not ours"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refused := errors.New("queue is full")
+	results, err := Replay(t.Context(), dir, func(_ context.Context, td ptrace.Traces) error {
+		if td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Name() == "bad" {
+			return refused
+		}
+		return nil
+	})
+	if err != nil || len(results) != 3 {
+		t.Fatalf("got %v, %v", results, err)
+	}
+	for _, r := range results {
+		_, gone := os.Stat(filepath.Join(dir, r.File))
+		if (r.Err == nil) != (gone != nil) {
+			t.Errorf("%s: %v, file: %v", r.File, r.Err, gone)
+		}
+		if r.Letter.TraceID == "bad" && !errors.Is(r.Err, refused) {
+			t.Errorf("bad: %v", r.Err)
+		}
+	}
+	if n := len(files(t, dir)); n != 3 {
+		t.Errorf("%d files are left: %v", n, files(t, dir))
+	}
+}
+
+// A replay that was killed while it sent, or before it removed the file, is taken up by the
+// next one; what the bridge writes while it is sent survives.
+func TestReplayGoesOnAfterAKill(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "a")
+	name := files(t, dir)[0]
+	if err := os.Rename(filepath.Join(dir, name), filepath.Join(dir, name+sending)); err != nil {
+		t.Fatal(err)
+	}
+	sent := 0
+	results, err := Replay(t.Context(), dir, func(context.Context, ptrace.Traces) error {
+		sent++
+		write(t, dir, "a", Refusal{"run", "job_1", "again"})
+		return nil
+	})
+	if err != nil || sent != 1 || len(results) != 1 || results[0].Err != nil || results[0].File != name {
+		t.Errorf("got %+v, %v, sent %d", results, err, sent)
+	}
+	if left := files(t, dir); len(left) != 1 || left[0] != name {
+		t.Errorf("left: %v", left)
+	}
+}

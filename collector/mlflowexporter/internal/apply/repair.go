@@ -1,0 +1,68 @@
+package apply
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"go.uber.org/zap"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/ledger"
+	"github.com/technoshare/commentator/internal/mlflow"
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+// repair makes the ledger forget what it notes as done of the items of a repair message.
+func (j *job) repair() {
+	if j.asked == "" {
+		return
+	}
+	for _, r := range j.runs {
+		rec := j.entry.Job.Runs[r.Key]
+		if rec == nil {
+			continue
+		}
+		rec.Older = slices.DeleteFunc(rec.Older, func(hash string) bool { return hash == r.Version.Hash })
+		if r.Implied {
+			rec.Said = nil
+		} else if rec.Version == r.Version {
+			rec.Logged, rec.Files, rec.Done = false, nil, false
+		}
+	}
+	kept := j.entry.Job.Trace
+	if kept == nil {
+		return
+	}
+	for _, t := range j.traces {
+		if t.exp.ref != kept.Experiment {
+			continue
+		}
+		kept.Told = false
+		for _, s := range missing(t.Spans, nil) {
+			if kept.Spans[s.span.SpanID()] == s.version {
+				delete(kept.Spans, s.span.SpanID())
+			}
+		}
+	}
+}
+
+// recreates reports whether runs that were deleted are to be brought back.
+func (j *job) recreates() bool { return j.asked == wire.RepairRecreate }
+
+// restore brings a deleted run back, or makes room for a new one when it is gone for good.
+func (a *Applier) restore(ctx context.Context, r *run) error {
+	rec := r.rec
+	if rec.ID != "" {
+		err := a.call(ctx, func() error { return a.client.RestoreRun(ctx, rec.ID) })
+		if err == nil {
+			rec.Gone, rec.Logged, rec.Files, rec.Done, rec.Said = false, false, nil, false, nil
+			a.log.Info("A deleted run was brought back by a repair message", zap.String("run_id", rec.ID), zap.String("trace_id", r.TraceID))
+			return nil
+		}
+		if !mlflow.IsCode(err, mlflow.CodeNotFound) {
+			return fmt.Errorf("restore: %w", err)
+		}
+	}
+	*rec = ledger.Run{Experiment: rec.Experiment}
+	return nil
+}

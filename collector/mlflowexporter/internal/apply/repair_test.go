@@ -1,0 +1,123 @@
+package apply_test
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/deadletter"
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/apply"
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
+	"github.com/technoshare/commentator/internal/mlflow"
+	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+// repaired is a plan as a repair message gives it.
+func repaired(p reduce.Plan, asked string) reduce.Plan {
+	p.Repair = map[string]string{}
+	for _, r := range p.Runs {
+		p.Repair[r.TraceID] = asked
+	}
+	return p
+}
+
+// A run and its stages that a user deleted come back with everything in them when a repair
+// message asks for it, whether the bridge knows of the deletion or has lost its ledger.
+func TestRepairBringsBackADeletedRun(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		for name, before := range map[string]func(){
+			"not noticed": func() {},
+			"noticed": func() {
+				if err := e.Apply(t.Context(), reduce.Plan{Runs: changed(e.plan(1)).Runs}); err != nil {
+					t.Fatal(err)
+				}
+			},
+			"ledger lost": func() { e.lose(t) },
+		} {
+			e.restart(t)
+			e.mustApply(t, e.plan(1))
+			for _, r := range e.plan(1).Runs {
+				if err := e.client.DeleteRun(t.Context(), e.findRun(t, r.Key).Info.ID); err != nil {
+					t.Fatal(err)
+				}
+			}
+			before()
+			for _, asked := range []string{"", wire.RepairAgain} {
+				e.mustApply(t, repaired(e.plan(1), asked))
+				if stage := e.findRun(t, jobID(e.experiment, 1)).Info.Stage; stage != mlflow.Deleted {
+					t.Errorf("%s: %q made the run %s", name, asked, stage)
+				}
+			}
+			p := repaired(e.plan(1), wire.RepairRecreate)
+			for range 10 { // one deletion after the other is found out
+				if e.Apply(t.Context(), p) == nil {
+					break
+				}
+			}
+			e.check(t, e.plan(1))
+		}
+	})
+}
+
+// changed is a plan whose runs ended later.
+func changed(p reduce.Plan) reduce.Plan {
+	for i := range p.Runs {
+		p.Runs[i].Version.EndUnixNano++
+	}
+	return p
+}
+
+// What MLflow refused lies in a letter; sent again it is refused again and lies there
+// still; once the cause is mended it is written, and the letter is gone.
+func TestReplayOfADeadLetter(t *testing.T) {
+	e, s := faulty(t)
+	e.mustApply(t, e.plan(0))
+	p := e.plan(1)
+	s.Fail(func(r *http.Request) *mlflowtest.Fault {
+		if strings.HasSuffix(r.URL.Path, "/sources.txt") || r.URL.Path == "/api/3.0/mlflow/traces" {
+			return &mlflowtest.Fault{Status: http.StatusBadRequest, Body: `{"error_code":"INVALID_PARAMETER_VALUE","message":"no"}`}
+		}
+		return nil
+	})
+	if items := apply.Errors(e.Apply(t.Context(), p)); len(items) != 2 {
+		t.Fatalf("got %v", items)
+	}
+	// The bridge's receiver: what comes in is reduced, which these tests leave out.
+	send := func(ctx context.Context, td ptrace.Traces) error {
+		mark, _ := td.ResourceSpans().At(0).Resource().Attributes().Get(wire.ResRepair)
+		_ = e.Apply(ctx, repaired(p, mark.Str()))
+		return nil
+	}
+	var first string
+	for attempt := range 3 {
+		if attempt == 2 {
+			s.Fail(nil)
+		}
+		results, err := deadletter.Replay(t.Context(), e.cfg.DeadLetterDir, send)
+		if err != nil || len(results) != 1 || results[0].Err != nil {
+			t.Fatalf("attempt %d: %+v, %v", attempt, results, err)
+		}
+		var kinds []string
+		for _, r := range results[0].Letter.Refused {
+			kinds = append(kinds, r.Kind+" "+r.Name)
+		}
+		slices.Sort(kinds)
+		if want := []string{"artifact stage_a/sources.txt", "trace_info " + jobID(e.experiment, 1)}; !slices.Equal(kinds, want) {
+			t.Errorf("attempt %d: letter of %v, want %v", attempt, kinds, want)
+		}
+		if first == "" {
+			first = results[0].File
+		} else if results[0].File != first {
+			t.Errorf("attempt %d: the letter has another name", attempt)
+		}
+	}
+	if results, err := deadletter.Replay(t.Context(), e.cfg.DeadLetterDir, send); err != nil || len(results) != 0 {
+		t.Errorf("left: %v, %v", results, err)
+	}
+	e.check(t, e.plan(0), p)
+}
