@@ -28,6 +28,8 @@ const (
 	TagNote         = "mlflow.note.content"
 	TagExperiment   = "mlflow.experimentKind"
 	ExperimentGenAI = "genai_development"
+	// ExperimentCustom makes the UI show runs and their charts first.
+	ExperimentCustom = "custom_model_development"
 )
 
 // MaxSession is the length of a session id that MLflow takes, in characters.

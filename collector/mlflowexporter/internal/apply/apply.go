@@ -61,6 +61,7 @@ const (
 	EventTracesOff        = "traces_off"        // traces for a server without /v1/traces
 	EventNaN              = "nan_metric"        // NaN points left out because the server has them
 	EventDuplicateRun     = "duplicate_run"     // runs found that share a key with an older one
+	EventRefusedMetric    = "refused_metric"    // points of service runs that MLflow cannot take
 )
 
 // Applier applies plans. It is safe for concurrent use: one trace is worked on by one

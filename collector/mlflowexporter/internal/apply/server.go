@@ -32,6 +32,12 @@ type experiment struct {
 // experiment finds an experiment by its name, "" meaning the default one, and creates it
 // when it is missing.
 func (a *Applier) experiment(ctx context.Context, name string) (experiment, error) {
+	return a.experimentOf(ctx, name, mlflow.ExperimentGenAI)
+}
+
+// experimentOf is experiment with the kind that a new one gets, which decides what the UI
+// shows first: traces or runs.
+func (a *Applier) experimentOf(ctx context.Context, name, ofKind string) (experiment, error) {
 	name = cmp.Or(name, a.cfg.DefaultExperiment)
 	a.server.mu.Lock()
 	defer a.server.mu.Unlock()
@@ -43,7 +49,7 @@ func (a *Applier) experiment(ctx context.Context, name string) (experiment, erro
 	}
 	e, err := a.getExperiment(ctx, name)
 	if mlflow.IsCode(err, mlflow.CodeNotFound) {
-		kind := mlflow.KeyValue{Key: mlflow.TagExperiment, Value: mlflow.ExperimentGenAI}
+		kind := mlflow.KeyValue{Key: mlflow.TagExperiment, Value: ofKind}
 		err = a.guard(ctx, func() error { _, err := a.client.CreateExperiment(ctx, name, kind); return err })
 		if err != nil && !mlflow.IsCode(err, mlflow.CodeAlreadyExists) {
 			return experiment{}, fmt.Errorf("create experiment %q: %w", name, err)

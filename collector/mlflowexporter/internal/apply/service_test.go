@@ -1,0 +1,190 @@
+package apply_test
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/apply"
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/service"
+	"github.com/technoshare/commentator/internal/mlflow"
+	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
+)
+
+const worker = "0123456789abcdef0123456789abcdef"
+
+// firstDay is the day of startMS, at noon.
+var firstDay = time.UnixMilli(startMS).UTC().Truncate(24 * time.Hour).Add(12 * time.Hour)
+
+// serviceRun is the run of a day, counted from firstDay, with a point at each of the
+// minutes after noon.
+func (e *env) serviceRun(day int, minutes ...int) service.Run {
+	noon := firstDay.AddDate(0, 0, day)
+	name := noon.Format(time.DateOnly)
+	r := service.Run{
+		Worker: worker, Day: name, Experiment: e.experiment + "_service", Name: "worker 0123 " + name,
+		Tags: []service.Tag{{Key: "component", Value: "service"}, {Key: mlflow.TagUser, Value: "somebody"}, {Key: "service.version", Value: "1"}},
+	}
+	for _, m := range minutes {
+		r.Points = append(r.Points, service.Point{Key: "job.active", Value: float64(m), TimeMS: noon.Add(time.Duration(m) * time.Minute).UnixMilli(), Step: int64(12*60 + m)})
+	}
+	return r
+}
+
+func (e *env) mustApplyService(t *testing.T, runs ...service.Run) {
+	t.Helper()
+	err := e.ApplyService(t.Context(), runs)
+	for attempt := 0; attempt < 5 && err != nil; attempt++ {
+		t.Logf("again after: %v", err)
+		err = e.ApplyService(t.Context(), runs)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// serviceRuns reads back name, status, end and number of points of the runs, sorted.
+func (e *env) serviceRuns(t *testing.T) []string {
+	t.Helper()
+	exp, err := e.client.GetExperimentByName(t.Context(), e.experiment+"_service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Contains(exp.Tags, mlflow.KeyValue{Key: mlflow.TagExperiment, Value: mlflow.ExperimentCustom}) {
+		t.Errorf("experiment has tags %v", exp.Tags)
+	}
+	state, err := mlflowtest.Read(t.Context(), e.client, exp.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for key, r := range state.Runs {
+		end := "-"
+		if r.End > 0 {
+			end = time.UnixMilli(r.End).UTC().Format("15:04")
+		}
+		if !strings.HasPrefix(key, "service-"+worker+"-") || r.User != "somebody" || r.Tags["component"] != "service" {
+			t.Errorf("run %s of %s has tags %v", key, r.User, r.Tags)
+		}
+		day := time.UnixMilli(r.Start).UTC().Truncate(24 * time.Hour).Sub(firstDay.Truncate(24*time.Hour)) / (24 * time.Hour)
+		out = append(out, strings.Join([]string{"day", string(rune('0' + day)), r.Status, end, r.Tags["service.version"], strings.Join(r.Metrics["job.active"], " ")}, " "))
+	}
+	slices.Sort(out)
+	for i := range out { // the times of points are known from their steps
+		out[i] = withoutTimes(out[i])
+	}
+	return out
+}
+
+func withoutTimes(s string) string {
+	fields := strings.Fields(s)
+	for i, f := range fields {
+		if value, rest, ok := strings.Cut(f, "@"); ok {
+			_, step, _ := strings.Cut(rest, "/")
+			fields[i] = value + "/" + step
+		}
+	}
+	return strings.Join(fields, " ")
+}
+
+func (e *env) checkService(t *testing.T, want ...string) {
+	t.Helper()
+	if diff := cmp.Diff(want, e.serviceRuns(t)); diff != "" {
+		t.Errorf("runs (-want +got):\n%s", diff)
+	}
+}
+
+func TestServiceRunLastsItsDay(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		e.mustApplyService(t, e.serviceRun(0, 1))
+		e.requests.take()
+		e.mustApplyService(t, e.serviceRun(0, 2))
+		e.took(t, 1)
+		e.mustApplyService(t, e.serviceRun(0, 2)) // the same once more is the same
+		e.checkService(t, "day 0 RUNNING - 1 1/721 2/722")
+		e.restart(t)
+		again := e.serviceRun(0, 3)
+		again.Retag, again.Tags[2].Value = true, "2"
+		e.mustApplyService(t, again)
+		e.checkService(t, "day 0 RUNNING - 2 1/721 2/722 3/723")
+		e.mustApplyService(t, e.serviceRun(1, 4))
+		e.checkService(t, "day 0 FINISHED 12:03 2 1/721 2/722 3/723", "day 1 RUNNING - 1 4/724")
+	})
+}
+
+func TestServiceRunsInAnyOrder(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		e.mustApplyService(t, e.serviceRun(1, 1), e.serviceRun(2, 2))
+		e.mustApplyService(t, e.serviceRun(0, 3))
+		e.mustApplyService(t, e.serviceRun(1, 4))
+		e.checkService(t, "day 0 FINISHED 12:03 1 3/723", "day 1 FINISHED 12:01 1 1/721 4/724", "day 2 RUNNING - 1 2/722")
+	})
+}
+
+func TestServiceRunIsFoundWhenTheLedgerIsLost(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		e.mustApplyService(t, e.serviceRun(0, 1))
+		e.lose(t)
+		e.mustApplyService(t, e.serviceRun(0, 2))
+		e.checkService(t, "day 0 RUNNING - 1 1/721 2/722")
+	})
+}
+
+func TestDeletedServiceRunStaysDeleted(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		e.mustApplyService(t, e.serviceRun(0, 1))
+		exp, err := e.client.GetExperimentByName(t.Context(), e.experiment+"_service")
+		if err != nil {
+			t.Fatal(err)
+		}
+		runs, _, err := e.client.SearchRuns(t.Context(), mlflow.SearchRuns{ExperimentIDs: []string{exp.ID}})
+		if err != nil || len(runs) != 1 {
+			t.Fatalf("%d runs, %v", len(runs), err)
+		}
+		if err := e.client.DeleteRun(t.Context(), runs[0].Info.ID); err != nil {
+			t.Fatal(err)
+		}
+		e.mustApplyService(t, e.serviceRun(0, 2))
+		e.mustApplyService(t, e.serviceRun(0, 3))
+		if n := e.events.get(apply.EventDeletedRun); n != 1 {
+			t.Errorf("counted %d", n)
+		}
+	})
+}
+
+// What MLflow refuses for good does not come again; what it cannot take now does.
+func TestServiceRunWhoseServerFails(t *testing.T) {
+	s := mlflowtest.Start()
+	defer s.Close()
+	e := newEnv(t, s.URL)
+	answer := mlflowtest.Locked()
+	s.Fail(func(r *http.Request) *mlflowtest.Fault {
+		if strings.HasSuffix(r.URL.Path, "/log-batch") {
+			return answer
+		}
+		return nil
+	})
+	if err := e.ApplyService(t.Context(), []service.Run{e.serviceRun(0, 1)}); err == nil {
+		t.Fatal("a locked database is no error")
+	}
+	answer = nil
+	e.mustApplyService(t, e.serviceRun(0, 1))
+	e.checkService(t, "day 0 RUNNING - 1 1/721")
+	answer = &mlflowtest.Fault{Status: http.StatusBadRequest, Body: `{"error_code":"INVALID_PARAMETER_VALUE","message":"no"}`}
+	if err := e.ApplyService(t.Context(), []service.Run{e.serviceRun(0, 2, 3)}); err != nil {
+		t.Error(err)
+	}
+	if n := e.events.get(apply.EventRefusedMetric); n != 2 {
+		t.Errorf("counted %d", n)
+	}
+	answer = nil
+	e.mustApplyService(t, e.serviceRun(20, 1))
+	e.mustApplyService(t, e.serviceRun(2, 1)) // over for 18 days
+	if n := e.events.get(apply.EventRefusedMetric); n != 3 {
+		t.Errorf("counted %d", n)
+	}
+}

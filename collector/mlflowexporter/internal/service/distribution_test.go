@@ -1,0 +1,123 @@
+package service
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"go.opentelemetry.io/collector/pdata/pmetric"
+)
+
+// exponentialOf is the histogram of some values, as an SDK would make it.
+func exponentialOf(scale int32, values []float64) *distribution {
+	p := pmetric.NewExponentialHistogramDataPoint()
+	p.SetScale(scale)
+	index := func(v float64) int32 {
+		return int32(math.Ceil(math.Ldexp(math.Log2(math.Abs(v)), int(scale)))) - 1
+	}
+	fill := func(b pmetric.ExponentialHistogramDataPointBuckets, in []float64) {
+		if len(in) == 0 {
+			return
+		}
+		low, high := int32(math.MaxInt32), int32(math.MinInt32)
+		for _, v := range in {
+			low, high = min(low, index(v)), max(high, index(v))
+		}
+		counts := make([]uint64, high-low+1)
+		for _, v := range in {
+			counts[index(v)-low]++
+		}
+		b.SetOffset(low)
+		b.BucketCounts().FromRaw(counts)
+	}
+	var positive, negative []float64
+	for _, v := range values {
+		p.SetSum(p.Sum() + v)
+		switch {
+		case v > 0:
+			positive = append(positive, v)
+		case v < 0:
+			negative = append(negative, v)
+		default:
+			p.SetZeroCount(p.ZeroCount() + 1)
+		}
+	}
+	fill(p.Positive(), positive)
+	fill(p.Negative(), negative)
+	p.SetCount(uint64(len(values)))
+	return exponential(p)
+}
+
+func numbers(d *distribution) map[string]float64 {
+	out := map[string]float64{}
+	d.each(func(suffix string, value float64) { out[suffix] = value })
+	return out
+}
+
+// The percentiles of an exponential histogram are as exact as its buckets are narrow, also
+// of a difference between points of different scale.
+func TestPercentilesAreWithinABucketOfTheTruth(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4)) //nolint:gosec // a test
+	var before, after []float64
+	for range 1000 {
+		before = append(before, math.Exp(r.NormFloat64()))
+	}
+	for range 5000 {
+		after = append(after, math.Exp(r.NormFloat64()-1))
+	}
+	for _, scales := range [][2]int32{{5, 5}, {6, 4}, {3, 0}} {
+		d, ok := exponentialOf(scales[1], slices.Concat(before, after)).minus(exponentialOf(scales[0], before))
+		if !ok {
+			t.Fatal("the second continues the first")
+		}
+		got := numbers(d)
+		sorted := slices.Sorted(slices.Values(after))
+		base := math.Exp2(math.Exp2(-float64(scales[1])))
+		for suffix, q := range map[string]float64{"/p50": 0.5, "/p95": 0.95, "/p99": 0.99} {
+			want := sorted[int(q*float64(len(sorted)))-1]
+			if ratio := got[suffix] / want; ratio > base || ratio < 1/base {
+				t.Errorf("scales %v, %s: %g, want %g within the factor %g", scales, suffix, got[suffix], want, base)
+			}
+		}
+		if got["/count"] != 5000 {
+			t.Errorf("count %g", got["/count"])
+		}
+	}
+}
+
+func TestExponentialHistogramsHoldNegativeAndZero(t *testing.T) {
+	got := numbers(exponentialOf(3, []float64{-8, -4, 0, 0, 0, 0, 0, 0, 4, 8}))
+	if got["/p50"] != 0 || got["/mean"] != 0 || got["/p99"] < 7 || got["/p99"] > 8 {
+		t.Errorf("got %v", got)
+	}
+	coarse := exponentialOf(0, []float64{1.5, 3})
+	fine := exponentialOf(4, []float64{5})
+	if sum := coarse.plus(fine); sum.scale != 0 || sum.count != 3 || sum.positive[2] != 1 {
+		t.Errorf("sum is %+v", sum)
+	}
+	if _, ok := fine.minus(coarse); ok {
+		t.Error("a histogram never becomes finer")
+	}
+}
+
+func TestExplicitHistogramsUseLeastAndGreatest(t *testing.T) {
+	p := pmetric.NewHistogramDataPoint()
+	p.ExplicitBounds().FromRaw([]float64{10, 20})
+	p.BucketCounts().FromRaw([]uint64{1, 0, 1})
+	p.SetCount(2)
+	p.SetMin(8)
+	p.SetMax(100)
+	got := numbers(explicit(p))
+	if _, ok := got["/mean"]; ok {
+		t.Error("a mean without a sum")
+	}
+	if got["/p50"] != 10 || got["/p95"] != 20+0.9*80 {
+		t.Errorf("got %v", got)
+	}
+	p.ExplicitBounds().FromRaw(nil)
+	p.BucketCounts().FromRaw([]uint64{2})
+	if got := numbers(explicit(p)); len(got) != 1 || got["/count"] != 2 {
+		t.Errorf("without buckets: %v", got)
+	}
+}

@@ -1,0 +1,304 @@
+package service
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+)
+
+// request is the metrics of one process in one Add.
+type request struct {
+	cfg      Config
+	change   *Change
+	worker   *worker
+	runs     map[string]*Run // by key
+	id       identity
+	resource pcommon.Resource
+	seen     pcommon.Timestamp // newest point of the process before this request; 0: none
+}
+
+// sample is one point of one stream.
+type sample struct {
+	stream      string
+	start, time pcommon.Timestamp
+	delta       bool
+	value       float64       // of a gauge or sum
+	dist        *distribution // of a histogram
+}
+
+// series is the samples of one MLflow metric.
+type series struct {
+	gauge   bool
+	samples []sample
+}
+
+func (r *request) add(rm pmetric.ResourceMetrics) {
+	all := map[string]*series{}
+	var keys []string
+	for _, sm := range rm.ScopeMetrics().All() {
+		for _, m := range sm.Metrics().All() {
+			rule := ruleFor(r.cfg.Rules, m.Name())
+			if rule == nil {
+				continue
+			}
+			r.collect(m, func(attrs pcommon.Map, s sample) {
+				if s.time == 0 {
+					r.change.Dropped[DropNoTime]++
+					return
+				}
+				key := rule.key(m.Name(), attrs)
+				s.stream = streamKey(sm.Scope().Name(), m.Name(), attrs)
+				if all[key] == nil {
+					all[key] = &series{gauge: m.Type() == pmetric.MetricTypeGauge}
+					keys = append(keys, key)
+				}
+				all[key].samples = append(all[key].samples, s)
+			})
+		}
+	}
+	slices.Sort(keys)
+	for _, key := range keys {
+		r.series(key, all[key])
+	}
+}
+
+// collect gives each point of a metric to add.
+func (r *request) collect(m pmetric.Metric, add func(pcommon.Map, sample)) {
+	numbers := func(points pmetric.NumberDataPointSlice, delta bool) {
+		for _, p := range points.All() {
+			if p.Flags().NoRecordedValue() {
+				continue
+			}
+			value := p.DoubleValue()
+			if p.ValueType() == pmetric.NumberDataPointValueTypeInt {
+				value = float64(p.IntValue())
+			}
+			if math.IsNaN(value) || math.IsInf(value, 0) {
+				r.change.Dropped[DropNaN]++
+				continue
+			}
+			add(p.Attributes(), sample{start: p.StartTimestamp(), time: p.Timestamp(), delta: delta, value: value})
+		}
+	}
+	switch m.Type() {
+	case pmetric.MetricTypeGauge:
+		numbers(m.Gauge().DataPoints(), false)
+	case pmetric.MetricTypeSum:
+		numbers(m.Sum().DataPoints(), m.Sum().AggregationTemporality() == pmetric.AggregationTemporalityDelta)
+	case pmetric.MetricTypeHistogram:
+		delta := m.Histogram().AggregationTemporality() == pmetric.AggregationTemporalityDelta
+		for _, p := range m.Histogram().DataPoints().All() {
+			if !p.Flags().NoRecordedValue() {
+				add(p.Attributes(), sample{start: p.StartTimestamp(), time: p.Timestamp(), delta: delta, dist: explicit(p)})
+			}
+		}
+	case pmetric.MetricTypeExponentialHistogram:
+		delta := m.ExponentialHistogram().AggregationTemporality() == pmetric.AggregationTemporalityDelta
+		for _, p := range m.ExponentialHistogram().DataPoints().All() {
+			if !p.Flags().NoRecordedValue() {
+				add(p.Attributes(), sample{start: p.StartTimestamp(), time: p.Timestamp(), delta: delta, dist: exponential(p)})
+			}
+		}
+	default: // a summary cannot be added up
+		r.change.Dropped[DropShape]++
+	}
+}
+
+// series makes at most one point per interval of the samples of a metric: of those that
+// were taken first.
+func (r *request) series(key string, s *series) {
+	slices.SortStableFunc(s.samples, func(x, y sample) int { return cmp.Compare(millis(x.time), millis(y.time)) })
+	for first := 0; first < len(s.samples); {
+		at := millis(s.samples[first].time)
+		next := first
+		for next < len(s.samples) && millis(s.samples[next].time) == at {
+			next++
+		}
+		r.moment(key, s.gauge, s.samples[first:next])
+		first = next
+	}
+}
+
+// moment makes a point of samples that were taken at the same time.
+func (r *request) moment(key string, gauge bool, samples []sample) {
+	newest := samples[0].time
+	r.worker.newest = max(r.worker.newest, newest)
+	histogram := samples[0].dist != nil
+	fresh := samples[:0:0]
+	for _, s := range samples {
+		if (s.dist != nil) != histogram {
+			r.change.Dropped[DropShape]++
+			continue
+		}
+		if !s.delta || r.accumulate(&s) {
+			fresh = append(fresh, s)
+		}
+	}
+	at := newest.AsTime()
+	name := at.Format(time.DateOnly)
+	seconds := int64(at.Sub(at.Truncate(day)) / time.Second)
+	interval := int64(max(r.cfg.Interval, time.Minute) / time.Second)
+	slot, step := seconds/interval*interval/60, seconds/60
+	today := r.worker.days[name]
+	if len(fresh) == 0 || (today != nil && today.used[key] != nil && today.used[key].has(slot)) {
+		return
+	}
+	if today == nil || today.used[key] == nil {
+		if today != nil && today.keys()+weight(histogram) > MaxKeys {
+			r.change.Dropped[DropLimit] += int64(len(fresh))
+			return
+		}
+	}
+	var points []Point
+	point := func(suffix string, value float64) {
+		points = append(points, Point{Key: key + suffix, Value: value, TimeMS: millis(newest), Step: step})
+	}
+	switch {
+	case histogram:
+		r.histogram(fresh).each(point)
+	case gauge:
+		value := fresh[0].value
+		for _, s := range fresh[1:] {
+			value = max(value, s.value)
+		}
+		point("", value)
+	default:
+		value := 0.0
+		for _, s := range fresh {
+			value += s.value
+		}
+		point("", value)
+	}
+	if len(points) == 0 {
+		return
+	}
+	run := r.run(name)
+	if today = r.worker.days[name]; today.used[key] == nil {
+		today.used[key] = &minutes{histogram: histogram}
+	}
+	today.used[key].set(slot)
+	run.Points = append(run.Points, points...)
+}
+
+// run is the run of a day, in this request.
+func (r *request) run(name string) *Run {
+	if r.worker.days[name] == nil {
+		r.worker.days[name] = &today{used: map[string]*minutes{}}
+	}
+	run := Run{Worker: r.id.hash, Day: name}
+	if r.runs[run.Key()] == nil {
+		run.Experiment = cmp.Or(text(r.resource, resExperiment), r.cfg.DefaultExperiment) + r.cfg.Suffix
+		run.Name, run.Tags = r.id.runName(name), r.id.tags(r.resource)
+		r.runs[run.Key()] = &run
+	}
+	return r.runs[run.Key()]
+}
+
+// stream is what is remembered of one histogram, or of one delta sum.
+type stream struct {
+	start, time pcommon.Timestamp // of the latest point
+	// last is the cumulative histogram of which a point was made last.
+	last *distribution
+	// total is all delta points together.
+	total      *distribution
+	totalValue float64
+}
+
+// accumulate makes a cumulative sample of a delta one. It reports whether the sample adds
+// anything: one that is not newer than those before has been counted.
+func (r *request) accumulate(s *sample) bool {
+	old := r.worker.streams[s.stream]
+	now := stream{start: s.start, time: s.time}
+	if old != nil {
+		if s.time <= old.time {
+			return false
+		}
+		now.last, now.total, now.totalValue = old.last, old.total, old.totalValue
+	} else if !r.room() {
+		return false
+	}
+	if s.dist == nil {
+		now.totalValue += s.value
+		s.value = now.totalValue
+	} else {
+		if now.total == nil || !now.total.addable(s.dist) {
+			now.total, now.last = s.dist, nil // the first, or other buckets than before
+		} else {
+			now.total = now.total.plus(s.dist)
+		}
+		s.dist = now.total
+	}
+	r.worker.streams[s.stream] = &now
+	return true
+}
+
+// histogram adds up what the streams of one metric observed since their last points; nil
+// means nothing.
+func (r *request) histogram(samples []sample) *distribution {
+	var sum *distribution
+	for _, s := range samples {
+		d := r.since(s)
+		switch {
+		case d == nil || d.count == 0:
+		case sum == nil:
+			sum = d
+		case sum.addable(d):
+			sum = sum.plus(d)
+		default:
+			r.change.Dropped[DropShape]++
+		}
+	}
+	return sum
+}
+
+// since is what one stream observed since its last point. It is nil when that is not known.
+func (r *request) since(s sample) *distribution {
+	old := r.worker.streams[s.stream]
+	if s.delta {
+		now := *old
+		now.last = s.dist
+		r.worker.streams[s.stream] = &now
+		if old.last == nil {
+			return s.dist
+		}
+		d, _ := s.dist.minus(old.last)
+		return d
+	}
+	now := &stream{start: s.start, time: s.time, last: s.dist}
+	switch {
+	case old == nil:
+		if !r.room() {
+			return nil
+		}
+		r.worker.streams[s.stream] = now
+		if s.start.AsTime().Before(r.cfg.Birth) && (r.seen < s.start || r.seen >= s.time || r.seen == 0) {
+			return nil
+		}
+		return s.dist
+	case s.time <= old.time, s.start < old.start:
+		return nil // late, or known
+	}
+	r.worker.streams[s.stream] = now
+	if s.start != old.start {
+		return s.dist // the process began anew
+	}
+	if d, ok := s.dist.minus(old.last); ok {
+		return d
+	}
+	return s.dist // likewise, without saying so
+}
+
+// room reports whether one more stream may be remembered.
+func (r *request) room() bool {
+	if len(r.worker.streams) < MaxStreams {
+		return true
+	}
+	r.change.Dropped[DropLimit]++
+	return false
+}
+
+func millis(t pcommon.Timestamp) int64 { return t.AsTime().UnixMilli() }

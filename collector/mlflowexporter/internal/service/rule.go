@@ -1,0 +1,80 @@
+package service
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+)
+
+// Rule chooses metrics by name and says which of their attributes tell one MLflow metric
+// from another. Points that differ in other attributes only are added up; of gauges the
+// greatest is taken.
+type Rule struct {
+	// Name is the name of a metric, or a pattern in which * stands for any text without
+	// a slash.
+	Name string `mapstructure:"name"`
+	// By lists attributes whose values become part of the name, in this order.
+	By []string `mapstructure:"by"`
+	// prevent unkeyed literal initialization
+	_ struct{}
+}
+
+// Validate implements xconfmap.Validator.
+func (r *Rule) Validate() error {
+	if r.Name == "" {
+		return errors.New("`name` must be the name of a metric, or a pattern such as process.*")
+	}
+	if _, err := path.Match(r.Name, ""); err != nil {
+		return fmt.Errorf("`name`: %q is no pattern: close the bracket, or write \\[", r.Name)
+	}
+	if slices.Contains(r.By, "") {
+		return errors.New("`by` must not hold an empty name: remove it")
+	}
+	return nil
+}
+
+func ruleFor(rules []Rule, name string) *Rule {
+	for i := range rules {
+		if ok, err := path.Match(rules[i].Name, name); ok && err == nil {
+			return &rules[i]
+		}
+	}
+	return nil
+}
+
+// systemPrefixes begin the names of metrics about a process, its runtime and its machine.
+// MLflow shows what is named system/… apart from the rest.
+var systemPrefixes = []string{
+	"process.", "runtime.", "system.", "container.", "k8s.",
+	"go.", "jvm.", "cpython.", "nodejs.", "v8js.", "dotnet.",
+}
+
+// key is the name of the MLflow metric of a point.
+func (r *Rule) key(name string, attrs pcommon.Map) string {
+	var b strings.Builder
+	if slices.ContainsFunc(systemPrefixes, func(p string) bool { return strings.HasPrefix(name, p) }) {
+		b.WriteString("system/")
+	}
+	b.WriteString(name)
+	for _, attr := range r.By {
+		if v, ok := attrs.Get(attr); ok && v.AsString() != "" {
+			b.WriteByte('/')
+			b.WriteString(strings.ReplaceAll(v.AsString(), "/", "_"))
+		}
+	}
+	return b.String()
+}
+
+// streamKey tells the streams of a process apart.
+func streamKey(scope, name string, attrs pcommon.Map) string {
+	pairs := make([]string, 0, attrs.Len())
+	for k, v := range attrs.All() {
+		pairs = append(pairs, k+"\x00"+v.AsString())
+	}
+	slices.Sort(pairs)
+	return scope + "\x00" + name + "\x00" + strings.Join(pairs, "\x00")
+}

@@ -1,0 +1,370 @@
+package service
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+)
+
+var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+
+func stamp(t time.Time) pcommon.Timestamp { return pcommon.NewTimestampFromTime(t) }
+
+// at is a time on the test's day, given in minutes after noon.
+func at(minutes float64) time.Time { return noon.Add(time.Duration(minutes * float64(time.Minute))) }
+
+var rules = []Rule{
+	{Name: "job.duration", By: []string{"job.outcome"}},
+	{Name: "job.*"},
+	{Name: "go.*"},
+	{Name: "dropped", By: []string{"reason"}},
+}
+
+func newTest(birth time.Time) *Aggregator {
+	return New(Config{DefaultExperiment: "jobs", Suffix: "_service", Rules: rules, Interval: time.Minute, Birth: birth})
+}
+
+// metrics makes a request of one worker.
+func metrics(fill func(pmetric.MetricSlice)) pmetric.Metrics {
+	md := pmetric.NewMetrics()
+	rm := md.ResourceMetrics().AppendEmpty()
+	rm.Resource().Attributes().PutStr("service.name", "worker")
+	rm.Resource().Attributes().PutStr("service.instance.id", "0b8a4f8e-6c35-4a36-a4c5-1d4f2d7e9c11")
+	rm.Resource().Attributes().PutStr("service.version", "1.2.3")
+	fill(rm.ScopeMetrics().AppendEmpty().Metrics())
+	return md
+}
+
+func gauge(ms pmetric.MetricSlice, name string, t time.Time, value float64, attrs ...string) {
+	m := ms.AppendEmpty()
+	m.SetName(name)
+	number(m.SetEmptyGauge().DataPoints().AppendEmpty(), noon, t, value, attrs)
+}
+
+func sum(ms pmetric.MetricSlice, name string, delta bool, t time.Time, value float64, attrs ...string) {
+	m := ms.AppendEmpty()
+	m.SetName(name)
+	m.SetEmptySum().SetAggregationTemporality(temporality(delta))
+	number(m.Sum().DataPoints().AppendEmpty(), noon, t, value, attrs)
+}
+
+func number(p pmetric.NumberDataPoint, start, t time.Time, value float64, attrs []string) {
+	p.SetStartTimestamp(stamp(start))
+	p.SetTimestamp(stamp(t))
+	p.SetDoubleValue(value)
+	put(p.Attributes(), attrs)
+}
+
+func histogram(ms pmetric.MetricSlice, name string, delta bool, start, t time.Time, counts []uint64, total float64, attrs ...string) {
+	m := ms.AppendEmpty()
+	m.SetName(name)
+	m.SetEmptyHistogram().SetAggregationTemporality(temporality(delta))
+	p := m.Histogram().DataPoints().AppendEmpty()
+	p.SetStartTimestamp(stamp(start))
+	p.SetTimestamp(stamp(t))
+	p.ExplicitBounds().FromRaw([]float64{1, 2, 4})
+	p.BucketCounts().FromRaw(counts)
+	for _, n := range counts {
+		p.SetCount(p.Count() + n)
+	}
+	p.SetSum(total)
+	put(p.Attributes(), attrs)
+}
+
+func temporality(delta bool) pmetric.AggregationTemporality {
+	if delta {
+		return pmetric.AggregationTemporalityDelta
+	}
+	return pmetric.AggregationTemporalityCumulative
+}
+
+func put(m pcommon.Map, attrs []string) {
+	for i := 0; i+1 < len(attrs); i += 2 {
+		m.PutStr(attrs[i], attrs[i+1])
+	}
+}
+
+// points are what a change writes, as "key@minutes after noon=value".
+func points(c *Change) []string {
+	out := []string{}
+	for _, run := range c.Runs {
+		for _, p := range run.Points {
+			out = append(out, fmt.Sprintf("%s@%g=%.4g", p.Key, float64(p.TimeMS-noon.UnixMilli())/60_000, p.Value))
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func equal(t *testing.T, what string, c *Change, want ...string) {
+	t.Helper()
+	slices.Sort(want)
+	if diff := cmp.Diff(append([]string{}, want...), points(c)); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+// feed adds and commits.
+func feed(a *Aggregator, md pmetric.Metrics) *Change {
+	c := a.Add(md)
+	c.Commit()
+	return c
+}
+
+func TestGaugesAndSumsAreWrittenAsTheyAre(t *testing.T) {
+	a := newTest(noon)
+	c := feed(a, metrics(func(ms pmetric.MetricSlice) {
+		gauge(ms, "job.queue.depth", at(1), 7)
+		gauge(ms, "go.memory.used", at(1), 1e6)
+		gauge(ms, "other", at(1), 1)
+		sum(ms, "job.active", false, at(1), 2)
+		sum(ms, "dropped", false, at(1), 3, "reason", "too/large")
+		sum(ms, "dropped", false, at(1), 4, "reason", "evicted")
+	}))
+	equal(t, "first minute", c, "job.queue.depth@1=7", "system/go.memory.used@1=1e+06", "job.active@1=2", "dropped/too_large@1=3", "dropped/evicted@1=4")
+	if len(c.Runs) != 1 {
+		t.Fatalf("%d runs", len(c.Runs))
+	}
+	run := c.Runs[0]
+	if run.Experiment != "jobs_service" || run.Name != "worker 0b8a4f8e 2026-11-24" || run.Day != "2026-11-24" || len(run.Worker) != 32 || !run.Retag {
+		t.Errorf("run is %+v", run)
+	}
+	if step := run.Points[0].Step; step != 12*60+1 {
+		t.Errorf("step is %d", step)
+	}
+	want := []Tag{
+		{"component", "service"}, {"mlflow.source.name", "worker"}, {"mlflow.source.type", "LOCAL"},
+		{"service.instance.id", "0b8a4f8e-6c35-4a36-a4c5-1d4f2d7e9c11"}, {"service.name", "worker"}, {"service.version", "1.2.3"},
+	}
+	if diff := cmp.Diff(want, run.Tags); diff != "" {
+		t.Errorf("tags (-want +got):\n%s", diff)
+	}
+}
+
+// Attributes that are not in the name: sums add up, of gauges the greatest counts.
+func TestPointsThatShareANameBecomeOne(t *testing.T) {
+	a := newTest(noon)
+	equal(t, "one minute", a.Add(metrics(func(ms pmetric.MetricSlice) {
+		gauge(ms, "job.queue.depth", at(1), 7, "queue", "a")
+		gauge(ms, "job.queue.depth", at(1), 9, "queue", "b")
+		sum(ms, "job.active", false, at(1), 2, "queue", "a")
+		sum(ms, "job.active", false, at(1), 3, "queue", "b")
+		histogram(ms, "job.wait", false, noon, at(1), []uint64{1, 0, 0, 0}, 1, "queue", "a")
+		histogram(ms, "job.wait", false, noon, at(1), []uint64{0, 0, 1, 0}, 3, "queue", "b")
+	})), "job.queue.depth@1=9", "job.active@1=5",
+		"job.wait/count@1=2", "job.wait/mean@1=2", "job.wait/p50@1=1", "job.wait/p95@1=3.8", "job.wait/p99@1=3.96")
+}
+
+func TestHistogramsAreWhatCameSinceThePointBefore(t *testing.T) {
+	one := func(minute float64, start time.Time, total float64, counts ...uint64) pmetric.Metrics {
+		return metrics(func(ms pmetric.MetricSlice) {
+			histogram(ms, "job.duration", false, start, at(minute), counts, total, "job.outcome", "success", "error.type", "none")
+		})
+	}
+	const key = "job.duration/success/"
+	a := newTest(noon)
+	equal(t, "first", feed(a, one(1, at(0.5), 2, 4, 0, 0, 0)), key+"count@1=4", key+"mean@1=0.5", key+"p50@1=0.5", key+"p95@1=0.95", key+"p99@1=0.99")
+	equal(t, "nothing new", feed(a, one(2, at(0.5), 2, 4, 0, 0, 0)))
+	equal(t, "two more", feed(a, one(3, at(0.5), 8, 4, 0, 2, 0)), key+"count@3=2", key+"mean@3=3", key+"p50@3=3", key+"p95@3=3.9", key+"p99@3=3.98")
+	equal(t, "late", feed(a, one(2.5, at(0.5), 5, 4, 0, 1, 0)))
+	equal(t, "process restarted", feed(a, one(5, at(4), 1.5, 0, 1, 0, 0)), key+"count@5=1", key+"mean@5=1.5", key+"p50@5=1.5", key+"p95@5=1.95", key+"p99@5=1.99")
+	equal(t, "restarted without a word", feed(a, one(6, at(4), 9, 0, 0, 0, 1)), key+"count@6=1", key+"mean@6=9", key+"p50@6=4", key+"p95@6=4", key+"p99@6=4")
+}
+
+// A Collector that was restarted does not take what a worker counted for hours for one
+// minute's work.
+func TestAnOldHistogramBeginsWithItsSecondPoint(t *testing.T) {
+	a := newTest(at(60))
+	one := func(minute float64, count uint64, more ...string) pmetric.Metrics {
+		return metrics(func(ms pmetric.MetricSlice) {
+			histogram(ms, "job.wait", false, noon, at(minute), []uint64{count, 0, 0, 0}, float64(count))
+			for _, name := range more {
+				histogram(ms, name, false, noon, at(minute), []uint64{2, 0, 0, 0}, 2)
+			}
+		})
+	}
+	equal(t, "first", feed(a, one(61, 100)))
+	equal(t, "second, and one that was not there a minute ago", feed(a, one(62, 101, "job.new")),
+		"job.wait/count@62=1", "job.wait/mean@62=1", "job.wait/p50@62=0.5", "job.wait/p95@62=0.95", "job.wait/p99@62=0.99",
+		"job.new/count@62=2", "job.new/mean@62=1", "job.new/p50@62=0.5", "job.new/p95@62=0.95", "job.new/p99@62=0.99")
+}
+
+// Delta points add up, those that share an interval too, and none counts twice.
+func TestDeltaPointsAddUp(t *testing.T) {
+	a := newTest(noon)
+	one := func(minute, value float64, counts ...uint64) pmetric.Metrics {
+		return metrics(func(ms pmetric.MetricSlice) {
+			sum(ms, "dropped", true, at(minute), value)
+			histogram(ms, "job.wait", true, noon, at(minute), counts, value)
+		})
+	}
+	equal(t, "first", feed(a, one(1, 3, 3, 0, 0, 0)), "dropped@1=3", "job.wait/count@1=3", "job.wait/mean@1=1", "job.wait/p50@1=0.5", "job.wait/p95@1=0.95", "job.wait/p99@1=0.99")
+	equal(t, "same minute", feed(a, one(1.5, 2, 0, 2, 0, 0)))
+	equal(t, "again", feed(a, one(1.5, 2, 0, 2, 0, 0)))
+	equal(t, "next", feed(a, one(2, 4, 0, 2, 0, 0)), "dropped@2=9", "job.wait/count@2=4", "job.wait/mean@2=1.5", "job.wait/p50@2=1.5", "job.wait/p95@2=1.95", "job.wait/p99@2=1.99")
+}
+
+func TestAtMostOnePointPerInterval(t *testing.T) {
+	a := newTest(noon)
+	c := feed(a, metrics(func(ms pmetric.MetricSlice) {
+		gauge(ms, "job.queue.depth", at(1.9), 3)
+		gauge(ms, "job.queue.depth", at(1.1), 1)
+		gauge(ms, "job.queue.depth", at(1.5), 2)
+		gauge(ms, "job.queue.depth", at(2), 4)
+	}))
+	equal(t, "one request", c, "job.queue.depth@1.1=1", "job.queue.depth@2=4")
+	a = New(Config{Rules: rules, Interval: 5 * time.Minute, Birth: noon})
+	var got []string
+	for i := range 11 {
+		got = append(got, points(feed(a, metrics(func(ms pmetric.MetricSlice) { gauge(ms, "job.queue.depth", at(float64(i)+0.5), 1) })))...)
+	}
+	if want := []string{"job.queue.depth@0.5=1", "job.queue.depth@5.5=1", "job.queue.depth@10.5=1"}; !slices.Equal(got, want) {
+		t.Errorf("in intervals of five minutes: %v", got)
+	}
+}
+
+func TestEachDayAndWorkerHasARun(t *testing.T) {
+	a := newTest(noon)
+	md := metrics(func(ms pmetric.MetricSlice) {
+		gauge(ms, "job.queue.depth", at(719.9), 1)
+		gauge(ms, "job.queue.depth", at(720.1), 2)
+	})
+	other := pmetric.NewMetrics()
+	metrics(func(ms pmetric.MetricSlice) { gauge(ms, "job.queue.depth", at(1), 3) }).CopyTo(other)
+	res := other.ResourceMetrics().At(0).Resource().Attributes()
+	res.PutStr("service.instance.id", "host-7")
+	res.PutStr("experiment.name", "team")
+	other.ResourceMetrics().MoveAndAppendTo(md.ResourceMetrics())
+	c := feed(a, md)
+	got := map[string]string{}
+	keys := map[string]bool{}
+	for _, r := range c.Runs {
+		got[r.Name] = r.Experiment
+		keys[r.Key()] = true
+	}
+	want := map[string]string{"worker 0b8a4f8e 2026-11-24": "jobs_service", "worker 0b8a4f8e 2026-11-25": "jobs_service", "worker host-7 2026-11-24": "team_service"}
+	if diff := cmp.Diff(want, got); diff != "" || len(keys) != 3 {
+		t.Errorf("%d keys, runs (-want +got):\n%s", len(keys), diff)
+	}
+	if again := feed(a, md); len(again.Runs) != 0 {
+		t.Errorf("the same request again writes %v", points(again))
+	}
+}
+
+// Until it is committed, a request makes the same points however often it comes; after
+// that it makes none. What is shuffled across requests makes the same points of gauges
+// and cumulative sums.
+func TestRepetitionAndDisorderChangeNothing(t *testing.T) {
+	var requests []pmetric.Metrics
+	for i := range 30 {
+		requests = append(requests, metrics(func(ms pmetric.MetricSlice) {
+			gauge(ms, "job.queue.depth", at(float64(i)+0.3), float64(i))
+			sum(ms, "job.active", false, at(float64(i)+0.3), float64(i))
+			sum(ms, "dropped", true, at(float64(i)+0.3), 1)
+			histogram(ms, "job.wait", false, noon, at(float64(i)+0.3), []uint64{uint64(i), 2, 3, 4}, float64(i)) //nolint:gosec // small
+		}))
+	}
+	record := func(requests []pmetric.Metrics, only string) []string {
+		a := newTest(noon)
+		var all []string
+		for _, md := range requests {
+			first := points(a.Add(md))
+			if again := points(a.Add(md)); !slices.Equal(first, again) {
+				t.Fatalf("before commit %v, then %v", first, again)
+			}
+			feed(a, md)
+			if after := points(feed(a, md)); len(after) != 0 {
+				t.Fatalf("after commit %v", after)
+			}
+			all = append(all, first...)
+		}
+		slices.Sort(all)
+		return slices.DeleteFunc(all, func(p string) bool { return !strings.HasPrefix(p, only) })
+	}
+	want := record(requests, "job.queue")
+	wantSum := record(requests, "job.active")
+	r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a test
+	for range 20 {
+		r.Shuffle(len(requests), func(i, j int) { requests[i], requests[j] = requests[j], requests[i] })
+		if diff := cmp.Diff(want, record(requests, "job.queue")); diff != "" {
+			t.Fatalf("gauges (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff(wantSum, record(requests, "job.active")); diff != "" {
+			t.Fatalf("sums (-want +got):\n%s", diff)
+		}
+	}
+}
+
+func TestWhatCannotBeWrittenIsCounted(t *testing.T) {
+	a := New(Config{Rules: []Rule{{Name: "*", By: []string{"id"}}}, Interval: time.Minute, Birth: noon})
+	c := feed(a, metrics(func(ms pmetric.MetricSlice) {
+		gauge(ms, "nan", at(1), math.NaN())
+		gauge(ms, "inf", at(1), math.Inf(1))
+		gauge(ms, "untimed", time.Unix(0, 0), 1)
+		ms.AppendEmpty().SetEmptySummary().DataPoints().AppendEmpty()
+		for i := range MaxKeys + 10 {
+			gauge(ms, "many", at(1), 1, "id", fmt.Sprintf("%04d", i))
+		}
+	}))
+	want := map[string]int64{DropNaN: 2, DropNoTime: 1, DropShape: 1, DropLimit: 10}
+	if diff := cmp.Diff(want, c.Dropped); diff != "" || len(points(c)) != MaxKeys {
+		t.Errorf("%d points, dropped (-want +got):\n%s", len(points(c)), diff)
+	}
+}
+
+func TestWhatIsRememberedIsBounded(t *testing.T) {
+	a := New(Config{Rules: []Rule{{Name: "*"}}, Interval: time.Minute, Birth: noon})
+	for i := range maxWorkers + 5 {
+		md := metrics(func(ms pmetric.MetricSlice) { gauge(ms, "g", at(float64(i)), 1) })
+		md.ResourceMetrics().At(0).Resource().Attributes().PutStr("service.instance.id", fmt.Sprint(i))
+		feed(a, md)
+	}
+	if len(a.workers) != maxWorkers {
+		t.Errorf("%d workers", len(a.workers))
+	}
+	a = New(Config{Rules: []Rule{{Name: "*"}}, Interval: time.Minute, Birth: noon})
+	c := feed(a, metrics(func(ms pmetric.MetricSlice) {
+		for i := range MaxStreams + 3 {
+			histogram(ms, "h", false, noon, at(1), []uint64{1, 0, 0, 0}, 1, "id", fmt.Sprint(i))
+		}
+	}))
+	if got := c.Runs[0].Points[0]; got.Key != "h/count" || got.Value != MaxStreams || c.Dropped[DropLimit] != 3 {
+		t.Errorf("point %+v, dropped %v", got, c.Dropped)
+	}
+	for _, w := range a.workers {
+		if len(w.streams) != MaxStreams {
+			t.Errorf("%d streams", len(w.streams))
+		}
+	}
+	feed(a, metrics(func(ms pmetric.MetricSlice) { gauge(ms, "g", at(3*24*60), 1) }))
+	for _, w := range a.workers {
+		if len(w.streams) != 0 || len(w.days) != 1 {
+			t.Errorf("three days later: %d streams, %d days", len(w.streams), len(w.days))
+		}
+	}
+}
+
+func TestRulesSayWhatIsWrong(t *testing.T) {
+	for _, c := range []struct {
+		rule Rule
+		want string
+	}{
+		{Rule{Name: "a.*", By: []string{"b"}}, ""},
+		{Rule{}, "`name`"},
+		{Rule{Name: "a["}, "pattern"},
+		{Rule{Name: "a", By: []string{""}}, "`by`"},
+	} {
+		err := c.rule.Validate()
+		if (err == nil) != (c.want == "") || (err != nil && !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%+v: %v", c.rule, err)
+		}
+	}
+}
