@@ -84,6 +84,9 @@ type Config struct {
 	// mapping.yaml.
 	Mapping MappingConfig `mapstructure:"mapping"`
 
+	// Service says what becomes of metrics. The default is in service.yaml.
+	Service ServiceConfig `mapstructure:"service"`
+
 	// prevent unkeyed literal initialization
 	_ struct{}
 }

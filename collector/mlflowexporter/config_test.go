@@ -45,7 +45,7 @@ func TestDefaultsKeepData(t *testing.T) {
 	if err := confmap.Validate(cfg); err != nil {
 		t.Fatal(err)
 	}
-	kept := queueOnStorage(*cfg)
+	kept := onStorage(cfg.Queue, cfg.Storage)
 	queue := kept.Get()
 	if queue.StorageID == nil || queue.StorageID.String() != "file_storage" {
 		t.Errorf("queue is kept by %v", queue.StorageID)
@@ -76,6 +76,10 @@ func TestEveryKeyIsRead(t *testing.T) {
 	want := createDefaultConfig().(*Config)
 	if diff := cmp.Diff(want.Mapping.mapping(), cfg.Mapping.mapping()); diff != "" {
 		t.Error(diff)
+	}
+	if got := cfg.Service; len(got.Metrics) != 3 || got.Metrics[0].By[0] != wire.AttrJobOutcome || got.Interval != want.Service.Interval ||
+		got.ExperimentSuffix != want.Service.ExperimentSuffix || got.Queue.Get().QueueSize != want.Service.Queue.Get().QueueSize {
+		t.Errorf("service is %+v", got)
 	}
 	if cfg.Timeout != want.Timeout || cfg.Retry != want.Retry || cfg.Queue.Get().QueueSize != want.Queue.Get().QueueSize {
 		t.Errorf("config is %+v", cfg)
@@ -204,7 +208,7 @@ func TestDefaultMappingIsTheCatalog(t *testing.T) {
 	for _, entry := range wire.Catalog() {
 		names, ours := written[entry.Kind]
 		own := strings.HasPrefix(entry.Name, "mlflow.") || strings.HasPrefix(entry.Name, "otel.") || strings.HasPrefix(entry.Name, "artifacts.") ||
-			entry.From == "collector/mlflowexporter"
+			entry.From == "collector/mlflowexporter" || entry.Type == string(wire.OnService)
 		if ours && !own && !entry.Later && !names[entry.Name] {
 			t.Errorf("no rule writes the %s %s", entry.Kind, entry.Name)
 		}

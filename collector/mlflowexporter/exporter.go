@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -23,6 +24,7 @@ import (
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/metadata"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/selection"
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/service"
 	"github.com/technoshare/commentator/internal/mlflow"
 )
 
@@ -39,10 +41,16 @@ type mlflowExporter struct {
 	mapping   reduce.Mapping
 	telemetry *metadata.TelemetryBuilder
 
+	mu    sync.Mutex // for users
+	users int        // exporters that were started, one per signal
+
 	// Set by start.
 	client  *mlflow.Client
 	store   storage.Client
 	applier *apply.Applier
+
+	aggregating sync.Mutex // one request of metrics at a time
+	aggregator  *service.Aggregator
 }
 
 func newExporter(cfg *Config, set exporter.Settings) (*mlflowExporter, error) {
@@ -77,7 +85,7 @@ func (e *mlflowExporter) start(ctx context.Context, host component.Host) error {
 		client.Close()
 		return errors.Join(fmt.Errorf("open ledger: %w", err), store.Close(ctx))
 	}
-	e.client, e.store = client, store
+	e.client, e.store, e.aggregator = client, store, e.newAggregator()
 	e.applier = apply.New(apply.Config{
 		Client:            client,
 		Ledger:            runs,

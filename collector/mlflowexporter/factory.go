@@ -36,6 +36,7 @@ func NewFactory() exporter.Factory {
 		metadata.Type,
 		createDefaultConfig,
 		exporter.WithTraces(createTraces, metadata.TracesStability),
+		exporter.WithMetrics(createMetrics, metadata.MetricsStability),
 	)
 }
 
@@ -58,19 +59,20 @@ func createDefaultConfig() component.Config {
 		Queue:      configoptional.Some(queue),
 		Retry:      retry,
 		Mapping:    defaultMapping(),
+		Service:    defaultService(),
 	}
 }
 
 // defaultMapping reads the embedded mapping.
 func defaultMapping() MappingConfig {
 	var m MappingConfig
-	if err := unmarshalMapping(mappingYAML, &m); err != nil {
+	if err := unmarshalYAML(mappingYAML, &m); err != nil {
 		panic(fmt.Sprintf("read embedded mapping.yaml: %v", err)) // a broken build; tests read it
 	}
 	return m
 }
 
-func unmarshalMapping(text []byte, m *MappingConfig) error {
+func unmarshalYAML(text []byte, into any) error {
 	retrieved, err := confmap.NewRetrievedFromYAML(text)
 	if err != nil {
 		return err
@@ -79,24 +81,24 @@ func unmarshalMapping(text []byte, m *MappingConfig) error {
 	if err != nil {
 		return err
 	}
-	return conf.Unmarshal(m)
+	return conf.Unmarshal(into)
 }
 
 func createTraces(ctx context.Context, set exporter.Settings, cfg component.Config) (exporter.Traces, error) {
 	config := cfg.(*Config)
-	e, err := newExporter(config, set)
+	e, err := sharedExporter(config, set)
 	if err != nil {
 		return nil, err
 	}
 	traces, err := exporterhelper.NewTraces(ctx, set, cfg, e.consumeTraces,
-		exporterhelper.WithStart(e.start),
-		exporterhelper.WithShutdown(e.shutdown),
+		exporterhelper.WithStart(e.startOnce),
+		exporterhelper.WithShutdown(e.shutdownLast),
 		exporterhelper.WithCapabilities(consumer.Capabilities{MutatesData: false}),
 		// Each HTTP request has its own limit; one for the whole batch would make a large
 		// batch start over and over.
 		exporterhelper.WithTimeout(exporterhelper.TimeoutConfig{Timeout: 0}),
 		exporterhelper.WithRetry(config.Retry),
-		exporterhelper.WithQueue(queueOnStorage(*config)),
+		exporterhelper.WithQueue(onStorage(config.Queue, config.Storage)),
 	)
 	if err != nil {
 		return nil, err
@@ -104,13 +106,13 @@ func createTraces(ctx context.Context, set exporter.Settings, cfg component.Conf
 	return recoveringTraces{Traces: traces, storage: config.Storage, log: set.Logger}, nil
 }
 
-// queueOnStorage is the configured queue, kept by the storage of the exporter. The
-// configuration itself stays as it is: other components may hold it too.
-func queueOnStorage(c Config) configoptional.Optional[exporterhelper.QueueBatchConfig] {
-	if !c.Queue.HasValue() {
-		return c.Queue
+// onStorage is a configured queue, kept by the storage of the exporter. The configuration
+// itself stays as it is: other components may hold it too.
+func onStorage(configured configoptional.Optional[exporterhelper.QueueBatchConfig], storage *component.ID) configoptional.Optional[exporterhelper.QueueBatchConfig] {
+	if !configured.HasValue() {
+		return configured
 	}
-	queue := *c.Queue.Get()
-	queue.StorageID = c.Storage
+	queue := *configured.Get()
+	queue.StorageID = storage
 	return configoptional.Some(queue)
 }

@@ -122,11 +122,11 @@ func TestAdaptersDoNotImportEachOther(t *testing.T) {
 }
 
 // The pure half of the bridge has no network, no files, no clock of its own.
-func TestReduceAndSelectionDoNoInputOrOutput(t *testing.T) {
+func TestPurePackagesDoNoInputOrOutput(t *testing.T) {
 	forbidden := map[string]bool{
 		"net": true, "net/http": true, "os": true, "os/exec": true, "io/fs": true, "syscall": true, "math/rand": true, "math/rand/v2": true,
 	}
-	for _, dir := range []string{"reduce", "selection"} {
+	for _, dir := range []string{"reduce", "selection", "service"} {
 		for _, p := range list(t, "./collector/mlflowexporter/internal/"+dir) {
 			for _, imp := range p.Imports {
 				if imp == module+"/internal/mlflow/ui" {

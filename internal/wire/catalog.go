@@ -31,6 +31,8 @@ const (
 	OnStage Scope = "stage run"
 	OnBoth  Scope = "job run and stage run"
 	OnTrace Scope = "trace"
+	// OnService is the run of a worker and a UTC day.
+	OnService Scope = "service run"
 )
 
 // Entry describes one name of the seam.

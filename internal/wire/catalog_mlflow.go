@@ -19,13 +19,13 @@ var mlflowParams = []Entry{
 }
 
 var mlflowTags = []Entry{
-	{Kind: KindTag, Name: TagKey, Type: string(OnBoth), Meaning: "Identity of the run: the trace id for a job, trace id and span id joined by a hyphen for a stage.", From: "trace id, span id", Test: testTable},
+	{Kind: KindTag, Name: TagKey, Type: string(OnBoth), Meaning: "Identity of the run: the trace id for a job, trace id and span id joined by a hyphen for a stage, service-<hash of worker>-<UTC day> for a service run.", From: "trace id, span id, resource", Test: testTable},
 	{Kind: KindTag, Name: TagTraceID, Type: string(OnBoth), Meaning: "Trace id of the job.", From: "trace id", Test: testTable},
 	{Kind: KindTag, Name: TagUndelivered, Type: string(OnBoth), Meaning: "Artifacts that MLflow could not take.", From: byBridge, Test: "TestUndeliveredArtifact"},
 	{Kind: KindTag, Name: TagTruncated, Type: string(OnBoth), Meaning: "Artifacts that the worker had to cut.", From: AttrArtifactTruncated, Test: testTable},
 	{Kind: KindTag, Name: TagAltered, Type: string(OnStage), Meaning: "Artifacts whose content is not what the worker hashed.", From: AttrArtifactSHA256, Test: "TestAlteredArtifact"},
 	{Kind: KindTag, Name: TagParamConflict, Type: string(OnBoth), Meaning: "Params that MLflow holds with another value.", From: byBridge, Test: "TestParamConflict"},
-	{Kind: KindTag, Name: "component", Type: string(OnJob), Meaning: "Always pipeline.", From: "constant", Test: testTable},
+	{Kind: KindTag, Name: "component", Type: string(OnJob), Meaning: "Always pipeline; of a service run service.", From: "constant", Test: testTable},
 	{Kind: KindTag, Name: "job_id", Type: string(OnJob), Meaning: "Number of the job.", From: AttrJobID, Test: testTable},
 	{Kind: KindTag, Name: "channel_id", Type: string(OnJob), Meaning: "Channel of the message.", From: AttrSlackChannelID, Test: testTable},
 	{Kind: KindTag, Name: "message_ts", Type: string(OnJob), Meaning: "Timestamp of the message.", From: AttrSlackMessageTS, Test: testTable},
@@ -46,6 +46,10 @@ var mlflowTags = []Entry{
 	{Kind: KindTag, Name: "mlflow.user", Type: string(OnBoth), Meaning: "User of the worker.", From: ResProcessOwner, Test: testTable},
 	{Kind: KindTag, Name: "mlflow.source.name", Type: string(OnBoth), Meaning: "Worker's binary, or its service name.", From: ResExecutableName + ", " + ResServiceName, Test: testTable},
 	{Kind: KindTag, Name: "mlflow.source.type", Type: string(OnBoth), Meaning: "Always LOCAL.", From: "constant", Test: testTable},
+	{Kind: KindTag, Name: ResServiceName, Type: string(OnService), Meaning: "Name of the worker's program; the run is named by it, by the instance and by the day.", From: ResServiceName, Test: testService},
+	{Kind: KindTag, Name: ResServiceInstanceID, Type: string(OnService), Meaning: "Which worker it is.", From: ResServiceInstanceID, Test: testService},
+	{Kind: KindTag, Name: ResServiceVersion, Type: string(OnService), Meaning: "Version of the worker, the last one of the day.", From: ResServiceVersion, Test: testService},
+	{Kind: KindTag, Name: ResEnvironment, Type: string(OnService), Meaning: "Where the worker runs.", From: ResEnvironment, Test: testService},
 	{Kind: KindTag, Name: "mlflow.source.git.commit", Type: string(OnBoth), Meaning: "Commit of the worker.", From: ResRevision, Test: testTable},
 }
 

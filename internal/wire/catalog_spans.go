@@ -14,6 +14,7 @@ const (
 	toBoth     = "run, trace"
 	toIdentity = "identity of runs and traces"
 	toBackends = "other backends"
+	toService  = "service run, other backends"
 )
 
 // The tests that pin most names.
@@ -21,6 +22,7 @@ const (
 	testFixtures = "TestFixturesUseCatalogNames"
 	testTable    = "TestEveryFixtureOnce"
 	testMetrics  = "TestMetricsNameNoJob"
+	testService  = "TestServiceRun"
 )
 
 var spans = []Entry{
@@ -76,21 +78,21 @@ var artifacts = []Entry{
 }
 
 var instruments = []Entry{
-	{Kind: KindMetric, Name: MetricJobDuration, Type: "histogram, s", Meaning: "Time from the first attempt to the final state of a job.", From: byTelemetry, To: toBackends, Test: testMetrics},
-	{Kind: KindMetric, Name: MetricStageDuration, Type: "histogram, s", Meaning: "Time of one attempt at a stage.", From: byTelemetry, To: toBackends, Test: testMetrics},
-	{Kind: KindMetric, Name: MetricJobActive, Type: "up-down counter, {job}", Meaning: "Jobs that an attempt is working on.", From: byTelemetry, To: toBackends, Test: testMetrics},
-	{Kind: KindMetric, Name: MetricQueueDepth, Type: "gauge, {job}", Meaning: "Jobs that are not final and not being worked on.", From: byTelemetry, To: toBackends, Test: testMetrics},
-	{Kind: KindMetric, Name: MetricQueueOldestAge, Type: "gauge, s", Meaning: "Age of the oldest such job.", From: byTelemetry, To: toBackends, Test: testMetrics},
-	{Kind: KindMetric, Name: MetricTokenUsage, Type: "histogram, {token}", Meaning: "Tokens of one model call by kind.", From: byTelemetry, To: toBackends, Test: testMetrics},
-	{Kind: KindMetric, Name: MetricModelDuration, Type: "histogram, s", Meaning: "Time of one model call.", From: byTelemetry, To: toBackends, Test: testMetrics},
-	{Kind: KindMetric, Name: MetricOutboxDepth, Type: "gauge, {message}", Meaning: "OTLP messages that wait for the Collector.", From: byTelemetry, To: toBackends, Test: testMetrics},
-	{Kind: KindMetric, Name: MetricOutboxSize, Type: "gauge, By", Meaning: "Compressed bytes of these messages.", From: byTelemetry, To: toBackends, Test: testMetrics},
-	{Kind: KindMetric, Name: MetricOutboxAge, Type: "gauge, s", Meaning: "Age of the oldest of these messages.", From: byTelemetry, To: toBackends, Test: testMetrics},
-	{Kind: KindMetric, Name: MetricOutboxDropped, Type: "counter, {message}", Meaning: "Messages that were not kept or were refused for good, by reason.", From: byTelemetry, To: toBackends, Test: testMetrics},
+	{Kind: KindMetric, Name: MetricJobDuration, Type: "histogram, s", Meaning: "Time from the first attempt to the final state of a job.", From: byTelemetry, To: toService, Test: testMetrics},
+	{Kind: KindMetric, Name: MetricStageDuration, Type: "histogram, s", Meaning: "Time of one attempt at a stage.", From: byTelemetry, To: toService, Test: testMetrics},
+	{Kind: KindMetric, Name: MetricJobActive, Type: "up-down counter, {job}", Meaning: "Jobs that an attempt is working on.", From: byTelemetry, To: toService, Test: testMetrics},
+	{Kind: KindMetric, Name: MetricQueueDepth, Type: "gauge, {job}", Meaning: "Jobs that are not final and not being worked on.", From: byTelemetry, To: toService, Test: testMetrics},
+	{Kind: KindMetric, Name: MetricQueueOldestAge, Type: "gauge, s", Meaning: "Age of the oldest such job.", From: byTelemetry, To: toService, Test: testMetrics},
+	{Kind: KindMetric, Name: MetricTokenUsage, Type: "histogram, {token}", Meaning: "Tokens of one model call by kind.", From: byTelemetry, To: toService, Test: testMetrics},
+	{Kind: KindMetric, Name: MetricModelDuration, Type: "histogram, s", Meaning: "Time of one model call.", From: byTelemetry, To: toService, Test: testMetrics},
+	{Kind: KindMetric, Name: MetricOutboxDepth, Type: "gauge, {message}", Meaning: "OTLP messages that wait for the Collector.", From: byTelemetry, To: toService, Test: testMetrics},
+	{Kind: KindMetric, Name: MetricOutboxSize, Type: "gauge, By", Meaning: "Compressed bytes of these messages.", From: byTelemetry, To: toService, Test: testMetrics},
+	{Kind: KindMetric, Name: MetricOutboxAge, Type: "gauge, s", Meaning: "Age of the oldest of these messages.", From: byTelemetry, To: toService, Test: testMetrics},
+	{Kind: KindMetric, Name: MetricOutboxDropped, Type: "counter, {message}", Meaning: "Messages that were not kept or were refused for good, by reason.", From: byTelemetry, To: toService, Test: testMetrics},
 	{Kind: KindMetric, Name: MetricDetailSpansCut, Type: "counter, {span}", Meaning: "Detail spans that were still open when their stage ended.", From: byTelemetry, To: toBackends, Test: testMetrics},
 	{Kind: KindMetric, Name: MetricDetailSpansDropped, Type: "counter, {span}", Meaning: "Detail spans that did not fit into their stage's message, by reason.", From: byTelemetry, To: toBackends, Test: testMetrics},
-	{Kind: KindMetric, Name: MetricGoGoroutines, Type: "gauge, {goroutine}", Meaning: "Goroutines that exist.", From: byTelemetry, To: toBackends, Test: testMetrics},
-	{Kind: KindMetric, Name: MetricGoMemory, Type: "gauge, By", Meaning: "Memory that the Go runtime holds.", From: byTelemetry, To: toBackends, Test: testMetrics},
-	{Kind: KindMetric, Name: MetricGoHeapGoal, Type: "gauge, By", Meaning: "Heap size at which the garbage collector runs next.", From: byTelemetry, To: toBackends, Test: testMetrics},
+	{Kind: KindMetric, Name: MetricGoGoroutines, Type: "gauge, {goroutine}", Meaning: "Goroutines that exist.", From: byTelemetry, To: toService, Test: testMetrics},
+	{Kind: KindMetric, Name: MetricGoMemory, Type: "gauge, By", Meaning: "Memory that the Go runtime holds.", From: byTelemetry, To: toService, Test: testMetrics},
+	{Kind: KindMetric, Name: MetricGoHeapGoal, Type: "gauge, By", Meaning: "Heap size at which the garbage collector runs next.", From: byTelemetry, To: toService, Test: testMetrics},
 	{Kind: KindMetric, Name: MetricClockCorrections, Type: "counter, {span}", Meaning: "Lifecycle spans whose end had to be moved to their start.", From: byTelemetry, To: toBackends, Test: testMetrics},
 }

@@ -70,7 +70,7 @@ func (e *env) serviceRuns(t *testing.T) []string {
 		if !strings.HasPrefix(key, "service-"+worker+"-") || r.User != "somebody" || r.Tags["component"] != "service" {
 			t.Errorf("run %s of %s has tags %v", key, r.User, r.Tags)
 		}
-		day := time.UnixMilli(r.Start).UTC().Truncate(24 * time.Hour).Sub(firstDay.Truncate(24*time.Hour)) / (24 * time.Hour)
+		day := time.UnixMilli(r.Start).UTC().Truncate(24*time.Hour).Sub(firstDay.Truncate(24*time.Hour)) / (24 * time.Hour)
 		out = append(out, strings.Join([]string{"day", string(rune('0' + day)), r.Status, end, r.Tags["service.version"], strings.Join(r.Metrics["job.active"], " ")}, " "))
 	}
 	slices.Sort(out)
