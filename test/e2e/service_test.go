@@ -32,9 +32,6 @@ func TestServiceRun(t *testing.T) {
 		t.Errorf("%d runs", len(runs))
 	}
 	held := runs[0]
-	for key, value := range held.Metrics {
-		t.Logf("%s = %g", key, value)
-	}
 	if held.Status != "RUNNING" || !strings.HasPrefix(held.Name, "technoshare-commentator ") || !strings.HasSuffix(held.Name, time.UnixMilli(held.StartMS).UTC().Format(" 2006-01-02")) {
 		t.Errorf("run %q is %s", held.Name, held.Status)
 	}

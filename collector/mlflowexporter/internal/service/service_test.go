@@ -141,8 +141,12 @@ func TestGaugesAndSumsAreWrittenAsTheyAre(t *testing.T) {
 		t.Errorf("step is %d", step)
 	}
 	want := []Tag{
-		{"component", "service"}, {"mlflow.source.name", "worker"}, {"mlflow.source.type", "LOCAL"},
-		{"service.instance.id", "0b8a4f8e-6c35-4a36-a4c5-1d4f2d7e9c11"}, {"service.name", "worker"}, {"service.version", "1.2.3"},
+		{"component", "service"},
+		{"mlflow.source.name", "worker"},
+		{"mlflow.source.type", "LOCAL"},
+		{"service.instance.id", "0b8a4f8e-6c35-4a36-a4c5-1d4f2d7e9c11"},
+		{"service.name", "worker"},
+		{"service.version", "1.2.3"},
 	}
 	if diff := cmp.Diff(want, run.Tags); diff != "" {
 		t.Errorf("tags (-want +got):\n%s", diff)
