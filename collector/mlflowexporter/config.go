@@ -73,6 +73,9 @@ type Config struct {
 	// means that such items are counted and logged only.
 	DeadLetterDirectory string `mapstructure:"dead_letter_directory"`
 
+	// PricesFile is a YAML file with prices of models, which win over the built-in ones.
+	PricesFile string `mapstructure:"prices_file"`
+
 	// Queue holds batches until MLflow has them. Its storage is Storage.
 	Queue configoptional.Optional[exporterhelper.QueueBatchConfig] `mapstructure:"sending_queue"`
 
@@ -131,6 +134,9 @@ type RunMappingConfig struct {
 	Tags map[string]string `mapstructure:"tags"`
 	// Rules carry attributes over. A list replaces the default's.
 	Rules []reduce.Rule `mapstructure:"rules"`
+	// Costs tell where to find what the run's model calls used; without one that applies the
+	// span's own gen_ai.usage.* is priced. A list replaces the default's.
+	Costs []reduce.CostSource `mapstructure:"costs"`
 	// prevent unkeyed literal initialization
 	_ struct{}
 }
@@ -233,5 +239,5 @@ func (m MappingConfig) mapping() reduce.Mapping {
 }
 
 func (m RunMappingConfig) mapping() reduce.RunMapping {
-	return reduce.RunMapping{Name: m.Name, Rules: m.Rules, Tags: m.Tags}
+	return reduce.RunMapping{Name: m.Name, Rules: m.Rules, Tags: m.Tags, Costs: m.Costs}
 }

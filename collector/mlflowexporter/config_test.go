@@ -69,7 +69,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 	if got, _ := cfg.Headers.Get("Authorization"); got != configopaque.String("Bearer ${env:MLFLOW_TRACKING_TOKEN}") {
 		t.Errorf("header is %q", string(got))
 	}
-	if !cfg.Auth.HasValue() || cfg.TLS.CAFile == "" || cfg.UIURL == "" || cfg.DeadLetterDirectory == "" {
+	if !cfg.Auth.HasValue() || cfg.TLS.CAFile == "" || cfg.UIURL == "" || cfg.DeadLetterDirectory == "" || cfg.PricesFile == "" {
 		t.Errorf("config is %+v", cfg)
 	}
 	// What the file spells out as defaults are the defaults.
@@ -99,6 +99,7 @@ func TestMappingOfAnotherApplication(t *testing.T) {
 			{Attribute: "etl.date", Param: "date", Tag: "date"},
 			{Attribute: "etl.rows", Metric: "rows"},
 		},
+		Costs: defaultMapping().Job.Costs,
 	}
 	if diff := cmp.Diff(want, cfg.Mapping.mapping().Job); diff != "" {
 		t.Error(diff)

@@ -40,6 +40,7 @@ type mlflowExporter struct {
 	selector  *selection.Selector
 	mapping   reduce.Mapping
 	telemetry *metadata.TelemetryBuilder
+	unpriced  unpriced
 
 	mu    sync.Mutex // for users
 	users int        // exporters that were started, one per signal
@@ -71,6 +72,11 @@ func newExporter(cfg *Config, set exporter.Settings) (*mlflowExporter, error) {
 // start opens the ledger and makes the client; it sends nothing, so that the Collector
 // starts while MLflow is down.
 func (e *mlflowExporter) start(ctx context.Context, host component.Host) error {
+	prices, err := readPrices(e.cfg.PricesFile)
+	if err != nil {
+		return err
+	}
+	e.mapping.Prices = prices
 	client, err := e.newClient(ctx, host)
 	if err != nil {
 		return err
@@ -174,6 +180,7 @@ func (e *mlflowExporter) consumeTraces(ctx context.Context, td ptrace.Traces) er
 		e.log.Warn("A condition of `mapping` failed and was taken as not holding", zap.Error(err))
 	}
 	plan := reduce.Reduce(spans, e.mapping)
+	e.countUnpriced(ctx, plan.Unpriced)
 	for _, d := range plan.Dropped {
 		e.telemetry.ExporterMlflowDroppedItems.Add(ctx, 1, metric.WithAttributeSet(attributeSet("reason", d.Reason)))
 		e.log.Error("MLflow cannot take this; dropped", zap.String("reason", d.Reason), zap.String("trace_id", d.TraceID), zap.String("item", d.Detail))

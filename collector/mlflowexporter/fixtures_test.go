@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"pgregory.net/rapid"
 
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/pricing"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/selection"
 	"github.com/technoshare/commentator/internal/wire/fixture"
@@ -27,13 +28,15 @@ func planner(t testing.TB) func(ptrace.Traces) reduce.Plan {
 	if err != nil {
 		t.Fatal(err)
 	}
+	rules := mapping.mapping()
+	rules.Prices = pricing.Default()
 	return func(td ptrace.Traces) reduce.Plan {
 		td.MarkReadOnly() // reduce must not change what other exporters see too
 		spans, err := selector.Classify(context.Background(), td)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return reduce.Reduce(spans, mapping.mapping())
+		return reduce.Reduce(spans, rules)
 	}
 }
 
@@ -135,6 +138,7 @@ func checkTraces(t *testing.T, m *state, want []fixture.Trace) {
 			have.Name, have.State = got.Info.Name, got.Info.State
 			have.RequestMS, have.DurationMS = got.Info.RequestTimeMS, got.Info.DurationMS
 			have.Session, have.User = got.Info.Session, got.Info.User
+			have.CostUSD = totalCost(t, got.Info.Cost)
 			have.TokenUsage = maps.Clone(got.Info.TokenUsage)
 			have.Tags = map[string]string{}
 			for _, kv := range got.Info.Tags {
@@ -161,10 +165,23 @@ func checkTraces(t *testing.T, m *state, want []fixture.Trace) {
 			t.Errorf("trace %s: request %q lacks %q, or response %q lacks %q", w.ID, request, w.RequestContains, response, w.ResponseContains)
 		}
 		w.RequestContains, w.ResponseContains, w.Later = "", "", fixture.Later{}
-		if diff := cmp.Diff(w, have, cmpopts.EquateEmpty()); diff != "" {
+		if diff := cmp.Diff(w, have, cmpopts.EquateEmpty(), cmpopts.EquateApprox(0, 1e-9)); diff != "" {
 			t.Errorf("trace %s: (-want +got)\n%s", w.ID, diff)
 		}
 	}
+}
+
+// totalCost reads MLflow's JSON of a cost; 0 when there is none.
+func totalCost(t *testing.T, text string) float64 {
+	t.Helper()
+	if text == "" {
+		return 0
+	}
+	var cost map[string]float64
+	if err := json.Unmarshal([]byte(text), &cost); err != nil || len(cost) != 3 {
+		t.Errorf("cost %q: %v", text, err)
+	}
+	return cost["total_cost"]
 }
 
 // All fixtures at once, split, repeated, mixed with each other and regrouped at random,

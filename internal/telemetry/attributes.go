@@ -35,6 +35,7 @@ func stageAttributes(stage commentator.Stage, end StageEnd, content bool) []attr
 	a.rollup(rollupOf(end), content)
 	if stage == commentator.StageA || stage == commentator.StageB {
 		a.text(wire.AttrGenAIRequestModel, rec.Analysis.Model)
+		a.text(wire.AttrGenAIProvider, rec.Analysis.Provider)
 		a.text(wire.AttrPromptName, rec.Analysis.PromptName)
 		a.text(wire.AttrPromptSHA256, rec.Analysis.PromptSHA)
 		a.request(rec.Analysis)
@@ -84,12 +85,16 @@ func (p *Provider) outcomeAttributes(j commentator.Job, sum summary) []attribute
 	}
 	if an := sum.analysisA; an != nil {
 		a.text(wire.AttrStageAModel, an.Model)
+		a.text(wire.AttrStageAProvider, an.Provider)
+		a.usageOf(wire.UsageOfStageA, sum.usageA)
 		a.text(wire.AttrStageAPromptName, an.PromptName)
 		a.text(wire.AttrStageAPromptSHA, an.PromptSHA)
 		a.request(*an)
 	}
 	if an := sum.analysisB; an != nil {
 		a.text(wire.AttrStageBModel, an.Model)
+		a.text(wire.AttrStageBProvider, an.Provider)
+		a.usageOf(wire.UsageOfStageB, sum.usageB)
 		a.text(wire.AttrStageBPromptName, an.PromptName)
 		a.text(wire.AttrStageBPromptSHA, an.PromptSHA)
 		a.request(*an) // the later stage's setting stands for the job's
@@ -156,12 +161,20 @@ func (a *attributes) usage(u commentator.Usage) {
 	if u.Calls == 0 {
 		return
 	}
+	a.usageOf(wire.UsageOfCalls, u)
+	a.add(attribute.Int64(wire.AttrUsageReasoning, u.Reasoning))
+}
+
+// usageOf maps what a price depends on, under the names that begin with prefix.
+func (a *attributes) usageOf(prefix string, u commentator.Usage) {
+	if u.Calls == 0 {
+		return
+	}
 	a.add(
-		attribute.Int64(wire.AttrUsageInput, u.Input),
-		attribute.Int64(wire.AttrUsageOutput, u.Output),
-		attribute.Int64(wire.AttrUsageCacheRead, u.CacheRead),
-		attribute.Int64(wire.AttrUsageCacheCreation, u.CacheCreation),
-		attribute.Int64(wire.AttrUsageReasoning, u.Reasoning),
+		attribute.Int64(prefix+wire.UsageInput, u.Input),
+		attribute.Int64(prefix+wire.UsageOutput, u.Output),
+		attribute.Int64(prefix+wire.UsageCacheRead, u.CacheRead),
+		attribute.Int64(prefix+wire.UsageCacheCreation, u.CacheCreation),
 	)
 }
 

@@ -110,6 +110,8 @@ type summary struct {
 	analysisA *commentator.Analysis
 	analysisB *commentator.Analysis
 	usage     commentator.Usage // of all attempts
+	usageA    commentator.Usage // of these, of stage A
+	usageB    commentator.Usage // and of stage B
 	toolCalls int               // of all attempts
 	stages    []stageSummary    // in the order of commentator.Stages
 }
@@ -130,6 +132,12 @@ func (p *Provider) summarize(records []commentator.StageRecord) summary {
 	attempts := make(map[commentator.Stage]int, len(commentator.Stages))
 	for _, rec := range records {
 		sum.usage = sum.usage.Add(rec.Analysis.Usage)
+		switch rec.Stage {
+		case commentator.StageA:
+			sum.usageA = sum.usageA.Add(rec.Analysis.Usage)
+		case commentator.StageB:
+			sum.usageB = sum.usageB.Add(rec.Analysis.Usage)
+		}
 		sum.toolCalls += rec.Analysis.ToolCalls
 		attempts[rec.Stage]++
 		if prev, ok := last[rec.Stage]; !ok || prev.Attempt <= rec.Attempt {

@@ -23,6 +23,7 @@ var mlflowTags = []Entry{
 	{Kind: KindTag, Name: TagTraceID, Type: string(OnBoth), Meaning: "Trace id of the job.", From: "trace id", Test: testTable},
 	{Kind: KindTag, Name: TagUndelivered, Type: string(OnBoth), Meaning: "Artifacts that MLflow could not take.", From: byBridge, Test: "TestUndeliveredArtifact"},
 	{Kind: KindTag, Name: TagTruncated, Type: string(OnBoth), Meaning: "Artifacts that the worker had to cut.", From: AttrArtifactTruncated, Test: testTable},
+	{Kind: KindTag, Name: TagUnknownModel, Type: string(OnBoth), Meaning: "Models without a price; such a run has no cost_usd.", From: "collector/mlflowexporter", Test: "TestUnknownModelHasNoCost"},
 	{Kind: KindTag, Name: TagAltered, Type: string(OnStage), Meaning: "Artifacts whose content is not what the worker hashed.", From: AttrArtifactSHA256, Test: "TestAlteredArtifact"},
 	{Kind: KindTag, Name: TagParamConflict, Type: string(OnBoth), Meaning: "Params that MLflow holds with another value.", From: byBridge, Test: "TestParamConflict"},
 	{Kind: KindTag, Name: "component", Type: string(OnJob), Meaning: "Always pipeline; of a service run service.", From: "constant", Test: testTable},
@@ -71,7 +72,7 @@ var mlflowMetrics = []Entry{
 	{Kind: KindRunValue, Name: "cache_read_input_tokens", Type: string(OnBoth), Meaning: "Input tokens read from the cache.", From: AttrUsageCacheRead, Test: testTable},
 	{Kind: KindRunValue, Name: "cache_creation_input_tokens", Type: string(OnBoth), Meaning: "Input tokens written to the cache.", From: AttrUsageCacheCreation, Test: testTable},
 	{Kind: KindRunValue, Name: "reasoning_output_tokens", Type: string(OnBoth), Meaning: "Output tokens spent on reasoning.", From: AttrUsageReasoning, Test: testTable},
-	{Kind: KindRunValue, Name: "cost_usd", Type: string(OnBoth), Meaning: "Cost of the model calls.", From: "usage and model", Later: true},
+	{Kind: KindRunValue, Name: "cost_usd", Type: string(OnBoth), Meaning: "Cost of the model calls of all recorded attempts, in USD; left out when a model has no price.", From: "collector/mlflowexporter", Test: testTable},
 }
 
 var mlflowTraceTags = []Entry{

@@ -115,6 +115,8 @@ const (
 
 	AttrStageAModel       = "stage_a.model"
 	AttrStageBModel       = "stage_b.model"
+	AttrStageAProvider    = "stage_a.provider"
+	AttrStageBProvider    = "stage_b.provider"
 	AttrStageAPromptName  = "stage_a.prompt.name"
 	AttrStageAPromptSHA   = "stage_a.prompt.sha256"
 	AttrStageBPromptName  = "stage_b.prompt.name"
@@ -132,6 +134,15 @@ const (
 	AttrDurationGates     = "quality_gates.duration"
 	AttrDurationSlackPost = "slack_post.duration"
 	AttrStageStatusPrefix = "stage.status." // + stage, string ok | error: last attempt
+	// Tokens of all recorded attempts at a model stage, by which the bridge prices the job.
+	AttrStageAUsageInput    = "stage_a.usage.input_tokens"
+	AttrStageAUsageOutput   = "stage_a.usage.output_tokens"
+	AttrStageAUsageRead     = "stage_a.usage.cache_read.input_tokens"
+	AttrStageAUsageCreation = "stage_a.usage.cache_creation.input_tokens"
+	AttrStageBUsageInput    = "stage_b.usage.input_tokens"
+	AttrStageBUsageOutput   = "stage_b.usage.output_tokens"
+	AttrStageBUsageRead     = "stage_b.usage.cache_read.input_tokens"
+	AttrStageBUsageCreation = "stage_b.usage.cache_creation.input_tokens"
 	// AttrStageAttemptsPrefix + stage, int: recorded attempts at the stage.
 	AttrStageAttemptsPrefix = "stage.attempts."
 )
@@ -231,6 +242,8 @@ const (
 	TagUndelivered = "artifacts.undelivered"
 	// TagTruncated names artifacts that the worker had to cut.
 	TagTruncated = "artifacts.truncated"
+	// TagUnknownModel names models whose tokens could not be priced.
+	TagUnknownModel = "cost.unknown_model"
 	// TagAltered names artifacts whose content is not what the worker hashed, because
 	// something between the worker and the bridge changed it.
 	TagAltered = "artifacts.altered"

@@ -99,6 +99,7 @@ def trace(t, names):
         "user": info.trace_metadata.get("mlflow.trace.user", ""),
         "source_run": info.trace_metadata.get("mlflow.sourceRun", ""),
         "token_usage": info.token_usage or {},
+        "cost_usd": json.loads(info.trace_metadata.get("mlflow.trace.cost", "{}")).get("total_cost", 0),
         "tags": dict(info.tags),
         "request": info.request_preview or "",
         "response": info.response_preview or "",

@@ -154,6 +154,9 @@ func (held state) compareTrace(got trace, want fixture.Trace, ids map[string]str
 		}
 	}
 	check("token usage", usage, wantUsage)
+	if want.State != "IN_PROGRESS" && !near(got.CostUSD, want.CostUSD) {
+		check("cost", got.CostUSD, want.CostUSD)
+	}
 	for k, v := range want.Tags {
 		check("tag "+k, got.Tags[k], v)
 	}

@@ -169,6 +169,7 @@ type trace struct {
 	User       string
 	SourceRun  string           `json:"source_run"`
 	TokenUsage map[string]int64 `json:"token_usage"`
+	CostUSD    float64          `json:"cost_usd"`
 	Tags       map[string]string
 	Request    string
 	Response   string

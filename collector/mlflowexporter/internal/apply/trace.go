@@ -171,6 +171,9 @@ func (a *Applier) info(t *trace) mlflow.TraceInfo {
 		usage, _ := json.Marshal(in.TokenUsage) // integers: always possible
 		out.Metadata[mlflow.MetaTokenUsage] = string(usage)
 	}
+	if in.Cost != "" {
+		out.Metadata[mlflow.MetaCost] = in.Cost
+	}
 	return out
 }
 

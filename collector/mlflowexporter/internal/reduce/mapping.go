@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/pricing"
 )
 
 // Mapping says how attributes of selected spans become params, tags and metrics of
@@ -14,6 +16,8 @@ type Mapping struct {
 	// SpanTypes gives the MLflow span type of spans by their name. It applies to spans
 	// that say nothing themselves by mlflow.spanType or gen_ai.operation.name.
 	SpanTypes map[string]string
+	// Prices are what models cost; nil: nothing is known.
+	Prices *pricing.Table
 }
 
 // RunMapping describes the runs of one kind of span.
@@ -25,6 +29,9 @@ type RunMapping struct {
 	Rules []Rule
 	// Tags are fixed tags of every run of this kind.
 	Tags map[string]string
+	// Costs tell where to find what the run's model calls used. Without one that applies,
+	// the span's own gen_ai.usage.* and model are taken.
+	Costs []CostSource
 }
 
 // Rule carries one attribute over to MLflow. At least one target must be set.
@@ -62,6 +69,11 @@ func (m RunMapping) validate(kind string) error {
 			if key != "" && !validKey(key) {
 				errs = append(errs, fmt.Errorf("%s: MLflow takes no name %q: use letters, digits, _ - . space : /, at most %d characters", at, key, maxKey))
 			}
+		}
+	}
+	for i, c := range m.Costs {
+		if c.Model == "" || c.Usage == "" {
+			errs = append(errs, fmt.Errorf("`mapping::%s::costs[%d]`: `model` must name the attribute with the model and `usage` begin the names of the token counts, such as gen_ai.usage", kind, i))
 		}
 	}
 	for key := range m.Tags {

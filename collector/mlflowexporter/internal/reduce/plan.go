@@ -20,6 +20,8 @@ type Plan struct {
 	Repair map[string]string
 	// Dropped lists what the batch holds and MLflow cannot take, for counting.
 	Dropped []Drop
+	// Unpriced lists the models without a price, once for each run that used one.
+	Unpriced []string
 }
 
 // Drop is a piece of a batch that MLflow cannot take.
@@ -127,6 +129,7 @@ type TraceInfo struct {
 	// TokenUsage has every key that any span of the trace may carry: MLflow before 3.15
 	// adds what is missing here a second time.
 	TokenUsage map[string]int64
+	Cost       string     // JSON of MLflow's mlflow.trace.cost; empty: not known
 	Metadata   []KeyValue // further trace metadata
 	Tags       []KeyValue
 }

@@ -111,7 +111,7 @@ func (t *trace) reduce(m Mapping, plan *Plan) {
 	runs := make([]Run, 0, len(jobs)+len(stages)+1)
 	known := map[string]bool{}
 	for _, s := range jobs {
-		run := jobRun(s, t.jobKey(s), t.parentKey(s), m.Job)
+		run := jobRun(s, t.jobKey(s), t.parentKey(s), m, plan)
 		known[run.Key] = true
 		runs = append(runs, run)
 	}
@@ -121,7 +121,7 @@ func (t *trace) reduce(m Mapping, plan *Plan) {
 		if parent == "" {
 			parent = wire.JobKey(t.id)
 		}
-		stageRuns = append(stageRuns, stageRun(s, wire.StageKey(t.id, wire.SpanID(s.Span.SpanID())), parent, m.Stage, plan))
+		stageRuns = append(stageRuns, stageRun(s, wire.StageKey(t.id, wire.SpanID(s.Span.SpanID())), parent, m, plan))
 	}
 	if key := wire.JobKey(t.id); !known[key] {
 		if run, ok := impliedRun(key, slices.Concat(messages, stagesOf(stages, stageRuns, key)), m.Job); ok {

@@ -36,9 +36,10 @@ const (
 const metricLatency = "latency_seconds"
 
 // jobRun is the run of a job whose span is there.
-func jobRun(s Span, key, parent string, m RunMapping) Run {
-	b := newBuilder(s, m)
+func jobRun(s Span, key, parent string, m Mapping, plan *Plan) Run {
+	b := newBuilder(s, m.Job)
 	b.metric(metricLatency, seconds(s.Span))
+	b.cost(m.Job, m.Prices, plan)
 	if note := noteOf(s); note != "" {
 		b.tags[tagNote] = note
 	}
@@ -68,9 +69,10 @@ func jobStatus(s Span) string {
 
 // stageRun is the run of one attempt at a stage. Gates that fail are a result, not a
 // failure of the stage.
-func stageRun(s Span, key, parent string, m RunMapping, plan *Plan) Run {
-	b := newBuilder(s, m)
+func stageRun(s Span, key, parent string, m Mapping, plan *Plan) Run {
+	b := newBuilder(s, m.Stage)
 	b.metric(metricLatency, seconds(s.Span))
+	b.cost(m.Stage, m.Prices, plan)
 	b.artifacts(plan)
 	run := b.run(key, parent)
 	run.Status = statusFinished

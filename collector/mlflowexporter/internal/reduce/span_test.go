@@ -6,6 +6,8 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/pricing"
 )
 
 // Times and ids of test spans.
@@ -36,7 +38,7 @@ func newSpan(t testing.TB, kind Kind, name string, id byte, attrs map[string]any
 func nativeAttrs(t testing.TB, s Span) map[string]any {
 	t.Helper()
 	dst := ptrace.NewSpan()
-	native(s, Mapping{SpanTypes: map[string]string{"retrieval": "RETRIEVER"}}, dst)
+	native(s, Mapping{SpanTypes: map[string]string{"retrieval": "RETRIEVER"}, Prices: pricing.Default()}, dst)
 	return dst.Attributes().AsRaw()
 }
 

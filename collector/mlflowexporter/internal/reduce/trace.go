@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/pricing"
 	"github.com/technoshare/commentator/internal/wire"
 )
 
@@ -144,7 +145,7 @@ func native(s Span, m Mapping, dst ptrace.Span) {
 	cleanMap(attrs)
 	// The order matters: usage and content are read before what they come from is removed.
 	spanType := typeOf(s, m)
-	usage(s, attrs)
+	usage(s, attrs, m.Prices)
 	content(s, attrs)
 	attrs.PutStr(attrSpanType, clean(spanType, maxSpanType))
 	sanitize(attrs)
@@ -184,7 +185,7 @@ func typeOf(s Span, m Mapping) string {
 // usage writes model, provider and tokens of a model call, and takes the totals off the
 // spans above it: MLflow adds them up itself, before 3.15 without noticing that it counts
 // twice.
-func usage(s Span, attrs pcommon.Map) {
+func usage(s Span, attrs pcommon.Map, prices *pricing.Table) {
 	operation := s.text(wire.AttrGenAIOperation)
 	total := s.Kind != Detail || operation == "invoke_agent" || operation == "create_agent" || operation == "invoke_workflow"
 	if total {
@@ -204,6 +205,14 @@ func usage(s Span, attrs pcommon.Map) {
 	if counts := tokenUsage(s); counts != nil {
 		body, _ := json.Marshal(counts) // a map of whole numbers cannot fail
 		putNew(attrs, attrTokenUsage, string(body))
+	}
+	// Without a cost of ours MLflow computes one itself: without regard to the cache, and the
+	// first time for seconds, while it tries to fetch prices.
+	if own, ok := attrs.Get(attrCost); ok && numbersOnly(own.AsString(), false) {
+		return
+	}
+	if spent := s.spend(nil, prices); spent.known {
+		attrs.PutStr(attrCost, costJSON(spent.cost))
 	}
 }
 
@@ -264,6 +273,9 @@ func infoOf(root Span, m Mapping) *TraceInfo {
 		Session:         clean(cmp.Or(root.text(wire.AttrSessionID), root.text(attrConversationID)), maxTraceValue),
 		User:            clean(root.text(wire.AttrUserID), maxTraceValue),
 		TokenUsage:      tokenUsage(root),
+	}
+	if spent := root.spend(m.Job.Costs, m.Prices); spent.known {
+		info.Cost = costJSON(spent.cost)
 	}
 	if jobStatus(root) != statusFinished {
 		info.State = stateError

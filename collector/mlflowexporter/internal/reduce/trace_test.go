@@ -26,6 +26,7 @@ func TestModelCallIsNative(t *testing.T) {
 	want := map[string]any{
 		attrSpanType: "CHAT_MODEL", attrModel: "gpt-4o-2024-08-06", attrProvider: "openai", attrMessageFormat: "openai",
 		attrTokenUsage: `{"cache_creation_input_tokens":0,"cache_read_input_tokens":64,"input_tokens":100,"output_tokens":20,"total_tokens":120}`,
+		attrCost:       `{"input_cost":0.00017,"output_cost":0.0002,"total_cost":0.00037}`, // 36 × 2.50 + 64 × 1.25, 20 × 10 per million
 		attrSpanInputs: `{"model":"gpt-4o","messages":[{"role":"system","content":"Be short."},{"role":"user","content":"Facts?"},` +
 			`{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"search","arguments":"{\"q\":\"wal\"}"}}]},` +
 			`{"role":"tool","content":"none","tool_call_id":"c1"}],"temperature":0.2,"max_tokens":900}`,

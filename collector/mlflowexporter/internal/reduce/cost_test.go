@@ -1,0 +1,106 @@
+package reduce
+
+import (
+	"encoding/json"
+	"math"
+	"testing"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/pricing"
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+func metricOf(r Run, key string) (float64, bool) {
+	for _, m := range r.Metrics {
+		if m.Key == key {
+			return m.Value, true
+		}
+	}
+	return 0, false
+}
+
+// A job's cost is that of its stages, each by its own model; without what the mapping asks
+// for, the span's own usage is priced.
+func TestCostOfAJob(t *testing.T) {
+	m := Mapping{Job: RunMapping{Name: "job"}, Prices: pricing.Default()}
+	m.Job.Costs = []CostSource{
+		{Model: "a.model", Provider: "a.provider", Usage: "a.usage"},
+		{Model: "b.model", Provider: "b.provider", Usage: "b.usage"},
+	}
+	for name, tc := range map[string]struct {
+		attrs map[string]any
+		want  float64
+	}{
+		"two models": {map[string]any{
+			"a.model": "gpt-4o", "a.provider": "openai", "a.usage.input_tokens": 1000, "a.usage.cache_read.input_tokens": 400, "a.usage.output_tokens": 100,
+			"b.model": "claude-sonnet-4-6", "b.provider": "anthropic", "b.usage.input_tokens": 1000, "b.usage.cache_creation.input_tokens": 1000,
+			wire.AttrUsageInput: 999_999, wire.AttrGenAIRequestModel: "gpt-4o",
+		}, (600*2.5 + 400*1.25 + 100*10 + 1000*3.75) / 1e6},
+		"its own usage": {map[string]any{
+			wire.AttrGenAIProvider: "openai", wire.AttrGenAIRequestModel: "gpt-4o-mini", wire.AttrUsageOutput: 1_000_000,
+		}, 0.6},
+	} {
+		t.Run(name, func(t *testing.T) {
+			plan := Reduce([]Span{newSpan(t, Job, "job", 1, tc.attrs)}, m)
+			got, ok := metricOf(plan.Runs[0], "cost_usd")
+			if !ok || math.Abs(got-tc.want) > 1e-12 {
+				t.Errorf("cost_usd %v, %v, want %v", got, ok, tc.want)
+			}
+			var cost map[string]float64
+			if err := json.Unmarshal([]byte(plan.Traces[0].Info.Cost), &cost); err != nil || math.Abs(cost["total_cost"]-tc.want) > 1e-12 {
+				t.Errorf("cost of the trace %s: %v", plan.Traces[0].Info.Cost, err)
+			}
+			if len(plan.Unpriced) > 0 {
+				t.Errorf("unpriced %q", plan.Unpriced)
+			}
+		})
+	}
+}
+
+// One model without a price makes the whole cost unknown; no usage is no question of price.
+func TestUnknownModelHasNoCost(t *testing.T) {
+	m := Mapping{Job: RunMapping{Name: "job"}, Prices: pricing.Default()}
+	m.Job.Costs = []CostSource{{Model: "a.model", Usage: "a.usage"}, {Model: "b.model", Usage: "b.usage"}}
+	plan := Reduce([]Span{newSpan(t, Job, "job", 1, map[string]any{
+		"a.model": "gpt-4o", "a.usage.input_tokens": 10, "b.model": "house-model", "b.usage.input_tokens": 10,
+	})}, m)
+	if _, ok := metricOf(plan.Runs[0], "cost_usd"); ok || plan.Traces[0].Info.Cost != "" {
+		t.Errorf("part of a cost is given as the whole: %+v", plan.Runs[0].Metrics)
+	}
+	if got := tagOf(plan.Runs[0], wire.TagUnknownModel); got != "house-model" || len(plan.Unpriced) != 1 {
+		t.Errorf("tag %q, unpriced %q", got, plan.Unpriced)
+	}
+	plan = Reduce([]Span{newSpan(t, Job, "job", 1, map[string]any{"a.model": "offline-extractive"})}, m)
+	if _, ok := metricOf(plan.Runs[0], "cost_usd"); ok || tagOf(plan.Runs[0], wire.TagUnknownModel) != "" || len(plan.Unpriced) > 0 {
+		t.Errorf("no usage: %+v, %q", plan.Runs[0], plan.Unpriced)
+	}
+}
+
+// A model call carries its cost in MLflow's form, unless the application gave a valid one.
+func TestCostOfAModelCall(t *testing.T) {
+	call := map[string]any{
+		wire.AttrGenAIOperation: "chat", wire.AttrGenAIProvider: "openai", wire.AttrGenAIRequestModel: "gpt-4o",
+		wire.AttrUsageInput: 1000, wire.AttrUsageOutput: 100,
+	}
+	ours := `{"input_cost":0.0025,"output_cost":0.001,"total_cost":0.0035}`
+	for name, tc := range map[string]struct {
+		own  any
+		want string
+	}{
+		"none":    {nil, ours},
+		"valid":   {`{"input_cost":1,"output_cost":2,"total_cost":3}`, `{"input_cost":1,"output_cost":2,"total_cost":3}`},
+		"invalid": {"0.5", ours},
+	} {
+		t.Run(name, func(t *testing.T) {
+			attrs := map[string]any{attrCost: tc.own}
+			if tc.own == nil {
+				delete(attrs, attrCost)
+			}
+			for k, v := range call {
+				attrs[k] = v
+			}
+			if got := nativeAttrs(t, newSpan(t, Detail, "chat gpt-4o", 2, attrs))[attrCost]; got != tc.want {
+				t.Errorf("cost %v, want %s", got, tc.want)
+			}
+		})
+	}
+}

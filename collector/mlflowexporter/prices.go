@@ -1,0 +1,63 @@
+package mlflowexporter
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+
+	"go.opentelemetry.io/otel/metric"
+	"go.uber.org/zap"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/pricing"
+)
+
+// reasonUnknownModel counts runs whose tokens have no price.
+const reasonUnknownModel = "unknown_model"
+
+// readPrices is the built-in table, with the file of the configuration laid over it.
+func readPrices(path string) (*pricing.Table, error) {
+	if path == "" {
+		return pricing.Default(), nil
+	}
+	file, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("`prices_file`: %w", err)
+	}
+	table, err := pricing.Default().With(path, file)
+	if err != nil {
+		return nil, fmt.Errorf("`prices_file`: %w", err)
+	}
+	return table, nil
+}
+
+// unpriced remembers of which models it was said that they have no price.
+type unpriced struct {
+	mu   sync.Mutex
+	said map[string]bool
+}
+
+// maxUnpriced bounds what is remembered, should model names be made up one by one.
+const maxUnpriced = 1000
+
+func (u *unpriced) first(model string) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.said[model] || len(u.said) >= maxUnpriced {
+		return false
+	}
+	if u.said == nil {
+		u.said = map[string]bool{}
+	}
+	u.said[model] = true
+	return true
+}
+
+func (e *mlflowExporter) countUnpriced(ctx context.Context, models []string) {
+	for _, model := range models {
+		e.telemetry.ExporterMlflowDroppedItems.Add(ctx, 1, metric.WithAttributeSet(attributeSet("reason", reasonUnknownModel)))
+		if e.unpriced.first(model) {
+			e.log.Warn("This model has no price, so its runs have no cost; give it one in `prices_file`", zap.String("model", model))
+		}
+	}
+}
