@@ -69,8 +69,13 @@ type Config struct {
 	// it is created.
 	Ownership string `mapstructure:"ownership"`
 
-	// DeadLetterDirectory takes what MLflow refuses for good, one file per job and message. Empty
-	// means that such items are counted and logged only.
+	// StaleAfter is how long a run may stay RUNNING without news before it becomes KILLED.
+	// Only time counts in which the Collector was up and wrote what came. News reopen the
+	// run. 0 means never.
+	StaleAfter time.Duration `mapstructure:"stale_after"`
+
+	// DeadLetterDirectory takes what MLflow refuses for good, one file per job and message.
+	// Empty means that such items are counted and logged only.
 	DeadLetterDirectory string `mapstructure:"dead_letter_directory"`
 
 	// PricesFile is a YAML file with prices of models, which win over the built-in ones.
@@ -164,6 +169,9 @@ func (c *Config) validateEndpoint() error {
 		if err := webAddress(c.UIURL); err != nil {
 			errs = append(errs, fmt.Errorf("`ui_url`: %w", err))
 		}
+	}
+	if c.StaleAfter < 0 || (c.StaleAfter > 0 && c.StaleAfter < maintenanceInterval) {
+		errs = append(errs, fmt.Errorf("`stale_after` must be 0 (runs are never ended for want of news) or at least %s, found %s: it must exceed the longest time between two messages of a job, 24h is the default", maintenanceInterval, c.StaleAfter))
 	}
 	if c.Timeout <= 0 {
 		errs = append(errs, fmt.Errorf("`timeout` must be positive, found %s: it bounds one HTTP request, 60s is the default", c.Timeout))

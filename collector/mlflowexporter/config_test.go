@@ -81,7 +81,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 		got.ExperimentSuffix != want.Service.ExperimentSuffix || got.Queue.Get().QueueSize != want.Service.Queue.Get().QueueSize {
 		t.Errorf("service is %+v", got)
 	}
-	if cfg.Timeout != want.Timeout || cfg.Retry != want.Retry || cfg.Queue.Get().QueueSize != want.Queue.Get().QueueSize {
+	if cfg.Timeout != want.Timeout || cfg.Retry != want.Retry || cfg.Queue.Get().QueueSize != want.Queue.Get().QueueSize || cfg.StaleAfter != want.StaleAfter {
 		t.Errorf("config is %+v", cfg)
 	}
 }
@@ -138,9 +138,9 @@ func TestValidateNamesEveryProblem(t *testing.T) {
 		},
 		"values": {
 			func(c *Config) {
-				c.Endpoint, c.UIURL, c.Timeout, c.Ownership, c.Experiment = "127.0.0.1:5000", "ui", 0, "mine", " "
+				c.Endpoint, c.UIURL, c.Timeout, c.Ownership, c.Experiment, c.StaleAfter = "127.0.0.1:5000", "ui", 0, "mine", " ", time.Second
 			},
-			[]string{"`endpoint`: ", "`ui_url`: \"ui\" is not an address", "`timeout` must be positive", "`ownership` must be \"single\" or \"shared\"", "`experiment` must be the name"},
+			[]string{"`stale_after` must be 0", "`endpoint`: ", "`ui_url`: \"ui\" is not an address", "`timeout` must be positive", "`ownership` must be \"single\" or \"shared\"", "`experiment` must be the name"},
 		},
 		"mapping": {
 			func(c *Config) {

@@ -52,6 +52,8 @@ type mlflowExporter struct {
 
 	aggregating sync.Mutex // one request of metrics at a time
 	aggregator  *service.Aggregator
+	// stop ends the maintenance of the ledger and waits for it.
+	stop func()
 }
 
 func newExporter(cfg *Config, set exporter.Settings) (*mlflowExporter, error) {
@@ -104,7 +106,16 @@ func (e *mlflowExporter) start(ctx context.Context, host component.Host) error {
 		},
 		Logger: e.log,
 	})
+	e.maintain(&maintenance{applier: e.applier, ledger: runs, staleAfter: e.cfg.StaleAfter, log: e.log, pruned: time.Now()})
 	return nil
+}
+
+// maintain starts the maintenance, which shutdown ends.
+func (e *mlflowExporter) maintain(m *maintenance) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var done sync.WaitGroup
+	done.Go(func() { m.run(ctx) })
+	e.stop = func() { cancel(); done.Wait() }
 }
 
 func (e *mlflowExporter) newClient(ctx context.Context, host component.Host) (*mlflow.Client, error) {
@@ -167,6 +178,7 @@ func (e *mlflowExporter) shutdown(ctx context.Context) error {
 	if e.client == nil {
 		return nil // never started
 	}
+	e.stop()
 	e.client.Close()
 	return e.store.Close(ctx)
 }

@@ -74,6 +74,19 @@ func (m *memory) Batch(_ context.Context, ops ...*storage.Operation) error {
 	return nil
 }
 
+// Walk implements storage.Walker.
+func (m *memory) Walk(ctx context.Context, fn storage.WalkFunc) error {
+	var ops []*storage.Operation
+	for key, value := range m.data {
+		more, err := fn(key, value)
+		if err != nil {
+			return err
+		}
+		ops = append(ops, more...)
+	}
+	return m.Batch(ctx, ops...)
+}
+
 func (m *memory) Close(context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

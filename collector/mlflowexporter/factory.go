@@ -21,6 +21,7 @@ import (
 const (
 	defaultExperiment = "technoshare_commentator"
 	defaultTimeout    = time.Minute
+	defaultStaleAfter = 24 * time.Hour
 	// defaultQueueBytes holds about 30,000 jobs with their evidence.
 	defaultQueueBytes = 4 << 30
 	// defaultConsumers is what MLflow on SQLite can use; more only wait for its lock.
@@ -56,6 +57,7 @@ func createDefaultConfig() component.Config {
 		TLS:        configtls.NewDefaultClientConfig(),
 		Experiment: defaultExperiment,
 		Ownership:  ownershipSingle,
+		StaleAfter: defaultStaleAfter,
 		Queue:      configoptional.Some(queue),
 		Retry:      retry,
 		Mapping:    defaultMapping(),

@@ -26,6 +26,7 @@ var mlflowTags = []Entry{
 	{Kind: KindTag, Name: TagUnknownModel, Type: string(OnBoth), Meaning: "Models without a price; such a run has no cost_usd.", From: "collector/mlflowexporter", Test: "TestUnknownModelHasNoCost"},
 	{Kind: KindTag, Name: TagAltered, Type: string(OnStage), Meaning: "Artifacts whose content is not what the worker hashed.", From: AttrArtifactSHA256, Test: "TestAlteredArtifact"},
 	{Kind: KindTag, Name: TagParamConflict, Type: string(OnBoth), Meaning: "Params that MLflow holds with another value.", From: byBridge, Test: "TestParamConflict"},
+	{Kind: KindTag, Name: TagStale, Type: string(OnBoth), Meaning: "Why the run was ended without its own span; gone when news reopened it.", From: byBridge, Test: "TestStaleRunIsKilledAndReopens"},
 	{Kind: KindTag, Name: "component", Type: string(OnJob), Meaning: "Always pipeline; of a service run service.", From: "constant", Test: testTable},
 	{Kind: KindTag, Name: "job_id", Type: string(OnJob), Meaning: "Number of the job.", From: AttrJobID, Test: testTable},
 	{Kind: KindTag, Name: "channel_id", Type: string(OnJob), Meaning: "Channel of the message.", From: AttrSlackChannelID, Test: testTable},

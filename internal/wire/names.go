@@ -250,6 +250,8 @@ const (
 	// TagParamConflict names params that MLflow holds with another value, which never
 	// changes there.
 	TagParamConflict = "params.conflicting"
+	// TagStale says why a run was ended without its own span.
+	TagStale = "run.stale"
 )
 
 // StageNames lists the five stages in the order in which a job meets them. The

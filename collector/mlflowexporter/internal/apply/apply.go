@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -62,6 +63,7 @@ const (
 	EventNaN              = "nan_metric"        // NaN points left out because the server has them
 	EventDuplicateRun     = "duplicate_run"     // runs found that share a key with an older one
 	EventRefusedMetric    = "refused_metric"    // points of service runs that MLflow cannot take
+	EventStaleRun         = "stale_run"         // runs ended because there was no news of them
 )
 
 // Applier applies plans. It is safe for concurrent use: one trace is worked on by one
@@ -78,6 +80,8 @@ type Applier struct {
 	local  localDirs
 
 	breaker breaker
+	// troubled is set while the last plan, or some of it, has to be tried again.
+	troubled atomic.Bool
 }
 
 // New makes an Applier; it sends nothing.
@@ -148,7 +152,12 @@ type Source func(traceID string) ptrace.Traces
 
 // ApplyFrom is Apply for a plan whose spans can be kept as dead letters.
 func (a *Applier) ApplyFrom(ctx context.Context, p reduce.Plan, source Source) error {
-	jobs := group(p)
+	err := a.apply(ctx, group(p), source)
+	a.troubled.Store(slices.ContainsFunc(Errors(err), func(i *ItemError) bool { return !i.Permanent }))
+	return err
+}
+
+func (a *Applier) apply(ctx context.Context, jobs []*job, source Source) error {
 	ids := make([]string, len(jobs))
 	for i, j := range jobs {
 		ids[i] = j.traceID

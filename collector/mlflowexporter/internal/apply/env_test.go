@@ -237,6 +237,22 @@ func (m *memory) Batch(_ context.Context, ops ...*storage.Operation) error {
 	return nil
 }
 
+// Walk implements storage.Walker.
+func (m *memory) Walk(ctx context.Context, fn storage.WalkFunc) error {
+	var ops []*storage.Operation
+	for _, key := range slices.Sorted(maps.Keys(m.m)) {
+		more, err := fn(key, m.m[key])
+		if err != nil {
+			return err
+		}
+		ops = append(ops, more...)
+	}
+	if len(ops) == 0 {
+		return nil
+	}
+	return m.Batch(ctx, ops...)
+}
+
 // counter counts by name.
 type counter struct {
 	mu sync.Mutex

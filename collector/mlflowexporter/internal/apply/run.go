@@ -98,7 +98,7 @@ func (a *Applier) ensure(ctx context.Context, r *run) error {
 		}
 	}
 	if r.rec.Experiment == exp.ref && (r.rec.ID != "" || r.rec.Gone) {
-		return nil
+		return a.reopen(ctx, r)
 	}
 	if r.rec.ID != "" {
 		r.job.setOpen(r.Key, true) // another database: the run may have been made in it since

@@ -122,6 +122,7 @@ func (a *Applier) applyDay(ctx context.Context, j *job, d service.Run) error {
 	}
 	last := uint64(d.Points[len(d.Points)-1].TimeMS) * uint64(time.Millisecond) //nolint:gosec // a time after 1970
 	r.rec.Version = reduce.Version{EndUnixNano: max(r.rec.Version.EndUnixNano, last), Hash: serviceHash}
+	r.rec.EndsAs = mlflow.StatusFinished // a worker that was stopped says no more
 	return nil
 }
 

@@ -188,3 +188,21 @@ func TestServiceRunWhoseServerFails(t *testing.T) {
 		t.Errorf("counted %d", n)
 	}
 }
+
+// The day of a worker that was stopped ends without the next one; what it says later the
+// same day goes on in its run.
+func TestServiceRunOfAStoppedWorkerFinishes(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		e.mustApplyService(t, e.serviceRun(0, 1))
+		e.pass(t, staleAfter)
+		runs := e.serviceRuns(t)
+		if len(runs) != 1 || !strings.HasPrefix(runs[0], "day 0 FINISHED") || strings.Contains(runs[0], " - ") {
+			t.Errorf("after the worker stopped: %v", runs)
+		}
+		e.mustApplyService(t, e.serviceRun(0, 2))
+		runs = e.serviceRuns(t)
+		if len(runs) != 1 || !strings.HasPrefix(runs[0], "day 0 RUNNING") {
+			t.Errorf("after it started again: %v", runs)
+		}
+	})
+}

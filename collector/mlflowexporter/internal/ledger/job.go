@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
@@ -17,6 +18,8 @@ type Job struct {
 	Scope string          `json:"scope"`
 	Runs  map[string]*Run `json:"runs,omitempty"` // by key
 	Trace *Trace          `json:"trace,omitempty"`
+	// NewsMS is when the record last changed, ms since 1970; 0 in old records.
+	NewsMS int64 `json:"news,omitempty"`
 	// Unsure is set when there was a record that could not be read: whatever this one does
 	// not know of may exist.
 	Unsure bool `json:"unsure,omitempty"`
@@ -32,6 +35,12 @@ type Run struct {
 	Name        string `json:"name,omitempty"` // as MLflow has it
 	// Gone is set when a user deleted the run, or one that it would hang under.
 	Gone bool `json:"gone,omitempty"`
+	// Closed is set when the run was found ended, or was ended, without its own span. Stale
+	// is set when the bridge ended it because it had no news: then news reopens it.
+	Closed bool `json:"closed,omitempty"`
+	Stale  bool `json:"stale,omitempty"`
+	// EndsAs is the status that the run gets when it has no news for long; empty: KILLED.
+	EndsAs string `json:"ends_as,omitempty"`
 	// Said lists the tags and params that were set before the run's own span was known.
 	Said []string `json:"said,omitempty"`
 
@@ -90,9 +99,10 @@ func (j *Job) forget() {
 	maps.DeleteFunc(j.Runs, func(_ string, r *Run) bool { return r.ID == "" && !r.Gone })
 }
 
-// last is the latest end of anything that the record knows, in ns since 1970; 0 when
-// nothing has ended.
+// last is when the record last changed, or the latest end of anything that it knows, in ns
+// since 1970; 0 when neither is known.
 func (j *Job) last() (end uint64) {
+	end = uint64(j.NewsMS) * uint64(time.Millisecond)
 	for _, r := range j.Runs {
 		end = max(end, r.Version.EndUnixNano)
 	}

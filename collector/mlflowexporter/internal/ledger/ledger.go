@@ -56,34 +56,45 @@ func (s Scope) id() string {
 type head struct {
 	Scope   string `json:"scope"`
 	BirthMS int64  `json:"birth"` // since when it has known everything the bridge did, ms
+	// UpMS is the time in which the bridge was there for news, ms.
+	UpMS int64 `json:"up,omitempty"`
+	// Indexed is set when every record with an open run is in the index of open ones.
+	Indexed bool `json:"indexed,omitempty"`
 }
 
 // Ledger is a cache in front of a Storage. It is safe for concurrent use as long as one
 // trace is in one hand at a time.
 type Ledger struct {
 	store Storage
-	head  head
+	now   func() time.Time
 
 	mu         sync.Mutex
-	young, old map[string]*Entry // by trace id
+	head       head
+	unsaved    bool               // head has uptime that is not on disk
+	young, old map[string]*Entry  // by trace id
+	open       map[string]openJob // by trace id
+	records    int
+	bytes      int64
 }
 
 // Open reads the ledger's head. It begins a new one, born now, when the storage is empty
 // or belongs to another scope.
 func Open(ctx context.Context, store Storage, scope Scope, now time.Time) (*Ledger, error) {
-	l := &Ledger{store: store, young: map[string]*Entry{}}
+	opened := time.Now()
+	clock := func() time.Time { return now.Add(time.Since(opened)) }
+	l := &Ledger{store: store, now: clock, young: map[string]*Entry{}, open: map[string]openJob{}}
 	get := storage.GetOperation(headKey)
 	if err := store.Batch(ctx, get); err != nil {
 		return nil, fmt.Errorf("read ledger: %w", err)
 	}
 	if err := decode(get.Value, &l.head); err == nil && l.head.Scope == scope.id() {
-		return l, nil
+		return l, l.walk(ctx)
 	}
 	l.head = head{Scope: scope.id(), BirthMS: now.UnixMilli()}
 	if err := store.Batch(ctx, storage.SetOperation(headKey, encode(l.head))); err != nil {
 		return nil, fmt.Errorf("begin ledger: %w", err)
 	}
-	return l, nil
+	return l, l.walk(ctx)
 }
 
 // Complete reports whether the ledger knows every run whose job started at the given
@@ -176,7 +187,7 @@ func (l *Ledger) Begin(ctx context.Context, claims []Claim) ([]*Entry, error) {
 			}
 		}
 		if reads[i] != nil {
-			e.load(reads[i].Value, l.head.Scope)
+			e.load(reads[i].Value, l.scope())
 			l.keep(e)
 		}
 	}
@@ -207,10 +218,14 @@ func (l *Ledger) End(ctx context.Context, entries []*Entry) error {
 	var after []func()
 	for _, e := range entries {
 		e.Job.forget()
-		e.Job.Scope = l.head.Scope
+		e.Job.Scope = l.scope()
 		if value := encode(e.Job); string(value) != e.saved && !e.Job.empty() {
-			ops = append(ops, storage.SetOperation(jobPrefix+e.TraceID, value))
-			after = append(after, func() { e.saved = string(value) })
+			now := l.now()
+			e.Job.NewsMS = now.UnixMilli()
+			value = encode(e.Job)
+			index, indexed := l.note(e, now)
+			ops = append(append(ops, storage.SetOperation(jobPrefix+e.TraceID, value)), index...)
+			after = append(after, func() { l.grow(len(value), len(e.saved)); e.saved = string(value); indexed() })
 		}
 		for key, i := range e.intents {
 			if !i.open {
@@ -225,15 +240,31 @@ func (l *Ledger) End(ctx context.Context, entries []*Entry) error {
 	if err := l.store.Batch(ctx, ops...); err != nil {
 		return fmt.Errorf("write ledger: %w", err)
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for _, f := range after {
 		f()
 	}
 	return nil
 }
 
-// Prune removes the records of traces of which nothing is newer than the given time. Of
-// jobs that started before it the ledger is not complete from then on. It does nothing
-// when the storage cannot be walked through.
+func (l *Ledger) scope() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.head.Scope
+}
+
+// grow counts a record that was written over another one, or over none of length 0.
+func (l *Ledger) grow(length, before int) {
+	if before == 0 {
+		l.records++
+	}
+	l.bytes += int64(length - before)
+}
+
+// Prune removes the records of traces of which nothing is newer than the given time, apart
+// from those with a run that has not ended. Of jobs that started before it the ledger is
+// not complete from then on. It does nothing when the storage cannot be walked through.
 func (l *Ledger) Prune(ctx context.Context, before time.Time) (removed int, err error) {
 	store, ok := l.store.(storage.Walker)
 	if !ok {
@@ -241,6 +272,8 @@ func (l *Ledger) Prune(ctx context.Context, before time.Time) (removed int, err 
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	var gone []string
+	var bytes int64
 	next := l.head
 	next.BirthMS = max(next.BirthMS, before.UnixMilli())
 	first := true
@@ -255,19 +288,25 @@ func (l *Ledger) Prune(ctx context.Context, before time.Time) (removed int, err 
 			return ops, nil
 		}
 		//nolint:nilerr // a record that nobody can read is left for the one who looks into it
-		if decode(value, &j) != nil || j.last() == 0 || j.last() >= uint64(before.UnixNano()) {
+		if decode(value, &j) != nil || j.last() == 0 || j.last() >= uint64(before.UnixNano()) || j.open() {
 			return ops, nil
 		}
-		removed++
-		delete(l.young, id)
-		delete(l.old, id)
-		return append(ops, storage.DeleteOperation(key)), nil
+		gone = append(gone, id)
+		bytes += int64(len(value))
+		return append(ops, storage.DeleteOperation(key), storage.DeleteOperation(openPrefix+id)), nil
 	})
 	if err != nil {
 		return 0, fmt.Errorf("prune ledger: %w", err)
 	}
+	for _, id := range gone {
+		delete(l.young, id)
+		delete(l.old, id)
+		delete(l.open, id)
+	}
 	l.head = next
-	return removed, nil
+	l.records -= len(gone)
+	l.bytes -= bytes
+	return len(gone), nil
 }
 
 func (l *Ledger) cached(traceID string) *Entry {

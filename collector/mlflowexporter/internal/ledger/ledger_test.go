@@ -188,6 +188,7 @@ func TestPrunedRecordsAreLookedForInMLflow(t *testing.T) {
 		}
 		*entries[0].Job.Run(id) = ledger.Run{Experiment: "1@5", ID: id}
 		if i < 2 {
+			entries[0].Job.Run(id).Done = true
 			entries[0].Job.Run(id).Version = reduce.Version{EndUnixNano: uint64(birth.Add(time.Duration(i+1) * time.Hour).UnixNano())}
 		}
 		end(t, l, entries[0])

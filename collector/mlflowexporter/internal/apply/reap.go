@@ -1,0 +1,127 @@
+package apply
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/ledger"
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
+	"github.com/technoshare/commentator/internal/mlflow"
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+// reapAtOnce bounds how many records with stale runs are worked on in one turn.
+const reapAtOnce = 100
+
+// Healthy reports whether news that came has been written: while MLflow is away, news of a
+// run may wait in the queue, and no run is stale for want of them.
+func (a *Applier) Healthy() bool {
+	a.breaker.mu.Lock()
+	defer a.breaker.mu.Unlock()
+	return a.breaker.until.IsZero() && !a.troubled.Load()
+}
+
+// Reap ends runs that had no news in so much of the ledger's uptime, with a tag that says
+// why. News reopen them.
+func (a *Applier) Reap(ctx context.Context, after time.Duration) error {
+	var errs []error
+	for _, s := range a.ledger.Stale(after, reapAtOnce) {
+		if err := a.reapJob(ctx, s, after); err != nil {
+			errs = append(errs, fmt.Errorf("end stale runs of trace %s: %w", s.TraceID, err))
+		}
+		if !a.Healthy() {
+			break
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (a *Applier) reapJob(ctx context.Context, s ledger.Stale, after time.Duration) error {
+	defer a.locks.lock([]string{s.TraceID})()
+	entries, err := a.ledger.Begin(ctx, []ledger.Claim{{TraceID: s.TraceID}})
+	if err != nil {
+		return err
+	}
+	j := &job{traceID: s.TraceID, entry: entries[0]}
+	// The key of a stage begins with that of its job: stages come first.
+	for _, key := range slices.Backward(slices.Sorted(maps.Keys(j.entry.Job.Runs))) {
+		if err = a.reapRun(ctx, j, key, s.NewsMS, after); err != nil {
+			break
+		}
+	}
+	return errors.Join(err, a.ledger.End(context.WithoutCancel(ctx), entries))
+}
+
+// reapRun ends one run unless somebody else has: another bridge, or a person.
+func (a *Applier) reapRun(ctx context.Context, j *job, key string, newsMS int64, after time.Duration) error {
+	rec := j.entry.Job.Runs[key]
+	if !rec.Open() {
+		return nil
+	}
+	r := &run{job: j, rec: rec, Run: reduce.Run{Key: key, TraceID: j.traceID, Name: rec.Name, Version: rec.Version}}
+	var now mlflow.Run
+	err := a.call(ctx, func() (err error) { now, err = a.client.GetRun(ctx, rec.ID); return err })
+	if mlflow.IsCode(err, mlflow.CodeNotFound) || (err == nil && now.Info.Stage == mlflow.Deleted) {
+		rec.Gone = true
+		return nil
+	}
+	if err == nil && now.Info.Status != mlflow.StatusRunning {
+		rec.Closed = true
+		return nil
+	}
+	if err == nil {
+		err = a.call(ctx, func() error {
+			if rec.EndsAs == "" {
+				if err := a.client.SetTag(ctx, rec.ID, wire.TagStale, "no news for "+after.String()); err != nil {
+					return err
+				}
+			}
+			return a.client.UpdateRun(ctx, mlflow.UpdateRun{
+				RunID: rec.ID, Status: cmp.Or(rec.EndsAs, mlflow.StatusKilled), EndTime: max(newsMS, now.Info.StartTime),
+			})
+		})
+	}
+	err = a.lost(ctx, r, err)
+	if rec.Gone {
+		return err
+	}
+	if err != nil && !permanent(err) {
+		return err
+	}
+	if err != nil {
+		a.log.Warn("A stale run cannot be ended", zap.String("run_id", rec.ID), zap.Error(err))
+	}
+	rec.Closed, rec.Stale = true, true
+	a.cfg.Count(EventStaleRun, 1)
+	a.log.Info("A run without news was ended", zap.String("run_id", rec.ID), zap.String("trace_id", j.traceID), zap.Duration("stale_after", after))
+	return nil
+}
+
+// reopen takes back what Reap did to a run of which there is news.
+func (a *Applier) reopen(ctx context.Context, r *run) error {
+	if !r.rec.Stale || r.rec.Gone {
+		r.rec.Closed = false
+		return nil
+	}
+	err := a.call(ctx, func() error {
+		return a.client.UpdateRun(ctx, mlflow.UpdateRun{RunID: r.rec.ID, Status: mlflow.StatusRunning})
+	})
+	if err == nil {
+		err = a.call(ctx, func() error { return a.client.DeleteTag(ctx, r.rec.ID, wire.TagStale) })
+		if mlflow.IsCode(err, mlflow.CodeNotFound) {
+			err = nil // removed by a person, or by an attempt whose end we did not see
+		}
+	}
+	if err = a.lost(ctx, r, err); err != nil {
+		return fmt.Errorf("reopen: %w", err)
+	}
+	r.rec.Closed, r.rec.Stale = false, false
+	return nil
+}

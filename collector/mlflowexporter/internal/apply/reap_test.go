@@ -1,0 +1,143 @@
+package apply_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/apply"
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
+	"github.com/technoshare/commentator/internal/mlflow"
+	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+const staleAfter = 24 * time.Hour
+
+// pass counts uptime, as the exporter's maintenance does, and ends what is stale.
+func (e *env) pass(t *testing.T, uptime time.Duration) {
+	t.Helper()
+	if err := e.cfg.Ledger.AddUptime(t.Context(), uptime); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Reap(t.Context(), staleAfter); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// statuses are the status and the tag of the run of job 1.
+func (e *env) status(t *testing.T) (status, stale string) {
+	t.Helper()
+	r := e.findRun(t, jobID(e.experiment, 1))
+	return r.Info.Status, r.Tag(wire.TagStale)
+}
+
+// A run without news is ended after the uptime that is configured, over restarts, and news
+// take it back: a stage lets it run again, and the job's own end counts.
+func TestStaleRunIsKilledAndReopens(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		parts := split(e.plan(1))
+		check := func(when, wantStatus, wantTag string) {
+			t.Helper()
+			if status, tag := e.status(t); status != wantStatus || tag != wantTag {
+				t.Errorf("%s: run is %s with tag %q, want %s with %q", when, status, tag, wantStatus, wantTag)
+			}
+		}
+		e.mustApply(t, e.plan(2), parts[0])
+		e.pass(t, 13*time.Hour)
+		check("after 13 h", mlflow.StatusRunning, "")
+		e.restart(t)
+		e.pass(t, 10*time.Hour)
+		check("after a restart and 10 h more", mlflow.StatusRunning, "")
+		e.pass(t, time.Hour)
+		check("after 24 h", mlflow.StatusKilled, "no news for 24h0m0s")
+		if n := e.events.get(apply.EventStaleRun); n != 1 {
+			t.Errorf("counted %d", n)
+		}
+		e.requests.take()
+		e.pass(t, 48*time.Hour)
+		e.took(t, 0) // it is ended once
+
+		e.mustApply(t, parts[1])
+		check("after a stage", mlflow.StatusRunning, "")
+		e.pass(t, 24*time.Hour)
+		check("after 24 h without more", mlflow.StatusKilled, "no news for 24h0m0s")
+
+		e.mustApply(t, e.plan(1))
+		e.check(t, e.plan(1), e.plan(2))
+		e.pass(t, 240*time.Hour)
+		e.check(t, e.plan(1), e.plan(2))
+	})
+}
+
+// A run that was ended or deleted by somebody else is left alone.
+func TestRunsThatOthersEndedAreNotStale(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		e.mustApply(t, split(e.plan(1))[0])
+		id := e.findRun(t, jobID(e.experiment, 1)).Info.ID
+		if err := e.client.UpdateRun(t.Context(), mlflow.UpdateRun{RunID: id, Status: mlflow.StatusFinished, EndTime: startMS + 5}); err != nil {
+			t.Fatal(err)
+		}
+		e.pass(t, staleAfter)
+		if status, tag := e.status(t); status != mlflow.StatusFinished || tag != "" {
+			t.Errorf("run is %s with tag %q", status, tag)
+		}
+		e.mustApply(t, split(e.plan(2))[0])
+		id = e.findRun(t, jobID(e.experiment, 2)).Info.ID
+		if err := e.client.DeleteRun(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		e.pass(t, staleAfter)
+		run, err := e.client.GetRun(t.Context(), id)
+		if err != nil || run.Info.Status != mlflow.StatusRunning || run.Info.Stage != mlflow.Deleted {
+			t.Errorf("got %+v, %v", run.Info, err)
+		}
+		if n := e.cfg.Ledger.Stats().Open; n != 0 {
+			t.Errorf("%d records count as open", n)
+		}
+	})
+}
+
+// While something waits to be written, the bridge does not call a run stale: its news may
+// be among it.
+func TestTimeInWhichMLflowIsAwayMakesNothingStale(t *testing.T) {
+	e, s, now := clocked(t)
+	e.mustApply(t, split(e.plan(1))[0])
+	if !e.Healthy() {
+		t.Fatal("not healthy although all is written")
+	}
+	s.Fail(func(*http.Request) *mlflowtest.Fault { return &mlflowtest.Fault{Status: http.StatusBadGateway} })
+	if err := e.Apply(t.Context(), e.plan(1)); err == nil || e.Healthy() {
+		t.Errorf("healthy after %v", err)
+	}
+	s.Fail(nil)
+	*now = now.Add(time.Minute)
+	e.mustApply(t, e.plan(2))
+	if !e.Healthy() {
+		t.Error("not healthy although MLflow is back")
+	}
+}
+
+// A run that cannot be ended now is ended later, and not twice.
+func TestReapGoesOnAfterAFault(t *testing.T) {
+	e, s := faulty(t)
+	e.mustApply(t, split(e.plan(1))[0])
+	s.Fail(once("/runs/update", mlflowtest.Lost()))
+	if err := e.cfg.Ledger.AddUptime(t.Context(), staleAfter); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Reap(t.Context(), staleAfter); err == nil {
+		t.Error("no error")
+	}
+	e.restart(t)
+	e.pass(t, 0)
+	if status, tag := e.status(t); status != mlflow.StatusKilled || tag == "" {
+		t.Errorf("run is %s with tag %q", status, tag)
+	}
+	e.mustApply(t, e.plan(1))
+	if n := e.cfg.Ledger.Stats().Open; n != 0 {
+		t.Errorf("%d records count as open", n)
+	}
+	want := e.plan(1)
+	e.mustApply(t, reduce.Plan{Runs: want.Runs})
+}

@@ -1,0 +1,147 @@
+package ledger
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/collector/extension/xextension/storage"
+)
+
+const openPrefix = "open/"
+
+// openJob is what is known of a record with a run that has not ended.
+type openJob struct {
+	SeenMS int64 `json:"seen"` // uptime when it last had news, ms
+	NewsMS int64 `json:"news"` // when that was, ms since 1970
+}
+
+// Stats are sizes of the ledger.
+type Stats struct {
+	Records int   // traces and other keys that it knows
+	Bytes   int64 // of their records
+	Open    int   // records with a run that has not ended
+}
+
+// Stats says how large the ledger is.
+func (l *Ledger) Stats() Stats {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return Stats{Records: l.records, Bytes: l.bytes, Open: len(l.open)}
+}
+
+// Open reports whether the run exists and has not ended as far as the bridge knows.
+func (r *Run) Open() bool { return r.ID != "" && !r.Gone && !r.Done && !r.Closed }
+
+func (j *Job) open() bool {
+	for _, r := range j.Runs {
+		if r.Open() {
+			return true
+		}
+	}
+	return false
+}
+
+// walk learns at the start what is open and how large the ledger is. The records of a
+// ledger that was written before there was an index get one.
+func (l *Ledger) walk(ctx context.Context) error {
+	store, ok := l.store.(storage.Walker)
+	if !ok {
+		return nil
+	}
+	found := map[string]openJob{}
+	indexed := l.head.Indexed
+	next := l.head
+	next.Indexed = true
+	first := true
+	err := store.Walk(ctx, func(key string, value []byte) (ops []*storage.Operation, _ error) {
+		if first && !indexed {
+			ops = append(ops, storage.SetOperation(headKey, encode(next)))
+		}
+		first = false
+		var one openJob
+		if id, ok := strings.CutPrefix(key, openPrefix); ok && decode(value, &one) == nil {
+			found[id] = one
+		}
+		id, ok := strings.CutPrefix(key, jobPrefix)
+		if !ok {
+			return ops, nil
+		}
+		l.records++
+		l.bytes += int64(len(value))
+		var j Job
+		if !indexed && decode(value, &j) == nil && j.open() {
+			one := openJob{SeenMS: l.head.UpMS, NewsMS: int64(j.last() / uint64(time.Millisecond))} //nolint:gosec // ns since 1970 fit until 2262
+			found[id] = one
+			ops = append(ops, storage.SetOperation(openPrefix+id, encode(one)))
+		}
+		return ops, nil
+	})
+	if err != nil {
+		return fmt.Errorf("walk through ledger: %w", err)
+	}
+	l.open, l.head = found, next
+	return nil
+}
+
+// note gives the operations that keep the index of open records right when a changed
+// record is written.
+func (l *Ledger) note(e *Entry, now time.Time) (ops []*storage.Operation, after func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, was := l.open[e.TraceID]
+	switch is := e.Job.open(); {
+	case is:
+		one := openJob{SeenMS: l.head.UpMS, NewsMS: now.UnixMilli()}
+		ops = append(ops, storage.SetOperation(openPrefix+e.TraceID, encode(one)))
+		if l.unsaved { // what was seen never lies ahead of the uptime on disk
+			ops = append(ops, storage.SetOperation(headKey, encode(l.head)))
+		}
+		return ops, func() { l.open[e.TraceID] = one }
+	case was:
+		ops = append(ops, storage.DeleteOperation(openPrefix+e.TraceID))
+		return ops, func() { delete(l.open, e.TraceID) }
+	}
+	return nil, func() {}
+}
+
+// AddUptime counts time in which the bridge was there for news.
+func (l *Ledger) AddUptime(ctx context.Context, d time.Duration) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.head.UpMS += d.Milliseconds()
+	l.unsaved = true
+	if len(l.open) == 0 {
+		return nil // there is nothing that it is counted for
+	}
+	if err := l.store.Batch(ctx, storage.SetOperation(headKey, encode(l.head))); err != nil {
+		return fmt.Errorf("write uptime to ledger: %w", err)
+	}
+	l.unsaved = false
+	return nil
+}
+
+// Stale is a record with a run that has had no news for long.
+type Stale struct {
+	TraceID string
+	NewsMS  int64 // when it last had any, ms since 1970
+}
+
+// Stale lists up to n records with an open run that had no news in so much uptime, the
+// oldest first.
+func (l *Ledger) Stale(after time.Duration, n int) []Stale {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var found []Stale
+	for _, id := range slices.Sorted(maps.Keys(l.open)) {
+		if one := l.open[id]; l.head.UpMS-one.SeenMS >= after.Milliseconds() {
+			found = append(found, Stale{TraceID: id, NewsMS: one.NewsMS})
+		}
+	}
+	slices.SortStableFunc(found, func(a, b Stale) int { return cmp.Compare(a.NewsMS, b.NewsMS) })
+	return found[:min(n, len(found))]
+}

@@ -1,0 +1,101 @@
+package ledger_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.opentelemetry.io/collector/extension/xextension/storage"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/ledger"
+)
+
+// put notes a run of a trace.
+func put(t *testing.T, l *ledger.Ledger, id string, run ledger.Run) {
+	t.Helper()
+	entries, err := l.Begin(t.Context(), []ledger.Claim{{TraceID: id}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	*entries[0].Job.Run(id) = run
+	end(t, l, entries[0])
+}
+
+func stale(l *ledger.Ledger, after time.Duration) (ids []string) {
+	for _, s := range l.Stale(after, 10) {
+		ids = append(ids, s.TraceID)
+	}
+	return ids
+}
+
+// Uptime counts over restarts, from the last change of a record, and only for runs that
+// have not ended.
+func TestStaleIsWhatHadNoNewsInUptime(t *testing.T) {
+	store := disk(t)
+	l := open(t, store(), here, birth)
+	up := func(d time.Duration) {
+		t.Helper()
+		if err := l.AddUptime(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	up(50 * time.Hour) // before there was anything: written with the first open record
+	put(t, l, "early", ledger.Run{Experiment: "1@5", ID: "1"})
+	put(t, l, "ended", ledger.Run{Experiment: "1@5", ID: "2", Done: true})
+	put(t, l, "gone", ledger.Run{Experiment: "1@5", ID: "3", Gone: true})
+	up(2 * time.Hour)
+	l = open(t, store(), here, birth)
+	put(t, l, "late", ledger.Run{Experiment: "1@5", ID: "4"})
+	if got := stale(l, 3*time.Hour); got != nil {
+		t.Errorf("stale after 2 h: %v", got)
+	}
+	up(time.Hour)
+	if diff := cmp.Diff([]string{"early"}, stale(l, 3*time.Hour)); diff != "" {
+		t.Error(diff)
+	}
+	put(t, l, "early", ledger.Run{Experiment: "1@5", ID: "1", Name: "news"})
+	if got := stale(l, 3*time.Hour); got != nil {
+		t.Errorf("stale although there was news: %v", got)
+	}
+	up(2 * time.Hour)
+	l = open(t, store(), here, birth)
+	if diff := cmp.Diff([]string{"late"}, stale(l, 3*time.Hour)); diff != "" {
+		t.Error(diff)
+	}
+	put(t, l, "late", ledger.Run{Experiment: "1@5", ID: "4", Done: true})
+	l = open(t, store(), here, birth)
+	if got, s := stale(l, 0), l.Stats(); len(got) != 1 || s.Open != 1 || s.Records != 4 || s.Bytes == 0 {
+		t.Errorf("stale: %v, stats %+v", got, s)
+	}
+}
+
+// A ledger of a version that kept no index gets one.
+func TestOldLedgersAreIndexed(t *testing.T) {
+	store := disk(t)
+	client := store()
+	l := open(t, client, here, birth)
+	put(t, l, "running", ledger.Run{Experiment: "1@5", ID: "1"})
+	entries, err := l.Begin(t.Context(), []ledger.Claim{{TraceID: "running"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	scope := entries[0].Job.Scope
+	// What earlier versions wrote.
+	err = client.Batch(t.Context(),
+		storage.DeleteOperation("open/running"),
+		storage.SetOperation("ledger", []byte("\x01"+`{"scope":"`+scope+`","birth":1000}`)),
+		storage.SetOperation("job/running", []byte("\x01"+`{"scope":"`+scope+`","runs":{"k":{"experiment":"1@5","id":"1","name":"job_1","said":["tag a"]}}}`)),
+		storage.SetOperation("job/ended", []byte("\x01"+`{"scope":"`+scope+`","runs":{"k":{"experiment":"1@5","id":"2","version":{"end":5,"hash":"a"},"logged":true,"done":true}}}`)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		l = open(t, store(), here, birth)
+		if diff := cmp.Diff([]string{"running"}, stale(l, 0)); diff != "" {
+			t.Error(diff)
+		}
+		if s := l.Stats(); s.Records != 2 || s.Open != 1 {
+			t.Errorf("stats %+v", s)
+		}
+	}
+}

@@ -1,0 +1,67 @@
+package mlflowexporter
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/apply"
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/ledger"
+)
+
+const (
+	// maintenanceInterval is how often uptime is counted and stale runs are looked for.
+	maintenanceInterval = time.Minute
+	// pruneInterval is how often the ledger forgets what is old.
+	pruneInterval = time.Hour
+	// ledgerMemory is for how long the ledger remembers a job. Of older ones MLflow is asked.
+	ledgerMemory = 30 * 24 * time.Hour
+)
+
+// maintenance ends stale runs and keeps the ledger small.
+type maintenance struct {
+	applier    *apply.Applier
+	ledger     *ledger.Ledger
+	staleAfter time.Duration // 0: never
+	log        *zap.Logger
+
+	pruned time.Time // when the ledger was pruned last
+}
+
+// run works until ctx ends.
+func (m *maintenance) run(ctx context.Context) {
+	ticker := time.NewTicker(maintenanceInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticker.C:
+			m.once(ctx, now, maintenanceInterval)
+		}
+	}
+}
+
+// once does what is due, a given time after it was called last. Time counts for stale runs
+// only while news that comes is written.
+func (m *maintenance) once(ctx context.Context, now time.Time, elapsed time.Duration) {
+	if m.staleAfter > 0 && m.applier.Healthy() {
+		if err := m.ledger.AddUptime(ctx, elapsed); err != nil {
+			m.log.Warn("Uptime was not counted", zap.Error(err))
+		}
+		if err := m.applier.Reap(ctx, m.staleAfter); err != nil && ctx.Err() == nil {
+			m.log.Warn("Stale runs were not ended; they are tried again", zap.Error(err))
+		}
+	}
+	if now.Sub(m.pruned) < pruneInterval {
+		return
+	}
+	m.pruned = now
+	removed, err := m.ledger.Prune(ctx, now.Add(-ledgerMemory))
+	if err != nil && ctx.Err() == nil {
+		m.log.Warn("The ledger was not pruned", zap.Error(err))
+	} else if removed > 0 {
+		m.log.Info("The ledger forgot what is old", zap.Int("traces", removed))
+	}
+}
