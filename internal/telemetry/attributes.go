@@ -42,6 +42,9 @@ func stageAttributes(stage commentator.Stage, end StageEnd, content bool) []attr
 		if n := rec.Analysis.ToolCalls; n > 0 || stage == commentator.StageA { // the stage with tools
 			a.count(wire.AttrToolCallCount, n)
 		}
+		if stage == commentator.StageA && rec.ErrorType == "" {
+			a.count(wire.AttrSourceCount, len(rec.Analysis.Sources))
+		}
 		a.usage(rec.Analysis.Usage)
 	}
 	if end.Post != nil {

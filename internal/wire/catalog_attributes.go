@@ -12,7 +12,7 @@ var stageAttributes = []Entry{
 	{Kind: KindAttr, Name: AttrJobAttempt, Type: "int", Meaning: "The job's attempt in which the stage ran; the first is 1.", From: byTelemetry, To: toBackends, Test: testFixtures},
 	{Kind: KindAttr, Name: AttrRetrievalAdapter, Type: "string", Meaning: "Class name of the adapter; retrieval and root.", From: byTelemetry, To: "tags adapter and adapter_name", Test: testTable},
 	{Kind: KindAttr, Name: AttrRetrievalCoverage, Type: "string, full | partial | failed", Meaning: "How much of the page became evidence; retrieval and root.", From: byTelemetry, To: "tag coverage", Test: testTable},
-	{Kind: KindAttr, Name: AttrSourceCount, Type: "int", Meaning: "Documents fetched; retrieval and root.", From: byTelemetry, To: "metric source_count", Test: testTable},
+	{Kind: KindAttr, Name: AttrSourceCount, Type: "int", Meaning: "Documents fetched; retrieval and root. On stage_a the sources that it used.", From: byTelemetry, To: "metric source_count", Test: testTable},
 	{Kind: KindAttr, Name: AttrSnippetCount, Type: "int", Meaning: "Snippets cut; retrieval and root.", From: byTelemetry, To: "metric snippet_count", Test: testTable},
 	{Kind: KindAttr, Name: AttrErrorCount, Type: "int", Meaning: "Errors noted in the evidence; retrieval and root.", From: byTelemetry, To: "metric error_count", Test: testTable},
 	{Kind: KindAttr, Name: AttrToolCallCount, Type: "int", Meaning: "Tool calls of the attempt; on the root the sum over all recorded attempts.", From: byTelemetry, To: "metric tool_call_count", Test: testTable},

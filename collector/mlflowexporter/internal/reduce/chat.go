@@ -96,9 +96,14 @@ func chatContent(s Span, attrs pcommon.Map) {
 	}
 	if out, ok := parseMessages(s.text(wire.AttrGenAIOutput)); ok {
 		answer := chatAnswer{Model: cmp.Or(s.text(wire.AttrGenAIResponseModel), s.text(wire.AttrGenAIRequestModel))}
+		reasons := s.texts(wire.AttrGenAIFinishReasons)
 		for i, m := range out {
+			reason := m.FinishReason
+			if reason == "" && i < len(reasons) {
+				reason = reasons[i]
+			}
 			for _, flat := range flatten(m) {
-				answer.Choices = append(answer.Choices, chatChoice{Index: i, Message: flat, FinishReason: m.FinishReason})
+				answer.Choices = append(answer.Choices, chatChoice{Index: i, Message: flat, FinishReason: reason})
 			}
 		}
 		formatted = putJSON(attrs, attrSpanOutputs, answer) || formatted

@@ -136,6 +136,9 @@ func native(s Span, m Mapping, dst ptrace.Span) {
 	dst.SetName(clean(dst.Name(), maxName))
 	dst.SetEndTimestamp(pcommon.Timestamp(end(s.Span)))
 	dst.Status().SetMessage(clean(dst.Status().Message(), maxTag))
+	if dst.Status().Code() == ptrace.StatusCodeUnset { // the SDK says OK of what ended without an error
+		dst.Status().SetCode(ptrace.StatusCodeOk)
+	}
 	dst.TraceState().FromRaw("")
 	dst.Events().RemoveIf(func(e ptrace.SpanEvent) bool { return e.Name() == wire.EventArtifact })
 	for _, e := range dst.Events().All() {

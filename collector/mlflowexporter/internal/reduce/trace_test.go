@@ -41,6 +41,31 @@ func TestModelCallIsNative(t *testing.T) {
 	}
 }
 
+// Who follows the conventions says why the model stopped beside the messages.
+func TestFinishReasonsReachTheAnswer(t *testing.T) {
+	got := nativeAttrs(t, newSpan(t, Detail, "chat gpt-4o", 2, map[string]any{
+		wire.AttrGenAIOperation: "chat", wire.AttrGenAIFinishReasons: []any{"length"},
+		wire.AttrGenAIOutput: `[{"role":"assistant","parts":[{"type":"text","content":"a"}]},{"role":"assistant","parts":[{"type":"text","content":"b"}]}]`,
+	}))
+	want := `{"choices":[{"index":0,"message":{"role":"assistant","content":"a"},"finish_reason":"length"},{"index":1,"message":{"role":"assistant","content":"b"}}]}`
+	if got[attrSpanOutputs] != want {
+		t.Errorf("got  %v\nwant %s", got[attrSpanOutputs], want)
+	}
+}
+
+func TestSpansThatEndedWithoutErrorAreOK(t *testing.T) {
+	for code, want := range map[ptrace.StatusCode]ptrace.StatusCode{
+		ptrace.StatusCodeUnset: ptrace.StatusCodeOk, ptrace.StatusCodeOk: ptrace.StatusCodeOk, ptrace.StatusCodeError: ptrace.StatusCodeError,
+	} {
+		s, dst := newSpan(t, Detail, "GET", 2, nil), ptrace.NewSpan()
+		s.Span.Status().SetCode(code)
+		native(s, Mapping{}, dst)
+		if got := dst.Status().Code(); got != want {
+			t.Errorf("%s becomes %s; want %s", code, got, want)
+		}
+	}
+}
+
 func TestMessagesOfAnotherShapeArePassedOn(t *testing.T) {
 	for in, want := range map[string]string{
 		"plain text":                       `"plain text"`,

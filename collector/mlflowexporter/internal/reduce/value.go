@@ -24,6 +24,19 @@ func (s Span) text(name string) string {
 	return v.AsString()
 }
 
+// texts returns an attribute of the span that is a list, as texts.
+func (s Span) texts(name string) []string {
+	v, ok := s.Span.Attributes().Get(name)
+	if !ok || v.Type() != pcommon.ValueTypeSlice {
+		return nil
+	}
+	var list []string
+	for _, one := range v.Slice().All() {
+		list = append(list, one.AsString())
+	}
+	return list
+}
+
 func (s Span) resourceText(name string) string {
 	v, ok := s.Resource.Attributes().Get(name)
 	if !ok {
