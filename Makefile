@@ -68,6 +68,10 @@ e2e: build mlflow ## Worker, Collector and MLflow together, killed and restarted
 bench: ## Benchmarks, alone; raw rounds in .bench/, summary on the screen
 	@scripts/bench.sh
 
+.PHONY: bench-bridge
+bench-bridge: mlflow ## MLflow's SDK, the floor and the bridge in turn; .bench/bridge.json (ROUNDS, JOBS, STORE)
+	go run ./test/bench $(if $(ROUNDS),-rounds $(ROUNDS)) $(if $(JOBS),-jobs $(JOBS)) $(if $(STORE),-store '$(STORE)')
+
 .PHONY: generate
 generate: ## Write generated files anew: docs/WIRE.md, the OTLP fixtures
 	go generate ./...

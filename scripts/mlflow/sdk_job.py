@@ -4,13 +4,14 @@
 
 FIXTURE is a list of OTLP requests in JSON (internal/wire/testdata/otlp). It is read for
 what happened in the job: addresses, counts, files, messages of the model calls. Which
-calls of the SDK are made of it, and under which names, is written down below, after the
+calls of the SDK, as few as it takes, are made of it, and under which names, is written down below, after the
 old deployment's documentation.
 
 Reads one JSON request a line from standard input and writes one JSON answer a line:
 
   {"jobs": n}    records the job n times; ms and cpu_ms of each, from the first call of the
-                 SDK until MLflow has everything
+                 SDK to the return of the last. The SDK sends spans beside that; when the
+                 answer comes they have arrived.
 """
 
 import json
@@ -158,12 +159,10 @@ def record_stage(mlflow, job, name):
 
     stage = job.stages[name]
     known = {**job.root.attributes, **stage.attributes}
-    with mlflow.start_run(run_name=name, nested=True):
-        mlflow.set_tag("stage", name)
-        for tag, key in TAGS.get(name, {}).items():
-            mlflow.set_tag(tag, known[key])
-        if name == "retrieval":
-            mlflow.set_tag("has_errors", known["retrieval.error_count"] > 0)
+    tags = {"stage": name, **{tag: str(known[key]) for tag, key in TAGS.get(name, {}).items()}}
+    if name == "retrieval":
+        tags["has_errors"] = str(known["retrieval.error_count"] > 0)
+    with mlflow.start_run(run_name=name, nested=True, tags=tags):
         title, kind, set_on = SPANS[name]
         with mlflow.start_span(title, kind) as span:
             span.set_inputs(stage.json("job.input"))
@@ -179,16 +178,16 @@ def record_stage(mlflow, job, name):
             if name == "quality_gates":
                 span.set_attribute("gate_pass_rate", 1 - known["gates.failure_count"] / known["gates.total"])
             span.set_outputs(stage.json("job.output"))
-        mlflow.log_metrics({metric: float(known[key]) for metric, key in METRICS.get(name, {}).items()})
-        mlflow.log_metric("latency_seconds", stage.seconds)
+        counts = {metric: float(known[key]) for metric, key in METRICS.get(name, {}).items()}
+        mlflow.log_metrics({**counts, "latency_seconds": stage.seconds})
         log_files(mlflow, stage)
 
 
 def record(mlflow, job):
     root = job.root
-    with mlflow.start_run(run_name=f"job_{root.get('job.id')}"):
-        origin = {"job_id": root.get("job.id"), "channel_id": root.get("slack.channel.id"), "message_ts": root.get("slack.message.ts")}
-        mlflow.set_tags({**origin, "component": "pipeline", "target_url": root.get("url.full"), "domain": root.get("url.domain")})
+    origin = {"job_id": root.get("job.id"), "channel_id": root.get("slack.channel.id"), "message_ts": root.get("slack.message.ts")}
+    tags = {**origin, "component": "pipeline", "target_url": root.get("url.full"), "domain": root.get("url.domain")}
+    with mlflow.start_run(run_name=f"job_{root.get('job.id')}", tags=tags):
         mlflow.log_params(
             {
                 **origin,
@@ -218,7 +217,6 @@ def record(mlflow, job):
                 "status": "success",
             }
         )
-    mlflow.flush_trace_async_logging()
 
 
 def main():
@@ -236,6 +234,7 @@ def main():
             record(mlflow, job)
             ms.append((time.perf_counter() - start) * 1000)
             cpu_ms.append((time.process_time() - cpu) * 1000)
+        mlflow.flush_trace_async_logging()  # polls for a second or two
         print(json.dumps({"ms": ms, "cpu_ms": cpu_ms}), file=answers, flush=True)
 
 

@@ -1,0 +1,65 @@
+//go:build linux
+
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// options are what the commands share.
+type options struct {
+	rounds int
+	jobs   int
+	store  string // address of MLflow's database; "" = SQLite
+	out    string // folder of the results
+	top    string // of the checkout
+	dir    string // scratch
+}
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) (err error) {
+	command := "bridge"
+	if len(args) > 0 && args[0] != "" && args[0][0] != '-' {
+		command, args = args[0], args[1:]
+	}
+	if command == "collector" {
+		return runCollector(args)
+	}
+	var o options
+	flags := flag.NewFlagSet("bench "+command, flag.ContinueOnError)
+	flags.IntVar(&o.rounds, "rounds", 5, "rounds, in each of which every way has its turn")
+	flags.IntVar(&o.jobs, "jobs", 0, "jobs of a round, or of the backlog; 0 = 24, and 10000 for the backlog")
+	flags.StringVar(&o.store, "store", "", "database of MLflow; empty = SQLite")
+	flags.StringVar(&o.out, "out", ".bench", "folder of the results")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if o.top, err = filepath.Abs("."); err != nil {
+		return err
+	}
+	if o.out, err = filepath.Abs(o.out); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(o.out, 0o755); err != nil { //nolint:gosec // results, for everybody to read
+		return err
+	}
+	if o.dir, err = os.MkdirTemp("", "commentator-bench-"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(o.dir)
+	switch command {
+	case "bridge":
+		return benchBridge(o)
+	default:
+		return fmt.Errorf("unknown command %q: want bridge, traces or backlog", command)
+	}
+}
