@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -26,6 +27,12 @@ const (
 	ownershipSingle = "single"
 	ownershipShared = "shared"
 )
+
+// headerWorkspace names the workspace to MLflow 3.10 and newer.
+const headerWorkspace = "X-MLFLOW-WORKSPACE"
+
+// workspaceName is what MLflow takes as the name of a workspace.
+var workspaceName = regexp.MustCompile(`^[a-z0-9][-a-z0-9]{0,61}[a-z0-9]$`)
 
 // Config is the configuration of the exporter.
 type Config struct {
@@ -50,6 +57,17 @@ type Config struct {
 	// Experiment is the name of the experiment for spans whose resource has no
 	// experiment.name. It is created when it does not exist.
 	Experiment string `mapstructure:"experiment"`
+
+	// ExperimentAttribute is the resource attribute that names the experiment.
+	ExperimentAttribute string `mapstructure:"experiment_attribute"`
+
+	// MaxExperiments bounds how many experiments the exporter creates on a server, as the
+	// ledger counts them, at least 1. What belongs into a further one becomes a dead letter.
+	MaxExperiments int `mapstructure:"max_experiments"`
+
+	// Workspace is sent as X-MLFLOW-WORKSPACE with every request; empty means the server's
+	// default workspace.
+	Workspace string `mapstructure:"workspace"`
 
 	// UIURL is the address of the MLflow UI as people reach it, for the links in notes.
 	// The default is Endpoint.
@@ -80,6 +98,9 @@ type Config struct {
 
 	// PricesFile is a YAML file with prices of models, which win over the built-in ones.
 	PricesFile string `mapstructure:"prices_file"`
+
+	// Artifacts says which artifacts are written; those left out are named in a tag.
+	Artifacts reduce.ArtifactRules `mapstructure:"artifacts"`
 
 	// Queue holds batches until MLflow has them. Its storage is Storage.
 	Queue configoptional.Optional[exporterhelper.QueueBatchConfig] `mapstructure:"sending_queue"`
@@ -191,10 +212,23 @@ func webAddress(s string) error {
 }
 
 func (c *Config) validateExperiment() error {
+	var errs []error
 	if name := strings.TrimSpace(c.Experiment); name == "" || len(name) > 250 {
-		return fmt.Errorf("`experiment` must be the name of an experiment, 1 to 250 characters, found %q", c.Experiment)
+		errs = append(errs, fmt.Errorf("`experiment` must be the name of an experiment, 1 to 250 characters, found %q", c.Experiment))
 	}
-	return nil
+	if c.ExperimentAttribute == "" {
+		errs = append(errs, errors.New("`experiment_attribute` must name a resource attribute: experiment.name is the default"))
+	}
+	if c.MaxExperiments < 1 {
+		errs = append(errs, fmt.Errorf("`max_experiments` must be at least 1, found %d: it bounds how many experiments are created, 100 is the default", c.MaxExperiments))
+	}
+	if c.Workspace != "" && !workspaceName.MatchString(c.Workspace) {
+		errs = append(errs, fmt.Errorf("`workspace` must be 2 to 63 lower-case letters, digits and inner hyphens, found %q: name a workspace of the server, or remove it", c.Workspace))
+	}
+	if _, twice := c.Headers.Get(headerWorkspace); twice && c.Workspace != "" {
+		errs = append(errs, fmt.Errorf("`headers` must not hold %s: set `workspace` only", headerWorkspace))
+	}
+	return errors.Join(errs...)
 }
 
 func (c *Config) validateOwnership() error {
@@ -240,6 +274,17 @@ func (m MappingConfig) conditions() selection.Conditions {
 		Job:      m.Job.Condition,
 		Trace:    m.Trace.Condition,
 	}
+}
+
+// reduceMapping is everything of the configuration that decides what becomes of spans.
+func (c *Config) reduceMapping() (reduce.Mapping, error) {
+	m := c.Mapping.mapping()
+	m.ExperimentAttribute = c.ExperimentAttribute
+	var err error
+	if m.Artifacts, err = c.Artifacts.Compile(); err != nil {
+		return m, fmt.Errorf("`artifacts`: %w", err)
+	}
+	return m, nil
 }
 
 func (m MappingConfig) mapping() reduce.Mapping {

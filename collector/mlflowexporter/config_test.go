@@ -81,7 +81,8 @@ func TestEveryKeyIsRead(t *testing.T) {
 		got.ExperimentSuffix != want.Service.ExperimentSuffix || got.Queue.Get().QueueSize != want.Service.Queue.Get().QueueSize {
 		t.Errorf("service is %+v", got)
 	}
-	if cfg.Timeout != want.Timeout || cfg.Retry != want.Retry || cfg.Queue.Get().QueueSize != want.Queue.Get().QueueSize || cfg.StaleAfter != want.StaleAfter {
+	if cfg.Timeout != want.Timeout || cfg.Retry != want.Retry || cfg.Queue.Get().QueueSize != want.Queue.Get().QueueSize || cfg.StaleAfter != want.StaleAfter ||
+		cfg.ExperimentAttribute != want.ExperimentAttribute || cfg.MaxExperiments != want.MaxExperiments || cfg.Workspace != "team-a" || cfg.Artifacts.MaxBytes != 0 {
 		t.Errorf("config is %+v", cfg)
 	}
 }
@@ -141,6 +142,19 @@ func TestValidateNamesEveryProblem(t *testing.T) {
 				c.Endpoint, c.UIURL, c.Timeout, c.Ownership, c.Experiment, c.StaleAfter = "127.0.0.1:5000", "ui", 0, "mine", " ", time.Second
 			},
 			[]string{"`stale_after` must be 0", "`endpoint`: ", "`ui_url`: \"ui\" is not an address", "`timeout` must be positive", "`ownership` must be \"single\" or \"shared\"", "`experiment` must be the name"},
+		},
+		"experiments": {
+			func(c *Config) {
+				c.ExperimentAttribute, c.MaxExperiments, c.Workspace = "", 0, "Team A"
+				c.Headers.Set("X-MLFLOW-WORKSPACE", "b")
+			},
+			[]string{"`experiment_attribute` must name", "`max_experiments` must be at least 1, found 0", "`workspace` must be 2 to 63", "`headers` must not hold X-MLFLOW-WORKSPACE: set `workspace` only"},
+		},
+		"artifacts": {
+			func(c *Config) {
+				c.Artifacts = reduce.ArtifactRules{Include: []string{"", "[a"}, Exclude: []string{"[b"}, MaxBytes: -1}
+			},
+			[]string{"artifacts", "`include[0]` must not be empty", "`include[1]`: \"[a\" is no pattern", "`exclude[0]`: \"[b\" is no pattern", "`max_bytes` must be positive"},
 		},
 		"mapping": {
 			func(c *Config) {

@@ -61,13 +61,17 @@ func newExporter(cfg *Config, set exporter.Settings) (*mlflowExporter, error) {
 	if err != nil {
 		return nil, err
 	}
+	mapping, err := cfg.reduceMapping()
+	if err != nil {
+		return nil, err
+	}
 	telemetry, err := metadata.NewTelemetryBuilder(set.TelemetrySettings)
 	if err != nil {
 		return nil, fmt.Errorf("create own metrics: %w", err)
 	}
 	return &mlflowExporter{
 		cfg: cfg, set: set, log: set.Logger,
-		selector: selector, mapping: cfg.Mapping.mapping(), telemetry: telemetry,
+		selector: selector, mapping: mapping, telemetry: telemetry,
 	}, nil
 }
 
@@ -88,7 +92,7 @@ func (e *mlflowExporter) start(ctx context.Context, host component.Host) error {
 		client.Close()
 		return err
 	}
-	runs, err := ledger.Open(ctx, store, ledger.Scope{Endpoint: client.Endpoint()}, time.Now())
+	runs, err := ledger.Open(ctx, store, ledger.Scope{Endpoint: client.Endpoint(), Workspace: e.cfg.Workspace}, time.Now())
 	if err != nil {
 		client.Close()
 		return errors.Join(fmt.Errorf("open ledger: %w", err), store.Close(ctx))
@@ -98,6 +102,7 @@ func (e *mlflowExporter) start(ctx context.Context, host component.Host) error {
 		Client:            client,
 		Ledger:            runs,
 		DefaultExperiment: e.cfg.Experiment,
+		MaxExperiments:    e.cfg.MaxExperiments,
 		UIURL:             strings.TrimRight(e.cfg.UIURL, "/"),
 		DeadLetterDir:     e.cfg.DeadLetterDirectory,
 		Shared:            e.cfg.Ownership == ownershipShared,
@@ -126,6 +131,9 @@ func (e *mlflowExporter) newClient(ctx context.Context, host component.Host) (*m
 	headers := map[string]string{}
 	for name, value := range e.cfg.Headers.Iter {
 		headers[name] = string(value)
+	}
+	if e.cfg.Workspace != "" {
+		headers[headerWorkspace] = e.cfg.Workspace
 	}
 	client, err := mlflow.New(mlflow.Config{
 		Endpoint:  e.cfg.Endpoint,

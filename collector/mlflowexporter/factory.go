@@ -16,12 +16,16 @@ import (
 	"go.opentelemetry.io/collector/exporter/exporterhelper"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/metadata"
+	"github.com/technoshare/commentator/internal/wire"
 )
 
 const (
 	defaultExperiment = "technoshare_commentator"
-	defaultTimeout    = time.Minute
-	defaultStaleAfter = 24 * time.Hour
+	// defaultExperimentAttribute is what the worker sets.
+	defaultExperimentAttribute = wire.ResExperiment
+	defaultMaxExperiments      = 100
+	defaultTimeout             = time.Minute
+	defaultStaleAfter          = 24 * time.Hour
 	// defaultQueueBytes holds about 30,000 jobs with their evidence.
 	defaultQueueBytes = 4 << 30
 	// defaultConsumers is what MLflow on SQLite can use; more only wait for its lock.
@@ -53,15 +57,17 @@ func createDefaultConfig() component.Config {
 	retry.MaxElapsedTime = 0
 
 	return &Config{
-		Timeout:    defaultTimeout,
-		TLS:        configtls.NewDefaultClientConfig(),
-		Experiment: defaultExperiment,
-		Ownership:  ownershipSingle,
-		StaleAfter: defaultStaleAfter,
-		Queue:      configoptional.Some(queue),
-		Retry:      retry,
-		Mapping:    defaultMapping(),
-		Service:    defaultService(),
+		Timeout:             defaultTimeout,
+		TLS:                 configtls.NewDefaultClientConfig(),
+		Experiment:          defaultExperiment,
+		ExperimentAttribute: defaultExperimentAttribute,
+		MaxExperiments:      defaultMaxExperiments,
+		Ownership:           ownershipSingle,
+		StaleAfter:          defaultStaleAfter,
+		Queue:               configoptional.Some(queue),
+		Retry:               retry,
+		Mapping:             defaultMapping(),
+		Service:             defaultService(),
 	}
 }
 

@@ -126,11 +126,12 @@ func (e recoveringMetrics) Start(ctx context.Context, host component.Host) error
 
 func (e *mlflowExporter) newAggregator() *service.Aggregator {
 	return service.New(service.Config{
-		DefaultExperiment: e.cfg.Experiment,
-		Suffix:            e.cfg.Service.ExperimentSuffix,
-		Rules:             e.cfg.Service.Metrics,
-		Interval:          e.cfg.Service.Interval,
-		Birth:             time.Now(),
+		DefaultExperiment:   e.cfg.Experiment,
+		ExperimentAttribute: e.cfg.ExperimentAttribute,
+		Suffix:              e.cfg.Service.ExperimentSuffix,
+		Rules:               e.cfg.Service.Metrics,
+		Interval:            e.cfg.Service.Interval,
+		Birth:               time.Now(),
 	})
 }
 

@@ -69,6 +69,8 @@ func TestErrorsAreClassified(t *testing.T) {
 		{"busy", 429, "", true, false, nil},
 		{"internal", 500, `{"error_code":"INTERNAL_ERROR","message":"x"}`, true, false, nil},
 		{"feature off", 500, `{"error_code":"FEATURE_DISABLED","message":"workspaces"}`, false, false, nil},
+		{"no workspaces", 500, `{"error_code":"FEATURE_DISABLED","message":"Workspace APIs are not available: workspaces are not enabled on this server"}`, false, true, nil},
+		{"unknown workspace", 404, `{"error_code":"RESOURCE_DOES_NOT_EXIST","message":"Workspace 'x' not found"}`, false, true, nil},
 		{"archived trace", 500, `{"error_code":"INVALID_STATE","message":"x"}`, false, false, nil},
 		{"NUL on Postgres", 500, `{"error_code":"INTERNAL_ERROR","message":"A string literal cannot contain NUL (0x00) characters."}`, false, false, nil},
 		{"usage on 3.7", 500, `{"error_code":"INTERNAL_ERROR","message":"Dependency rule on column 'trace_info.request_id' tried to blank-out primary key column"}`, false, false, nil},

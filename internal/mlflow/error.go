@@ -113,11 +113,18 @@ func (e *Error) NoRoute() bool {
 	return e.Status == http.StatusNotFound && (e.HTML || e.Code == "ENDPOINT_NOT_FOUND" || e.Code == "")
 }
 
-// Configuration reports whether credentials, permissions or the server's host check stand
-// in the way of every request alike, which a person has to change.
+// Configuration reports whether credentials, permissions, the server's host check or a
+// workspace that it does not have stand in the way of every request alike, which a person has to change.
 func (e *Error) Configuration() bool {
 	return e.Status == http.StatusUnauthorized || (e.Status == http.StatusForbidden && e.Code == "") ||
-		(e.Status >= 300 && e.Status < 400)
+		(e.Status >= 300 && e.Status < 400) || e.workspace()
+}
+
+// workspace recognises what a server says of X-MLFLOW-WORKSPACE: it has no workspaces, or
+// not this one.
+func (e *Error) workspace() bool {
+	return (e.Code == CodeDisabled && strings.HasPrefix(e.Message, "Workspace")) ||
+		(e.Code == CodeNotFound && strings.HasPrefix(e.Message, "Workspace '"))
 }
 
 // NotSent reports whether the request cannot have reached the server.

@@ -23,6 +23,7 @@ var mlflowTags = []Entry{
 	{Kind: KindTag, Name: TagTraceID, Type: string(OnBoth), Meaning: "Trace id of the job.", From: "trace id", Test: testTable},
 	{Kind: KindTag, Name: TagUndelivered, Type: string(OnBoth), Meaning: "Artifacts that MLflow could not take.", From: byBridge, Test: "TestUndeliveredArtifact"},
 	{Kind: KindTag, Name: TagTruncated, Type: string(OnBoth), Meaning: "Artifacts that the worker had to cut.", From: AttrArtifactTruncated, Test: testTable},
+	{Kind: KindTag, Name: TagSkipped, Type: string(OnBoth), Meaning: "Artifacts that the exporter's `artifacts` leaves out.", From: "collector/mlflowexporter", Test: "TestSkippedArtifactsAreNamed"},
 	{Kind: KindTag, Name: TagUnknownModel, Type: string(OnBoth), Meaning: "Models without a price; such a run has no cost_usd.", From: "collector/mlflowexporter", Test: "TestUnknownModelHasNoCost"},
 	{Kind: KindTag, Name: TagAltered, Type: string(OnStage), Meaning: "Artifacts whose content is not what the worker hashed.", From: AttrArtifactSHA256, Test: "TestAlteredArtifact"},
 	{Kind: KindTag, Name: TagParamConflict, Type: string(OnBoth), Meaning: "Params that MLflow holds with another value.", From: byBridge, Test: "TestParamConflict"},

@@ -242,6 +242,8 @@ const (
 	TagUndelivered = "artifacts.undelivered"
 	// TagTruncated names artifacts that the worker had to cut.
 	TagTruncated = "artifacts.truncated"
+	// TagSkipped names artifacts that the exporter's configuration left out.
+	TagSkipped = "artifacts.skipped"
 	// TagUnknownModel names models whose tokens could not be priced.
 	TagUnknownModel = "cost.unknown_model"
 	// TagAltered names artifacts whose content is not what the worker hashed, because

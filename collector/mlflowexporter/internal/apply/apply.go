@@ -32,6 +32,9 @@ type Config struct {
 	// DefaultExperiment is the name of the experiment of runs and traces that name none.
 	// Required.
 	DefaultExperiment string
+	// MaxExperiments bounds the experiments that are created, as the ledger counts them; 0
+	// means no limit.
+	MaxExperiments int
 	// UIURL is the address of the MLflow UI, without trailing slash; empty means the
 	// client's endpoint.
 	UIURL string

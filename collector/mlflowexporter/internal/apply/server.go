@@ -49,9 +49,7 @@ func (a *Applier) experimentOf(ctx context.Context, name, ofKind string) (experi
 	}
 	e, err := a.getExperiment(ctx, name)
 	if mlflow.IsCode(err, mlflow.CodeNotFound) {
-		kind := mlflow.KeyValue{Key: mlflow.TagExperiment, Value: ofKind}
-		err = a.guard(ctx, func() error { _, err := a.client.CreateExperiment(ctx, name, kind); return err })
-		if err != nil && !mlflow.IsCode(err, mlflow.CodeAlreadyExists) {
+		if err := a.createExperiment(ctx, name, ofKind); err != nil {
 			return experiment{}, fmt.Errorf("create experiment %q: %w", name, err)
 		}
 		// Whoever created it, reading it gives the creation time.
@@ -69,6 +67,22 @@ func (a *Applier) experimentOf(ctx context.Context, name, ofKind string) (experi
 	}
 	a.server.experiments[name] = found
 	return found, nil
+}
+
+// createExperiment creates an experiment unless too many were.
+func (a *Applier) createExperiment(ctx context.Context, name, ofKind string) error {
+	if limit := a.cfg.MaxExperiments; limit > 0 && a.ledger.Experiments() >= limit {
+		return finalError{fmt.Errorf("`max_experiments` allows %d and so many were created: create this one in MLflow, or raise the limit, and send the dead letters again", limit)}
+	}
+	kind := mlflow.KeyValue{Key: mlflow.TagExperiment, Value: ofKind}
+	err := a.guard(ctx, func() error { _, err := a.client.CreateExperiment(ctx, name, kind); return err })
+	if mlflow.IsCode(err, mlflow.CodeAlreadyExists) {
+		return nil // somebody else was faster
+	}
+	if err != nil {
+		return err
+	}
+	return a.ledger.AddExperiment(ctx)
 }
 
 func (a *Applier) getExperiment(ctx context.Context, name string) (e mlflow.Experiment, err error) {

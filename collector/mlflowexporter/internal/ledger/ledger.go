@@ -58,6 +58,8 @@ type head struct {
 	BirthMS int64  `json:"birth"` // since when it has known everything the bridge did, ms
 	// UpMS is the time in which the bridge was there for news, ms.
 	UpMS int64 `json:"up,omitempty"`
+	// Experiments counts the experiments that the bridge has created.
+	Experiments int `json:"experiments,omitempty"`
 	// Indexed is set when every record with an open run is in the index of open ones.
 	Indexed bool `json:"indexed,omitempty"`
 }

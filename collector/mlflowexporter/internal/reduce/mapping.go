@@ -1,11 +1,13 @@
 package reduce
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/pricing"
+	"github.com/technoshare/commentator/internal/wire"
 )
 
 // Mapping says how attributes of selected spans become params, tags and metrics of
@@ -16,8 +18,18 @@ type Mapping struct {
 	// SpanTypes gives the MLflow span type of spans by their name. It applies to spans
 	// that say nothing themselves by mlflow.spanType or gen_ai.operation.name.
 	SpanTypes map[string]string
+	// Artifacts says which artifacts are written; nil: all.
+	Artifacts *ArtifactFilter
+	// ExperimentAttribute is the resource attribute with the name of the experiment; empty:
+	// experiment.name.
+	ExperimentAttribute string
 	// Prices are what models cost; nil: nothing is known.
 	Prices *pricing.Table
+}
+
+// experiment is the experiment that a span's resource asks for, "" for the default one.
+func (m Mapping) experiment(s Span) string {
+	return clean(s.resourceText(cmp.Or(m.ExperimentAttribute, wire.ResExperiment)), maxName)
 }
 
 // RunMapping describes the runs of one kind of span.

@@ -124,7 +124,7 @@ func (t *trace) reduce(m Mapping, plan *Plan) {
 		stageRuns = append(stageRuns, stageRun(s, wire.StageKey(t.id, wire.SpanID(s.Span.SpanID())), parent, m, plan))
 	}
 	if key := wire.JobKey(t.id); !known[key] {
-		if run, ok := impliedRun(key, slices.Concat(messages, stagesOf(stages, stageRuns, key)), m.Job); ok {
+		if run, ok := impliedRun(key, slices.Concat(messages, stagesOf(stages, stageRuns, key)), m); ok {
 			runs = append([]Run{run}, runs...)
 		}
 	}

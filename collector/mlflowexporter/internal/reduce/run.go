@@ -40,10 +40,12 @@ func jobRun(s Span, key, parent string, m Mapping, plan *Plan) Run {
 	b := newBuilder(s, m.Job)
 	b.metric(metricLatency, seconds(s.Span))
 	b.cost(m.Job, m.Prices, plan)
+	b.artifacts(m.Artifacts, plan)
 	if note := noteOf(s); note != "" {
 		b.tags[tagNote] = note
 	}
 	run := b.run(key, parent)
+	run.Experiment = m.experiment(s)
 	run.Status = jobStatus(s)
 	run.EndTime = endMS(s.Span)
 	run.Version = versionOf(s.Span)
@@ -73,8 +75,9 @@ func stageRun(s Span, key, parent string, m Mapping, plan *Plan) Run {
 	b := newBuilder(s, m.Stage)
 	b.metric(metricLatency, seconds(s.Span))
 	b.cost(m.Stage, m.Prices, plan)
-	b.artifacts(plan)
+	b.artifacts(m.Artifacts, plan)
 	run := b.run(key, parent)
+	run.Experiment = m.experiment(s)
 	run.Status = statusFinished
 	if s.Span.Status().Code() == ptrace.StatusCodeError || s.text(wire.AttrErrorType) != "" {
 		run.Status = statusFailed
@@ -86,15 +89,15 @@ func stageRun(s Span, key, parent string, m Mapping, plan *Plan) Run {
 
 // impliedRun is the run of a job of which only messages and stages are known. It reports
 // false when they don't say enough to make one that the job's own span would not change.
-func impliedRun(key string, spans []Span, m RunMapping) (Run, bool) {
+func impliedRun(key string, spans []Span, m Mapping) (Run, bool) {
 	var merged *builder
 	start := int64(0)
 	for _, s := range spans {
 		// A stage carries its own counts under the names that the job's roll-ups have, so
 		// only a message, which speaks of nothing but the job, gives more than its identity.
-		rules := m
+		rules := m.Job
 		if s.Kind != Started {
-			rules.Rules = slices.DeleteFunc(slices.Clone(m.Rules), func(r Rule) bool { return !identifies(r, m.Name) })
+			rules.Rules = slices.DeleteFunc(slices.Clone(m.Job.Rules), func(r Rule) bool { return !identifies(r, m.Job.Name) })
 		}
 		b := newBuilder(s, rules)
 		clear(b.metrics)
@@ -116,6 +119,7 @@ func impliedRun(key string, spans []Span, m RunMapping) (Run, bool) {
 		return Run{}, false
 	}
 	run := merged.run(key, "")
+	run.Experiment = m.experiment(merged.span)
 	run.StartTime = start
 	run.Implied = true
 	return run, true
@@ -217,9 +221,9 @@ func (b *builder) merge(o *builder) {
 
 // artifacts reads the files that the span's events carry. A file whose hash is not what
 // the worker wrote was changed on the way, for instance by a redaction processor; it is
-// delivered as it is and named in a tag.
-func (b *builder) artifacts(plan *Plan) {
-	var truncated, altered []string
+// delivered as it is and named in a tag, as is one that the configuration leaves out.
+func (b *builder) artifacts(filter *ArtifactFilter, plan *Plan) {
+	var truncated, altered, skipped []string
 	for _, e := range b.span.Span.Events().All() {
 		if e.Name() != wire.EventArtifact {
 			continue
@@ -229,6 +233,10 @@ func (b *builder) artifacts(plan *Plan) {
 			plan.Dropped = append(plan.Dropped, Drop{
 				TraceID: b.span.Span.TraceID().String(), Reason: DropInvalidArtifact, Detail: b.span.Span.Name() + ": " + a.Path,
 			})
+			continue
+		}
+		if !filter.keeps(a) {
+			skipped = append(skipped, a.Path)
 			continue
 		}
 		switch {
@@ -243,6 +251,7 @@ func (b *builder) artifacts(plan *Plan) {
 	slices.SortFunc(b.files, func(x, y Artifact) int { return cmp.Compare(x.Path, y.Path) })
 	b.tagIf(wire.TagTruncated, joinSorted(truncated))
 	b.tagIf(wire.TagAltered, joinSorted(altered))
+	b.tagIf(wire.TagSkipped, joinSorted(skipped))
 }
 
 func joinSorted(names []string) string {
@@ -298,11 +307,10 @@ func validPath(p string) bool {
 func (b *builder) run(key, parent string) Run {
 	run := Run{
 		Key: key, ParentKey: parent,
-		TraceID:    b.span.Span.TraceID().String(),
-		Experiment: clean(b.span.resourceText(wire.ResExperiment), maxName),
-		Name:       b.name,
-		StartTime:  startMS(b.span.Span),
-		Artifacts:  b.files,
+		TraceID:   b.span.Span.TraceID().String(),
+		Name:      b.name,
+		StartTime: startMS(b.span.Span),
+		Artifacts: b.files,
 	}
 	for _, key := range slices.Sorted(maps.Keys(b.params)) {
 		run.Params = append(run.Params, KeyValue{key, clean(b.params[key], maxParam)})

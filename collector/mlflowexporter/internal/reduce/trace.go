@@ -71,7 +71,7 @@ func (t *trace) translate(jobs []Span, m Mapping) (Trace, bool) {
 		if !s.InTrace || s.Kind == Started || s.Kind == Feedback {
 			continue
 		}
-		out.Experiment = clean(s.resourceText(wire.ResExperiment), maxName)
+		out.Experiment = m.experiment(s)
 		native(s, m, target(out.Spans, byResource, s))
 	}
 	if out.Spans.SpanCount() == 0 {

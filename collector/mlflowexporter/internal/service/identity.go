@@ -30,10 +30,7 @@ func identify(res pcommon.Resource) identity {
 	return id
 }
 
-const (
-	resHostName   = "host.name"
-	resExperiment = wire.ResExperiment
-)
+const resHostName = "host.name"
 
 // runName is "<service> <instance> <day>", with the first group of an instance that is a
 // UUID.

@@ -15,6 +15,8 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/technoshare/commentator/internal/wire"
 )
 
 const (
@@ -39,8 +41,11 @@ const (
 
 // Config says what becomes of metrics.
 type Config struct {
-	// DefaultExperiment is used for processes whose resource has no experiment.name.
+	// DefaultExperiment is used for processes whose resource names none.
 	DefaultExperiment string
+	// ExperimentAttribute is the resource attribute with the name of the experiment; empty:
+	// experiment.name.
+	ExperimentAttribute string
 	// Suffix is appended to the name of the experiment of the jobs.
 	Suffix string
 	// Rules choose metrics; the first whose name matches decides.
@@ -86,6 +91,7 @@ type Aggregator struct {
 
 // New makes an Aggregator that knows nothing yet.
 func New(cfg Config) *Aggregator {
+	cfg.ExperimentAttribute = cmp.Or(cfg.ExperimentAttribute, wire.ResExperiment)
 	return &Aggregator{cfg: cfg, workers: map[string]*worker{}}
 }
 

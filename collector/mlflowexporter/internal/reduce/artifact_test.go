@@ -1,0 +1,82 @@
+package reduce
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+// What the patterns and the limit leave out is not written, and named.
+func TestSkippedArtifactsAreNamed(t *testing.T) {
+	for name, c := range map[string]struct {
+		rules   ArtifactRules
+		skipped string
+	}{
+		"all":                {ArtifactRules{}, ""},
+		"by name":            {ArtifactRules{Include: []string{"*.json"}}, "notes.txt"},
+		"by folder":          {ArtifactRules{Include: []string{"raw/**"}}, "big.json, notes.txt"},
+		"alternatives":       {ArtifactRules{Exclude: []string{"*.{txt,md}", "raw/*"}}, "notes.txt, raw/page.json"},
+		"include, exclude":   {ArtifactRules{Include: []string{"*.json"}, Exclude: []string{"big.*"}}, "big.json, notes.txt"},
+		"too large":          {ArtifactRules{MaxBytes: 10}, "big.json"},
+		"exactly as large":   {ArtifactRules{MaxBytes: 11}, ""},
+		"slash is a border":  {ArtifactRules{Exclude: []string{"ra*e.json"}}, ""},
+		"too large to match": {ArtifactRules{Include: []string{"big.json"}, MaxBytes: 10}, "big.json, notes.txt, raw/page.json"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			filter, err := c.rules.Compile()
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := simple
+			m.Artifacts = filter
+			for _, kind := range []Kind{Job, Stage} {
+				s := newSpan(t, kind, "x", 2, map[string]any{"app.step": "a"})
+				for path, content := range map[string]string{"notes.txt": "n", "big.json": strings.Repeat("b", 11), "raw/page.json": "p"} {
+					addArtifact(s, map[string]any{wire.AttrArtifactName: path, wire.AttrArtifactContent: content})
+				}
+				runs := Reduce([]Span{s}, m).Runs
+				run := runs[len(runs)-1]
+				if got := tagOf(run, wire.TagSkipped); got != c.skipped {
+					t.Errorf("%s: skipped %q, want %q", kind, got, c.skipped)
+				}
+				left := 3
+				if c.skipped != "" {
+					left -= strings.Count(c.skipped, ", ") + 1
+				}
+				if len(run.Artifacts) != left {
+					t.Errorf("%s: %d artifacts, want %d", kind, len(run.Artifacts), left)
+				}
+			}
+		})
+	}
+}
+
+// The experiment comes from the configured attribute of the resource, of runs and traces.
+func TestExperimentByAttribute(t *testing.T) {
+	spans := []Span{
+		newSpan(t, Job, "job", 1, map[string]any{"app.name": "etl", "app.id": 7}),
+		newSpan(t, Stage, "step", 2, map[string]any{"app.step": "a"}),
+	}
+	for i := range spans {
+		spans[i].InTrace = true
+		spans[i].Resource.Attributes().PutStr("team", "search")
+		spans[i].Resource.Attributes().PutStr(wire.ResExperiment, "own")
+	}
+	for attribute, want := range map[string]string{"": "own", "team": "search", "missing": ""} {
+		m := simple
+		m.ExperimentAttribute = attribute
+		for _, batch := range [][]Span{spans, spans[1:]} { // the second implies its job
+			plan := Reduce(batch, m)
+			got := map[string]bool{plan.Traces[0].Experiment: true}
+			for _, r := range plan.Runs {
+				got[r.Experiment] = true
+			}
+			if diff := cmp.Diff(map[string]bool{want: true}, got); diff != "" || len(plan.Runs) != 2 {
+				t.Errorf("%q: %d runs\n%s", attribute, len(plan.Runs), diff)
+			}
+		}
+	}
+}
