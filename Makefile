@@ -72,6 +72,10 @@ bench: ## Benchmarks, alone; raw rounds in .bench/, summary on the screen
 bench-bridge: mlflow ## MLflow's SDK, the floor and the bridge in turn; .bench/bridge.json (ROUNDS, JOBS, STORE)
 	go run ./test/bench $(if $(ROUNDS),-rounds $(ROUNDS)) $(if $(JOBS),-jobs $(JOBS)) $(if $(STORE),-store '$(STORE)')
 
+.PHONY: bench-backlog
+bench-backlog: mlflow ## 10,000 jobs wait for MLflow and are written; .bench/backlog.json (JOBS, FAKE=1: no real MLflow)
+	go run ./test/bench backlog $(if $(JOBS),-jobs $(JOBS)) $(if $(STORE),-store '$(STORE)') $(if $(FAKE),-fake)
+
 .PHONY: generate
 generate: ## Write generated files anew: docs/WIRE.md, the OTLP fixtures
 	go generate ./...

@@ -14,6 +14,7 @@ type options struct {
 	rounds int
 	jobs   int
 	store  string // address of MLflow's database; "" = SQLite
+	fake   bool   // an MLflow in memory takes the backlog
 	out    string // folder of the results
 	top    string // of the checkout
 	dir    string // scratch
@@ -39,6 +40,7 @@ func run(args []string) (err error) {
 	flags.IntVar(&o.rounds, "rounds", 5, "rounds, in each of which every way has its turn")
 	flags.IntVar(&o.jobs, "jobs", 0, "jobs of a round, or of the backlog; 0 = 24, and 10000 for the backlog")
 	flags.StringVar(&o.store, "store", "", "database of MLflow; empty = SQLite")
+	flags.BoolVar(&o.fake, "fake", false, "write the backlog to an MLflow in memory")
 	flags.StringVar(&o.out, "out", ".bench", "folder of the results")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -59,6 +61,8 @@ func run(args []string) (err error) {
 	switch command {
 	case "bridge":
 		return benchBridge(o)
+	case "backlog":
+		return benchBacklog(o)
 	default:
 		return fmt.Errorf("unknown command %q: want bridge, traces or backlog", command)
 	}

@@ -1,0 +1,258 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/technoshare/commentator/internal/mlflow"
+	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+// backlogResult is what backlog.json holds.
+type backlogResult struct {
+	Time     time.Time `json:"time"`
+	Revision string    `json:"revision"`
+	Machine  string    `json:"machine"`
+	Server   string    `json:"server"`
+	Jobs     int       `json:"jobs"`
+
+	QueueMS   float64 `json:"queue_ms_per_job"`
+	WriteMS   float64 `json:"write_ms_per_job"`
+	Queued    float64 `json:"anonymous_mb_queued"`  // most, while MLflow was away
+	Written   float64 `json:"anonymous_mb_written"` // most, while the backlog was written
+	DiskFull  int64   `json:"disk_bytes_queued"`
+	DiskLeft  int64   `json:"disk_bytes_left"`
+	Lost      int     `json:"lost"`    // jobs that are not there whole
+	Doubled   int     `json:"doubled"` // runs with a key that another one has
+	Goals     []goal  `json:"goals"`
+	Collector string  `json:"collector"`
+}
+
+// benchBacklog queues jobs while nothing listens where MLflow should be, then starts it.
+func benchBacklog(o options) error {
+	o.jobs = cmp.Or(o.jobs, 10_000)
+	work, err := loadWorkload(filepath.Join(o.top, "test", "bench", "testdata", "workload.yaml"))
+	if err != nil {
+		return err
+	}
+	ports, err := freePorts(1)
+	if err != nil {
+		return err
+	}
+	place := fmt.Sprintf("http://127.0.0.1:%d", ports[0])
+	c, err := startCollector(o.top, o.dir, "backlog", place, "{}")
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	res := backlogResult{
+		Time: time.Now().UTC(), Revision: revision(), Machine: machine(), Jobs: o.jobs,
+		Server: "MLflow on " + backend(o.store), Collector: "configuration of the distribution",
+	}
+	data := filepath.Join(o.dir, "backlog", "data")
+
+	queued, start := sample(c.process), time.Now()
+	for n := range o.jobs {
+		if err := c.send(work.whole(n, time.Now())); err != nil {
+			return err
+		}
+	}
+	res.QueueMS = float64(time.Since(start).Microseconds()) / 1000 / float64(o.jobs)
+	res.Queued = queued()
+	if res.DiskFull, err = diskUse(data); err != nil {
+		return err
+	}
+	fmt.Fprintf(os.Stderr, "%d jobs are queued: %d MB on disk, %.0f MB in memory\n", o.jobs, res.DiskFull>>20, res.Queued)
+
+	written := sample(c.process)
+	if o.fake {
+		res.Server = "MLflow in memory"
+		fake := mlflowtest.Start()
+		defer fake.Close()
+		if err := lend(place, fake.URL); err != nil {
+			return err
+		}
+	} else {
+		s, err := startServerAt(o.top, o.dir, o.store, ports[0])
+		if err != nil {
+			return err
+		}
+		defer s.stop()
+	}
+	start = time.Now()
+	if err := c.drained(func(m map[string]float64) bool {
+		return int(m["otelcol_exporter_sent_spans"]) >= o.jobs*work.spans() && m["otelcol_exporter_queue_size"] == 0
+	}); err != nil {
+		return err
+	}
+	res.WriteMS = float64(time.Since(start).Microseconds()) / 1000 / float64(o.jobs)
+	res.Written = written()
+	if res.Lost, res.Doubled, err = countRuns(place, o); err != nil {
+		return err
+	}
+	time.Sleep(15 * time.Second) // the storage looks every 5 s whether it can give disk back
+	if res.DiskLeft, err = diskUse(data); err != nil {
+		return err
+	}
+	exact := func(v float64) spread { return spread{v, v, v} }
+	res.Goals = []goal{
+		{Name: "anonymous MB, queued", Figure: exact(res.Queued), Bound: 200, AtMost: true},
+		{Name: "anonymous MB, while written", Figure: exact(res.Written), Bound: 200, AtMost: true},
+		{Name: "lost", Figure: exact(float64(res.Lost)), AtMost: true},
+		{Name: "doubled", Figure: exact(float64(res.Doubled)), AtMost: true},
+		// The storage gives disk back when it has taken more than 100 MiB; the ledger stays.
+		{Name: "MB of disk left", Figure: exact(float64(res.DiskLeft) / 1e6), Bound: 128, AtMost: true},
+	}
+	for i := range res.Goals {
+		res.Goals[i] = res.Goals[i].judge()
+	}
+	path := filepath.Join(o.out, "backlog.json")
+	if err := save(path, res); err != nil {
+		return err
+	}
+	fmt.Printf("%s, %s, %d jobs: %.1f ms per job to queue, %.1f ms to write, %d MB of disk queued, %d MB left\n\n",
+		res.Machine, res.Server, res.Jobs, res.QueueMS, res.WriteMS, res.DiskFull>>20, res.DiskLeft>>20)
+	printGoals(res.Goals)
+	fmt.Println("\nraw:", path)
+	return nil
+}
+
+// sample watches the anonymous memory of a program; the function gives the most, in MB.
+func sample(p *process) (most func() float64) {
+	stop, result := make(chan struct{}), make(chan int64)
+	go func() {
+		var most int64
+		for {
+			most = max(most, p.anonymous())
+			select {
+			case <-stop:
+				result <- most
+				return
+			case <-time.After(50 * time.Millisecond):
+			}
+		}
+	}()
+	return func() float64 { close(stop); return float64(<-result) / 1e6 }
+}
+
+// lend lets an address answer as another one does.
+func lend(place, target string) error {
+	to, err := url.Parse(target)
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", strings.TrimPrefix(place, "http://"))
+	if err != nil {
+		return err
+	}
+	go func() {
+		_ = http.Serve(l, &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to) }})
+	}() //nolint:gosec // on loopback, as long as we run
+	return nil
+}
+
+// drained waits until a condition on the Collector's own metrics holds.
+func (c *collector) drained(met func(map[string]float64) bool) error {
+	for {
+		m, err := c.scrape()
+		if err == nil && met(m) {
+			return nil
+		}
+		select {
+		case <-c.done:
+			return fmt.Errorf("the Collector ended\n%s", c.tail())
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// scrape reads the Collector's own metrics, summed over their labels.
+func (c *collector) scrape() (map[string]float64, error) {
+	r, err := http.Get(c.metrics)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Body.Close()
+	sums := map[string]float64{}
+	lines := bufio.NewScanner(r.Body)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		line := lines.Text()
+		name, _, _ := strings.Cut(line, "{")
+		name, _, _ = strings.Cut(name, " ")
+		if value, err := strconv.ParseFloat(line[strings.LastIndexByte(line, ' ')+1:], 64); err == nil && name != "#" {
+			sums[strings.TrimSuffix(name, "_total")] += value
+		}
+	}
+	return sums, lines.Err()
+}
+
+// spans is how many spans a job has, messages included.
+func (w *workload) spans() (n int) {
+	for _, m := range w.messages {
+		n += m.SpanCount()
+	}
+	return n
+}
+
+// countRuns reads the keys of all runs: how many jobs are not there with all their runs
+// finished, and how many runs there are too many.
+func countRuns(endpoint string, o options) (lost, doubled int, err error) {
+	client, err := mlflow.New(mlflow.Config{Endpoint: endpoint})
+	if err != nil {
+		return 0, 0, err
+	}
+	defer client.Close()
+	ctx := context.Background()
+	experiment, err := client.GetExperimentByName(ctx, "backlog")
+	if err != nil {
+		return 0, 0, err
+	}
+	keys, finished := map[string]int{}, map[string]int{}
+	search := mlflow.SearchRuns{ExperimentIDs: []string{experiment.ID}, MaxResults: 2000}
+	if o.fake { // which has no pages
+		search.MaxResults = 10 * stagesAndJob * o.jobs
+	}
+	for {
+		runs, next, err := client.SearchRuns(ctx, search)
+		if err != nil {
+			return 0, 0, err
+		}
+		for _, r := range runs {
+			key := r.Tag(wire.TagKey)
+			if keys[key]++; keys[key] > 1 {
+				doubled++
+			}
+			if job, _, _ := strings.Cut(key, "-"); r.Info.Status == mlflow.StatusFinished {
+				finished[job]++
+			}
+		}
+		if search.PageToken = next; next == "" {
+			break
+		}
+	}
+	if len(keys) == 0 {
+		return 0, 0, errors.New("count runs: there is none with a key")
+	}
+	for n := range o.jobs {
+		if finished[traceID(n).String()] < stagesAndJob {
+			lost++
+		}
+	}
+	return lost, doubled, nil
+}
