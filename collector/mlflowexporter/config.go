@@ -99,6 +99,10 @@ type Config struct {
 	// PricesFile is a YAML file with prices of models, which win over the built-in ones.
 	PricesFile string `mapstructure:"prices_file"`
 
+	// Layout is "nested", a run per job and per stage, or "flat", a run per job that holds
+	// its stages under names that begin with theirs.
+	Layout string `mapstructure:"layout"`
+
 	// Artifacts says which artifacts are written; those left out are named in a tag.
 	Artifacts reduce.ArtifactRules `mapstructure:"artifacts"`
 
@@ -232,6 +236,9 @@ func (c *Config) validateExperiment() error {
 }
 
 func (c *Config) validateOwnership() error {
+	if c.Layout != reduce.LayoutNested && c.Layout != reduce.LayoutFlat {
+		return fmt.Errorf("`layout` must be %q or %q, found %q", reduce.LayoutNested, reduce.LayoutFlat, c.Layout)
+	}
 	if c.Ownership != ownershipSingle && c.Ownership != ownershipShared {
 		return fmt.Errorf("`ownership` must be %q or %q, found %q", ownershipSingle, ownershipShared, c.Ownership)
 	}
@@ -279,6 +286,7 @@ func (m MappingConfig) conditions() selection.Conditions {
 // reduceMapping is everything of the configuration that decides what becomes of spans.
 func (c *Config) reduceMapping() (reduce.Mapping, error) {
 	m := c.Mapping.mapping()
+	m.Layout = c.Layout
 	m.ExperimentAttribute = c.ExperimentAttribute
 	var err error
 	if m.Artifacts, err = c.Artifacts.Compile(); err != nil {

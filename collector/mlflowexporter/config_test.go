@@ -82,7 +82,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 		t.Errorf("service is %+v", got)
 	}
 	if cfg.Timeout != want.Timeout || cfg.Retry != want.Retry || cfg.Queue.Get().QueueSize != want.Queue.Get().QueueSize || cfg.StaleAfter != want.StaleAfter ||
-		cfg.ExperimentAttribute != want.ExperimentAttribute || cfg.MaxExperiments != want.MaxExperiments || cfg.Workspace != "team-a" || cfg.Artifacts.MaxBytes != 0 {
+		cfg.ExperimentAttribute != want.ExperimentAttribute || cfg.MaxExperiments != want.MaxExperiments || cfg.Layout != want.Layout || cfg.Workspace != "team-a" || cfg.Artifacts.MaxBytes != 0 {
 		t.Errorf("config is %+v", cfg)
 	}
 }
@@ -149,6 +149,10 @@ func TestValidateNamesEveryProblem(t *testing.T) {
 				c.Headers.Set("X-MLFLOW-WORKSPACE", "b")
 			},
 			[]string{"`experiment_attribute` must name", "`max_experiments` must be at least 1, found 0", "`workspace` must be 2 to 63", "`headers` must not hold X-MLFLOW-WORKSPACE: set `workspace` only"},
+		},
+		"layout": {
+			func(c *Config) { c.Layout = "tree" },
+			[]string{"`layout` must be \"nested\" or \"flat\", found \"tree\""},
 		},
 		"artifacts": {
 			func(c *Config) {

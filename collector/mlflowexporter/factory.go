@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/collector/exporter/exporterhelper"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/metadata"
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
 	"github.com/technoshare/commentator/internal/wire"
 )
 
@@ -62,6 +63,7 @@ func createDefaultConfig() component.Config {
 		Experiment:          defaultExperiment,
 		ExperimentAttribute: defaultExperimentAttribute,
 		MaxExperiments:      defaultMaxExperiments,
+		Layout:              reduce.LayoutNested,
 		Ownership:           ownershipSingle,
 		StaleAfter:          defaultStaleAfter,
 		Queue:               configoptional.Some(queue),

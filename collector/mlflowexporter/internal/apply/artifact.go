@@ -17,16 +17,41 @@ import (
 	"github.com/technoshare/commentator/internal/wire"
 )
 
-// files brings artifacts to a run. What cannot be delivered for good is named in a tag of
-// the run and kept as dead letters.
-func (a *Applier) files(ctx context.Context, r *run, files []reduce.Artifact) error {
+// delivery is an artifact and the list that names it when it needs nothing more.
+type delivery struct {
+	file reduce.Artifact
+	done *[]string
+}
+
+// own are deliveries of the run's own artifacts.
+func (r *run) own(files []reduce.Artifact) []delivery {
+	out := make([]delivery, len(files))
+	for i, f := range files {
+		out[i] = delivery{f, &r.rec.Files}
+	}
+	return out
+}
+
+// files brings artifacts to a run, some at one time. What cannot be delivered for good is
+// named in a tag of the run and kept as dead letters.
+func (a *Applier) files(ctx context.Context, r *run, files []delivery) error {
+	errs := make([]error, len(files))
+	var sending sync.WaitGroup
+	for i, d := range files {
+		if !slices.Contains(*d.done, d.file.Path) {
+			sending.Go(func() {
+				errs[i] = a.failed.result("artifact", r.Key+" "+d.file.Path, a.file(ctx, r, d.file))
+			})
+		}
+	}
+	sending.Wait()
 	var lost []string
 	var retry error
-	for _, f := range files {
-		if slices.Contains(r.rec.Files, f.Path) {
+	for i, d := range files {
+		f, err := d.file, errs[i]
+		if slices.Contains(*d.done, f.Path) {
 			continue
 		}
-		err := a.failed.result("artifact", r.Key+" "+f.Path, a.file(ctx, r, f))
 		if err != nil {
 			err = fmt.Errorf("write artifact %s of run %s: %w", f.Path, r.Name, err)
 			if !permanent(err) {
@@ -38,11 +63,13 @@ func (a *Applier) files(ctx context.Context, r *run, files []reduce.Artifact) er
 			a.bury(r.job, "artifact", r.Name+"/"+f.Path, err)
 			lost = append(lost, f.Path)
 		}
-		r.rec.Files = append(r.rec.Files, f.Path)
+		*d.done = append(*d.done, f.Path)
 	}
 	if len(lost) > 0 {
 		if err := a.nameLost(ctx, r, lost); err != nil {
-			r.rec.Files = slices.DeleteFunc(r.rec.Files, func(p string) bool { return slices.Contains(lost, p) })
+			for _, d := range files {
+				*d.done = slices.DeleteFunc(*d.done, func(p string) bool { return slices.Contains(lost, p) })
+			}
 			return err
 		}
 	}

@@ -13,6 +13,14 @@ import (
 // fill writes what the plan says of a run, apart from its end. What MLflow refuses for
 // good has been dealt with when it returns nil.
 func (a *Applier) fill(ctx context.Context, r *run) error {
+	if err := a.fillOwn(ctx, r); err != nil {
+		return err
+	}
+	return a.fillParts(ctx, r)
+}
+
+// fillOwn writes what the run's own span says, or messages of it.
+func (a *Applier) fillOwn(ctx context.Context, r *run) error {
 	rec := r.rec
 	switch {
 	case rec.Gone:
@@ -38,12 +46,12 @@ func (a *Applier) fill(ctx context.Context, r *run) error {
 		if r.created {
 			b.tags = r.late(b.tags)
 		}
-		if err := a.write(ctx, r, b); err != nil || rec.Gone {
+		if err := a.writeAll(ctx, r, b); err != nil || rec.Gone {
 			return err
 		}
 		rec.Logged = true
 	}
-	if err := a.files(ctx, r, r.Artifacts); err != nil {
+	if err := a.files(ctx, r, r.own(r.Artifacts)); err != nil {
 		return err
 	}
 	rec.Done = rec.Done || r.Status == ""
@@ -65,7 +73,7 @@ func (a *Applier) fillImplied(ctx context.Context, r *run) error {
 	if r.created {
 		b.tags = r.late(slices.Clone(tags))
 	}
-	if err := a.write(ctx, r, b); err != nil {
+	if err := a.writeAll(ctx, r, b); err != nil {
 		return err
 	}
 	for _, t := range tags {
@@ -111,7 +119,7 @@ func (a *Applier) fillOlder(ctx context.Context, r *run) error {
 		top, _, _ := strings.Cut(f.Path, "/")
 		return slices.ContainsFunc(have, func(h mlflow.File) bool { return h.Path == top })
 	})
-	if err := a.files(ctx, r, missing); err != nil {
+	if err := a.files(ctx, r, r.own(missing)); err != nil {
 		return fmt.Errorf("older version: %w", err)
 	}
 	r.rec.Older = append(r.rec.Older, r.Version.Hash)

@@ -22,6 +22,11 @@ func (j *job) repair() {
 		if rec == nil {
 			continue
 		}
+		for _, p := range r.Parts {
+			if done := rec.Parts[p.ID]; done != nil && done.Version == p.Version {
+				delete(rec.Parts, p.ID)
+			}
+		}
 		rec.Older = slices.DeleteFunc(rec.Older, func(hash string) bool { return hash == r.Version.Hash })
 		if r.Implied {
 			rec.Said = nil
@@ -55,7 +60,7 @@ func (a *Applier) restore(ctx context.Context, r *run) error {
 	if rec.ID != "" {
 		err := a.call(ctx, func() error { return a.client.RestoreRun(ctx, rec.ID) })
 		if err == nil {
-			rec.Gone, rec.Logged, rec.Files, rec.Done, rec.Said = false, false, nil, false, nil
+			rec.Gone, rec.Logged, rec.Files, rec.Done, rec.Said, rec.Parts = false, false, nil, false, nil, nil
 			a.log.Info("A deleted run was brought back by a repair message", zap.String("run_id", rec.ID), zap.String("trace_id", r.TraceID))
 			return nil
 		}

@@ -49,6 +49,8 @@ type Run struct {
 	Logged  bool           `json:"logged,omitempty"`
 	Files   []string       `json:"files,omitempty"` // paths that need nothing more
 	Done    bool           `json:"done,omitempty"`
+	// Parts are what stages added in the flat layout, by span id in hex.
+	Parts map[string]*Part `json:"parts,omitempty"`
 	// Older lists versions before Version that have been looked at, by their hash.
 	Older []string `json:"older,omitempty"`
 }

@@ -18,6 +18,8 @@ type Mapping struct {
 	// SpanTypes gives the MLflow span type of spans by their name. It applies to spans
 	// that say nothing themselves by mlflow.spanType or gen_ai.operation.name.
 	SpanTypes map[string]string
+	// Layout is LayoutNested or LayoutFlat.
+	Layout string
 	// Artifacts says which artifacts are written; nil: all.
 	Artifacts *ArtifactFilter
 	// ExperimentAttribute is the resource attribute with the name of the experiment; empty:

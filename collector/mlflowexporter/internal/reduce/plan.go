@@ -59,6 +59,8 @@ type Run struct {
 	Tags      []KeyValue // sorted by key; PlaceholderTag may hold placeholders
 	Metrics   []Metric   // sorted by key
 	Artifacts []Artifact
+	// Parts are what stages add in the flat layout, in the order of their ends.
+	Parts []Part
 }
 
 // Placeholders in the value of PlaceholderTag, filled in when the ids are known.

@@ -121,6 +121,9 @@ func (t *trace) reduce(m Mapping, plan *Plan) {
 		if parent == "" {
 			parent = wire.JobKey(t.id)
 		}
+		if m.Layout == LayoutFlat {
+			parent = t.ownerKey(s)
+		}
 		stageRuns = append(stageRuns, stageRun(s, wire.StageKey(t.id, wire.SpanID(s.Span.SpanID())), parent, m, plan))
 	}
 	if key := wire.JobKey(t.id); !known[key] {
@@ -128,7 +131,12 @@ func (t *trace) reduce(m Mapping, plan *Plan) {
 			runs = append([]Run{run}, runs...)
 		}
 	}
-	plan.Runs = append(plan.Runs, parentsFirst(append(runs, stageRuns...))...)
+	if m.Layout == LayoutFlat {
+		t.flatten(runs, stages, stageRuns)
+	} else {
+		runs = append(runs, stageRuns...)
+	}
+	plan.Runs = append(plan.Runs, parentsFirst(runs)...)
 
 	if out, ok := t.translate(jobs, m); ok {
 		plan.Traces = append(plan.Traces, out)
@@ -159,22 +167,31 @@ func (t *trace) jobKey(s Span) string {
 // none. The way up ends where a span is missing from the batch, so applications that nest
 // selected spans more than one level deep must send them together.
 func (t *trace) parentKey(s Span) string {
+	switch above, ok := t.above(s); {
+	case !ok:
+		return ""
+	case above.Kind == Job:
+		return t.jobKey(above)
+	default:
+		return wire.StageKey(t.id, wire.SpanID(above.Span.SpanID()))
+	}
+}
+
+// above is the nearest job or stage above a span.
+func (t *trace) above(s Span) (Span, bool) {
 	at := s.Span.ParentSpanID()
 	for range len(t.spans) { // bounds the walk should the parents form a circle
 		i, ok := t.index[at]
 		if !ok {
-			return ""
+			return Span{}, false
 		}
-		switch above := t.spans[i]; above.Kind {
-		case Job:
-			return t.jobKey(above)
-		case Stage:
-			return wire.StageKey(t.id, wire.SpanID(above.Span.SpanID()))
-		default:
-			at = above.Span.ParentSpanID()
+		above := t.spans[i]
+		if above.Kind == Job || above.Kind == Stage {
+			return above, true
 		}
+		at = above.Span.ParentSpanID()
 	}
-	return ""
+	return Span{}, false
 }
 
 // parentsFirst orders runs so that each comes after the run it hangs under.

@@ -1,0 +1,129 @@
+package reduce
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+// The values of Mapping.Layout.
+const (
+	// LayoutNested gives each stage a run below that of its job; it is what "" means too.
+	LayoutNested = "nested"
+	// LayoutFlat gives each job one run that holds its stages as Parts.
+	LayoutFlat = "flat"
+)
+
+// tagStatus is how a stage ended, in the flat layout.
+const tagStatus = "status"
+
+// Part is what a stage adds to the run of its job in the flat layout. All names begin with
+// that of the stage and a slash.
+type Part struct {
+	ID      string // hex span id of the stage
+	Name    string // of the stage, with those of the stages above it, joined by slashes
+	Version Version
+
+	Params    []KeyValue
+	Tags      []KeyValue
+	Metrics   []Metric
+	Artifacts []Artifact
+}
+
+// ownerKey is the key of the run that holds a stage in the flat layout: the nearest job
+// above it in the batch, or else the job that is the root of the trace.
+func (t *trace) ownerKey(s Span) string {
+	for range len(t.spans) { // bounds the walk should the parents form a circle
+		above, ok := t.above(s)
+		if !ok {
+			break
+		}
+		if above.Kind == Job {
+			return t.jobKey(above)
+		}
+		s = above
+	}
+	return wire.JobKey(t.id)
+}
+
+// partName is the name of a stage behind those of the stages above it in the batch.
+func (t *trace) partName(s Span, names map[string]string) string {
+	parts := []string{keyPart(names[s.Span.SpanID().String()])}
+	for range len(t.spans) {
+		above, ok := t.above(s)
+		if !ok || above.Kind == Job {
+			break
+		}
+		parts = append(parts, keyPart(names[above.Span.SpanID().String()]))
+		s = above
+	}
+	slices.Reverse(parts)
+	return strings.Join(parts, "/")
+}
+
+// flatten moves what stages say into the runs that hold them.
+func (t *trace) flatten(runs []Run, stages []Span, stageRuns []Run) {
+	names := map[string]string{}
+	for i, s := range stages {
+		names[s.Span.SpanID().String()] = stageRuns[i].Name
+	}
+	at := map[string]int{}
+	for i, r := range runs {
+		at[r.Key] = i
+	}
+	for i, s := range stages {
+		owner := &runs[at[stageRuns[i].ParentKey]]
+		owner.Parts = append(owner.Parts, partOf(s, stageRuns[i], t.partName(s, names)))
+	}
+	for _, r := range runs {
+		// In the order of their ends, so that of two attempts the later one is written last.
+		slices.SortStableFunc(r.Parts, func(a, b Part) int {
+			return cmp.Or(cmp.Compare(a.Version.EndUnixNano, b.Version.EndUnixNano), cmp.Compare(a.Version.Hash, b.Version.Hash))
+		})
+	}
+}
+
+func partOf(s Span, r Run, name string) Part {
+	p := Part{ID: s.Span.SpanID().String(), Name: name, Version: r.Version}
+	prefix := name + "/"
+	for _, kv := range r.Params {
+		p.Params = append(p.Params, KeyValue{prefix + kv.Key, kv.Value})
+	}
+	for _, kv := range r.Tags {
+		// The job's run says these itself; the name of the stage is in the prefix.
+		if strings.HasPrefix(kv.Key, "mlflow.") || kv.Key == wire.TagTraceID || kv.Value == r.Name {
+			continue
+		}
+		p.Tags = append(p.Tags, KeyValue{prefix + kv.Key, kv.Value})
+	}
+	p.Tags = append(p.Tags, KeyValue{prefix + tagStatus, r.Status})
+	for _, m := range r.Metrics {
+		m.Key = prefix + m.Key
+		p.Metrics = append(p.Metrics, m)
+	}
+	for _, a := range r.Artifacts {
+		a.Path = prefix + a.Path
+		p.Artifacts = append(p.Artifacts, a)
+	}
+	return p
+}
+
+// maxKeyPart bounds the name of a stage where it begins other names, in characters.
+const maxKeyPart = 60
+
+// keyPart makes a name that can be one step of the path of a metric or an artifact.
+func keyPart(name string) string {
+	name = strings.Trim(strings.Map(func(r rune) rune {
+		if r == '_' || r == '-' || r == '.' || r == ' ' || (r < unicode.MaxASCII && (unicode.IsLetter(r) || unicode.IsDigit(r))) {
+			return r
+		}
+		return '_'
+	}, name), " .")
+	if len(name) > maxKeyPart {
+		name = strings.Trim(name[:maxKeyPart], " .")
+	}
+	return cmp.Or(name, "stage")
+}

@@ -1,0 +1,55 @@
+package reduce
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+// In the flat layout a job has one run that holds its stages, those below stages too, under
+// names that begin with theirs.
+func TestFlatLayout(t *testing.T) {
+	m := simple
+	m.Layout = LayoutFlat
+	m.Stage.Rules = []Rule{{Attribute: "app.step", Tag: "step"}, {Attribute: "rows", Metric: "rows", Param: "rows"}}
+	under := func(s Span, parent byte) Span {
+		s.Span.SetParentSpanID(pcommon.SpanID{7: parent})
+		return s
+	}
+	root := newSpan(t, Job, "job", 1, map[string]any{"app.name": "etl", "app.id": 7})
+	root.Span.SetParentSpanID(pcommon.SpanID{})
+	outer := under(newSpan(t, Stage, "x", 2, map[string]any{"app.step": "load/all"}), 1)
+	inner := under(newSpan(t, Stage, "x", 4, map[string]any{"app.step": "parse", "rows": 3}), 3)
+	addArtifact(inner, map[string]any{wire.AttrArtifactName: "a/b.txt", wire.AttrArtifactContent: "x"})
+	spans := []Span{inner, under(newSpan(t, Detail, "between", 3, nil), 2), outer, root}
+	plan := Reduce(spans, m)
+	if len(plan.Runs) != 1 || plan.Runs[0].Name != "etl 7" || len(plan.Runs[0].Parts) != 2 || plan.Runs[0].Status != statusFinished {
+		t.Fatalf("runs are %+v", plan.Runs)
+	}
+	var part Part
+	for _, p := range plan.Runs[0].Parts {
+		if p.ID == inner.Span.SpanID().String() {
+			part = p
+		}
+	}
+	got := map[string]string{}
+	for _, kv := range append(part.Params, part.Tags...) {
+		got[kv.Key] = kv.Value
+	}
+	want := map[string]string{"load_all/parse/rows": "3", "load_all/parse/status": "FINISHED"}
+	if diff := cmp.Diff(want, got); diff != "" || part.Name != "load_all/parse" {
+		t.Errorf("%s: %s", part.Name, diff)
+	}
+	if len(part.Metrics) != 2 || part.Metrics[1].Key != "load_all/parse/rows" || len(part.Artifacts) != 1 || part.Artifacts[0].Path != "load_all/parse/a/b.txt" {
+		t.Errorf("part is %+v", part)
+	}
+
+	// Without its job, the stage makes the job's run known.
+	plan = Reduce([]Span{outer}, m)
+	if len(plan.Runs) != 1 || !plan.Runs[0].Implied || plan.Runs[0].Key != wire.JobKey(wire.TraceID(traceID)) || len(plan.Runs[0].Parts) != 1 {
+		t.Errorf("runs are %+v", plan.Runs)
+	}
+}
