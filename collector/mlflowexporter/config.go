@@ -131,6 +131,10 @@ type MappingConfig struct {
 	Trace    TraceMappingConfig `mapstructure:"trace"`
 	Job      RunMappingConfig   `mapstructure:"job"`
 	Stage    RunMappingConfig   `mapstructure:"stage"`
+	// OtherJob and OtherStage describe what applications that have no mapping of their own
+	// ask for by attributes.
+	OtherJob   RunMappingConfig `mapstructure:"other_job"`
+	OtherStage RunMappingConfig `mapstructure:"other_stage"`
 	// prevent unkeyed literal initialization
 	_ struct{}
 }
@@ -275,11 +279,13 @@ func (c *Config) validateDelivery() error {
 
 func (m MappingConfig) conditions() selection.Conditions {
 	return selection.Conditions{
-		Feedback: m.Feedback.Condition,
-		Started:  m.Started.Condition,
-		Stage:    m.Stage.Condition,
-		Job:      m.Job.Condition,
-		Trace:    m.Trace.Condition,
+		Feedback:   m.Feedback.Condition,
+		Started:    m.Started.Condition,
+		Stage:      m.Stage.Condition,
+		Job:        m.Job.Condition,
+		OtherStage: m.OtherStage.Condition,
+		OtherJob:   m.OtherJob.Condition,
+		Trace:      m.Trace.Condition,
 	}
 }
 
@@ -296,7 +302,7 @@ func (c *Config) reduceMapping() (reduce.Mapping, error) {
 }
 
 func (m MappingConfig) mapping() reduce.Mapping {
-	return reduce.Mapping{Job: m.Job.mapping(), Stage: m.Stage.mapping(), SpanTypes: m.Trace.SpanTypes}
+	return reduce.Mapping{Job: m.Job.mapping(), Stage: m.Stage.mapping(), OtherJob: m.OtherJob.mapping(), OtherStage: m.OtherStage.mapping(), SpanTypes: m.Trace.SpanTypes}
 }
 
 func (m RunMappingConfig) mapping() reduce.RunMapping {

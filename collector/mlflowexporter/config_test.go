@@ -99,6 +99,8 @@ func TestMappingOfAnotherApplication(t *testing.T) {
 		Rules: []reduce.Rule{
 			{Attribute: "etl.date", Param: "date", Tag: "date"},
 			{Attribute: "etl.rows", Metric: "rows"},
+			{Attribute: "etl.count.*", Metric: "count/*"},
+			{Attribute: "etl.count.internal", Drop: true},
 		},
 		Costs: defaultMapping().Job.Costs,
 	}
@@ -159,6 +161,25 @@ func TestValidateNamesEveryProblem(t *testing.T) {
 				c.Artifacts = reduce.ArtifactRules{Include: []string{"", "[a"}, Exclude: []string{"[b"}, MaxBytes: -1}
 			},
 			[]string{"artifacts", "`include[0]` must not be empty", "`include[1]`: \"[a\" is no pattern", "`exclude[0]`: \"[b\" is no pattern", "`max_bytes` must be positive"},
+		},
+		"rules": {
+			func(c *Config) {
+				c.Mapping.Job.Rules = []reduce.Rule{
+					{Attribute: "a.*.*", Param: "*"},
+					{Attribute: "a", Drop: true, Tag: "a"},
+					{Attribute: "a.*", Tag: "a"},
+					{Attribute: "a", Tag: "*"},
+					{Attribute: "a", Tag: "a", OmitZero: true},
+					{Attribute: "a.*", Metric: "%*"},
+				}
+				c.Mapping.OtherJob.Condition, c.Mapping.OtherStage.Name = "or", "{{}}"
+			},
+			[]string{
+				"`mapping::job::rules[0]`: `attribute` \"a.*.*\" has more than one *: write a rule for each", "`mapping::job::rules[1]`: `drop` keeps the attribute",
+				"`mapping::job::rules[2]`: \"a\" must have one *", "`mapping::job::rules[3]`: \"*\" has a * and `attribute` has none",
+				"`mapping::job::rules[4]`: `omit_zero` speaks of a metric", "`mapping::job::rules[5]`: MLflow takes no name \"%*\"",
+				"`mapping::other_job::condition`", "`mapping::other_stage::name`: template",
+			},
 		},
 		"mapping": {
 			func(c *Config) {

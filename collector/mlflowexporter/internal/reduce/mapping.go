@@ -15,6 +15,9 @@ import (
 type Mapping struct {
 	Job   RunMapping
 	Stage RunMapping
+	// OtherJob and OtherStage are for spans with Other set.
+	OtherJob   RunMapping
+	OtherStage RunMapping
 	// SpanTypes gives the MLflow span type of spans by their name. It applies to spans
 	// that say nothing themselves by mlflow.spanType or gen_ai.operation.name.
 	SpanTypes map[string]string
@@ -29,6 +32,21 @@ type Mapping struct {
 	Prices *pricing.Table
 }
 
+// job is the mapping for the run of a job, and for the run that a stage or a message implies.
+func (m Mapping) job(s Span) RunMapping {
+	if s.Other {
+		return m.OtherJob
+	}
+	return m.Job
+}
+
+func (m Mapping) stage(s Span) RunMapping {
+	if s.Other {
+		return m.OtherStage
+	}
+	return m.Stage
+}
+
 // experiment is the experiment that a span's resource asks for, "" for the default one.
 func (m Mapping) experiment(s Span) string {
 	return clean(s.resourceText(cmp.Or(m.ExperimentAttribute, wire.ResExperiment)), maxName)
@@ -39,7 +57,8 @@ type RunMapping struct {
 	// Name is the template of the run's name: text in which {{attribute}} is replaced
 	// by the attribute of that name, of the span or else of its resource.
 	Name string
-	// Rules are applied in order; a span without the attribute is left alone.
+	// Rules are applied in order; a span without the attribute is left alone. Of two that set
+	// one name the later wins.
 	Rules []Rule
 	// Tags are fixed tags of every run of this kind.
 	Tags map[string]string
@@ -48,20 +67,9 @@ type RunMapping struct {
 	Costs []CostSource
 }
 
-// Rule carries one attribute over to MLflow. At least one target must be set.
-type Rule struct {
-	Attribute string `mapstructure:"attribute"` // attribute of the span, or else of its resource
-	Param     string `mapstructure:"param"`     // name of the param to set
-	Tag       string `mapstructure:"tag"`       // name of the run's tag to set
-	Metric    string `mapstructure:"metric"`    // name of the metric; booleans become 0 and 1
-	TraceTag  string `mapstructure:"trace_tag"` // name of the trace's tag to set; jobs only
-	// OmitZero leaves a metric out when it is 0, for counts that mean nothing then.
-	OmitZero bool `mapstructure:"omit_zero"`
-}
-
 // Validate joins everything that is wrong with the mapping.
 func (m Mapping) Validate() error {
-	return errors.Join(m.Job.validate("job"), m.Stage.validate("stage"))
+	return errors.Join(m.Job.validate("job"), m.Stage.validate("stage"), m.OtherJob.validate("other_job"), m.OtherStage.validate("other_stage"))
 }
 
 func (m RunMapping) validate(kind string) error {
@@ -73,17 +81,7 @@ func (m RunMapping) validate(kind string) error {
 	}
 	for i, r := range m.Rules {
 		at := fmt.Sprintf("`mapping::%s::rules[%d]`", kind, i)
-		if r.Attribute == "" {
-			errs = append(errs, fmt.Errorf("%s: `attribute` must name the attribute to carry over", at))
-		}
-		if r.Param == "" && r.Tag == "" && r.Metric == "" && r.TraceTag == "" {
-			errs = append(errs, fmt.Errorf("%s: set at least one of `param`, `tag`, `metric`, `trace_tag`", at))
-		}
-		for _, key := range []string{r.Param, r.Tag, r.Metric, r.TraceTag} {
-			if key != "" && !validKey(key) {
-				errs = append(errs, fmt.Errorf("%s: MLflow takes no name %q: use letters, digits, _ - . space : /, at most %d characters", at, key, maxKey))
-			}
-		}
+		errs = append(errs, r.validate(at))
 	}
 	for i, c := range m.Costs {
 		if c.Model == "" || c.Usage == "" {

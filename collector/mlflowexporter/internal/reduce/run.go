@@ -37,9 +37,9 @@ const metricLatency = "latency_seconds"
 
 // jobRun is the run of a job whose span is there.
 func jobRun(s Span, key, parent string, m Mapping, plan *Plan) Run {
-	b := newBuilder(s, m.Job)
+	b := newBuilder(s, m.job(s))
 	b.metric(metricLatency, seconds(s.Span))
-	b.cost(m.Job, m.Prices, plan)
+	b.cost(m.job(s), m.Prices, plan)
 	b.artifacts(m.Artifacts, plan)
 	if note := noteOf(s); note != "" {
 		b.tags[tagNote] = note
@@ -72,9 +72,9 @@ func jobStatus(s Span) string {
 // stageRun is the run of one attempt at a stage. Gates that fail are a result, not a
 // failure of the stage.
 func stageRun(s Span, key, parent string, m Mapping, plan *Plan) Run {
-	b := newBuilder(s, m.Stage)
+	b := newBuilder(s, m.stage(s))
 	b.metric(metricLatency, seconds(s.Span))
-	b.cost(m.Stage, m.Prices, plan)
+	b.cost(m.stage(s), m.Prices, plan)
 	b.artifacts(m.Artifacts, plan)
 	run := b.run(key, parent)
 	run.Experiment = m.experiment(s)
@@ -95,13 +95,16 @@ func impliedRun(key string, spans []Span, m Mapping) (Run, bool) {
 	for _, s := range spans {
 		// A stage carries its own counts under the names that the job's roll-ups have, so
 		// only a message, which speaks of nothing but the job, gives more than its identity.
-		rules := m.Job
+		rules := m.job(s)
 		if s.Kind != Started {
-			rules.Rules = slices.DeleteFunc(slices.Clone(m.Job.Rules), func(r Rule) bool { return !identifies(r, m.Job.Name) })
+			rules.Rules = slices.DeleteFunc(slices.Clone(rules.Rules), func(r Rule) bool { return !r.Drop && !identifies(r, rules.Name) })
 		}
 		b := newBuilder(s, rules)
 		clear(b.metrics)
-		if !b.named {
+		switch {
+		case s.Other: // what names a stage does not name its job
+			b.name, b.named = clean(cmp.Or(s.resourceText(wire.ResServiceName), key), maxName), false
+		case !b.named:
 			b.name = key // this span's own name would be wrong for its job
 		}
 		if us, ok := s.integer(wire.AttrStartedAt); ok {
@@ -160,10 +163,8 @@ func newBuilder(s Span, m RunMapping) *builder {
 	}
 	b.name, b.named = clean(name, maxName), complete
 	b.source()
-	for _, r := range m.Rules {
-		if v, ok := s.lookup(r.Attribute); ok {
-			b.apply(r, v)
-		}
+	for _, a := range m.apply(s) {
+		b.apply(a.Rule, a.value)
 	}
 	return b
 }

@@ -44,6 +44,8 @@ func (k Kind) String() string {
 // Reduce reads and never changes.
 type Span struct {
 	Kind Kind
+	// Other is set for jobs and stages that Mapping.OtherJob and OtherStage describe.
+	Other bool
 	// InTrace is set when the span belongs into MLflow's trace store. It is ignored for
 	// messages.
 	InTrace  bool

@@ -264,7 +264,7 @@ func sanitize(attrs pcommon.Map) {
 
 // infoOf is what the root says of its trace.
 func infoOf(root Span, m Mapping) *TraceInfo {
-	b := newBuilder(root, m.Job)
+	b := newBuilder(root, m.job(root))
 	info := &TraceInfo{
 		Version:         versionOf(root.Span),
 		Name:            b.name,
@@ -277,7 +277,7 @@ func infoOf(root Span, m Mapping) *TraceInfo {
 		User:            clean(root.text(wire.AttrUserID), maxTraceValue),
 		TokenUsage:      tokenUsage(root),
 	}
-	if spent := root.spend(m.Job.Costs, m.Prices); spent.known {
+	if spent := root.spend(m.job(root).Costs, m.Prices); spent.known {
 		info.Cost = costJSON(spent.cost)
 	}
 	if jobStatus(root) != statusFinished {
@@ -289,9 +289,9 @@ func infoOf(root Span, m Mapping) *TraceInfo {
 		}
 	}
 	tags := map[string]string{}
-	for _, r := range m.Job.Rules {
-		if v, ok := root.lookup(r.Attribute); ok && r.TraceTag != "" {
-			tags[r.TraceTag] = v.AsString()
+	for _, a := range m.job(root).apply(root) {
+		if a.TraceTag != "" {
+			tags[a.TraceTag] = a.value.AsString()
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(tags)) {

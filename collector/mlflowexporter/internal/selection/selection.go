@@ -21,13 +21,17 @@ import (
 //
 //	span.attributes["job.tier"] == "lifecycle"
 //
-// The first that holds decides, in the order feedback, started, stage, job; a span for
-// which none holds is a detail. An empty condition never holds.
+// The first that holds decides, in the order feedback, started, stage, job, other stage,
+// other job; a span for which none holds is a detail. An empty condition never holds.
 type Conditions struct {
 	Feedback string
 	Started  string
 	Stage    string
 	Job      string
+	// OtherStage and OtherJob select stages and jobs that are described by mappings of their
+	// own.
+	OtherStage string
+	OtherJob   string
 	// Trace says which spans, of whatever kind, belong into MLflow's trace store.
 	Trace string
 }
@@ -40,6 +44,7 @@ type Selector struct {
 
 type kindCondition struct {
 	kind      reduce.Kind
+	other     bool
 	condition *ottl.Condition[*ottlspan.TransformContext]
 }
 
@@ -62,16 +67,20 @@ func New(c Conditions, set component.TelemetrySettings) (*Selector, error) {
 	}
 	s := &Selector{}
 	for _, k := range []struct {
-		kind reduce.Kind
-		text string
+		key   string
+		kind  reduce.Kind
+		other bool
+		text  string
 	}{
-		{reduce.Feedback, c.Feedback},
-		{reduce.Started, c.Started},
-		{reduce.Stage, c.Stage},
-		{reduce.Job, c.Job},
+		{"feedback", reduce.Feedback, false, c.Feedback},
+		{"started", reduce.Started, false, c.Started},
+		{"stage", reduce.Stage, false, c.Stage},
+		{"job", reduce.Job, false, c.Job},
+		{"other_stage", reduce.Stage, true, c.OtherStage},
+		{"other_job", reduce.Job, true, c.OtherJob},
 	} {
-		if condition := compile(k.kind.String(), k.text); condition != nil {
-			s.kinds = append(s.kinds, kindCondition{k.kind, condition})
+		if condition := compile(k.key, k.text); condition != nil {
+			s.kinds = append(s.kinds, kindCondition{k.kind, k.other, condition})
 		}
 	}
 	s.trace = compile("trace", c.Trace)
@@ -102,13 +111,13 @@ func (s *Selector) Classify(ctx context.Context, td ptrace.Traces) ([]reduce.Spa
 		for _, ss := range rs.ScopeSpans().All() {
 			for _, span := range ss.Spans().All() {
 				tc := ottlspan.NewTransformContext(rs, ss, span)
-				kind, inTrace, err := s.classify(ctx, tc)
+				what, inTrace, err := s.classify(ctx, tc)
 				tc.Close()
 				if err != nil {
 					errs = append(errs, fmt.Errorf("classify span %q of trace %s: %w", span.Name(), span.TraceID(), err))
 				}
 				spans = append(spans, reduce.Span{
-					Kind: kind, InTrace: inTrace, Resource: rs.Resource(), Scope: ss.Scope(), Span: span,
+					Kind: what.kind, Other: what.other, InTrace: inTrace, Resource: rs.Resource(), Scope: ss.Scope(), Span: span,
 				})
 			}
 		}
@@ -116,7 +125,7 @@ func (s *Selector) Classify(ctx context.Context, td ptrace.Traces) ([]reduce.Spa
 	return spans, errors.Join(errs...)
 }
 
-func (s *Selector) classify(ctx context.Context, tc *ottlspan.TransformContext) (kind reduce.Kind, inTrace bool, err error) {
+func (s *Selector) classify(ctx context.Context, tc *ottlspan.TransformContext) (what kindCondition, inTrace bool, err error) {
 	var errs []error
 	holds := func(c *ottl.Condition[*ottlspan.TransformContext]) bool {
 		ok, err := c.Eval(ctx, tc)
@@ -125,13 +134,12 @@ func (s *Selector) classify(ctx context.Context, tc *ottlspan.TransformContext) 
 		}
 		return ok && err == nil
 	}
-	kind = reduce.Detail
 	for _, k := range s.kinds {
 		if holds(k.condition) {
-			kind = k.kind
+			what = k
 			break
 		}
 	}
 	inTrace = s.trace != nil && holds(s.trace)
-	return kind, inTrace, errors.Join(errs...)
+	return what, inTrace, errors.Join(errs...)
 }

@@ -1,0 +1,140 @@
+package reduce
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+// wildcard stands for any text in the attribute of a rule, and for that text in its targets.
+const wildcard = "*"
+
+// Rule carries one attribute over to MLflow, or all whose names match a pattern with one *.
+// At least one target must be set, or Drop.
+type Rule struct {
+	Attribute string `mapstructure:"attribute"` // attribute of the span, or else of its resource; with *: of the span
+	Param     string `mapstructure:"param"`     // name of the param to set
+	Tag       string `mapstructure:"tag"`       // name of the run's tag to set
+	Metric    string `mapstructure:"metric"`    // name of the metric; booleans become 0 and 1
+	TraceTag  string `mapstructure:"trace_tag"` // name of the trace's tag to set; jobs only
+	// OmitZero leaves a metric out when it is 0, for counts that mean nothing then.
+	OmitZero bool `mapstructure:"omit_zero"`
+	// Drop keeps what matches from going anywhere, whatever other rules say.
+	Drop bool `mapstructure:"drop"`
+}
+
+func (r Rule) targets() []string { return []string{r.Param, r.Tag, r.Metric, r.TraceTag} }
+
+func (r Rule) validate(at string) error {
+	var errs []error
+	wild := strings.Count(r.Attribute, wildcard)
+	switch {
+	case r.Attribute == "":
+		errs = append(errs, fmt.Errorf("%s: `attribute` must name the attribute to carry over", at))
+	case wild > 1:
+		errs = append(errs, fmt.Errorf("%s: `attribute` %q has more than one *: write a rule for each pattern", at, r.Attribute))
+	}
+	set := slices.DeleteFunc(r.targets(), func(target string) bool { return target == "" })
+	switch {
+	case r.Drop && (len(set) > 0 || r.OmitZero):
+		errs = append(errs, fmt.Errorf("%s: `drop` keeps the attribute from going anywhere: remove it, or the other keys", at))
+	case !r.Drop && len(set) == 0:
+		errs = append(errs, fmt.Errorf("%s: set at least one of `param`, `tag`, `metric`, `trace_tag`, or `drop: true`", at))
+	case r.OmitZero && r.Metric == "":
+		errs = append(errs, fmt.Errorf("%s: `omit_zero` speaks of a metric: set `metric`, or remove it", at))
+	}
+	for _, target := range set {
+		switch {
+		case !validKey(strings.ReplaceAll(target, wildcard, "x")):
+			errs = append(errs, fmt.Errorf("%s: MLflow takes no name %q: use letters, digits, _ - . space : /, at most %d characters", at, target, maxKey))
+		case wild == 0 && strings.Contains(target, wildcard):
+			errs = append(errs, fmt.Errorf("%s: %q has a * and `attribute` has none: put one there, or write the name", at, target))
+		case wild == 1 && strings.Count(target, wildcard) != 1:
+			errs = append(errs, fmt.Errorf("%s: %q must have one *, which stands for what the one of `attribute` matches: otherwise several attributes would have one name", at, target))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// match reports whether the rule speaks of an attribute, and for which text its * stands.
+func (r Rule) match(attribute string) (rest string, ok bool) {
+	before, after, wild := strings.Cut(r.Attribute, wildcard)
+	if !wild {
+		return "", attribute == r.Attribute
+	}
+	if len(attribute) <= len(before)+len(after) || !strings.HasPrefix(attribute, before) || !strings.HasSuffix(attribute, after) {
+		return "", false
+	}
+	return attribute[len(before) : len(attribute)-len(after)], true
+}
+
+// named is the rule for one attribute that it matches.
+func (r Rule) named(attribute, rest string) Rule {
+	r.Attribute = attribute
+	for _, target := range []*string{&r.Param, &r.Tag, &r.Metric, &r.TraceTag} {
+		*target = strings.ReplaceAll(*target, wildcard, rest)
+	}
+	return r
+}
+
+// ownTags are tags by which the exporter and MLflow know runs; no pattern sets them.
+var ownTags = map[string]bool{wire.TagKey: true, wire.TagTraceID: true, "mlflow.parentRunId": true, "mlflow.runName": true}
+
+// applied is a rule that speaks of an attribute of a span.
+type applied struct {
+	Rule
+	index int // in the list of rules
+	value pcommon.Value
+}
+
+// apply gives the rules that speak of a span's attributes, in order. A rule with a * leaves
+// out attributes that another rule names.
+func (m RunMapping) apply(s Span) []applied {
+	var out []applied
+	for i, r := range m.Rules {
+		switch {
+		case r.Drop:
+		case !strings.Contains(r.Attribute, wildcard):
+			if v, ok := s.lookup(r.Attribute); ok && !m.dropped(r.Attribute) {
+				out = append(out, applied{r, i, v})
+			}
+		default:
+			found := map[string]applied{}
+			for name, v := range s.Span.Attributes().All() {
+				if rest, ok := r.match(name); ok && !m.dropped(name) && !m.named(name) {
+					one := r.named(name, rest)
+					if ownTags[one.Tag] {
+						one.Tag = ""
+					}
+					found[name] = applied{one, i, v}
+				}
+			}
+			for _, name := range slices.Sorted(maps.Keys(found)) {
+				out = append(out, found[name])
+			}
+		}
+	}
+	return out
+}
+
+// dropped reports whether a rule keeps an attribute from going anywhere.
+func (m RunMapping) dropped(attribute string) bool {
+	return slices.ContainsFunc(m.Rules, func(r Rule) bool {
+		if !r.Drop {
+			return false
+		}
+		_, ok := r.match(attribute)
+		return ok
+	})
+}
+
+// named reports whether a rule without a * speaks of an attribute.
+func (m RunMapping) named(attribute string) bool {
+	return slices.ContainsFunc(m.Rules, func(r Rule) bool { return r.Attribute == attribute })
+}
