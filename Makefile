@@ -76,6 +76,10 @@ bench-bridge: mlflow ## MLflow's SDK, the floor and the bridge in turn; .bench/b
 bench-backlog: mlflow ## 10,000 jobs wait for MLflow and are written; .bench/backlog.json (JOBS, FAKE=1: no real MLflow)
 	go run ./test/bench backlog $(if $(JOBS),-jobs $(JOBS)) $(if $(STORE),-store '$(STORE)') $(if $(FAKE),-fake)
 
+.PHONY: bench-traces
+bench-traces: mlflow ## Spans a second against the stock otlphttp exporter; .bench/traces.json (ROUNDS, STORE)
+	go run ./test/bench traces $(if $(ROUNDS),-rounds $(ROUNDS)) $(if $(STORE),-store '$(STORE)')
+
 .PHONY: generate
 generate: ## Write generated files anew: docs/WIRE.md, the OTLP fixtures
 	go generate ./...

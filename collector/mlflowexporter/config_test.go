@@ -53,7 +53,7 @@ func TestDefaultsKeepData(t *testing.T) {
 	if cfg.Queue.Get().StorageID != nil {
 		t.Error("the configuration was changed")
 	}
-	if queue.Sizer != exporterhelper.RequestSizerTypeBytes || queue.Batch.HasValue() || queue.NumConsumers != 2 {
+	if queue.Sizer != exporterhelper.RequestSizerTypeBytes || queue.Batch.HasValue() || queue.NumConsumers != 8 {
 		t.Errorf("queue is %+v", queue)
 	}
 	if !cfg.Retry.Enabled || cfg.Retry.MaxElapsedTime != 0 {

@@ -40,6 +40,7 @@ type mlflowExporter struct {
 	selector  *selection.Selector
 	mapping   reduce.Mapping
 	telemetry *metadata.TelemetryBuilder
+	gather    gatherer
 	unpriced  unpriced
 
 	mu    sync.Mutex // for users
@@ -69,10 +70,12 @@ func newExporter(cfg *Config, set exporter.Settings) (*mlflowExporter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create own metrics: %w", err)
 	}
-	return &mlflowExporter{
+	e := &mlflowExporter{
 		cfg: cfg, set: set, log: set.Logger,
 		selector: selector, mapping: mapping, telemetry: telemetry,
-	}, nil
+	}
+	e.gather.write = e.consumeTraces
+	return e, nil
 }
 
 // start opens the ledger and makes the client; it sends nothing, so that the Collector

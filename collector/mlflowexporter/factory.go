@@ -29,8 +29,9 @@ const (
 	defaultStaleAfter          = 24 * time.Hour
 	// defaultQueueBytes holds about 30,000 jobs with their evidence.
 	defaultQueueBytes = 4 << 30
-	// defaultConsumers is what MLflow on SQLite can use; more only wait for its lock.
-	defaultConsumers = 2
+	// defaultConsumers is how many messages are in hand. Those that wait for MLflow share
+	// requests of spans; how many requests are on their way is bounded apart from that.
+	defaultConsumers = 8
 )
 
 //go:embed mapping.yaml
@@ -100,7 +101,7 @@ func createTraces(ctx context.Context, set exporter.Settings, cfg component.Conf
 	if err != nil {
 		return nil, err
 	}
-	traces, err := exporterhelper.NewTraces(ctx, set, cfg, e.consumeTraces,
+	traces, err := exporterhelper.NewTraces(ctx, set, cfg, e.gather.consume,
 		exporterhelper.WithStart(e.startOnce),
 		exporterhelper.WithShutdown(e.shutdownLast),
 		exporterhelper.WithCapabilities(consumer.Capabilities{MutatesData: false}),

@@ -68,7 +68,11 @@ func benchBacklog(o options) error {
 
 	queued, start := sample(c.process), time.Now()
 	for n := range o.jobs {
-		if err := c.send(work.whole(n, time.Now())); err != nil {
+		td := work.whole(n, time.Now())
+		for _, rs := range td.ResourceSpans().All() {
+			rs.Resource().Attributes().PutStr(wire.ResExperiment, experimentOf(n))
+		}
+		if err := c.send(td); err != nil {
 			return err
 		}
 	}
@@ -131,6 +135,11 @@ func benchBacklog(o options) error {
 	fmt.Println("\nraw:", path)
 	return nil
 }
+
+// jobsPerExperiment keeps an answer that lists the runs of an experiment in bounds.
+const jobsPerExperiment = 500
+
+func experimentOf(n int) string { return fmt.Sprintf("backlog %d", n/jobsPerExperiment) }
 
 // sample watches the anonymous memory of a program; the function gives the most, in MB.
 func sample(p *process) (most func() float64) {
@@ -219,17 +228,13 @@ func countRuns(endpoint string, o options) (lost, doubled int, err error) {
 	}
 	defer client.Close()
 	ctx := context.Background()
-	experiment, err := client.GetExperimentByName(ctx, "backlog")
-	if err != nil {
-		return 0, 0, err
-	}
 	keys, finished := map[string]int{}, map[string]int{}
-	search := mlflow.SearchRuns{ExperimentIDs: []string{experiment.ID}, MaxResults: 2000}
-	if o.fake { // which has no pages
-		search.MaxResults = 10 * stagesAndJob * o.jobs
-	}
-	for {
-		runs, next, err := client.SearchRuns(ctx, search)
+	for n := 0; n < o.jobs; n += jobsPerExperiment {
+		experiment, err := client.GetExperimentByName(ctx, experimentOf(n))
+		if err != nil {
+			return 0, 0, err
+		}
+		runs, _, err := client.SearchRuns(ctx, mlflow.SearchRuns{ExperimentIDs: []string{experiment.ID}, MaxResults: 50_000})
 		if err != nil {
 			return 0, 0, err
 		}
@@ -241,9 +246,6 @@ func countRuns(endpoint string, o options) (lost, doubled int, err error) {
 			if job, _, _ := strings.Cut(key, "-"); r.Info.Status == mlflow.StatusFinished {
 				finished[job]++
 			}
-		}
-		if search.PageToken = next; next == "" {
-			break
 		}
 	}
 	if len(keys) == 0 {

@@ -129,10 +129,18 @@ func (s *site) ways() ([]way, error) {
 	}
 	one := func(n int) (time.Duration, error) { return s.oneByOne(bridge, n, stagesAndJob) }
 	all := func(n int) (time.Duration, error) { return s.backlog(bridge, n, stagesAndJob) }
+	flat, err := s.bridge("flat", overlayWith(false, layoutFlat), s.server.url)
+	if err != nil {
+		return nil, err
+	}
 	return append(ways,
 		way{name: "bridge", write: one, cpu: bridge.cpu, memory: bridge.anonymous},
-		way{name: "bridge_backlog", write: all, cpu: bridge.cpu, memory: bridge.anonymous}), nil
+		way{name: "bridge_backlog", write: all, cpu: bridge.cpu, memory: bridge.anonymous},
+		way{name: "flat", write: func(n int) (time.Duration, error) { return s.oneByOne(flat, n, 1) }, cpu: flat.cpu, memory: flat.anonymous}), nil
 }
+
+// layoutFlat makes one run of a job.
+const layoutFlat = "layout: flat"
 
 // stagesAndJob is how many runs are ended in a job of the nested layout.
 const stagesAndJob = 6
@@ -275,11 +283,16 @@ func (s *site) wires() (map[string]passed, error) {
 	if err != nil {
 		return nil, err
 	}
+	flat, err := s.bridge("flat_counted", overlayWith(false, layoutFlat), m.url)
+	if err != nil {
+		return nil, err
+	}
 	return out, errors.Join(
 		count("sdk", few, func(n int) error { _, err := worker.record(n); return err }),
 		count("floor", few, func(n int) error { _, err := s.writeFloor(f, n); return err }),
 		count("bridge", few, func(n int) error { _, err := s.oneByOne(c, n, stagesAndJob); return err }),
 		count("bridge_backlog", many, func(n int) error { _, err := s.backlog(c, n, stagesAndJob); return err }),
+		count("flat", few, func(n int) error { _, err := s.oneByOne(flat, n, 1); return err }),
 		count("bridge_live", few, func(n int) error { return s.live(c, n) }),
 	)
 }

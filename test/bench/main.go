@@ -61,6 +61,8 @@ func run(args []string) (err error) {
 	switch command {
 	case "bridge":
 		return benchBridge(o)
+	case "traces":
+		return benchTraces(o)
 	case "backlog":
 		return benchBacklog(o)
 	default:

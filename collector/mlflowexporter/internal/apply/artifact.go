@@ -35,6 +35,12 @@ func (r *run) own(files []reduce.Artifact) []delivery {
 // files brings artifacts to a run, some at one time. What cannot be delivered for good is
 // named in a tag of the run and kept as dead letters.
 func (a *Applier) files(ctx context.Context, r *run, files []delivery) error {
+	return a.delivered(ctx, r, files, a.deliver(ctx, r, files)())
+}
+
+// deliver begins to send files and changes nothing of the run. The function waits for the
+// last of them and gives an error for each.
+func (a *Applier) deliver(ctx context.Context, r *run, files []delivery) (wait func() []error) {
 	errs := make([]error, len(files))
 	var sending sync.WaitGroup
 	for i, d := range files {
@@ -44,7 +50,11 @@ func (a *Applier) files(ctx context.Context, r *run, files []delivery) error {
 			})
 		}
 	}
-	sending.Wait()
+	return func() []error { sending.Wait(); return errs }
+}
+
+// delivered notes what became of files that were sent.
+func (a *Applier) delivered(ctx context.Context, r *run, files []delivery, errs []error) error {
 	var lost []string
 	var retry error
 	for i, d := range files {

@@ -41,6 +41,10 @@ func (a *Applier) fillOwn(ctx context.Context, r *run) error {
 		return a.fillOlder(ctx, r)
 	}
 	rec.Take(r.Version)
+	files := r.own(r.Artifacts)
+	if r.created && r.job.asked == "" {
+		return a.fillNew(ctx, r, files)
+	}
 	if !rec.Logged {
 		b := batch{metrics: metrics(r.Metrics), params: params(r.Params), tags: a.tags(r)}
 		if r.created {
@@ -51,10 +55,27 @@ func (a *Applier) fillOwn(ctx context.Context, r *run) error {
 		}
 		rec.Logged = true
 	}
-	if err := a.files(ctx, r, r.own(r.Artifacts)); err != nil {
+	if err := a.files(ctx, r, files); err != nil {
 		return err
 	}
 	rec.Done = rec.Done || r.Status == ""
+	return nil
+}
+
+// fillNew fills a run that was made a moment ago, and so is not deleted: its files need not
+// wait for the rest, since MLflow's database, which is what takes time, knows nothing of them.
+func (a *Applier) fillNew(ctx context.Context, r *run, files []delivery) error {
+	wait := a.deliver(ctx, r, files)
+	err := a.writeAll(ctx, r, batch{metrics: metrics(r.Metrics), params: params(r.Params), tags: r.late(a.tags(r))})
+	errs := wait()
+	if err != nil || r.rec.Gone {
+		return err
+	}
+	r.rec.Logged = true
+	if err := a.delivered(ctx, r, files, errs); err != nil {
+		return err
+	}
+	r.rec.Done = r.rec.Done || r.Status == ""
 	return nil
 }
 
