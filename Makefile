@@ -17,7 +17,7 @@ MLFLOW_PYTHON = $(shell scripts/start_mlflow.sh --python)
 
 .PHONY: help
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9.-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build the three programs into bin/
@@ -55,9 +55,23 @@ race: ## Unit tests under the race detector
 	go test -race -timeout 20m ./...
 
 .PHONY: servers
-servers: mlflow ## Contract tests against a real MLflow, and a build of the exporter by ocb
+servers: mlflow contract-3.7.0 contract-postgres ## Contract tests against real servers, and a build of the exporter by ocb
 	MLFLOW_TEST_PYTHON=$(MLFLOW_PYTHON) go test -count=1 -timeout 20m -tags 'realserver slow' \
 		./internal/mlflow/... ./collector/... ./cmd/otelcol-mlflow/...
+
+CONTRACT = go test -count=1 -timeout 20m -tags realserver ./collector/mlflowexporter/internal/apply
+
+# One server at a time: each of these ends what it starts before the next begins.
+.NOTPARALLEL: servers
+
+.PHONY: contract-3.7.0
+contract-3.7.0: ## Contract tests against MLflow 3.7.0
+	MLFLOW_TEST_PYTHON=$$(MLFLOW_VERSION=3.7.0 scripts/start_mlflow.sh --python) $(CONTRACT)
+
+.PHONY: contract-postgres
+contract-postgres: mlflow ## Contract tests against MLflow on PostgreSQL
+	store=$$(scripts/postgres.sh --database contract) && trap 'scripts/postgres.sh --stop' EXIT && \
+		MLFLOW_TEST_PYTHON=$(MLFLOW_PYTHON) MLFLOW_TEST_STORE=$$store $(CONTRACT)
 
 .PHONY: e2e
 e2e: build mlflow ## Worker, Collector and MLflow together, killed and restarted

@@ -7,6 +7,7 @@ usage() {
 Usage: scripts/start_mlflow.sh [option …] [argument of `mlflow server` …]
 
 Starts MLflow in the foreground; the first time it installs it into the checkout.
+Several versions can be installed side by side.
 
   --background      start it, wait until it answers, and return
   --status          say whether what --background started is running
@@ -16,6 +17,7 @@ Starts MLflow in the foreground; the first time it installs it into the checkout
   --python          only install, and print the path of its Python
   --help            this text
 
+  MLFLOW_VERSION         one of scripts/mlflow/versions.txt  3.17.2
   MLFLOW_HOST            address to listen on              127.0.0.1
   MLFLOW_PORT            port                              5000
   MLFLOW_BACKEND_STORE   database                          sqlite:///mlflow.db
@@ -69,7 +71,7 @@ url=http://$reach:$port
 install() {
 	command -v python3 >/dev/null ||
 		fail "python3 is not there, and MLflow is written in it. On Debian and Ubuntu: apt install python3 python3-venv."
-	python=$(python3 "$root/scripts/mlflow/install.py" "$cache")
+	python=$(python3 "$root/scripts/mlflow/install.py" "$cache" "${MLFLOW_VERSION:-}")
 }
 
 # healthy: does MLflow answer?

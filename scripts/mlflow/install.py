@@ -1,8 +1,12 @@
-"""Installs the pinned MLflow into a virtual environment, once, and prints its Python.
+"""Installs a pinned MLflow into a virtual environment, once, and prints its Python.
 
-The environment lies at DIR/mlflow-<hash of requirements and Python version>. It counts
-only with the marker that is written last, so a broken installation is made anew; a lock
-keeps two installations apart.
+  install.py DIR [VERSION]
+
+VERSION is one of those in versions.txt; without it, or with an empty one, MLflow is the one
+of requirements.txt. Several versions lie side by side: the environment is
+DIR/mlflow-<version>-<hash of requirements and Python version>. It counts only with the
+marker that is written last, so a broken installation is made anew; a lock keeps two
+installations apart. uv, if it is on PATH, is used in place of pip: it is ten times faster.
 """
 
 import fcntl
@@ -33,16 +37,17 @@ def main():
             f"Python {sys.version_info[0]}.{sys.version_info[1]} is too old, MLflow's pinned packages need "
             f"{OLDEST[0]}.{OLDEST[1]} or later: install one and put it first on PATH as python3."
         )
-    requirements = HERE / "requirements.txt"
-    version = "%d.%d" % sys.version_info[:2]
-    digest = hashlib.sha256(requirements.read_bytes() + version.encode()).hexdigest()[:12]
-    home = cache / f"mlflow-{digest}"
+    requirements = wanted(sys.argv[2] if len(sys.argv) > 2 else "")
+    version = next(r for r in requirements if r.startswith("mlflow==")).removeprefix("mlflow==")
+    text = "\n".join([*requirements, "%d.%d" % sys.version_info[:2]])
+    name = f"mlflow-{version}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    home = cache / name
     python = home / "bin" / "python"
     marker = home / "complete"
     if not usable(python, marker):
         try:
             cache.mkdir(parents=True, exist_ok=True)
-            lock = open(cache / f"mlflow-{digest}.lock", "w")
+            lock = open(cache / f"{name}.lock", "w")
         except OSError as e:
             fail(f"cannot write to the cache folder {cache}: {e.strerror}. Choose another with COMMENTATOR_CACHE.")
         with lock:
@@ -51,6 +56,22 @@ def main():
                 install(home, python, requirements)
                 marker.write_text("")
     print(python)
+
+
+def wanted(version):
+    """The requirements of a version: the lines of a file of its own, or of versions.txt."""
+    default = lines(HERE / "requirements.txt")
+    if not version or f"mlflow=={version}" in default:
+        return default
+    known = {v: rest for v, *rest in (line.split() for line in lines(HERE / "versions.txt"))}
+    if version not in known:
+        fail(f"MLFLOW_VERSION is {version!r}; scripts/mlflow/versions.txt has {', '.join(known)}. Add a line for another.")
+    extras = [r for r in default if r.split("==")[0] in ("Flask-WTF", "psycopg2-binary")]
+    return [f"mlflow=={version}", *extras, *known[version]]
+
+
+def lines(path):
+    return [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
 
 
 def usable(python, marker):
@@ -68,13 +89,19 @@ def install(home, python, requirements):
         )
     say(f"Installing MLflow into {home}, once; this takes a minute or two …")
     shutil.rmtree(home, ignore_errors=True)
-    venv.create(home, with_pip=True)
-    # Python compiles what it imports at the first start; pip would compile everything, which
-    # takes longer than the rest of the installation.
-    pip = [python, "-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check", "--no-input"]
-    done = subprocess.run([*pip, "--requirement", requirements], stdout=sys.stderr)
+    uv = shutil.which("uv")
+    venv.create(home, with_pip=not uv)
+    listed = home / "requirements.txt"
+    listed.write_text("\n".join(requirements) + "\n")
+    if uv:
+        command = [uv, "pip", "install", "--quiet", "--python", python]
+    else:
+        # Python compiles what it imports at the first start; pip would compile everything,
+        # which takes longer than the rest of the installation.
+        command = [python, "-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check", "--no-input"]
+    done = subprocess.run([*command, "--requirement", listed], stdout=sys.stderr)
     if done.returncode != 0:
-        fail("pip could not install MLflow (its message is above). Is the package index reachable?")
+        fail("MLflow could not be installed (the message is above). Is the package index reachable?")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 package apply_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log"
@@ -20,7 +21,8 @@ import (
 
 // The contract also runs over a real server: MLFLOW_TEST_ENDPOINT is the address of a
 // running one on this machine, or else MLFLOW_TEST_PYTHON names a Python that has mlflow
-// installed, and one is started. It serves all tests; each has an experiment of its own.
+// installed, and one is started, on MLFLOW_TEST_STORE if that is set. It serves all tests;
+// each has an experiment of its own.
 func init() { servers["real"] = realServer }
 
 var realURL = sync.OnceValues(startReal)
@@ -33,7 +35,7 @@ func realServer(t *testing.T) string {
 	return url
 }
 
-// startReal starts MLflow on SQLite in a directory of its own; stopReal ends it. With one
+// startReal starts MLflow in a directory of its own, on SQLite unless a store is named; stopReal ends it. With one
 // worker there is no supervisor that kills workers which a busy machine keeps from
 // answering.
 func startReal() (string, error) {
@@ -60,8 +62,9 @@ func startReal() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	store := cmp.Or(os.Getenv("MLFLOW_TEST_STORE"), "sqlite:///"+filepath.Join(dir, "mlflow.db"))
 	cmd := exec.Command(python, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", fmt.Sprint(addr.Port), "--workers", "1",
-		"--backend-store-uri", "sqlite:///"+filepath.Join(dir, "mlflow.db"), "--artifacts-destination", filepath.Join(dir, "artifacts"))
+		"--backend-store-uri", store, "--artifacts-destination", filepath.Join(dir, "artifacts"))
 	cmd.Env = append(os.Environ(), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false") // as start_mlflow.sh does
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
