@@ -82,7 +82,8 @@ type Applier struct {
 	failed failures
 	local  localDirs
 
-	breaker breaker
+	features features
+	breaker  breaker
 	// troubled is set while the last plan, or some of it, has to be tried again.
 	troubled atomic.Bool
 }

@@ -122,13 +122,17 @@ func (a *Applier) guard(ctx context.Context, request func() error) error {
 	return err
 }
 
-// isBack asks for the version: a request that costs nothing and is answered at once.
+// isBack asks for the version: a request that costs nothing and is answered at once. What
+// comes back may be another version.
 func (a *Applier) isBack(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	_, err := a.client.Version(ctx)
+	version, err := a.client.Version(ctx)
 	if _, gone := away(err); gone {
 		return fmt.Errorf("ask whether it is back: %w", err)
+	}
+	if err == nil {
+		a.isVersion(version)
 	}
 	return nil
 }

@@ -227,18 +227,6 @@ func TestArtifactsGoThroughTheServer(t *testing.T) {
 	}
 }
 
-func TestOldServerGetsRunsOnly(t *testing.T) {
-	e, s := faulty(t)
-	s.Version = "2.22.5"
-	e.mustApply(t, e.plan(1))
-	p := e.plan(1)
-	p.Traces = nil
-	e.check(t, p)
-	if e.events.get(apply.EventTracesOff) == 0 || e.requests.get("POST /v1/traces") != 0 {
-		t.Errorf("events %v, requests %v", e.events.n, e.requests.n)
-	}
-}
-
 func TestServerWithoutTraceRoute(t *testing.T) {
 	e, s := faulty(t)
 	s.Fail(func(r *http.Request) *mlflowtest.Fault {

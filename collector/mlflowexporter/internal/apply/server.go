@@ -5,10 +5,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"strings"
 	"sync"
-
-	"go.uber.org/zap"
 
 	"github.com/technoshare/commentator/internal/mlflow"
 )
@@ -16,9 +13,6 @@ import (
 // server is what is known of the other side since the start.
 type server struct {
 	mu          sync.Mutex
-	probed      bool
-	version     string
-	tracesOff   bool
 	experiments map[string]experiment // by name
 }
 
@@ -95,46 +89,4 @@ func (a *Applier) forget(name string) {
 	a.server.mu.Lock()
 	defer a.server.mu.Unlock()
 	delete(a.server.experiments, cmp.Or(name, a.cfg.DefaultExperiment))
-}
-
-// probe asks for the server's version once.
-func (a *Applier) probe(ctx context.Context) error {
-	if a.server.probed {
-		return nil
-	}
-	var version string
-	err := a.guard(ctx, func() (err error) { version, err = a.client.Version(ctx); return err })
-	if err != nil && !permanent(err) {
-		return fmt.Errorf("ask for version: %w", err)
-	}
-	a.server.probed, a.server.version = true, strings.TrimSpace(version)
-	if err == nil && olderThan(a.server.version, 3, 6) {
-		a.traceless("version " + a.server.version)
-	}
-	return nil
-}
-
-// traceless switches traces off. The server's lock is held.
-func (a *Applier) traceless(why string) {
-	if !a.server.tracesOff {
-		a.server.tracesOff = true
-		a.log.Warn("MLflow takes no OpenTelemetry traces, which needs version 3.6 and a SQL database: only runs are written", zap.String("reason", why))
-	}
-}
-
-func (a *Applier) takesTraces() bool {
-	a.server.mu.Lock()
-	defer a.server.mu.Unlock()
-	return !a.server.tracesOff
-}
-
-// olderThan compares "3.17.2" with a version; a text that is no version is not older.
-func olderThan(version string, major, minor int) bool {
-	parts := strings.SplitN(version, ".", 3)
-	if len(parts) < 2 {
-		return false
-	}
-	x, err1 := strconv.Atoi(parts[0])
-	y, err2 := strconv.Atoi(parts[1])
-	return err1 == nil && err2 == nil && (x < major || (x == major && y < minor))
 }

@@ -141,9 +141,7 @@ func (a *Applier) export(ctx context.Context, experimentID string, spans []span,
 			s.of.rec.Told = false
 		}
 	case answered && (e.NoRoute() || e.Status == 501):
-		a.server.mu.Lock()
-		a.traceless(err.Error())
-		a.server.mu.Unlock()
+		a.noTraces(err)
 		for _, t := range tracesOf(spans) {
 			t.skip = true
 			a.cfg.Count(EventTracesOff, 1)

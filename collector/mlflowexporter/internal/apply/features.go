@@ -1,0 +1,98 @@
+package apply
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// probeAgain is how long a server counts as one without traces before its version is asked
+// for again: it may have been upgraded while nothing was sent.
+const probeAgain = time.Minute
+
+// features is what the server can do, by its version. The version is asked for before the
+// first request, whenever the server was away, and once a minute while traces are off.
+type features struct {
+	mu        sync.Mutex
+	probed    time.Time // zero: never
+	version   string    // empty: the server does not tell
+	tracesOff bool
+}
+
+// probe asks for the server's version when that is due.
+func (a *Applier) probe(ctx context.Context) error {
+	a.features.mu.Lock()
+	due := a.features.probed.IsZero() || (a.features.tracesOff && a.cfg.Now().Sub(a.features.probed) >= probeAgain)
+	a.features.mu.Unlock()
+	if !due {
+		return nil
+	}
+	var version string
+	err := a.guard(ctx, func() (err error) { version, err = a.client.Version(ctx); return err })
+	if err != nil && !permanent(err) {
+		return fmt.Errorf("ask for version: %w", err)
+	}
+	a.isVersion(version)
+	return nil
+}
+
+// isVersion notes what the server says of its version. A new one is believed to take
+// traces unless it is known not to.
+func (a *Applier) isVersion(version string) {
+	version = strings.TrimSpace(version)
+	a.features.mu.Lock()
+	defer a.features.mu.Unlock()
+	first := a.features.probed.IsZero()
+	a.features.probed = a.cfg.Now()
+	if !first && version == a.features.version {
+		return
+	}
+	if !first {
+		a.log.Info("MLflow has another version", zap.String("before", a.features.version), zap.String("now", version))
+	}
+	off := a.features.tracesOff
+	a.features.version, a.features.tracesOff = version, false
+	if olderThan(version, 3, 6) {
+		a.features.tracesOff = off // no second warning
+		a.traceless("version " + version)
+	} else if off {
+		a.log.Info("MLflow takes OpenTelemetry traces now")
+	}
+}
+
+// noTraces notes that the server refuses all traces.
+func (a *Applier) noTraces(why error) {
+	a.features.mu.Lock()
+	defer a.features.mu.Unlock()
+	a.traceless(why.Error())
+}
+
+// traceless switches traces off. The lock of features is held.
+func (a *Applier) traceless(why string) {
+	if !a.features.tracesOff {
+		a.features.tracesOff = true
+		a.log.Warn("MLflow takes no OpenTelemetry traces, which needs version 3.6 and a SQL database: only runs are written", zap.String("reason", why))
+	}
+}
+
+func (a *Applier) takesTraces() bool {
+	a.features.mu.Lock()
+	defer a.features.mu.Unlock()
+	return !a.features.tracesOff
+}
+
+// olderThan compares "3.17.2" with a version; a text that is no version is not older.
+func olderThan(version string, major, minor int) bool {
+	parts := strings.SplitN(version, ".", 3)
+	if len(parts) < 2 {
+		return false
+	}
+	x, err1 := strconv.Atoi(parts[0])
+	y, err2 := strconv.Atoi(parts[1])
+	return err1 == nil && err2 == nil && (x < major || (x == major && y < minor))
+}

@@ -1,0 +1,81 @@
+package apply_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/apply"
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
+	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
+)
+
+func runsOnly(plans ...reduce.Plan) reduce.Plan {
+	p := join(plans...)
+	p.Traces = nil
+	return p
+}
+
+// aged is an environment whose server says that it is of some version, with the warnings
+// of its bridge and its clock.
+func aged(t *testing.T, version string) (*env, *mlflowtest.Server, *time.Time, *observer.ObservedLogs) {
+	e, s := faulty(t)
+	s.Version = version
+	now := time.UnixMilli(startMS)
+	core, logs := observer.New(zap.WarnLevel)
+	e.cfg.Now, e.cfg.Logger = func() time.Time { return now }, zap.New(core)
+	e.restart(t)
+	return e, s, &now, logs
+}
+
+// A server before 3.6 is told nothing of traces, which is said once and counted each time.
+func TestOldServerGetsRunsOnly(t *testing.T) {
+	for _, version := range []string{"2.14.3", "2.22.5", "3.0.1", "3.5.1"} {
+		e, _, _, logs := aged(t, version)
+		e.mustApply(t, e.plan(1), e.plan(2))
+		e.check(t, runsOnly(e.plan(1), e.plan(2)))
+		if got := [3]int64{e.events.get(apply.EventTracesOff), e.requests.get("POST /v1/traces"), int64(logs.Len())}; got != [3]int64{2, 0, 1} {
+			t.Errorf("%s: counted, sent, warned %v; want 2, 0, 1", version, got)
+		}
+	}
+}
+
+// An upgrade is noticed within a minute, without a restart of the Collector.
+func TestUpgradedServerGetsTraces(t *testing.T) {
+	e, s, now, logs := aged(t, "3.5.1")
+	e.mustApply(t, e.plan(1))
+	s.Version = "3.17.2"
+	*now = now.Add(59 * time.Second)
+	e.mustApply(t, e.plan(2))
+	*now = now.Add(time.Second)
+	e.mustApply(t, e.plan(3))
+	want := e.plan(3)
+	want.Runs = runsOnly(e.plan(1), e.plan(2), e.plan(3)).Runs
+	e.check(t, want)
+	if logs.Len() != 1 {
+		t.Errorf("%d warnings", logs.Len())
+	}
+}
+
+// What is back after it was away may be another version: an older one is not sent spans
+// that it cannot take.
+func TestVersionIsAskedForAfterReconnect(t *testing.T) {
+	e, s, now, _ := aged(t, "3.17.2")
+	e.mustApply(t, e.plan(1))
+	s.Fail(func(*http.Request) *mlflowtest.Fault { return &mlflowtest.Fault{Status: http.StatusBadGateway} })
+	if err := e.Apply(t.Context(), many(e, 5)); err == nil {
+		t.Fatal("no error although it is away")
+	}
+	s.Fail(nil)
+	s.Version = "2.22.5"
+	*now = now.Add(3 * time.Second)
+	e.requests.take()
+	e.mustApply(t, e.plan(2))
+	if diff := cmp.Diff([]int64{1, 0}, []int64{e.requests.get("GET /version"), e.requests.get("POST /v1/traces")}); diff != "" {
+		t.Error(diff)
+	}
+}
