@@ -77,7 +77,7 @@ runs its embedded configuration, which these variables change, in the environmen
 	cmd.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
 		return loadDotenv(dotenvFile, cmd.ErrOrStderr())
 	}
-	cmd.AddCommand(newReplayCommand())
+	cmd.AddCommand(newReplayCommand(), newPlanCommand())
 	return cmd
 }
 

@@ -31,6 +31,7 @@ type Part struct {
 	Tags      []KeyValue
 	Metrics   []Metric
 	Artifacts []Artifact
+	Why       map[string]string // as in Run
 }
 
 // ownerKey is the key of the run that holds a stage in the flat layout: the nearest job
@@ -107,6 +108,13 @@ func partOf(s Span, r Run, name string) Part {
 	for _, a := range r.Artifacts {
 		a.Path = prefix + a.Path
 		p.Artifacts = append(p.Artifacts, a)
+	}
+	if r.Why != nil {
+		p.Why = map[string]string{}
+	}
+	for what, rule := range r.Why {
+		kind, key, _ := strings.Cut(what, " ")
+		p.Why[kind+" "+prefix+key] = rule
 	}
 	return p
 }

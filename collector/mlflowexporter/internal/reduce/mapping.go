@@ -62,6 +62,9 @@ type RunMapping struct {
 	Rules []Rule
 	// Tags are fixed tags of every run of this kind.
 	Tags map[string]string
+	// Explain is the name of this mapping when runs shall say why they have what they have,
+	// see Run.Why; empty otherwise.
+	Explain string
 	// Costs tell where to find what the run's model calls used. Without one that applies,
 	// the span's own gen_ai.usage.* and model are taken.
 	Costs []CostSource

@@ -61,6 +61,9 @@ type Run struct {
 	Artifacts []Artifact
 	// Parts are what stages add in the flat layout, in the order of their ends.
 	Parts []Part
+	// Why names the rule behind "param x", "tag x", "metric x" and "trace_tag x", as far as there is one;
+	// nil unless the mapping explains.
+	Why map[string]string
 }
 
 // Placeholders in the value of PlaceholderTag, filled in when the ids are known.

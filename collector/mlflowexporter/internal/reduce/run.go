@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"maps"
 	"path"
 	"slices"
@@ -143,6 +144,7 @@ type builder struct {
 	tags    map[string]string
 	metrics map[string]float64
 	files   []Artifact
+	why     map[string]string // see Run.Why
 }
 
 func newBuilder(s Span, m RunMapping) *builder {
@@ -162,9 +164,21 @@ func newBuilder(s Span, m RunMapping) *builder {
 		name = s.Span.Name()
 	}
 	b.name, b.named = clean(name, maxName), complete
+	if m.Explain != "" {
+		b.why = map[string]string{}
+		for key := range b.tags {
+			b.because("tag", key, "mapping::"+m.Explain+"::tags")
+		}
+	}
 	b.source()
 	for _, a := range m.apply(s) {
 		b.apply(a.Rule, a.value)
+		if b.why == nil {
+			continue
+		}
+		for kind, name := range map[string]string{"param": a.Param, "tag": a.Tag, "metric": a.Metric, "trace_tag": a.TraceTag} {
+			b.because(kind, name, fmt.Sprintf("mapping::%s::rules[%d] %s", m.Explain, a.index, a.Attribute))
+		}
 	}
 	return b
 }
@@ -177,6 +191,13 @@ func (b *builder) source() {
 	b.tagIf(tagUser, s.resourceText(wire.ResProcessOwner))
 	b.tagIf(tagSourceName, cmp.Or(s.resourceText(wire.ResExecutableName), s.resourceText(wire.ResServiceName)))
 	b.tagIf(tagGitCommit, s.resourceText(wire.ResRevision))
+}
+
+// because notes the rule behind something, when that is asked for.
+func (b *builder) because(kind, name, rule string) {
+	if b.why != nil && name != "" {
+		b.why[kind+" "+name] = rule
+	}
 }
 
 func (b *builder) tagIf(key, value string) {
@@ -211,6 +232,11 @@ func (b *builder) merge(o *builder) {
 	for key, value := range o.params {
 		if _, ok := b.params[key]; !ok {
 			b.params[key] = value
+		}
+	}
+	for name, rule := range o.why {
+		if _, ok := b.why[name]; !ok {
+			b.why[name] = rule
 		}
 	}
 	for key, value := range o.tags {
@@ -312,6 +338,7 @@ func (b *builder) run(key, parent string) Run {
 		Name:      b.name,
 		StartTime: startMS(b.span.Span),
 		Artifacts: b.files,
+		Why:       b.why,
 	}
 	for _, key := range slices.Sorted(maps.Keys(b.params)) {
 		run.Params = append(run.Params, KeyValue{key, clean(b.params[key], maxParam)})

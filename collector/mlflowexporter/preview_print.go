@@ -1,0 +1,265 @@
+package mlflowexporter
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+// maxShown is how much of a value is printed, in characters.
+const maxShown = 48
+
+// WriteTo prints the preview for people.
+func (p *Preview) WriteTo(w io.Writer) (int64, error) {
+	out := &printer{w: w}
+	requests := 0
+	for _, m := range p.messages {
+		requests += len(m.requests)
+	}
+	out.line("%s in %s: %s, %s, %s to %s",
+		count(len(p.spans), "span"), count(len(p.messages), "message"), count(len(p.plan.Runs), "run"), count(len(p.plan.Traces), "trace"), count(requests, "request"), p.endpoint)
+	p.printSpans(out)
+	for _, r := range p.plan.Runs {
+		p.printRun(out, r)
+	}
+	for _, t := range p.plan.Traces {
+		p.printTrace(out, t)
+	}
+	p.printLeftOut(out)
+	p.printRequests(out)
+	return out.n, out.err
+}
+
+func (p *Preview) printSpans(out *printer) {
+	out.line("\nSPANS")
+	type key struct {
+		name, kind, why string
+		trace           bool
+	}
+	n := map[key]int{}
+	var order []key
+	for _, s := range p.spans {
+		k := key{name: s.Span.Name(), kind: s.Kind.String(), trace: s.InTrace && s.Kind != reduce.Started && s.Kind != reduce.Feedback}
+		if s.Kind == reduce.Detail {
+			k.kind, k.why = "no run", "no condition holds"
+		} else {
+			k.why = "mapping::" + section(s) + "::condition"
+		}
+		if n[k]++; n[k] == 1 {
+			order = append(order, k)
+		}
+	}
+	out.table(func(row func(cells ...string)) {
+		for _, k := range order {
+			where := "not in the trace"
+			if k.trace {
+				where = "in the trace"
+			}
+			row(strconv.Itoa(n[k])+" ×", shown(k.name), k.kind, k.why, where)
+		}
+	})
+}
+
+// section is the part of the mapping that describes a span.
+func section(s reduce.Span) string {
+	if s.Other {
+		return "other_" + s.Kind.String()
+	}
+	return s.Kind.String()
+}
+
+func (p *Preview) printRun(out *printer, r reduce.Run) {
+	out.line("\nRUN %s", r.Name)
+	out.table(func(row func(cells ...string)) {
+		row("key", r.Key)
+		if r.ParentKey != "" {
+			row("below", p.runName(r.ParentKey))
+		}
+		row("experiment", cmp.Or(r.Experiment, p.experiment))
+		if r.Implied {
+			row("status", "RUNNING: its own span is not in the file")
+		} else {
+			row("status", fmt.Sprintf("%s after %s", r.Status, time.Duration(r.EndTime-r.StartTime)*time.Millisecond))
+		}
+		row("start", time.UnixMilli(r.StartTime).UTC().Format("2006-01-02 15:04:05.000 UTC"))
+	})
+	out.line("")
+	out.table(func(row func(cells ...string)) {
+		own := reduce.Part{Params: r.Params, Tags: r.Tags, Metrics: r.Metrics, Artifacts: r.Artifacts, Why: r.Why}
+		for _, part := range append([]reduce.Part{own}, r.Parts...) {
+			printPart(row, part)
+		}
+	})
+}
+
+func printPart(row func(cells ...string), p reduce.Part) {
+	for _, kv := range p.Params {
+		row("param", kv.Key, shown(kv.Value), why(p.Why, "param", kv.Key))
+	}
+	for _, m := range p.Metrics {
+		row("metric", m.Key, strconv.FormatFloat(m.Value, 'g', 6, 64), why(p.Why, "metric", m.Key))
+	}
+	for _, kv := range p.Tags {
+		row("tag", kv.Key, shown(kv.Value), why(p.Why, "tag", kv.Key))
+	}
+	for _, f := range p.Artifacts {
+		row("artifact", f.Path, bytesText(len(f.Content)), "event artifact")
+	}
+}
+
+// builtIn says where that comes from what no rule makes, by what follows the last slash.
+var builtIn = map[string]string{
+	"latency_seconds":          "duration of the span",
+	"cost_usd":                 "tokens × prices",
+	"status":                   "layout: flat; status of the span",
+	"mlflow.note.content":      "made of job.outcome and what goes with it",
+	"mlflow.user":              "resource process.owner",
+	"mlflow.source.name":       "resource process.executable.name or service.name",
+	"mlflow.source.type":       "every run",
+	"mlflow.source.git.commit": "resource vcs.ref.head.revision",
+	wire.TagTraceID:            "trace id",
+	wire.TagSkipped:            "`artifacts`",
+	wire.TagTruncated:          "event artifact",
+	wire.TagAltered:            "event artifact",
+	wire.TagUnknownModel:       "tokens without a price",
+}
+
+// why is the rule behind a name of a run.
+func why(rules map[string]string, kind, key string) string {
+	return cmp.Or(rules[kind+" "+key], builtIn[key[strings.LastIndex(key, "/")+1:]])
+}
+
+func (p *Preview) run(key string) reduce.Run {
+	for _, r := range p.plan.Runs {
+		if r.Key == key {
+			return r
+		}
+	}
+	return reduce.Run{Name: key}
+}
+
+func (p *Preview) runName(key string) string { return p.run(key).Name }
+
+func (p *Preview) printTrace(out *printer, t reduce.Trace) {
+	name := ""
+	if t.Info != nil {
+		name = " " + t.Info.Name
+	}
+	out.line("\nTRACE tr-%s%s", t.TraceID, name)
+	out.table(func(row func(cells ...string)) {
+		row("run", p.runName(t.RunKey))
+		row("experiment", cmp.Or(t.Experiment, p.experiment))
+		if t.Info == nil {
+			row("state", "IN_PROGRESS: the root is not in the file")
+			return
+		}
+		row("state", t.Info.State)
+		for _, pair := range [][2]string{{"request", t.Info.RequestPreview}, {"response", t.Info.ResponsePreview}, {"session", t.Info.Session}, {"user", t.Info.User}, {"cost", t.Info.Cost}} {
+			if pair[1] != "" {
+				row(pair[0], shown(pair[1]))
+			}
+		}
+		for _, kv := range t.Info.Tags {
+			row("tag "+kv.Key, shown(kv.Value), p.run(t.RunKey).Why["trace_tag "+kv.Key])
+		}
+	})
+	out.line("")
+	out.table(func(row func(cells ...string)) {
+		for _, rs := range t.Spans.ResourceSpans().All() {
+			for _, ss := range rs.ScopeSpans().All() {
+				for _, s := range ss.Spans().All() {
+					kind, _ := s.Attributes().Get("mlflow.spanType")
+					row("span", s.SpanID().String(), kind.AsString(), shown(s.Name()))
+				}
+			}
+		}
+	})
+}
+
+func (p *Preview) printLeftOut(out *printer) {
+	if len(p.plan.Dropped)+len(p.plan.Unpriced)+len(p.warnings) == 0 {
+		return
+	}
+	out.line("\nLEFT OUT")
+	out.table(func(row func(cells ...string)) {
+		for _, d := range p.plan.Dropped {
+			row(d.Reason, shown(d.Detail), "trace "+d.TraceID)
+		}
+		for _, model := range p.plan.Unpriced {
+			row("cost", "model "+shown(model)+" has no price", "give it one in `prices_file`")
+		}
+		for _, warning := range p.warnings {
+			row("condition", warning)
+		}
+	})
+}
+
+func (p *Preview) printRequests(out *printer) {
+	for i, m := range p.messages {
+		of := ""
+		if len(p.messages) > 1 {
+			of = fmt.Sprintf(" of message %d, %s", i+1, count(m.spans, "span"))
+		}
+		out.line("\nREQUESTS%s", of)
+		if len(m.requests) == 0 {
+			out.line("  none")
+		}
+		out.table(func(row func(cells ...string)) {
+			for n, r := range m.requests {
+				row(fmt.Sprintf("%3d", n+1), r.method, r.path, shown(r.what))
+			}
+		})
+	}
+}
+
+// printer writes lines and aligned tables and remembers the first error.
+type printer struct {
+	w   io.Writer
+	n   int64
+	err error
+}
+
+func (o *printer) Write(b []byte) (int, error) {
+	if o.err != nil {
+		return 0, o.err
+	}
+	n, err := o.w.Write(b)
+	o.n, o.err = o.n+int64(n), err
+	return n, err
+}
+
+func (o *printer) line(format string, args ...any) { _, _ = fmt.Fprintf(o, format+"\n", args...) }
+
+// table aligns the cells of rows.
+func (o *printer) table(fill func(row func(cells ...string))) {
+	var text strings.Builder
+	aligned := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	fill(func(cells ...string) { _, _ = fmt.Fprintf(aligned, "  %s\n", strings.Join(cells, "\t")) })
+	_ = aligned.Flush() // a strings.Builder takes everything
+	for line := range strings.Lines(text.String()) {
+		o.line("%s", strings.TrimRight(line, " \n"))
+	}
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// shown is the beginning of a value, on one line.
+func shown(s string) string {
+	s = strings.Join(strings.Fields(s), " ")
+	if runes := []rune(s); len(runes) > maxShown {
+		return string(runes[:maxShown-1]) + "…"
+	}
+	return s
+}

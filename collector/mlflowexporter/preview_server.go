@@ -1,0 +1,187 @@
+package mlflowexporter
+
+import (
+	"bytes"
+	"cmp"
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+
+	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
+	"github.com/technoshare/commentator/internal/mlflow"
+)
+
+// plannedRequest is a request that would be made.
+type plannedRequest struct {
+	method, path string
+	run          string // id that plannedServer gave the run
+	what         string // what it holds, for people
+	rank         int    // of its operation, in the order in which a job takes them
+}
+
+// plannedServer answers every request as a server would that has every experiment and no
+// run, and remembers them.
+type plannedServer struct {
+	mu       sync.Mutex
+	names    map[string]string // of runs, by id
+	requests []plannedRequest
+}
+
+// Ranks of operations.
+const (
+	rankProbe = iota
+	rankExperiment
+	rankCreate
+	rankLog
+	rankArtifact
+	rankSpans
+	rankTrace
+	rankUpdate
+)
+
+// RoundTrip implements http.RoundTripper.
+func (s *plannedServer) RoundTrip(r *http.Request) (*http.Response, error) {
+	body, err := readBody(r)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	one := plannedRequest{method: r.Method, path: r.URL.Path}
+	answer, err := s.answer(&one, r, body)
+	if err != nil {
+		return nil, err
+	}
+	s.requests = append(s.requests, one)
+	return &http.Response{
+		StatusCode: http.StatusOK, Header: http.Header{}, Request: r, Body: io.NopCloser(strings.NewReader(answer)),
+	}, nil
+}
+
+func readBody(r *http.Request) ([]byte, error) {
+	if r.Body == nil {
+		return nil, nil
+	}
+	defer func() { _ = r.Body.Close() }()
+	body, err := io.ReadAll(r.Body)
+	if err != nil || r.Header.Get("Content-Encoding") != "gzip" {
+		return body, err
+	}
+	unzipped, err := gzip.NewReader(bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(unzipped)
+}
+
+// answer describes a request and answers it.
+func (s *plannedServer) answer(one *plannedRequest, r *http.Request, body []byte) (string, error) {
+	switch _, operation, _ := strings.Cut(one.path, "/mlflow/"); {
+	case strings.HasSuffix(one.path, "/version"):
+		one.rank = rankProbe
+		return "3.17.2", nil
+	case operation == "experiments/get-by-name":
+		name := r.URL.Query().Get("experiment_name")
+		one.rank, one.what = rankExperiment, name
+		return encodeJSON(map[string]any{"experiment": mlflow.Experiment{ID: "1", Name: name, Stage: mlflow.Active, CreationTime: 1}})
+	case operation == "runs/create":
+		var in mlflow.CreateRun
+		if err := json.Unmarshal(body, &in); err != nil {
+			return "", err
+		}
+		if s.names == nil {
+			s.names = map[string]string{}
+		}
+		one.run = fmt.Sprintf("run-%d", len(s.names)+1)
+		s.names[one.run] = in.Name
+		one.rank, one.what = rankCreate, in.Name+": "+count(len(in.Tags), "tag")
+		info := mlflow.RunInfo{ID: one.run, Name: in.Name, ExperimentID: "1", Status: mlflow.StatusRunning, StartTime: in.StartTime, ArtifactURI: "mlflow-artifacts:/1/" + one.run + "/artifacts", Stage: mlflow.Active}
+		return encodeJSON(map[string]any{"run": mlflow.Run{Info: info}})
+	case operation == "runs/log-batch":
+		var in mlflow.Batch
+		if err := json.Unmarshal(body, &in); err != nil {
+			return "", err
+		}
+		one.rank, one.run = rankLog, in.RunID
+		one.what = fmt.Sprintf("%s: %s, %s, %s", s.names[in.RunID], count(len(in.Params), "param"), count(len(in.Metrics), "metric"), count(len(in.Tags), "tag"))
+	case operation == "runs/update":
+		var in mlflow.UpdateRun
+		if err := json.Unmarshal(body, &in); err != nil {
+			return "", err
+		}
+		one.rank, one.run = rankUpdate, in.RunID
+		one.what = s.names[in.RunID] + ": " + in.Status
+		if in.Name != "" {
+			one.what += ", name " + in.Name
+		}
+	case operation == "runs/get":
+		one.rank, one.run = rankLog, r.URL.Query().Get("run_id")
+		one.what = s.names[one.run]
+		return encodeJSON(map[string]any{"run": mlflow.Run{Info: mlflow.RunInfo{ID: one.run, Name: one.what, Stage: mlflow.Active}}})
+	case operation == "runs/search":
+		one.rank, one.what = rankCreate, "is the run there already?"
+	case strings.Contains(one.path, "/artifacts/1/"):
+		_, file, _ := strings.Cut(one.path, "/artifacts/1/")
+		run, path, _ := strings.Cut(file, "/artifacts/")
+		one.rank, one.run = rankArtifact, run
+		one.path = strings.Replace(one.path, "/1/"+run+"/artifacts/"+path, "/…", 1)
+		one.what = fmt.Sprintf("%s: %s, %s", s.names[run], path, bytesText(len(body)))
+	case strings.HasSuffix(one.path, "/v1/traces"):
+		in := ptraceotlp.NewExportRequest()
+		if err := in.UnmarshalProto(body); err != nil {
+			return "", err
+		}
+		one.rank, one.what = rankSpans, count(in.Traces().SpanCount(), "span")+", "+bytesText(len(body))
+	case operation == "traces" && r.Method == http.MethodPost:
+		one.rank, one.what = rankTrace, "state, name, session, usage, link to the run"
+	default:
+		one.rank, one.what = rankTrace, "is the trace there already?"
+	}
+	return "{}", nil
+}
+
+func encodeJSON(v any) (string, error) {
+	b, err := json.Marshal(v)
+	return string(b), err
+}
+
+// bytesText is a size for people.
+func bytesText(n int) string {
+	switch {
+	case n < 1000:
+		return fmt.Sprintf("%d B", n)
+	case n < 1_000_000:
+		return fmt.Sprintf("%.1f kB", float64(n)/1000)
+	}
+	return fmt.Sprintf("%.1f MB", float64(n)/1_000_000)
+}
+
+// take gives the requests of one plan, those of one kind together and in the order of its
+// runs: they overlap, so that the order in which they came means little.
+func (s *plannedServer) take(p reduce.Plan) []plannedRequest {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	order := map[string]int{}
+	for i, r := range p.Runs {
+		if _, known := order[r.Name]; !known {
+			order[r.Name] = i
+		}
+	}
+	taken := s.requests
+	s.requests = nil
+	slices.SortStableFunc(taken, func(a, b plannedRequest) int {
+		byRun := cmp.Compare(order[s.names[a.run]], order[s.names[b.run]])
+		if a.rank == rankUpdate { // a run ends after those below it
+			byRun = -byRun
+		}
+		return cmp.Or(cmp.Compare(a.rank, b.rank), byRun, cmp.Compare(a.what, b.what))
+	})
+	return taken
+}
