@@ -21,6 +21,7 @@ import (
 type collector struct {
 	*process
 	grpc    string // address of the OTLP receiver
+	http    string // that of OTLP over HTTP
 	metrics string // address of its own metrics
 	client  ptraceotlp.GRPCClient
 	sent    int // spans
@@ -34,7 +35,7 @@ func startCollector(t *testing.T, mlflow, experiment, data string) *collector {
 		t.Fatal(err)
 	}
 	address := func(i int) string { return fmt.Sprintf("127.0.0.1:%d", ports[i]) }
-	c := &collector{grpc: address(0), metrics: "http://" + address(3) + "/metrics"}
+	c := &collector{grpc: address(0), http: "http://" + address(1), metrics: "http://" + address(3) + "/metrics"}
 	c.process, err = start(t.TempDir(), "collector", []string{
 		"MLFLOW_TRACKING_URI=" + mlflow, "MLFLOW_EXPERIMENT_NAME=" + experiment, "OTELCOL_DATA_DIR=" + data,
 		"OTELCOL_GRPC_ENDPOINT=" + address(0), "OTELCOL_HTTP_ENDPOINT=" + address(1), "OTELCOL_HEALTH_ENDPOINT=" + address(2),
