@@ -171,6 +171,8 @@ type RunMappingConfig struct {
 	// Costs tell where to find what the run's model calls used; without one that applies the
 	// span's own gen_ai.usage.* is priced. A list replaces the default's.
 	Costs []reduce.CostSource `mapstructure:"costs"`
+	// Prompts tell where to find which prompts were used. A list replaces the default's.
+	Prompts []reduce.PromptSource `mapstructure:"prompts"`
 	// prevent unkeyed literal initialization
 	_ struct{}
 }
@@ -306,5 +308,5 @@ func (m MappingConfig) mapping() reduce.Mapping {
 }
 
 func (m RunMappingConfig) mapping() reduce.RunMapping {
-	return reduce.RunMapping{Name: m.Name, Rules: m.Rules, Tags: m.Tags, Costs: m.Costs}
+	return reduce.RunMapping{Name: m.Name, Rules: m.Rules, Tags: m.Tags, Costs: m.Costs, Prompts: m.Prompts}
 }

@@ -102,7 +102,8 @@ func TestMappingOfAnotherApplication(t *testing.T) {
 			{Attribute: "etl.count.*", Metric: "count/*"},
 			{Attribute: "etl.count.internal", Drop: true},
 		},
-		Costs: defaultMapping().Job.Costs,
+		Costs:   defaultMapping().Job.Costs,
+		Prompts: defaultMapping().Job.Prompts,
 	}
 	if diff := cmp.Diff(want, cfg.Mapping.mapping().Job); diff != "" {
 		t.Error(diff)
@@ -247,7 +248,7 @@ func TestDefaultMappingIsTheCatalog(t *testing.T) {
 	}
 	for _, entry := range wire.Catalog() {
 		names, ours := written[entry.Kind]
-		own := strings.HasPrefix(entry.Name, "mlflow.") || strings.HasPrefix(entry.Name, "otel.") || strings.HasPrefix(entry.Name, "artifacts.") ||
+		own := strings.HasPrefix(entry.Name, "mlflow.") || strings.HasPrefix(entry.Name, "otel.") || strings.HasPrefix(entry.Name, "artifacts.") || strings.HasPrefix(entry.Name, "feedback") ||
 			entry.From == "collector/mlflowexporter" || entry.Type == string(wire.OnService)
 		if ours && !own && !entry.Later && !names[entry.Name] {
 			t.Errorf("no rule writes the %s %s", entry.Kind, entry.Name)

@@ -208,7 +208,7 @@ func (e *mlflowExporter) consumeTraces(ctx context.Context, td ptrace.Traces) er
 		e.telemetry.ExporterMlflowDroppedItems.Add(ctx, 1, metric.WithAttributeSet(attributeSet("reason", d.Reason)))
 		e.log.Error("MLflow cannot take this; dropped", zap.String("reason", d.Reason), zap.String("trace_id", d.TraceID), zap.String("item", d.Detail))
 	}
-	if len(plan.Runs) == 0 && len(plan.Traces) == 0 {
+	if len(plan.Runs) == 0 && len(plan.Traces) == 0 && len(plan.Scores) == 0 {
 		return nil
 	}
 	return e.settle(ctx, td, plan, e.applier.ApplyFrom(ctx, plan, func(traceID string) ptrace.Traces {

@@ -81,7 +81,7 @@ func TestPlansAskForWhatTheTableSays(t *testing.T) {
 					}
 					m.apply(p)
 				}
-				checkRuns(t, m, expected.Runs)
+				checkRuns(t, m.judged(), expected.Runs)
 				checkTraces(t, m, expected.Traces)
 			})
 		}
@@ -102,6 +102,7 @@ func checkRuns(t *testing.T, m *state, want []fixture.Run) {
 		have := fixture.Run{
 			Key: w.Key, Parent: got.Parent, Experiment: got.Experiment, Name: got.Name, Status: got.Status,
 			StartMS: got.Start, EndMS: got.End, Params: got.Params, Tags: got.ownTags(), Metrics: got.Metrics, Artifacts: got.Artifacts,
+			Prompts: promptTexts(got.Prompts),
 		}
 		note := got.Tags["mlflow.note.content"]
 		for _, piece := range w.NoteContains {
@@ -114,7 +115,7 @@ func checkRuns(t *testing.T, m *state, want []fixture.Run) {
 				t.Errorf("%s: tag %s = %q, want %q", w.Name, key, got.Tags[key], value)
 			}
 		}
-		w.NoteContains, w.SystemTags, w.Later = nil, nil, fixture.Later{}
+		w.NoteContains, w.SystemTags = nil, nil
 		if diff := cmp.Diff(w, have, cmpopts.EquateEmpty(), cmpopts.EquateApprox(0, 1e-9)); diff != "" {
 			t.Errorf("%s: (-want +got)\n%s", w.Name, diff)
 		}
@@ -132,7 +133,7 @@ func checkTraces(t *testing.T, m *state, want []fixture.Trace) {
 			t.Errorf("trace %s is missing", w.ID)
 			continue
 		}
-		have := fixture.Trace{ID: w.ID, Run: got.Run, Experiment: got.Experiment, State: "IN_PROGRESS"}
+		have := fixture.Trace{ID: w.ID, Run: got.Run, Experiment: got.Experiment, State: "IN_PROGRESS", Assessments: m.assessments(strings.TrimPrefix(w.ID, "tr-"))}
 		request, response := "", ""
 		if got.Info != nil {
 			have.Name, have.State = got.Info.Name, got.Info.State
@@ -140,6 +141,7 @@ func checkTraces(t *testing.T, m *state, want []fixture.Trace) {
 			have.Session, have.User = got.Info.Session, got.Info.User
 			have.CostUSD = totalCost(t, got.Info.Cost)
 			have.TokenUsage = maps.Clone(got.Info.TokenUsage)
+			have.Prompts = promptTexts(got.Info.Prompts)
 			have.Tags = map[string]string{}
 			for _, kv := range got.Info.Tags {
 				have.Tags[kv.Key] = kv.Value
@@ -164,7 +166,7 @@ func checkTraces(t *testing.T, m *state, want []fixture.Trace) {
 		if !strings.Contains(request, w.RequestContains) || !strings.Contains(response, w.ResponseContains) {
 			t.Errorf("trace %s: request %q lacks %q, or response %q lacks %q", w.ID, request, w.RequestContains, response, w.ResponseContains)
 		}
-		w.RequestContains, w.ResponseContains, w.Later = "", "", fixture.Later{}
+		w.RequestContains, w.ResponseContains = "", ""
 		if diff := cmp.Diff(w, have, cmpopts.EquateEmpty(), cmpopts.EquateApprox(0, 1e-9)); diff != "" {
 			t.Errorf("trace %s: (-want +got)\n%s", w.ID, diff)
 		}
@@ -214,6 +216,9 @@ func TestPlansDoNotDependOnOrderOrGrouping(t *testing.T) {
 			}
 			got.apply(plan(joined(batch)))
 			order = order[n:]
+		}
+		if diff := cmp.Diff(reference.scores, got.scores); diff != "" {
+			rt.Fatalf("scores differ (-want +got)\n%s", diff)
 		}
 		if diff := cmp.Diff(reference.runs, got.runs, cmpopts.IgnoreUnexported(modelRun{})); diff != "" {
 			rt.Fatalf("runs differ (-want +got)\n%s", diff)

@@ -1,8 +1,11 @@
 package mlflowexporter
 
 import (
+	"cmp"
+	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -16,6 +19,7 @@ import (
 type state struct {
 	runs   map[string]*modelRun
 	traces map[string]*modelTrace
+	scores map[string]reduce.Score // by id
 }
 
 type modelRun struct {
@@ -24,6 +28,7 @@ type modelRun struct {
 	Params, Tags                     map[string]string
 	Metrics                          map[string]float64
 	Artifacts                        map[string]string
+	Prompts                          []reduce.Prompt
 	version                          reduce.Version
 }
 
@@ -34,7 +39,7 @@ type modelTrace struct {
 }
 
 func newState() *state {
-	return &state{runs: map[string]*modelRun{}, traces: map[string]*modelTrace{}}
+	return &state{runs: map[string]*modelRun{}, traces: map[string]*modelTrace{}, scores: map[string]reduce.Score{}}
 }
 
 func (m *state) apply(p reduce.Plan) {
@@ -44,6 +49,65 @@ func (m *state) apply(p reduce.Plan) {
 	for _, t := range p.Traces {
 		m.applyTrace(t)
 	}
+	for _, s := range p.Scores {
+		if known, ok := m.scores[s.ID]; !ok || known.Version.Before(s.Version) {
+			m.scores[s.ID] = s
+		}
+	}
+}
+
+// judged adds what the verdicts come to to the runs that there are.
+func (m *state) judged() *state {
+	type key struct{ run, name string }
+	sums := map[key][]reduce.Score{}
+	for _, id := range slices.Sorted(maps.Keys(m.scores)) {
+		k := key{m.scores[id].RunKey, m.scores[id].Name}
+		sums[k] = append(sums[k], m.scores[id])
+	}
+	for k, scores := range sums {
+		run := m.runs[k.run]
+		if run == nil {
+			continue
+		}
+		said, n, total := map[string]int{}, 0, 0.0
+		for _, s := range scores {
+			if !s.Retracted {
+				n, total = n+1, total+*s.Number
+				said[cmp.Or(s.Label, string(s.Value))]++
+			}
+		}
+		run.Metrics[wire.FeedbackCount(k.name)], run.Metrics[wire.FeedbackMean(k.name)] = float64(n), total/float64(max(n, 1))
+		var words []string
+		for _, word := range slices.Sorted(maps.Keys(said)) {
+			if n > 1 {
+				word += " " + strconv.Itoa(said[word])
+			}
+			words = append(words, word)
+		}
+		if n > 0 {
+			run.Tags[wire.TagFeedbackPrefix+k.name] = strings.Join(words, ", ")
+		}
+	}
+	return m
+}
+
+// assessments are the verdicts on a trace, as the table of expectations spells them.
+func (m *state) assessments(traceID string) (all []string) {
+	for _, s := range m.scores {
+		if s.TraceID == traceID && s.InTrace && !s.Retracted {
+			all = append(all, fmt.Sprintf("%s=%s by %s: %s", s.Name, s.Value, s.SourceID, s.Why))
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// promptTexts are prompts as the table of expectations spells them.
+func promptTexts(used []reduce.Prompt) (all []string) {
+	for _, p := range used {
+		all = append(all, p.Name+"@"+p.SHA256)
+	}
+	return all
 }
 
 func (m *state) applyRun(r reduce.Run) {
@@ -60,7 +124,7 @@ func (m *state) applyRun(r reduce.Run) {
 		m.runs[r.Key] = run
 	}
 	if !known || !r.Implied {
-		run.Parent, run.Name, run.version = r.ParentKey, r.Name, r.Version
+		run.Parent, run.Name, run.version, run.Prompts = r.ParentKey, r.Name, r.Version, r.Prompts
 	}
 	if r.Status != "" {
 		run.Status, run.End = r.Status, r.EndTime

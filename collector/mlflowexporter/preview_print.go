@@ -32,6 +32,7 @@ func (p *Preview) WriteTo(w io.Writer) (int64, error) {
 	for _, t := range p.plan.Traces {
 		p.printTrace(out, t)
 	}
+	p.printScores(out)
 	p.printLeftOut(out)
 	p.printRequests(out)
 	return out.n, out.err
@@ -93,6 +94,9 @@ func (p *Preview) printRun(out *printer, r reduce.Run) {
 	out.line("")
 	out.table(func(row func(cells ...string)) {
 		own := reduce.Part{Params: r.Params, Tags: r.Tags, Metrics: r.Metrics, Artifacts: r.Artifacts, Why: r.Why}
+		for _, used := range r.Prompts {
+			row("prompt", used.Name, shown(used.SHA256), "linked when MLflow's registry has this text")
+		}
 		for _, part := range append([]reduce.Part{own}, r.Parts...) {
 			printPart(row, part)
 		}
@@ -179,6 +183,22 @@ func (p *Preview) printTrace(out *printer, t reduce.Trace) {
 					row("span", s.SpanID().String(), kind.AsString(), shown(s.Name()))
 				}
 			}
+		}
+	})
+}
+
+func (p *Preview) printScores(out *printer) {
+	if len(p.plan.Scores) == 0 {
+		return
+	}
+	out.line("\nSCORES")
+	out.table(func(row func(cells ...string)) {
+		for _, s := range p.plan.Scores {
+			said, where := cmp.Or(strings.Trim(string(s.Value), `"`), "taken back"), "run "+p.runName(s.RunKey)
+			if s.InTrace {
+				where += ", trace"
+			}
+			row(s.Name, said, shown(s.Label), shown(strings.TrimSpace(s.SourceType+" "+s.SourceID)), where)
 		}
 	})
 }

@@ -44,6 +44,7 @@ const (
 	rankSpans
 	rankTrace
 	rankUpdate
+	rankScore
 )
 
 // RoundTrip implements http.RoundTripper.
@@ -141,6 +142,11 @@ func (s *plannedServer) answer(one *plannedRequest, r *http.Request, body []byte
 		one.rank, one.what = rankSpans, count(in.Traces().SpanCount(), "span")+", "+bytesText(len(body))
 	case operation == "traces" && r.Method == http.MethodPost:
 		one.rank, one.what = rankTrace, "state, name, session, usage, link to the run"
+	case operation == "model-versions/search":
+		one.rank, one.what = rankProbe, "which versions of the prompt are there?"
+	case strings.HasSuffix(operation, "/assessments"):
+		one.rank, one.what = rankScore, "verdict"
+		one.path = "/api/3.0/mlflow/traces/…/assessments"
 	default:
 		one.rank, one.what = rankTrace, "is the trace there already?"
 	}

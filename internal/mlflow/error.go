@@ -89,7 +89,7 @@ func (e *Error) permanent500() bool {
 	if e.Code == CodeDisabled || e.Code == CodeInvalidState {
 		return true
 	}
-	for _, s := range []string{"cannot contain NUL", "blank-out primary key"} {
+	for _, s := range []string{"cannot contain NUL", "blank-out primary key", "due to a constraint violation"} {
 		if strings.Contains(e.Message, s) {
 			return true
 		}

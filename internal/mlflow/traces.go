@@ -81,7 +81,7 @@ type TraceInfo struct {
 	State           string            `json:"state"`                        // OK, ERROR or IN_PROGRESS
 	Metadata        map[string]string `json:"trace_metadata,omitempty"`
 	Tags            map[string]string `json:"tags,omitempty"`
-	Assessments     []json.RawMessage `json:"assessments,omitempty"`
+	Assessments     []Assessment      `json:"assessments,omitempty"`
 }
 
 // TraceLocation says where a trace is kept.

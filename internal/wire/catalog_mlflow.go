@@ -28,6 +28,8 @@ var mlflowTags = []Entry{
 	{Kind: KindTag, Name: TagAltered, Type: string(OnStage), Meaning: "Artifacts whose content is not what the worker hashed.", From: AttrArtifactSHA256, Test: "TestAlteredArtifact"},
 	{Kind: KindTag, Name: TagParamConflict, Type: string(OnBoth), Meaning: "Params that MLflow holds with another value.", From: byBridge, Test: "TestParamConflict"},
 	{Kind: KindTag, Name: TagStale, Type: string(OnBoth), Meaning: "Why the run was ended without its own span; gone when news reopened it.", From: byBridge, Test: "TestStaleRunIsKilledAndReopens"},
+	{Kind: KindTag, Name: TagFeedbackPrefix, Type: string(OnJob), Meaning: "What was said of the job under the name that follows the prefix; with more than one verdict each word and how often.", From: AttrEvaluationLabel, Test: testTable},
+	{Kind: KindTag, Name: TagPrompts, Type: string(OnBoth), Meaning: "Versions of prompts in MLflow's registry whose text has the hash that was used; without one there is no tag.", From: AttrPromptName + ", " + AttrPromptSHA256, Test: "TestPromptsAreLinked"},
 	{Kind: KindTag, Name: "component", Type: string(OnJob), Meaning: "Always pipeline; of a service run service.", From: "constant", Test: testTable},
 	{Kind: KindTag, Name: "job_id", Type: string(OnJob), Meaning: "Number of the job.", From: AttrJobID, Test: testTable},
 	{Kind: KindTag, Name: "channel_id", Type: string(OnJob), Meaning: "Channel of the message.", From: AttrSlackChannelID, Test: testTable},
@@ -74,10 +76,13 @@ var mlflowMetrics = []Entry{
 	{Kind: KindRunValue, Name: "cache_read_input_tokens", Type: string(OnBoth), Meaning: "Input tokens read from the cache.", From: AttrUsageCacheRead, Test: testTable},
 	{Kind: KindRunValue, Name: "cache_creation_input_tokens", Type: string(OnBoth), Meaning: "Input tokens written to the cache.", From: AttrUsageCacheCreation, Test: testTable},
 	{Kind: KindRunValue, Name: "reasoning_output_tokens", Type: string(OnBoth), Meaning: "Output tokens spent on reasoning.", From: AttrUsageReasoning, Test: testTable},
+	{Kind: KindRunValue, Name: FeedbackMean("…"), Type: string(OnJob), Meaning: "Mean of the verdicts of that name that are numbers; 0 when all were taken back.", From: AttrEvaluationValue, Test: testTable},
+	{Kind: KindRunValue, Name: FeedbackCount("…"), Type: string(OnJob), Meaning: "How many verdicts of that name there are.", From: AttrEvaluationName, Test: testTable},
 	{Kind: KindRunValue, Name: "cost_usd", Type: string(OnBoth), Meaning: "Cost of the model calls of all recorded attempts, in USD; left out when a model has no price.", From: "collector/mlflowexporter", Test: testTable},
 }
 
 var mlflowTraceTags = []Entry{
+	{Kind: KindTraceTag, Name: TagPrompts, Type: string(OnTrace), Meaning: "Versions of prompts, as on the run; the trace is linked to them too.", From: AttrStageAPromptName + ", …", Test: "TestPromptsAreLinked"},
 	{Kind: KindTraceTag, Name: "mlflow.traceName", Type: string(OnTrace), Meaning: "job_<job id>.", From: AttrJobID, Test: testTable},
 	{Kind: KindTraceTag, Name: "job_id", Type: string(OnTrace), Meaning: "Number of the job.", From: AttrJobID, Test: testTable},
 	{Kind: KindTraceTag, Name: "domain", Type: string(OnTrace), Meaning: "Host of the link.", From: AttrURLDomain, Test: testTable},

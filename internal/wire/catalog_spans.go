@@ -33,7 +33,7 @@ var spans = []Entry{
 	{Kind: KindSpan, Name: SpanQualityGates, Type: "INTERNAL, lifecycle", Meaning: "One attempt at checking the comment against the gates.", From: byTelemetry, To: toBoth, Test: testTable},
 	{Kind: KindSpan, Name: SpanSlackPost, Type: "INTERNAL, lifecycle", Meaning: "One attempt at delivering the comment.", From: byTelemetry, To: toBoth, Test: testTable},
 	{Kind: KindSpan, Name: SpanJobStarted, Type: "INTERNAL, message", Meaning: "Makes the job's run visible as RUNNING; sent once, never a run of its own, never in the trace.", From: byTelemetry, To: toRun, Test: testTable},
-	{Kind: KindSpan, Name: SpanFeedback, Type: "INTERNAL, message", Meaning: "Carries a person's verdict on the comment, perhaps days later; never makes a run.", From: byTelemetry, To: "assessments, later", Test: testTable},
+	{Kind: KindSpan, Name: SpanFeedback, Type: "INTERNAL, message", Meaning: "Carries a person's verdict on the comment, perhaps days later; never makes a run.", From: byTelemetry, To: "assessment, tag and metrics of the job run", Test: testTable},
 	{Kind: KindSpan, Name: SpanToolSearch, Type: "INTERNAL, detail", Meaning: "One call of the search tool.", From: byAnalysis, To: "trace, type TOOL", Test: testTable},
 	{Kind: KindSpan, Name: SpanSlackCall, Type: "CLIENT, detail", Meaning: "The request that posts the comment.", From: bySlack, To: toTrace, Test: testTable},
 	{Kind: KindSpan, Name: SpanHTTPGet, Type: "CLIENT, detail", Meaning: "One request for a page; each redirect is a request of its own.", From: byRetrieval, To: toTrace, Test: testTable},
@@ -58,6 +58,9 @@ var values = []Entry{
 	{Kind: KindValue, Name: DetailLifecycle, Type: AttrJobDetail, Meaning: "Lifecycle spans only: a run tree, no trace.", From: byTelemetry, To: byBridge, Test: testTable},
 	{Kind: KindValue, Name: RepairAgain, Type: ResRepair, Meaning: "Write it again, whatever was noted as done.", From: byRepair, To: byBridge, Test: "TestReplayOfADeadLetter"},
 	{Kind: KindValue, Name: RepairRecreate, Type: ResRepair, Meaning: "Likewise, and bring back runs that were deleted.", From: byRepair, To: byBridge, Test: "TestRepairBringsBackADeletedRun"},
+	{Kind: KindValue, Name: SourceHuman, Type: AttrEvaluationSourceType, Meaning: "A person.", From: "other applications", To: byBridge, Test: testTable},
+	{Kind: KindValue, Name: SourceCode, Type: AttrEvaluationSourceType, Meaning: "A program.", From: "other applications", To: byBridge, Test: testTable},
+	{Kind: KindValue, Name: SourceJudge, Type: AttrEvaluationSourceType, Meaning: "A model.", From: "other applications", To: byBridge, Test: "TestScoresOfAnyApplication"},
 	{Kind: KindValue, Name: TierLifecycle, Type: AttrTier, Meaning: "The job and its stages.", From: byTelemetry, To: byBridge, Test: testTable},
 	{Kind: KindValue, Name: TierMessage, Type: AttrTier, Meaning: "A message to the bridge, not a part of the trace.", From: byTelemetry, To: byBridge, Test: testTable},
 	{Kind: KindValue, Name: TierDetail, Type: AttrTier, Meaning: "What a stage did inside; only in full detail.", From: byTelemetry, To: byBridge, Test: testTable},
@@ -65,7 +68,7 @@ var values = []Entry{
 
 var events = []Entry{
 	{Kind: KindEvent, Name: EventArtifact, Type: "on stage spans", Meaning: "A file of the stage's run; stripped before the span reaches the trace.", From: byTelemetry, To: "artifact of the stage run", Test: testTable},
-	{Kind: KindEvent, Name: EventEvaluation, Type: "on feedback", Meaning: "A verdict on the comment.", From: byTelemetry, To: "assessment, later", Test: testFixtures},
+	{Kind: KindEvent, Name: EventEvaluation, Type: "on feedback; of other applications on any span", Meaning: "A verdict on the job, or on the span. Of those of one name and source the latest counts.", From: byTelemetry, To: "assessment, tag and metrics", Test: testTable},
 }
 
 var artifacts = []Entry{

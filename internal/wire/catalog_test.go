@@ -30,6 +30,7 @@ var kindOf = []struct {
 	{"Detail", wire.KindValue},
 	{"Tier", wire.KindValue},
 	{"Repair", wire.KindValue},
+	{"Source", wire.KindValue},
 }
 
 // notNames are constants of names.go that name nothing on the wire.

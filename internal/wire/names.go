@@ -194,6 +194,18 @@ const (
 	AttrEvaluationValue = "gen_ai.evaluation.score.value"
 	AttrEvaluationLabel = "gen_ai.evaluation.score.label"
 	AttrEvaluationWhy   = "gen_ai.evaluation.explanation"
+
+	// What the conventions have no name for.
+	AttrEvaluationRetracted  = "evaluation.retracted"   // bool, the verdict is taken back
+	AttrEvaluationSourceType = "evaluation.source.type" // string, a value below
+	AttrEvaluationSourceID   = "evaluation.source.id"   // string
+)
+
+// Values of AttrEvaluationSourceType, as MLflow spells them.
+const (
+	SourceHuman = "HUMAN"
+	SourceCode  = "CODE"
+	SourceJudge = "LLM_JUDGE"
 )
 
 // Artifact names.
@@ -254,7 +266,16 @@ const (
 	TagParamConflict = "params.conflicting"
 	// TagStale says why a run was ended without its own span.
 	TagStale = "run.stale"
+	// TagFeedbackPrefix + name: what was said of a job, in words.
+	TagFeedbackPrefix = "feedback."
+	// TagPrompts lists the versions of prompts that a run or a trace used, in MLflow's form.
+	TagPrompts = "mlflow.linkedPrompts"
 )
+
+// FeedbackMean and FeedbackCount name the metrics of what was said of a job: the mean of the
+// verdicts that are numbers, and how many verdicts there are.
+func FeedbackMean(name string) string  { return "feedback/" + name + "/mean" }
+func FeedbackCount(name string) string { return "feedback/" + name + "/count" }
 
 // StageNames lists the five stages in the order in which a job meets them. The
 // names are frozen: they are in databases, in MLflow and in people's bookmarks.

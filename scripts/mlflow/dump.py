@@ -5,6 +5,7 @@ Reads one JSON request a line from standard input and writes one JSON answer a l
   {"dump": [experiment name, …]}                  runs and traces of the experiments
   {"search": filter, "experiments": [name, …]}    names of the runs that a filter finds
   {"create_experiment": name}                     an experiment, made as any client makes it
+  {"register_prompts": {name: text, …}}           versions of prompts, made as any client makes them
 
 The address of the server is in MLFLOW_TRACKING_URI.
 """
@@ -55,6 +56,19 @@ def artifacts(run_id):
         }
 
 
+texts = {}  # hash of the text by name and version of a prompt
+
+
+def prompts(tags):
+    """The prompts that tags name, as name@hash of the text that the registry holds."""
+    named = [(p["name"], p["version"]) for p in json.loads(tags.get("mlflow.linkedPrompts", "[]"))]
+    for name, version in named:
+        if (name, version) not in texts:
+            text = mlflow.genai.load_prompt(f"prompts:/{name}/{version}").template
+            texts[name, version] = hashlib.sha256(text.encode()).hexdigest()
+    return [f"{name}@{texts[name, version]}" for name, version in named]
+
+
 def run(r, names):
     return {
         "run_id": r.info.run_id,
@@ -67,6 +81,7 @@ def run(r, names):
         "params": dict(r.data.params),
         "tags": dict(r.data.tags),
         "metrics": dict(r.data.metrics),
+        "prompts": prompts(r.data.tags),
         "artifact_uri": r.info.artifact_uri,
         "artifacts": artifacts(r.info.run_id) if client.list_artifacts(r.info.run_id) else {},
     }
@@ -101,6 +116,10 @@ def trace(t, names):
         "token_usage": info.token_usage or {},
         "cost_usd": json.loads(info.trace_metadata.get("mlflow.trace.cost", "{}")).get("total_cost", 0),
         "tags": dict(info.tags),
+        "prompts": prompts(info.tags),
+        "assessments": sorted(
+            f"{a.name}={a.value:g} by {a.source.source_id}: {a.rationale or ''}" for a in info.assessments
+        ),
         "request": info.request_preview or "",
         "response": info.response_preview or "",
         "spans": sorted((span(s) for s in t.data.spans), key=lambda s: s["id"]),
@@ -141,6 +160,10 @@ def answer(request):
         return {"names": [r.info.run_name for r in found]}
     if "create_experiment" in request:
         return {"experiment_id": client.create_experiment(request["create_experiment"])}
+    if "register_prompts" in request:
+        for name, text in request["register_prompts"].items():
+            mlflow.genai.register_prompt(name=name, template=text)
+        return {}
     raise ValueError(f"unknown request {request}")
 
 

@@ -97,6 +97,7 @@ func compareRun(got run, want fixture.Run, ids map[string]string, experiment str
 	check("params", full(got.Params), full(want.Params))
 	check("metrics", full(got.Metrics), full(want.Metrics))
 	check("artifacts", full(got.Artifacts), full(want.Artifacts))
+	check("prompts", list(got.Prompts), list(want.Prompts))
 	own, system := map[string]string{}, map[string]string{}
 	for k, v := range got.Tags {
 		if strings.HasPrefix(k, "mlflow.") {
@@ -141,6 +142,8 @@ func (held state) compareTrace(got trace, want fixture.Trace, ids map[string]str
 		check("source run", got.SourceRun, ids[want.Run])
 		check("traces of the run", held.Linked[ids[want.Run]], []string{want.ID})
 	}
+	check("prompts", list(got.Prompts), list(want.Prompts))
+	check("assessments", list(got.Assessments), list(want.Assessments))
 	usage := map[string]int64{}
 	for k, n := range got.TokenUsage {
 		if n != 0 {
@@ -183,6 +186,8 @@ func full[M ~map[K]V, K comparable, V any](m M) M {
 	}
 	return m
 }
+
+func list(l []string) []string { return append([]string{}, l...) }
 
 func near(a, b float64) bool { return math.Abs(a-b) < 1e-6 }
 

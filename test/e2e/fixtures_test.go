@@ -18,6 +18,7 @@ func TestEveryFixtureOnce(t *testing.T) {
 	const experiment = "once"
 	lap := stopwatch(t)
 	s := sharedServer(t)
+	s.registerPrompts(t)
 	c := startCollector(t, s.url, experiment, t.TempDir())
 	lap("start")
 	all, more := recordings(t, experiment)
@@ -38,6 +39,7 @@ func TestEveryFixtureTwiceInDisorder(t *testing.T) {
 	const experiment = "disorder"
 	lap := stopwatch(t)
 	s := sharedServer(t)
+	s.registerPrompts(t)
 	c := startCollector(t, s.url, experiment, t.TempDir())
 	lap("start")
 	all, more := recordings(t, experiment)

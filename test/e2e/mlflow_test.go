@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"github.com/technoshare/commentator/internal/wire/fixture"
 )
 
 // server is an MLflow server together with a reader that speaks to it through MLflow's
@@ -25,6 +27,8 @@ type server struct {
 	reader *exec.Cmd
 	in     io.WriteCloser
 	out    *bufio.Reader
+
+	prompts sync.Once
 }
 
 var shared struct {
@@ -154,6 +158,7 @@ type run struct {
 	Params      map[string]string
 	Tags        map[string]string
 	Metrics     map[string]float64
+	Prompts     []string
 	ArtifactURI string `json:"artifact_uri"`
 	Artifacts   map[string]string
 }
@@ -171,9 +176,12 @@ type trace struct {
 	TokenUsage map[string]int64 `json:"token_usage"`
 	CostUSD    float64          `json:"cost_usd"`
 	Tags       map[string]string
-	Request    string
-	Response   string
-	Spans      []span
+	Prompts    []string
+	// Assessments are as in fixture.Trace.
+	Assessments []string
+	Request     string
+	Response    string
+	Spans       []span
 }
 
 type span struct {
@@ -181,6 +189,15 @@ type span struct {
 	Inputs, Outputs                bool
 	Attributes                     []string
 	Events                         int
+}
+
+// registerPrompts puts the prompts that fixtures name into the registry.
+func (s *server) registerPrompts(t *testing.T) {
+	t.Helper()
+	s.prompts.Do(func() {
+		var nothing struct{}
+		s.ask(t, map[string]any{"register_prompts": fixture.Prompts}, &nothing)
+	})
 }
 
 func (s *server) dump(t *testing.T, experiments ...string) state {

@@ -17,6 +17,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/technoshare/commentator/internal/mlflow"
 )
 
 // Fault is what happens to a request instead of, or after, being served.
@@ -68,12 +70,13 @@ type Server struct {
 	runs        []*runState
 	traces      map[string]*traceState
 	files       map[string][]byte // by path below the artifact root
+	prompts     map[string][]mlflow.ModelVersion
 	clock       int64
 }
 
 // Start starts a server; Close stops it.
 func Start() *Server {
-	s := &Server{Version: "3.17.2", traces: map[string]*traceState{}, files: map[string][]byte{}, mux: http.NewServeMux()}
+	s := &Server{Version: "3.17.2", traces: map[string]*traceState{}, files: map[string][]byte{}, prompts: map[string][]mlflow.ModelVersion{}, mux: http.NewServeMux()}
 	s.routes()
 	s.http = httptest.NewServer(http.HandlerFunc(s.serve))
 	s.URL = s.http.URL
@@ -110,6 +113,7 @@ func (s *Server) Wipe() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.experiments, s.runs, s.traces, s.files = nil, nil, map[string]*traceState{}, map[string][]byte{}
+	s.prompts = map[string][]mlflow.ModelVersion{}
 }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
@@ -216,6 +220,8 @@ func (s *Server) routes() {
 	s.runRoutes()
 	s.artifactRoutes()
 	s.traceRoutes()
+	s.assessmentRoutes()
+	s.promptRoutes()
 }
 
 // tick gives a time that is never given twice, in ms since 1970.

@@ -38,6 +38,8 @@ type Trace struct {
 	Request, Response string
 	Metadata, Tags    map[string]string
 	Spans             map[string]string // id to "parent name type status"
+	// Assessments give each "value, source type, source, span, rationale" by name and source.
+	Assessments map[string]string
 }
 
 // Read reads everything that an experiment holds, up to 5,000 runs and 500 traces.
@@ -134,6 +136,16 @@ func readTrace(ctx context.Context, c *mlflow.Client, id string, keys map[string
 	one := &Trace{
 		State: t.Info.State, Request: t.Info.RequestPreview, Response: t.Info.ResponsePreview,
 		Metadata: map[string]string{}, Tags: map[string]string{}, Spans: map[string]string{},
+	}
+	for _, a := range t.Info.Assessments {
+		if one.Assessments == nil {
+			one.Assessments = map[string]string{}
+		}
+		var value any
+		if err := json.Unmarshal(a.Feedback.Value, &value); err != nil {
+			return nil, fmt.Errorf("read assessment: %w", err)
+		}
+		one.Assessments[a.Name+" "+a.Source.ID] = strings.Join([]string{fmt.Sprint(value), a.Source.Type, a.SpanID, a.Why}, " | ")
 	}
 	at, err := time.Parse(time.RFC3339Nano, t.Info.RequestTime)
 	if err != nil {

@@ -23,6 +23,8 @@ type traceState struct {
 	told  bool // by StartTraceV3
 	run   string
 	spans map[pcommon.SpanID]ptrace.Span
+	// prompts are those that link-prompts named.
+	prompts []mlflow.PromptVersion
 }
 
 // BadAttribute on a span makes the server refuse the whole request with 422, as a cost
@@ -60,16 +62,27 @@ func (s *Server) traceRoutes() {
 	})
 	handle(s, "POST /api/3.0/mlflow/traces/search", func(in struct {
 		Locations []mlflow.TraceLocation `json:"locations"`
+		Filter    string                 `json:"filter"`
 	}, _ *http.Request,
 	) (any, error) {
 		found := []mlflow.TraceInfo{}
 		for _, id := range slices.Sorted(maps.Keys(s.traces)) {
 			t := s.traces[id]
+			if in.Filter != "" && !t.matches(in.Filter) {
+				continue
+			}
 			if slices.ContainsFunc(in.Locations, func(l mlflow.TraceLocation) bool { return l == t.info.Location }) {
 				found = append(found, t.info)
 			}
 		}
 		return map[string]any{"traces": found}, nil
+	})
+}
+
+// matches knows the one filter that tests use: prompt = 'name/version'.
+func (t *traceState) matches(filter string) bool {
+	return slices.ContainsFunc(t.prompts, func(p mlflow.PromptVersion) bool {
+		return filter == "prompt = '"+p.Name+"/"+p.Version+"'"
 	})
 }
 
@@ -177,6 +190,7 @@ func (s *Server) startTrace(in struct {
 	maps.Copy(metadata, info.Metadata)
 	maps.Copy(tags, info.Tags)
 	info.Metadata, info.Tags = metadata, tags
+	info.Assessments = t.info.Assessments
 	t.info, t.told = info, true
 	return map[string]any{"trace": map[string]any{"trace_info": info}}, nil
 }

@@ -67,6 +67,7 @@ const (
 	EventDuplicateRun     = "duplicate_run"     // runs found that share a key with an older one
 	EventRefusedMetric    = "refused_metric"    // points of service runs that MLflow cannot take
 	EventStaleRun         = "stale_run"         // runs ended because there was no news of them
+	EventLoneScore        = "lone_score"        // verdicts on jobs of which nothing came for long
 )
 
 // Applier applies plans. It is safe for concurrent use: one trace is worked on by one
@@ -82,6 +83,7 @@ type Applier struct {
 	failed failures
 	local  localDirs
 
+	prompts  prompts
 	features features
 	breaker  breaker
 	// troubled is set while the last plan, or some of it, has to be tried again.
@@ -116,7 +118,9 @@ type job struct {
 	traceID string
 	runs    []*run
 	traces  []*trace
+	scores  []reduce.Score
 	asked   string // of a repair message, a value of wire.ResRepair; else ""
+	last    bool   // nothing more is waited for
 	entry   *ledger.Entry
 
 	mu      sync.Mutex // for what follows, and intents of entry
@@ -246,6 +250,10 @@ func group(p reduce.Plan) []*job {
 	for _, t := range p.Traces {
 		j := of(t.TraceID)
 		j.traces = append(j.traces, &trace{Trace: t, job: j})
+	}
+	for _, s := range p.Scores {
+		j := of(s.TraceID)
+		j.scores = append(j.scores, s)
 	}
 	return jobs
 }

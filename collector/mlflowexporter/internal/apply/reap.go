@@ -29,7 +29,7 @@ func (a *Applier) Healthy() bool {
 }
 
 // Reap ends runs that had no news in so much of the ledger's uptime, with a tag that says
-// why. News reopen them.
+// why; news reopen them. Verdicts that have waited so long for their job are given up.
 func (a *Applier) Reap(ctx context.Context, after time.Duration) error {
 	var errs []error
 	for _, s := range a.ledger.Stale(after, reapAtOnce) {
@@ -55,6 +55,9 @@ func (a *Applier) reapJob(ctx context.Context, s ledger.Stale, after time.Durati
 		if err = a.reapRun(ctx, j, key, s.NewsMS, after); err != nil {
 			break
 		}
+	}
+	if err == nil {
+		err = a.dropWaiting(ctx, j)
 	}
 	return errors.Join(err, a.ledger.End(context.WithoutCancel(ctx), entries))
 }

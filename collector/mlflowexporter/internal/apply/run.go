@@ -60,7 +60,11 @@ func (r *run) children() []*run {
 // applyTree makes a run, then the runs below it while it is being filled, and finishes
 // those when all below them are. It reports whether nothing has to be tried again.
 func (a *Applier) applyTree(ctx context.Context, r *run) bool {
-	if err := a.ensure(ctx, r); err != nil {
+	err := a.linkRun(ctx, r)
+	if err == nil {
+		err = a.ensure(ctx, r)
+	}
+	if err != nil {
 		err = fmt.Errorf("create run %s: %w", r.Name, err)
 		if r.job.fail(err) {
 			a.buryTree(r, err)

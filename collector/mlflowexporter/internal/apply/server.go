@@ -3,6 +3,7 @@ package apply
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -29,8 +30,18 @@ func (a *Applier) experiment(ctx context.Context, name string) (experiment, erro
 	return a.experimentOf(ctx, name, mlflow.ExperimentGenAI)
 }
 
+// experimentIfThere is experiment for one that is not created when it is missing, or deleted.
+func (a *Applier) experimentIfThere(ctx context.Context, name string) (e experiment, there bool, err error) {
+	e, err = a.experimentOf(ctx, name, "")
+	var final finalError
+	if mlflow.IsCode(err, mlflow.CodeNotFound) || errors.As(err, &final) {
+		return e, false, nil
+	}
+	return e, err == nil, err
+}
+
 // experimentOf is experiment with the kind that a new one gets, which decides what the UI
-// shows first: traces or runs.
+// shows first: traces or runs. With no kind none is created.
 func (a *Applier) experimentOf(ctx context.Context, name, ofKind string) (experiment, error) {
 	name = cmp.Or(name, a.cfg.DefaultExperiment)
 	a.server.mu.Lock()
@@ -42,7 +53,7 @@ func (a *Applier) experimentOf(ctx context.Context, name, ofKind string) (experi
 		return e, nil
 	}
 	e, err := a.getExperiment(ctx, name)
-	if mlflow.IsCode(err, mlflow.CodeNotFound) {
+	if ofKind != "" && mlflow.IsCode(err, mlflow.CodeNotFound) {
 		if err := a.createExperiment(ctx, name, ofKind); err != nil {
 			return experiment{}, fmt.Errorf("create experiment %q: %w", name, err)
 		}

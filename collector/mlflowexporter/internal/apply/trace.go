@@ -15,6 +15,7 @@ import (
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/ledger"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
 	"github.com/technoshare/commentator/internal/mlflow"
+	"github.com/technoshare/commentator/internal/wire"
 )
 
 // Limits of trace info, in characters. What a reader parses (session, usage) is cut at
@@ -107,6 +108,9 @@ func (a *Applier) complete(ctx context.Context, j *job) {
 			j.fail(fmt.Errorf("finish run %s: %w", r.Name, err))
 		}
 	}
+	if !j.stopped() {
+		a.applyScores(ctx, j)
+	}
 }
 
 // tell sends the info of a trace if its root is known, and anything of the trace changed
@@ -117,14 +121,21 @@ func (a *Applier) tell(ctx context.Context, t *trace) error {
 		return nil
 	}
 	if t.Info != nil && (len(t.rec.Info) == 0 || t.rec.Version.Before(t.Info.Version)) {
-		body, err := json.Marshal(a.info(t))
+		used, err := a.versions(ctx, t.Info.Prompts)
+		if err != nil {
+			return err
+		}
+		body, err := json.Marshal(a.info(t, used))
 		if err != nil {
 			return finalError{fmt.Errorf("encode trace info: %w", err)}
 		}
-		t.rec.Version, t.rec.Info, t.rec.Told = t.Info.Version, body, false
+		t.rec.Version, t.rec.Info, t.rec.Told, t.rec.Prompts = t.Info.Version, body, false, used
 	}
-	if len(t.rec.Info) == 0 || t.rec.Told {
+	if len(t.rec.Info) == 0 {
 		return nil
+	}
+	if t.rec.Told {
+		return a.linkTrace(ctx, t)
 	}
 	err := a.failed.result("trace", t.TraceID, a.call(ctx, func() error { return a.client.StartTraceJSON(ctx, t.rec.Info) }))
 	var e *mlflow.Error
@@ -132,11 +143,14 @@ func (a *Applier) tell(ctx context.Context, t *trace) error {
 		a.forget(t.Experiment)
 	}
 	t.rec.Told = err == nil || permanent(err)
-	return err
+	if err != nil {
+		return err
+	}
+	return a.linkTrace(ctx, t)
 }
 
 // info is the body of StartTraceV3.
-func (a *Applier) info(t *trace) mlflow.TraceInfo {
+func (a *Applier) info(t *trace, used []mlflow.PromptVersion) mlflow.TraceInfo {
 	in := t.Info
 	out := mlflow.TraceInfo{
 		TraceID:         "tr-" + t.TraceID,
@@ -154,6 +168,9 @@ func (a *Applier) info(t *trace) mlflow.TraceInfo {
 	}
 	for _, kv := range in.Tags {
 		out.Tags[cleanKey(kv.Key)] = clip(kv.Value, mlflow.MaxTagValue)
+	}
+	if len(used) > 0 {
+		out.Tags[wire.TagPrompts] = promptsJSON(used)
 	}
 	if in.Name != "" {
 		out.Tags[mlflow.TagTraceName] = clip(in.Name, maxTraceName)

@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
+	"github.com/technoshare/commentator/internal/mlflow"
 )
 
 // Job is everything that the bridge did because of one trace.
@@ -18,6 +19,8 @@ type Job struct {
 	Scope string          `json:"scope"`
 	Runs  map[string]*Run `json:"runs,omitempty"` // by key
 	Trace *Trace          `json:"trace,omitempty"`
+	// Scores are verdicts on the job, by the id of their assessment.
+	Scores map[string]*Score `json:"scores,omitempty"`
 	// NewsMS is when the record last changed, ms since 1970; 0 in old records.
 	NewsMS int64 `json:"news,omitempty"`
 	// Unsure is set when there was a record that could not be read: whatever this one does
@@ -76,6 +79,8 @@ type Trace struct {
 	Info    json.RawMessage `json:"info,omitempty"`
 	// Told is set when MLflow got Info after everything else of the trace.
 	Told bool `json:"told,omitempty"`
+	// Prompts are the versions that Info names and that MLflow was not told to link yet.
+	Prompts []mlflow.PromptVersion `json:"prompts,omitempty"`
 }
 
 // Run gives the record of a key, a new one if there is none.
@@ -117,7 +122,7 @@ func (j *Job) last() (end uint64) {
 	return end
 }
 
-func (j *Job) empty() bool { return len(j.Runs) == 0 && j.Trace == nil }
+func (j *Job) empty() bool { return len(j.Runs) == 0 && j.Trace == nil && len(j.Scores) == 0 }
 
 // SpanVersion orders what is known of one span of a trace: the later end wins, ties by
 // hash.

@@ -14,8 +14,11 @@ import (
 
 const openPrefix = "open/"
 
-// openJob is what is known of a record with a run that has not ended.
+// openJob is what is known of a record that something is still to happen to: a run of it has
+// not ended, or a verdict waits for run or trace.
 type openJob struct {
+	// Waits is set when all runs have ended, or there is none.
+	Waits  bool  `json:"waits,omitempty"`
 	SeenMS int64 `json:"seen"` // uptime when it last had news, ms
 	NewsMS int64 `json:"news"` // when that was, ms since 1970
 }
@@ -31,7 +34,13 @@ type Stats struct {
 func (l *Ledger) Stats() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return Stats{Records: l.records, Bytes: l.bytes, Open: len(l.open)}
+	stats := Stats{Records: l.records, Bytes: l.bytes}
+	for _, one := range l.open {
+		if !one.Waits {
+			stats.Open++
+		}
+	}
+	return stats
 }
 
 // Open reports whether the run exists and has not ended as far as the bridge knows.
@@ -74,8 +83,8 @@ func (l *Ledger) walk(ctx context.Context) error {
 		l.records++
 		l.bytes += int64(len(value))
 		var j Job
-		if !indexed && decode(value, &j) == nil && j.open() {
-			one := openJob{SeenMS: l.head.UpMS, NewsMS: int64(j.last() / uint64(time.Millisecond))} //nolint:gosec // ns since 1970 fit until 2262
+		if !indexed && decode(value, &j) == nil && (j.open() || j.Waiting()) {
+			one := openJob{Waits: !j.open(), SeenMS: l.head.UpMS, NewsMS: int64(j.last() / uint64(time.Millisecond))} //nolint:gosec // ns since 1970 fit until 2262
 			found[id] = one
 			ops = append(ops, storage.SetOperation(openPrefix+id, encode(one)))
 		}
@@ -94,9 +103,9 @@ func (l *Ledger) note(e *Entry, now time.Time) (ops []*storage.Operation, after 
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	_, was := l.open[e.TraceID]
-	switch is := e.Job.open(); {
-	case is:
-		one := openJob{SeenMS: l.head.UpMS, NewsMS: now.UnixMilli()}
+	switch open := e.Job.open(); {
+	case open || e.Job.Waiting():
+		one := openJob{Waits: !open, SeenMS: l.head.UpMS, NewsMS: now.UnixMilli()}
 		ops = append(ops, storage.SetOperation(openPrefix+e.TraceID, encode(one)))
 		if l.unsaved { // what was seen never lies ahead of the uptime on disk
 			ops = append(ops, storage.SetOperation(headKey, encode(l.head)))
@@ -125,14 +134,13 @@ func (l *Ledger) AddUptime(ctx context.Context, d time.Duration) error {
 	return nil
 }
 
-// Stale is a record with a run that has had no news for long.
+// Stale is a record that is open and has had no news for long.
 type Stale struct {
 	TraceID string
 	NewsMS  int64 // when it last had any, ms since 1970
 }
 
-// Stale lists up to n records with an open run that had no news in so much uptime, the
-// oldest first.
+// Stale lists up to n open records that had no news in so much uptime, the oldest first.
 func (l *Ledger) Stale(after time.Duration, n int) []Stale {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -68,6 +68,8 @@ type RunMapping struct {
 	// Costs tell where to find what the run's model calls used. Without one that applies,
 	// the span's own gen_ai.usage.* and model are taken.
 	Costs []CostSource
+	// Prompts tell where to find which prompts were used.
+	Prompts []PromptSource
 }
 
 // Validate joins everything that is wrong with the mapping.
@@ -89,6 +91,11 @@ func (m RunMapping) validate(kind string) error {
 	for i, c := range m.Costs {
 		if c.Model == "" || c.Usage == "" {
 			errs = append(errs, fmt.Errorf("`mapping::%s::costs[%d]`: `model` must name the attribute with the model and `usage` begin the names of the token counts, such as gen_ai.usage", kind, i))
+		}
+	}
+	for i, p := range m.Prompts {
+		if p.Name == "" || p.SHA256 == "" {
+			errs = append(errs, fmt.Errorf("`mapping::%s::prompts[%d]`: `name` must name the attribute with the prompt's name and `sha256` the one with the hash of its text", kind, i))
 		}
 	}
 	for key := range m.Tags {

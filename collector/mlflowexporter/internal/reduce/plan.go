@@ -15,6 +15,9 @@ type Plan struct {
 	Runs []Run
 	// Traces holds one entry per trace whose spans belong into MLflow's trace store.
 	Traces []Trace
+	// Scores are verdicts on jobs, in any number and order of jobs; a run is never made
+	// because of one.
+	Scores []Score
 	// Repair says by trace id in hex what a repair message asks for, wire.RepairAgain or
 	// wire.RepairRecreate; nil when the batch holds none.
 	Repair map[string]string
@@ -35,6 +38,7 @@ type Drop struct {
 const (
 	DropInvalidID       = "invalid_id"       // a span without trace id or span id
 	DropInvalidArtifact = "invalid_artifact" // an artifact event without content or with an unusable name
+	DropInvalidScore    = "invalid_score"    // an evaluation event without a name, or without a verdict
 )
 
 // Run is one MLflow run, as far as one batch knows it.
@@ -59,6 +63,8 @@ type Run struct {
 	Tags      []KeyValue // sorted by key; PlaceholderTag may hold placeholders
 	Metrics   []Metric   // sorted by key
 	Artifacts []Artifact
+	// Prompts are those that were used, as far as the span tells.
+	Prompts []Prompt
 	// Parts are what stages add in the flat layout, in the order of their ends.
 	Parts []Part
 	// Why names the rule behind "param x", "tag x", "metric x" and "trace_tag x", as far as there is one;
@@ -135,6 +141,7 @@ type TraceInfo struct {
 	// adds what is missing here a second time.
 	TokenUsage map[string]int64
 	Cost       string     // JSON of MLflow's mlflow.trace.cost; empty: not known
+	Prompts    []Prompt   // that the job used
 	Metadata   []KeyValue // further trace metadata
 	Tags       []KeyValue
 }

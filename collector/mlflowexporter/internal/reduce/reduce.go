@@ -104,8 +104,7 @@ func (t *trace) of(kind Kind) []Span {
 }
 
 // reduce appends what one trace asks for: runs with parents before their children, then
-// the trace. Feedback becomes an assessment of the trace; until that is built it leaves
-// nothing, and in particular no run.
+// the trace, then verdicts, of which feedback makes no run.
 func (t *trace) reduce(m Mapping, plan *Plan) {
 	jobs, stages, messages := t.of(Job), t.of(Stage), t.of(Started)
 	runs := make([]Run, 0, len(jobs)+len(stages)+1)
@@ -141,6 +140,7 @@ func (t *trace) reduce(m Mapping, plan *Plan) {
 	if out, ok := t.translate(jobs, m); ok {
 		plan.Traces = append(plan.Traces, out)
 	}
+	t.scores(m, plan)
 }
 
 // stagesOf returns the stages that hang under the run with the given key.

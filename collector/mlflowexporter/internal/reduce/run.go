@@ -47,6 +47,7 @@ func jobRun(s Span, key, parent string, m Mapping, plan *Plan) Run {
 	}
 	run := b.run(key, parent)
 	run.Experiment = m.experiment(s)
+	run.Prompts = s.prompts(m.job(s).Prompts)
 	run.Status = jobStatus(s)
 	run.EndTime = endMS(s.Span)
 	run.Version = versionOf(s.Span)
@@ -79,6 +80,7 @@ func stageRun(s Span, key, parent string, m Mapping, plan *Plan) Run {
 	b.artifacts(m.Artifacts, plan)
 	run := b.run(key, parent)
 	run.Experiment = m.experiment(s)
+	run.Prompts = s.prompts(m.stage(s).Prompts)
 	run.Status = statusFinished
 	if s.Span.Status().Code() == ptrace.StatusCodeError || s.text(wire.AttrErrorType) != "" {
 		run.Status = statusFailed

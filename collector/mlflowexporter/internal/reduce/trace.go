@@ -276,6 +276,7 @@ func infoOf(root Span, m Mapping) *TraceInfo {
 		Session:         clean(cmp.Or(root.text(wire.AttrSessionID), root.text(attrConversationID)), maxTraceValue),
 		User:            clean(root.text(wire.AttrUserID), maxTraceValue),
 		TokenUsage:      tokenUsage(root),
+		Prompts:         root.prompts(m.job(root).Prompts),
 	}
 	if spent := root.spend(m.job(root).Costs, m.Prices); spent.known {
 		info.Cost = costJSON(spent.cost)

@@ -1,0 +1,140 @@
+package apply
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
+	"github.com/technoshare/commentator/internal/mlflow"
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+const (
+	// askAgain is how long a text that the registry does not have is not asked for again.
+	askAgain = time.Minute
+	// maxPages bounds the pages of versions that are read of one prompt, 100 versions each.
+	maxPages = 100
+)
+
+// prompts remembers what the registry holds. A version never changes its text.
+type prompts struct {
+	mu      sync.Mutex
+	byName  map[string]registered
+	refused bool // it was said that the registry gives no answer
+}
+
+// registered are the versions of one prompt.
+type registered struct {
+	asked  time.Time
+	byHash map[string]string // text's SHA-256 in hex to version
+}
+
+// versions finds the versions whose text has the hashes that were used. What the registry does
+// not hold is left out; a registry that refuses to be asked holds nothing.
+func (a *Applier) versions(ctx context.Context, used []reduce.Prompt) (found []mlflow.PromptVersion, err error) {
+	if len(used) == 0 {
+		return nil, nil
+	}
+	a.prompts.mu.Lock()
+	defer a.prompts.mu.Unlock()
+	for _, p := range used {
+		known := a.prompts.byName[p.Name]
+		version, ok := known.byHash[p.SHA256]
+		if !ok && (known.asked.IsZero() || a.cfg.Now().Sub(known.asked) >= askAgain) {
+			if known, err = a.ask(ctx, p.Name); err != nil {
+				return nil, fmt.Errorf("look for prompt %s: %w", p.Name, err)
+			}
+			version, ok = known.byHash[p.SHA256]
+		}
+		if ok {
+			found = append(found, mlflow.PromptVersion{Name: p.Name, Version: version})
+		}
+	}
+	return found, nil
+}
+
+// ask reads the versions of a prompt. Of several with one text the first one counts, so that a
+// job is linked to the same version whenever it is asked for.
+func (a *Applier) ask(ctx context.Context, name string) (registered, error) {
+	known := registered{asked: a.cfg.Now(), byHash: map[string]string{}}
+	token := ""
+	for range maxPages {
+		var versions []mlflow.ModelVersion
+		var next string
+		err := a.call(ctx, func() (err error) {
+			versions, next, err = a.client.PromptVersions(ctx, name, token)
+			return err
+		})
+		if err != nil && !permanent(err) {
+			return registered{}, err
+		}
+		if err != nil && !a.prompts.refused {
+			a.prompts.refused = true
+			a.log.Warn("MLflow's registry cannot be asked for prompts: runs and traces are not linked to them", zap.Error(err))
+		}
+		for _, v := range versions {
+			sum := sha256.Sum256([]byte(v.Tag(mlflow.TagPromptText)))
+			hash := hex.EncodeToString(sum[:])
+			if old, ok := known.byHash[hash]; !ok || number(v.Version) < number(old) {
+				known.byHash[hash] = v.Version
+			}
+		}
+		if token = next; token == "" {
+			break
+		}
+	}
+	if a.prompts.byName == nil {
+		a.prompts.byName = map[string]registered{}
+	}
+	a.prompts.byName[name] = known
+	return known, nil
+}
+
+func number(version string) int {
+	n, _ := strconv.Atoi(version) // MLflow counts versions
+	return n
+}
+
+// linkRun adds the prompts that a run used to its tags, unless the run has them.
+func (a *Applier) linkRun(ctx context.Context, r *run) error {
+	if r.rec.Done && r.rec.Version == r.Version {
+		return nil
+	}
+	found, err := a.versions(ctx, r.Prompts)
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	r.Tags = append(r.Tags[:len(r.Tags):len(r.Tags)], reduce.KeyValue{Key: wire.TagPrompts, Value: promptsJSON(found)})
+	return nil
+}
+
+// linkTrace makes a trace findable by the prompts that it names.
+func (a *Applier) linkTrace(ctx context.Context, t *trace) error {
+	if len(t.rec.Prompts) == 0 {
+		return nil
+	}
+	err := a.call(ctx, func() error { return a.client.LinkPrompts(ctx, "tr-"+t.TraceID, t.rec.Prompts...) })
+	if err != nil && !permanent(err) {
+		return fmt.Errorf("link prompts: %w", err)
+	}
+	t.rec.Prompts = nil
+	var e *mlflow.Error
+	if errors.As(err, &e) && e.NoRoute() {
+		return nil // MLflow before 3.7 has the tag alone
+	}
+	return err
+}
+
+func promptsJSON(versions []mlflow.PromptVersion) string {
+	text, _ := json.Marshal(versions) // texts: cannot fail
+	return string(text)
+}

@@ -1,0 +1,302 @@
+package apply
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/ledger"
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
+	"github.com/technoshare/commentator/internal/mlflow"
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+// Metadata of assessments: the verdict as a word, and its time in ns since 1970, by which a
+// bridge that has lost its ledger knows a later verdict.
+const (
+	metaLabel = "label"
+	metaTime  = "otel.time"
+)
+
+// applyScores brings the verdicts on a job to its run and its trace, as far as these are
+// there; the others wait in the ledger for the next message of the job.
+func (a *Applier) applyScores(ctx context.Context, j *job) {
+	for _, s := range j.scores {
+		j.entry.Job.Take(s)
+	}
+	if j.asked != "" { // the run may have been made anew
+		for _, s := range j.entry.Job.Scores {
+			s.Counted, s.Traced = false, false
+		}
+	}
+	ids := slices.Sorted(maps.Keys(j.entry.Job.Scores))
+	named := map[[3]string][]*ledger.Score{} // by experiment, run and name
+	for _, id := range ids {
+		s := j.entry.Job.Scores[id]
+		key := [3]string{s.Experiment, s.RunKey, s.Name}
+		named[key] = append(named[key], s)
+	}
+	for _, key := range slices.SortedFunc(maps.Keys(named), func(x, y [3]string) int { return slices.Compare(x[:], y[:]) }) {
+		if err := a.applyNamed(ctx, j, ids, named[key]); err != nil {
+			j.fail(fmt.Errorf("write score %s: %w", key[2], err))
+		}
+	}
+}
+
+// applyNamed brings the verdicts of one name to a run, and each to the trace.
+func (a *Applier) applyNamed(ctx context.Context, j *job, ids []string, scores []*ledger.Score) error {
+	first := scores[0]
+	exp, ok, err := a.experimentIfThere(ctx, first.Experiment)
+	if err != nil || !ok {
+		return err
+	}
+	for _, s := range scores {
+		s.At(exp.ref)
+	}
+	if !slices.ContainsFunc(scores, (*ledger.Score).Waiting) {
+		return nil
+	}
+	rec, err := a.scoredRun(ctx, j, exp, first)
+	if err != nil {
+		return err
+	}
+	if rec != nil && slices.ContainsFunc(scores, func(s *ledger.Score) bool { return !s.Counted }) {
+		if err := a.countScores(ctx, j, rec, scores); err != nil {
+			return err
+		}
+	}
+	for _, id := range ids {
+		s := j.entry.Job.Scores[id]
+		if !slices.Contains(scores, s) || !s.InTrace || s.Traced || !a.takesTraces() {
+			continue
+		}
+		there, err := a.tracedAlready(ctx, j, exp, s)
+		if err != nil {
+			return err
+		}
+		if !there {
+			continue
+		}
+		err = a.failed.result("score", id, a.assess(ctx, j.traceID, id, s))
+		if err != nil && !permanent(err) {
+			return err
+		}
+		s.Traced, s.Held = true, !s.Retracted
+		if err != nil {
+			j.fail(fmt.Errorf("write score %s: %w", s.Name, err))
+			a.bury(j, "score", s.Name, err)
+		}
+	}
+	return nil
+}
+
+// scoredRun finds the run that a verdict is about; nil means that it is not there yet.
+func (a *Applier) scoredRun(ctx context.Context, j *job, exp experiment, s *ledger.Score) (*ledger.Run, error) {
+	if rec := j.entry.Job.Runs[s.RunKey]; rec != nil && rec.Experiment == exp.ref && (rec.ID != "" || rec.Gone) {
+		return rec, nil
+	}
+	if !a.searches(j, s) {
+		return nil, nil
+	}
+	found, err := a.search(ctx, exp, s.RunKey)
+	if err != nil || found == nil {
+		return nil, err
+	}
+	rec := j.entry.Job.Run(s.RunKey)
+	*rec = ledger.Run{
+		Experiment: exp.ref, ID: found.Info.ID, ArtifactURI: found.Info.ArtifactURI, Name: found.Info.Name,
+		Gone: found.Info.Stage == mlflow.Deleted, Closed: found.Info.Status != mlflow.StatusRunning,
+	}
+	return rec, nil
+}
+
+// searches reports whether MLflow may hold run and trace of a verdict although the ledger
+// knows of none.
+func (a *Applier) searches(j *job, s *ledger.Score) bool {
+	return a.cfg.Shared || j.last || !a.ledger.Complete(s.StartMS)
+}
+
+// dropWaiting gives up what still waits for a run or a trace, once it was looked for in vain.
+func (a *Applier) dropWaiting(ctx context.Context, j *job) error {
+	if !j.entry.Job.Waiting() {
+		return nil
+	}
+	j.last = true
+	if a.applyScores(ctx, j); j.stopped() {
+		return report(j.errs)
+	}
+	for id, s := range j.entry.Job.Scores {
+		if s.Waiting() {
+			delete(j.entry.Job.Scores, id)
+			if s.Retracted {
+				continue // there was nothing left to take back
+			}
+			a.cfg.Count(EventLoneScore, 1)
+			a.log.Warn("A verdict is given up: nothing came of its job, or of the trace", zap.String("trace_id", j.traceID), zap.String("score", s.Name))
+		}
+	}
+	return nil
+}
+
+// countScores writes what all verdicts of one name come to: how many there are, the mean of
+// those that are numbers, and a tag with the words. The step of the points goes up, because
+// MLflow shows the point with the highest one as the metric's value.
+func (a *Applier) countScores(ctx context.Context, j *job, rec *ledger.Run, scores []*ledger.Score) error {
+	counted := func() {
+		for _, s := range scores {
+			s.Counted = true
+		}
+	}
+	if rec.Gone {
+		counted()
+		return nil
+	}
+	r := &run{job: j, rec: rec, Run: reduce.Run{Key: scores[0].RunKey, TraceID: j.traceID, Name: rec.Name, Version: rec.Version}}
+	var now mlflow.Run
+	err := a.call(ctx, func() (err error) { now, err = a.client.GetRun(ctx, rec.ID); return err })
+	if err == nil && now.Info.Stage == mlflow.Deleted {
+		counted() // it stays deleted
+		return nil
+	}
+	if err = a.lost(ctx, r, err); err != nil || rec.Gone {
+		return err
+	}
+	sum := sumUp(scores)
+	mean, count, tag := wire.FeedbackMean(sum.name), wire.FeedbackCount(sum.name), wire.TagFeedbackPrefix+sum.name
+	step := int64(0)
+	for _, m := range now.Data.Metrics {
+		if m.Key == mean || m.Key == count {
+			step = max(step, m.Step+1)
+		}
+	}
+	b := batch{metrics: []mlflow.Metric{
+		{Key: count, Value: mlflow.Number(sum.count), Timestamp: sum.timeMS, Step: step},
+		{Key: mean, Value: mlflow.Number(sum.mean), Timestamp: sum.timeMS, Step: step},
+	}}
+	if sum.words != "" {
+		b.tags = append(b.tags, mlflow.KeyValue{Key: tag, Value: clip(sum.words, mlflow.MaxTagValue)})
+	}
+	err = a.lost(ctx, r, a.send(ctx, r, b))
+	if err == nil && sum.words == "" && now.Tag(tag) != "" && !rec.Gone {
+		err = a.lost(ctx, r, a.call(ctx, func() error { return a.client.DeleteTag(ctx, rec.ID, tag) }))
+	}
+	if err != nil && !permanent(err) {
+		return err
+	}
+	if err != nil {
+		j.fail(fmt.Errorf("write scores to run %s: %w", rec.Name, err))
+		a.bury(j, "score", sum.name, err)
+	}
+	counted()
+	return nil
+}
+
+// summary is what the verdicts of one name come to.
+type summary struct {
+	name   string
+	count  int
+	mean   float64 // 0 when there is none
+	words  string  // the one that was said, or each and how often: "thumbs_down 1, thumbs_up 2"
+	timeMS int64   // of the last verdict, one that was taken back too
+}
+
+func sumUp(scores []*ledger.Score) summary {
+	out := summary{name: scores[0].Name}
+	total, numbers := 0.0, 0
+	said := map[string]int{}
+	for _, s := range scores {
+		out.timeMS = max(out.timeMS, int64(s.Version.EndUnixNano/uint64(time.Millisecond))) //nolint:gosec // ns since 1970 fit until 2262
+		if s.Retracted {
+			continue
+		}
+		out.count++
+		if s.Number != nil {
+			total, numbers = total+*s.Number, numbers+1
+		}
+		said[cmp.Or(s.Label, strings.Trim(string(s.Value), `"`))]++
+	}
+	if numbers > 0 {
+		out.mean = total / float64(numbers)
+	}
+	var words []string
+	for _, word := range slices.Sorted(maps.Keys(said)) {
+		if out.count > 1 {
+			word += " " + strconv.Itoa(said[word])
+		}
+		words = append(words, word)
+	}
+	out.words = strings.Join(words, ", ")
+	return out
+}
+
+// tracedAlready reports whether MLflow has the trace of a verdict.
+func (a *Applier) tracedAlready(ctx context.Context, j *job, exp experiment, s *ledger.Score) (bool, error) {
+	if t := j.entry.Job.Trace; t != nil && t.Experiment == exp.ref {
+		return t.Told || (len(t.Info) == 0 && len(t.Spans) > 0), nil
+	}
+	if !a.searches(j, s) {
+		return false, nil
+	}
+	err := a.call(ctx, func() error { _, err := a.client.GetTraceInfo(ctx, "tr-"+j.traceID); return err })
+	if mlflow.IsCode(err, mlflow.CodeNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// assess makes a trace hold a verdict. That the trace is gone is no error: somebody removed it.
+func (a *Applier) assess(ctx context.Context, traceID, id string, s *ledger.Score) error {
+	in := assessment(traceID, id, s)
+	var err error
+	switch {
+	case s.Retracted:
+		err = a.call(ctx, func() error { return a.client.DeleteAssessment(ctx, in.TraceID, id) })
+	case s.Held:
+		err = a.call(ctx, func() error { return a.client.UpdateAssessment(ctx, in) })
+	default:
+		err = a.call(ctx, func() error { return a.client.CreateAssessment(ctx, in) })
+		if mlflow.AssessmentExists(err) { // by an attempt whose end nobody saw, or before the ledger was lost
+			err = a.overwrite(ctx, in, s)
+		}
+	}
+	var e *mlflow.Error
+	if errors.As(err, &e) && e.Code == mlflow.CodeNotFound {
+		return nil
+	}
+	return err
+}
+
+// overwrite updates an assessment unless it holds a later verdict.
+func (a *Applier) overwrite(ctx context.Context, in mlflow.Assessment, s *ledger.Score) error {
+	var now mlflow.Assessment
+	err := a.call(ctx, func() (err error) { now, err = a.client.GetAssessment(ctx, in.TraceID, in.ID); return err })
+	if err != nil {
+		return err
+	}
+	if at, err := strconv.ParseUint(now.Metadata[metaTime], 10, 64); err == nil && at > s.Version.EndUnixNano {
+		return nil
+	}
+	return a.call(ctx, func() error { return a.client.UpdateAssessment(ctx, in) })
+}
+
+func assessment(traceID, id string, s *ledger.Score) mlflow.Assessment {
+	at := time.Unix(0, int64(s.Version.EndUnixNano)).UTC().Format("2006-01-02T15:04:05.000Z") //nolint:gosec // ns since 1970 fit until 2262
+	out := mlflow.Assessment{
+		ID: id, Name: s.Name, TraceID: "tr-" + traceID, SpanID: s.SpanID, Why: s.Why, Created: at, Updated: at,
+		Source:   mlflow.AssessmentSource{Type: s.SourceType, ID: s.SourceID},
+		Feedback: &mlflow.Feedback{Value: s.Value},
+		Metadata: map[string]string{metaTime: strconv.FormatUint(s.Version.EndUnixNano, 10)},
+	}
+	if s.Label != "" {
+		out.Metadata[metaLabel] = s.Label
+	}
+	return out
+}

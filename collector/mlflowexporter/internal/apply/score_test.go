@@ -1,0 +1,280 @@
+package apply_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/apply"
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
+	"github.com/technoshare/commentator/internal/mlflow"
+	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+// score is what somebody says of job n at some second after its end; nil: takes it back.
+func (e *env) score(n int, who string, second int, value *float64) reduce.Score {
+	trace := jobID(e.experiment, n)
+	at := uint64(startMS+2000+second*1000) * 1e6
+	s := reduce.Score{
+		ID: "a-" + hash(trace + who)[:32], TraceID: trace, RunKey: trace, Experiment: e.experiment, Name: "helpful", SourceType: wire.SourceHuman, SourceID: who,
+		Retracted: value == nil, InTrace: true, StartMS: startMS, Version: reduce.Version{EndUnixNano: at, Hash: hash(fmt.Sprint(who, second))},
+	}
+	if value != nil {
+		s.Value, _ = json.Marshal(*value)
+		s.Number, s.Label, s.Why = value, map[bool]string{true: "up", false: "down"}[*value > 0.5], fmt.Sprint("because ", second)
+	}
+	return s
+}
+
+func scored(scores ...reduce.Score) reduce.Plan { return reduce.Plan{Scores: scores} }
+
+func value(f float64) *float64 { return &f }
+
+// said is what MLflow shows of the verdicts on a job: those on its trace, and count, mean and
+// words on its run.
+func (e *env) said(t testing.TB, n int) (assessments map[string]string, run string) {
+	t.Helper()
+	exp, err := e.client.GetExperimentByName(t.Context(), e.experiment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := mlflowtest.Read(t.Context(), e.client, exp.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if trace := s.Traces["tr-"+jobID(e.experiment, n)]; trace != nil {
+		assessments = trace.Assessments
+	}
+	runs, _, err := e.client.SearchRuns(t.Context(), mlflow.SearchRuns{
+		ExperimentIDs: []string{exp.ID}, View: mlflow.ViewAll, Filter: "tags.`" + wire.TagKey + "` = '" + jobID(e.experiment, n) + "'",
+	})
+	if err != nil || len(runs) != 1 {
+		t.Fatalf("found %d runs, %v", len(runs), err)
+	}
+	latest := map[string]float64{}
+	for _, m := range runs[0].Data.Metrics {
+		latest[m.Key] = float64(m.Value)
+	}
+	return assessments, fmt.Sprintf("%g %g %s", latest["feedback/helpful/count"], latest["feedback/helpful/mean"], runs[0].Tag("feedback.helpful"))
+}
+
+func (e *env) saidIs(t testing.TB, n int, assessments map[string]string, run string) {
+	t.Helper()
+	gotAssessments, gotRun := e.said(t, n)
+	if diff := cmp.Diff(assessments, gotAssessments); diff != "" {
+		t.Errorf("assessments (-want +got):\n%s", diff)
+	}
+	if gotRun != run {
+		t.Errorf("the run says %q, want %q", gotRun, run)
+	}
+}
+
+// A verdict becomes an assessment of the trace, and metrics and a tag of the run; it changes,
+// and goes when it is taken back.
+func TestScores(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		e.mustApply(t, e.plan(1))
+		e.requests.take()
+		e.mustApply(t, scored(e.score(1, "u-1", 1, value(1))))
+		e.took(t, 3) // read the run, log to it, add the assessment
+		up := map[string]string{"helpful u-1": "1 | HUMAN |  | because 1"}
+		e.saidIs(t, 1, up, "1 1 up")
+		e.requests.take()
+		e.mustApply(t, scored(e.score(1, "u-1", 1, value(1))), e.plan(1))
+		e.took(t, 0)
+
+		e.mustApply(t, scored(e.score(1, "u-2", 2, value(0))))
+		e.saidIs(t, 1, map[string]string{"helpful u-1": up["helpful u-1"], "helpful u-2": "0 | HUMAN |  | because 2"}, "2 0.5 down 1, up 1")
+		e.mustApply(t, scored(e.score(1, "u-1", 3, value(0))))
+		e.saidIs(t, 1, map[string]string{"helpful u-1": "0 | HUMAN |  | because 3", "helpful u-2": "0 | HUMAN |  | because 2"}, "2 0 down 2")
+		e.mustApply(t, scored(e.score(1, "u-1", 2, value(1)))) // older than what is there
+		e.saidIs(t, 1, map[string]string{"helpful u-1": "0 | HUMAN |  | because 3", "helpful u-2": "0 | HUMAN |  | because 2"}, "2 0 down 2")
+		e.mustApply(t, scored(e.score(1, "u-1", 5, nil), e.score(1, "u-2", 5, nil)))
+		e.saidIs(t, 1, nil, "0 0 ")
+		e.mustApply(t, scored(e.score(1, "u-1", 4, value(1)))) // taken back since
+		e.saidIs(t, 1, nil, "0 0 ")
+		e.mustApply(t, scored(e.score(1, "u-1", 6, value(1))))
+		e.saidIs(t, 1, map[string]string{"helpful u-1": "1 | HUMAN |  | because 6"}, "1 1 up")
+	})
+}
+
+// A verdict that comes before its job waits for the run and the trace, and makes neither.
+func TestScoreThatComesFirst(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		first := scored(e.score(1, "u-1", 1, value(1)))
+		e.mustApply(t, first, first)
+		if _, err := e.client.GetExperimentByName(t.Context(), e.experiment); !mlflow.IsCode(err, mlflow.CodeNotFound) {
+			t.Errorf("a verdict made the experiment: %v", err)
+		}
+		e.restart(t)
+		e.mustApply(t, split(e.plan(1))...)
+		e.saidIs(t, 1, map[string]string{"helpful u-1": "1 | HUMAN |  | because 1"}, "1 1 up")
+	})
+}
+
+// A job without a trace has its verdicts on the run alone.
+func TestScoreWithoutATrace(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		p := e.plan(1)
+		p.Traces = nil
+		s := e.score(1, "u-1", 1, value(0))
+		s.InTrace = false
+		e.mustApply(t, p, scored(s))
+		e.saidIs(t, 1, nil, "1 0 down")
+	})
+}
+
+// Without its ledger the bridge finds run and trace, and does not overwrite a later verdict.
+func TestScoreAfterALostLedger(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		e.mustApply(t, e.plan(1), scored(e.score(1, "u-1", 5, value(1))))
+		e.lose(t)
+		e.mustApply(t, scored(e.score(1, "u-1", 3, value(0))))
+		assessments, _ := e.said(t, 1)
+		if diff := cmp.Diff(map[string]string{"helpful u-1": "1 | HUMAN |  | because 5"}, assessments); diff != "" {
+			t.Errorf("assessments (-want +got):\n%s", diff)
+		}
+		e.mustApply(t, scored(e.score(1, "u-1", 6, value(0))))
+		e.saidIs(t, 1, map[string]string{"helpful u-1": "0 | HUMAN |  | because 6"}, "1 0 down")
+	})
+}
+
+// What a user deleted stays deleted.
+func TestScoreOfADeletedJob(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		e.mustApply(t, e.plan(1))
+		run := e.findRun(t, jobID(e.experiment, 1))
+		if err := e.client.DeleteRun(t.Context(), run.Info.ID); err != nil {
+			t.Fatal(err)
+		}
+		e.mustApply(t, scored(e.score(1, "u-1", 1, value(1))))
+		e.requests.take()
+		e.mustApply(t, scored(e.score(1, "u-1", 1, value(1))))
+		e.took(t, 0)
+		e.saidIs(t, 1, map[string]string{"helpful u-1": "1 | HUMAN |  | because 1"}, "0 0 ")
+	})
+}
+
+// A verdict whose job does not come is given up after as long as a run without news.
+func TestLoneScoreIsGivenUp(t *testing.T) {
+	e, _ := faulty(t)
+	e.mustApply(t, e.plan(0), scored(e.score(1, "u-1", 1, value(1))))
+	if err := e.cfg.Ledger.AddUptime(t.Context(), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if n := e.cfg.Ledger.Stats().Open; n != 0 {
+		t.Errorf("a verdict counts as %d open runs", n)
+	}
+	e.restart(t)
+	for range 2 {
+		if err := e.Reap(t.Context(), time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := e.events.get(apply.EventLoneScore); n != 1 {
+		t.Errorf("counted %d", n)
+	}
+	e.mustApply(t, e.plan(1))
+	e.saidIs(t, 1, nil, "0 0 ")
+}
+
+// Whatever fails on the way and in whatever order they come: the last verdicts are there.
+func TestScoresInAnyOrderWithFaults(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		s := mlflowtest.Start()
+		defer s.Close()
+		e := newEnv(t, s.URL)
+		parts := split(e.plan(1))
+		want, up, down := map[string]string{}, 0, 0
+		for i := range rapid.IntRange(1, 3).Draw(rt, "people") {
+			who := fmt.Sprint("u-", i)
+			last := rapid.IntRange(1, 4).Draw(rt, "verdicts")
+			for second := 1; second <= last; second++ {
+				v := rapid.SampledFrom([]*float64{nil, value(0), value(1)}).Draw(rt, "verdict")
+				parts = append(parts, scored(e.score(1, who, second, v)))
+				switch {
+				case second < last || v == nil:
+				case *v > 0.5:
+					up++
+					want["helpful "+who] = fmt.Sprint("1 | HUMAN |  | because ", second)
+				default:
+					down++
+					want["helpful "+who] = fmt.Sprint("0 | HUMAN |  | because ", second)
+				}
+			}
+		}
+		parts = append(parts, rapid.SampledFrom(parts).Draw(rt, "again"))
+		parts = rapid.Permutation(parts).Draw(rt, "order")
+		faults := rapid.IntRange(0, 15).Draw(rt, "faults")
+		kinds := []*mlflowtest.Fault{nil, nil, mlflowtest.Locked(), mlflowtest.Lost(), {}}
+		drawn := make(chan *mlflowtest.Fault, 200)
+		for range cap(drawn) {
+			f := kinds[rapid.IntRange(0, len(kinds)-1).Draw(rt, "fault")]
+			if f != nil {
+				if faults--; faults < 0 {
+					f = nil
+				}
+			}
+			drawn <- f
+		}
+		s.Fail(func(*http.Request) *mlflowtest.Fault {
+			select {
+			case f := <-drawn:
+				return f
+			default:
+				return nil
+			}
+		})
+		for _, p := range parts {
+			for attempt := 0; ; attempt++ {
+				err := e.Apply(t.Context(), p)
+				if err == nil {
+					break
+				}
+				if attempt == 60 {
+					rt.Fatalf("no end: %v", err)
+				}
+				if rapid.IntRange(0, 2).Draw(rt, "kill") == 0 {
+					e.restart(t)
+				}
+			}
+		}
+		s.Fail(nil)
+		mean, words := 0.0, []string{}
+		if up+down > 0 {
+			mean = float64(up) / float64(up+down)
+		}
+		for _, w := range []struct {
+			word string
+			n    int
+		}{{"down", down}, {"up", up}} {
+			switch {
+			case w.n == 0:
+			case up+down == 1:
+				words = append(words, w.word)
+			default:
+				words = append(words, fmt.Sprint(w.word, " ", w.n))
+			}
+		}
+		if len(want) == 0 {
+			want = nil
+		}
+		got, run := e.said(t, 1)
+		if len(got) == 0 {
+			got = nil
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			rt.Fatalf("assessments (-want +got):\n%s", diff)
+		}
+		if text := fmt.Sprintf("%d %g %s", up+down, mean, strings.Join(words, ", ")); run != text {
+			rt.Fatalf("the run says %q, want %q", run, text)
+		}
+	})
+}

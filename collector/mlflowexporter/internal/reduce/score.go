@@ -1,0 +1,171 @@
+package reduce
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+// maxRationale is how much of a reason is kept, in characters.
+const maxRationale = 4000
+
+// Score is a verdict on a job, or on one of its spans: an event gen_ai.evaluation.result.
+// Of those with one ID the later one counts, however they arrive.
+type Score struct {
+	ID         string `json:"-"` // of the assessment; the same for all verdicts of one source under one name
+	TraceID    string `json:"-"` // hex
+	RunKey     string `json:"run"`
+	Experiment string `json:"experiment,omitempty"`
+	Name       string `json:"name"`
+	SpanID     string `json:"span,omitempty"` // hex; empty: the whole trace
+	SourceType string `json:"source_type"`
+	SourceID   string `json:"source,omitempty"`
+	// Value is the verdict: a number, true or false, or a text. Number is its value for
+	// metrics, nil for a text.
+	Value  json.RawMessage `json:"value,omitempty"`
+	Number *float64        `json:"number,omitempty"`
+	Label  string          `json:"label,omitempty"`
+	Why    string          `json:"why,omitempty"`
+	// Retracted says that the verdict was taken back.
+	Retracted bool `json:"retracted,omitempty"`
+	// InTrace says that the job has a trace, or will have one.
+	InTrace bool  `json:"in_trace,omitempty"`
+	StartMS int64 `json:"start"` // of the job, ms since 1970
+	// Version is the time of the verdict, and a hash of what it says.
+	Version Version `json:"version"`
+}
+
+// scores are the verdicts of a trace, in the order of their times.
+func (t *trace) scores(m Mapping, plan *Plan) {
+	from := len(plan.Scores)
+	for _, s := range t.spans {
+		if s.Kind == Started || (s.Kind == Detail && !s.InTrace) {
+			continue
+		}
+		for _, e := range s.Span.Events().All() {
+			if e.Name() != wire.EventEvaluation {
+				continue
+			}
+			score, ok := t.score(s, e, m)
+			if !ok {
+				plan.Dropped = append(plan.Dropped, Drop{TraceID: t.id.String(), Reason: DropInvalidScore, Detail: s.Span.Name() + ": " + score.Name})
+				continue
+			}
+			plan.Scores = append(plan.Scores, score)
+		}
+	}
+	slices.SortStableFunc(plan.Scores[from:], func(a, b Score) int {
+		return cmp.Or(cmp.Compare(a.Version.EndUnixNano, b.Version.EndUnixNano), cmp.Compare(a.Version.Hash, b.Version.Hash))
+	})
+}
+
+// score reads one event. It reports false when the event says nothing.
+func (t *trace) score(s Span, e ptrace.SpanEvent, m Mapping) (Score, bool) {
+	out := Score{
+		TraceID: t.id.String(), RunKey: t.ownerKey(s), Experiment: m.experiment(s), InTrace: s.InTrace,
+		Name:  scoreName(eventText(e, wire.AttrEvaluationName)),
+		Label: clean(eventText(e, wire.AttrEvaluationLabel), maxMetadata),
+		Why:   clean(eventText(e, wire.AttrEvaluationWhy), maxRationale),
+	}
+	if s.Kind == Job {
+		out.RunKey = t.jobKey(s)
+	}
+	if s.Kind == Stage || s.Kind == Detail {
+		out.SpanID = s.Span.SpanID().String()
+	}
+	if us, ok := s.integer(wire.AttrStartedAt); ok {
+		out.StartMS = us / 1000
+	} else {
+		out.StartMS = startMS(s.Span)
+	}
+	out.SourceType, out.SourceID = sourceOf(s, e)
+	if v, ok := e.Attributes().Get(wire.AttrEvaluationRetracted); ok {
+		out.Retracted = v.Type() == pcommon.ValueTypeBool && v.Bool()
+	}
+	if !out.Retracted {
+		out.Value, out.Number = scoreValue(e, out.Label)
+	}
+	out.ID = scoreID(out)
+	at := e.Timestamp()
+	if at == 0 {
+		at = pcommon.Timestamp(end(s.Span))
+	}
+	said, _ := json.Marshal(out) // numbers are finite: cannot fail
+	sum := sha256.Sum256(said)
+	out.Version = Version{EndUnixNano: uint64(at), Hash: hex.EncodeToString(sum[:])}
+	return out, out.Name != "" && (out.Retracted || out.Value != nil)
+}
+
+// scoreValue is what the assessment holds: the number if there is one, else the label.
+func scoreValue(e ptrace.SpanEvent, label string) (json.RawMessage, *float64) {
+	v, ok := e.Attributes().Get(wire.AttrEvaluationValue)
+	if ok {
+		f, numeric := number(v)
+		switch {
+		case v.Type() == pcommon.ValueTypeBool:
+			return json.RawMessage(strconv.FormatBool(v.Bool())), &f
+		case numeric:
+			text, _ := json.Marshal(f) // finite: cannot fail
+			return text, &f
+		}
+	}
+	if label == "" {
+		return nil, nil
+	}
+	text, _ := json.Marshal(label) // a string cannot fail
+	return text, nil
+}
+
+// sourceOf tells who judges.
+func sourceOf(s Span, e ptrace.SpanEvent) (kind, id string) {
+	switch kind = strings.ToUpper(eventText(e, wire.AttrEvaluationSourceType)); kind {
+	case wire.SourceHuman, wire.SourceCode, wire.SourceJudge:
+	default:
+		kind = wire.SourceCode
+		if s.Kind == Feedback {
+			kind = wire.SourceHuman
+		}
+	}
+	id = eventText(e, wire.AttrEvaluationSourceID)
+	if kind == wire.SourceHuman {
+		id = cmp.Or(id, s.text(wire.AttrUserID))
+	}
+	return kind, clean(cmp.Or(id, s.resourceText(wire.ResServiceName)), maxTraceValue)
+}
+
+// scoreName is a name that MLflow can search: it takes a dot for a separator.
+func scoreName(name string) string {
+	return strings.Trim(cut(strings.Map(func(r rune) rune {
+		if r == '_' || r == '-' || r == ' ' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= 0x80 {
+			return r
+		}
+		return '_'
+	}, clean(name, 0)), maxScoreName), " ")
+}
+
+// maxScoreName leaves room for what metrics and tags put around it.
+const maxScoreName = 200
+
+// scoreID derives the id of an assessment, so that a verdict that comes again is the same one.
+func scoreID(s Score) string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{"technoshare/assessment/1", s.TraceID, s.SpanID, s.Name, s.SourceType, s.SourceID}, "\n")))
+	return "a-" + hex.EncodeToString(sum[:16])
+}
+
+func eventText(e ptrace.SpanEvent, key string) string {
+	v, ok := e.Attributes().Get(key)
+	if !ok || (v.Type() == pcommon.ValueTypeDouble && math.IsNaN(v.Double())) {
+		return ""
+	}
+	return v.AsString()
+}
