@@ -30,6 +30,7 @@ type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Work off the queue until interrupted."`
 	Jobs    jobsCommand    `cmd:"" help:"Look at jobs."`
 	Tracing tracingCommand `cmd:"" help:"Show or change, while the worker runs, how much of the jobs that start is recorded."`
+	Status  statusCommand  `cmd:"" help:"Show whether a worker runs, the jobs, and what of their telemetry waits, was sent or was lost."`
 	Config  configCommand  `cmd:"" help:"Show every setting, where it comes from, and what it leads to."`
 	Version versionCommand `cmd:"" help:"Show the version."`
 }

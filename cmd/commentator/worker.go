@@ -31,7 +31,7 @@ type worker struct {
 	queue     *queue.Queue
 	telemetry *telemetry.Provider // nil: off
 	leftovers *telemetry.Relay    // sends what an earlier run left in the outbox; nil: nothing to send
-	reported  store.Stats         // the losses that telemetry has been told of
+	reported  map[string]int64    // the losses that telemetry has been told of
 }
 
 // openWorker wires the parts. Poster decides what becomes of comments.
@@ -137,18 +137,13 @@ func (w *worker) queueState(ctx context.Context) (telemetry.QueueState, error) {
 
 // reportLosses tells telemetry what the outbox lost since the last time.
 func (w *worker) reportLosses() {
-	now, before := w.store.Stats(), w.reported
-	w.reported = now
-	for reason, n := range map[string]int64{
-		"build":     now.OutboxBuildFailed - before.OutboxBuildFailed,
-		"write":     now.OutboxWriteFailed - before.OutboxWriteFailed,
-		"too_large": now.OutboxTooLarge - before.OutboxTooLarge,
-		"evicted":   now.OutboxEvicted - before.OutboxEvicted,
-	} {
-		if n > 0 {
+	now := w.store.Stats().Losses()
+	for reason, n := range now {
+		if n -= w.reported[reason]; n > 0 {
 			w.telemetry.OutboxDropped(n, reason)
 		}
 	}
+	w.reported = now
 }
 
 // telemetryConfig turns settings into what telemetry wants.

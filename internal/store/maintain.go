@@ -57,11 +57,14 @@ func (s *Store) checkpoint(ctx context.Context, from int64) error {
 	return nil
 }
 
-// runPruner deletes sent messages that are old enough.
+// runPruner deletes sent messages that are old enough, and notes what was lost.
 func (s *Store) runPruner(ctx context.Context) {
 	every(ctx, pruneEvery, func() {
 		if err := s.prune(ctx, s.clock().Add(-s.keepSent)); err != nil && ctx.Err() == nil {
 			s.log.WarnContext(ctx, "prune sent telemetry messages", "err", err)
+		}
+		if err := s.noteLosses(ctx); err != nil && ctx.Err() == nil {
+			s.log.WarnContext(ctx, "note lost telemetry messages", "err", err)
 		}
 	})
 }

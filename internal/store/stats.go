@@ -33,6 +33,20 @@ func (s *Store) Stats() Stats {
 	}
 }
 
+// Losses are the counts of messages that will not reach the Collector, by the reasons that
+// telemetry reports them with.
+func (s Stats) Losses() map[string]int64 {
+	lost := map[string]int64{}
+	for reason, n := range map[string]int64{
+		"build": s.OutboxBuildFailed, "write": s.OutboxWriteFailed, "too_large": s.OutboxTooLarge, "evicted": s.OutboxEvicted,
+	} {
+		if n > 0 {
+			lost[reason] = n
+		}
+	}
+	return lost
+}
+
 type counters struct {
 	stored, buildFailed, writeFailed, tooLarge, evicted, refused atomic.Int64
 	bytes                                                        atomic.Int64

@@ -33,6 +33,7 @@ type Store struct {
 	keepSent    time.Duration
 
 	counters counters
+	noted    map[string]int64 // losses of this process that are noted in the database
 	stop     context.CancelFunc
 	tasks    sync.WaitGroup
 }
@@ -114,6 +115,9 @@ func (s *Store) open(ctx context.Context) error {
 func (s *Store) Close() error {
 	s.stop()
 	s.tasks.Wait()
+	if err := s.noteLosses(context.Background()); err != nil {
+		s.log.Warn("note lost telemetry messages", "err", err)
+	}
 	if err := s.closeDatabases(); err != nil {
 		return fmt.Errorf("close job database: %w", err)
 	}

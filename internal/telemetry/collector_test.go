@@ -128,6 +128,7 @@ type memoryOutbox struct {
 	rows    []OutboxRow
 	sent    map[int64]bool
 	refused map[int64]string
+	links   []Link
 	err     error // of every call, if not nil
 }
 
@@ -185,6 +186,13 @@ func (b *memoryOutbox) Depth(context.Context) (int, int64, time.Time, error) {
 	defer b.mu.Unlock()
 	n := len(b.rows) - len(b.sent) - len(b.refused)
 	return n, int64(n), testStart, b.err
+}
+
+func (b *memoryOutbox) NoteLink(_ context.Context, l Link) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.links = append(b.links, l)
+	return b.err
 }
 
 func (b *memoryOutbox) state() (sent, refused int) {

@@ -24,6 +24,13 @@ type OutboxRow struct {
 	Size int    // as in Message
 }
 
+// Link says whether the Collector takes messages, as the relay saw it last.
+type Link struct {
+	Endpoint string    `json:"endpoint,omitempty"`
+	Since    time.Time `json:"since,omitzero"`    // zero: no relay ever sent anything
+	Problem  string    `json:"problem,omitempty"` // why it takes none; empty: it does
+}
+
 // Outbox is the table that the relay empties.
 type Outbox interface {
 	// Unsent returns rows that are neither sent nor refused and whose id is above afterID,
@@ -37,4 +44,6 @@ type Outbox interface {
 	// Depth returns the number of unsent rows, the bytes of their stored bodies and the
 	// time when the oldest was created; the zero time when there is none.
 	Depth(ctx context.Context) (rows int, bytes int64, oldest time.Time, err error)
+	// NoteLink keeps what the relay says of the Collector, for people who ask.
+	NoteLink(ctx context.Context, l Link) error
 }

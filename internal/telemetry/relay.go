@@ -73,6 +73,7 @@ type Relay struct {
 	cancel  context.CancelFunc // ends requests under way
 
 	down    bool             // the last request met no Collector that takes anything
+	up      bool             // it was noted that the Collector takes messages
 	strikes map[int64]strike // rows that were refused for a reason that may pass
 	struck  int              // strikes in this round while nothing was accepted
 	last    time.Time        // when a request was last accepted
@@ -154,7 +155,7 @@ func (r *Relay) run(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			r.failed(err)
+			r.failed(ctx, err)
 			if last {
 				return
 			}
@@ -212,7 +213,7 @@ func (r *Relay) sleep(ctx context.Context, d time.Duration, wake <-chan struct{}
 }
 
 // failed says once per outage that something is wrong.
-func (r *Relay) failed(err error) {
+func (r *Relay) failed(ctx context.Context, err error) {
 	var s *sendError
 	if !errors.As(err, &s) {
 		r.cfg.Logger.Error("relay telemetry", "error", err)
@@ -221,9 +222,19 @@ func (r *Relay) failed(err error) {
 	if r.down {
 		return
 	}
-	r.down = true
+	r.down, r.up = true, false
+	r.note(ctx, err.Error())
 	r.cfg.Logger.Warn("no Collector takes telemetry; it is kept in the outbox and sent later",
 		"endpoint", r.cfg.Endpoint, "error", err)
+}
+
+// note keeps whether the Collector takes messages, when that changed. That it could not be kept
+// harms nobody but the one who asks.
+func (r *Relay) note(ctx context.Context, problem string) {
+	l := Link{Endpoint: r.cfg.Endpoint, Since: r.cfg.Now().UTC().Truncate(time.Second), Problem: problem}
+	if err := r.box.NoteLink(ctx, l); err != nil && ctx.Err() == nil {
+		r.cfg.Logger.Debug("state of the relay is not noted", "error", err)
+	}
 }
 
 func closed(c <-chan struct{}) bool {

@@ -101,6 +101,10 @@ func (r *Relay) accepted(ctx context.Context, rows []plainRow) error {
 		r.down = false
 		r.cfg.Logger.Info("the Collector takes telemetry again", "endpoint", r.cfg.Endpoint)
 	}
+	if !r.up {
+		r.up = true
+		r.note(ctx, "")
+	}
 	now := r.cfg.Now()
 	r.last, r.struck = now, 0
 	ids := make([]int64, len(rows))

@@ -155,6 +155,9 @@ func TestRelayOutlivesADeadCollectorAndSaysSoOnce(t *testing.T) {
 	if !slices.Equal(c.accepted(), []string{"a", "b"}) {
 		t.Errorf("spans are %v", c.accepted())
 	}
+	if len(box.links) != 2 || box.links[0].Problem == "" || box.links[1].Problem != "" {
+		t.Errorf("noted %+v", box.links)
+	}
 }
 
 func TestStopLeavesRowsOfADeadCollector(t *testing.T) {

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/technoshare/commentator/internal/queue"
+	"github.com/technoshare/commentator/internal/store"
+)
+
+type statusCommand struct {
+	JSON bool `name:"json" help:"Print one JSON object."`
+}
+
+// state is what the command prints; its JSON form is a contract.
+type state struct {
+	Database string `json:"database"`
+	StoreID  string `json:"store_id"`
+	Worker   bool   `json:"worker"` // whether a process works on it
+	Mode     string `json:"mode"`   // by the settings that this command sees
+	Because  string `json:"because"`
+	Jobs     struct {
+		Pending   int     `json:"pending"`
+		Running   int     `json:"running"`
+		Final     int     `json:"final"`
+		OldestAge float64 `json:"oldest_open_age_seconds"`
+	} `json:"jobs"`
+	Outbox struct {
+		Depth       int              `json:"depth"`
+		Bytes       int64            `json:"bytes"`
+		OldestAge   float64          `json:"oldest_age_seconds"`
+		Sent        int              `json:"sent_kept"`
+		SentBytes   int64            `json:"sent_kept_bytes"`
+		LastSent    *time.Time       `json:"last_sent,omitempty"`
+		SetAside    int              `json:"set_aside"`
+		LastRefusal string           `json:"last_refusal,omitempty"`
+		Lost        map[string]int64 `json:"lost"` // by reason, since the database was made
+		Limit       int64            `json:"limit_bytes"`
+	} `json:"outbox"`
+	Collector struct {
+		Endpoint string     `json:"endpoint"`
+		Since    *time.Time `json:"since,omitempty"`
+		Problem  string     `json:"problem,omitempty"`
+	} `json:"collector"`
+}
+
+// Run shows the state of the job database; it changes nothing and needs no worker.
+func (c *statusCommand) Run(ctx context.Context, a *app) (err error) {
+	s, err := a.openStore(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	held, err := s.Status(ctx)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	out := a.status(s, held, now)
+	if out.Worker, err = queue.Busy(s.LockPath()); err != nil {
+		return err
+	}
+	if c.JSON {
+		encoder := json.NewEncoder(a.stdout)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(out)
+	}
+	return printStatus(a.stdout, out, now)
+}
+
+func (a *app) status(s *store.Store, held store.Status, now time.Time) state {
+	out := state{Database: s.Path(), StoreID: s.StoreID()}
+	mode, why := resolveMode(a.cfg)
+	out.Mode, out.Because = string(mode), why
+	out.Jobs.Pending, out.Jobs.Running, out.Jobs.Final = held.Pending, held.Running, held.Final
+	out.Jobs.OldestAge = age(held.OldestOpen, now)
+	o := &out.Outbox
+	o.Depth, o.Bytes, o.OldestAge = held.Unsent.Messages, held.Unsent.Bytes, age(held.Unsent.Oldest, now)
+	o.Sent, o.SentBytes, o.LastSent = held.Sent.Messages, held.Sent.Bytes, orNil(held.LastSent)
+	o.SetAside, o.LastRefusal, o.Lost, o.Limit = held.Refused.Messages, held.LastRefusal, held.Losses, store.DefaultOutboxLimit
+	if o.Lost == nil {
+		o.Lost = map[string]int64{}
+	}
+	out.Collector.Endpoint = cmp.Or(held.Link.Endpoint, a.cfg.OTLPEndpoint)
+	out.Collector.Since, out.Collector.Problem = orNil(held.Link.Since), held.Link.Problem
+	return out
+}
+
+func age(since, now time.Time) float64 {
+	if since.IsZero() {
+		return 0
+	}
+	return max(0, now.Sub(since).Round(time.Second).Seconds())
+}
+
+func orNil(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+func printStatus(w io.Writer, s state, now time.Time) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	row := func(name, format string, args ...any) {
+		fmt.Fprintf(table, "%s\t%s\n", name, fmt.Sprintf(format, args...))
+	}
+	worker := "no worker runs"
+	if s.Worker {
+		worker = "a worker runs"
+	}
+	row("database", "%s, %s", s.Database, worker)
+	row("telemetry", "%s, because %s", s.Mode, s.Because)
+	row("jobs", "%d pending, %d running, %d final%s", s.Jobs.Pending, s.Jobs.Running, s.Jobs.Final, since(", the oldest open one is %s old", s.Jobs.OldestAge))
+	o := s.Outbox
+	row("outbox", "%d messages wait, %s of %s%s", o.Depth, size(o.Bytes), size(o.Limit), since(", the oldest for %s", o.OldestAge))
+	sent := fmt.Sprintf("%d sent ones are kept, %s", o.Sent, size(o.SentBytes))
+	if o.LastSent != nil {
+		sent += fmt.Sprintf(", the last one went %s ago", seconds(age(*o.LastSent, now)))
+	}
+	row("", "%s", sent)
+	if o.SetAside > 0 {
+		row("", "%d are set aside, since the Collector refuses them: %s", o.SetAside, o.LastRefusal)
+	}
+	lost := "nothing"
+	if len(o.Lost) > 0 {
+		var reasons []string
+		for _, reason := range slices.Sorted(maps.Keys(o.Lost)) {
+			reasons = append(reasons, fmt.Sprintf("%s %d", reason, o.Lost[reason]))
+		}
+		lost = strings.Join(reasons, ", ")
+	}
+	row("lost", "%s", lost)
+	switch c := s.Collector; {
+	case c.Since == nil:
+		row("collector", "%s, nothing was sent to it yet", c.Endpoint)
+	case c.Problem != "":
+		row("collector", "%s takes nothing since %s: %s", c.Endpoint, c.Since.Local().Format(time.DateTime), c.Problem)
+	default:
+		row("collector", "%s takes messages since %s", c.Endpoint, c.Since.Local().Format(time.DateTime))
+	}
+	return table.Flush()
+}
+
+func since(format string, age float64) string {
+	if age == 0 {
+		return ""
+	}
+	return fmt.Sprintf(format, seconds(age))
+}
+
+func seconds(s float64) time.Duration { return time.Duration(s) * time.Second }
+
+// size is a number of bytes for people.
+func size(n int64) string {
+	switch {
+	case n < 1000:
+		return fmt.Sprintf("%d B", n)
+	case n < 1_000_000:
+		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
+	case n < 1_000_000_000:
+		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+	}
+	return fmt.Sprintf("%.1f GB", float64(n)/1e9)
+}

@@ -1,0 +1,167 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/telemetry"
+)
+
+// Keys of the table meta for what one process notes and another one shows.
+const (
+	metaLosses = "outbox_losses" // JSON: how many messages were lost by reason, since the database was made
+	metaLink   = "outbox_link"   // JSON of telemetry.Link
+)
+
+// Status is what a job database holds at one moment.
+type Status struct {
+	Pending, Running, Final int
+	OldestOpen              time.Time // when the oldest job that is not final was created; zero: none
+
+	Unsent, Sent, Refused Pile
+	LastSent              time.Time        // zero: nothing is kept of what was sent
+	LastRefusal           string           // why the last message was set aside
+	Losses                map[string]int64 // messages that were lost, by reason, since the database was made
+	Link                  telemetry.Link
+}
+
+// Pile is some messages of the outbox.
+type Pile struct {
+	Messages int
+	Bytes    int64     // as they are stored
+	Oldest   time.Time // when the oldest of them was made; zero: none
+}
+
+// Status reads everything in one transaction.
+func (s *Store) Status(ctx context.Context) (Status, error) {
+	var out Status
+	tx, err := s.reader.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return out, fmt.Errorf("read status: %w", err)
+	}
+	defer tx.Rollback()
+	for _, read := range []func(context.Context, querier, *Status) error{readJobCounts, readPiles, readLosses, readLink} {
+		if err := read(ctx, tx, &out); err != nil {
+			return out, fmt.Errorf("read status: %w", err)
+		}
+	}
+	return out, nil
+}
+
+func readJobCounts(ctx context.Context, tx querier, out *Status) error {
+	var oldest sql.NullInt64
+	err := tx.QueryRowContext(ctx, `
+		SELECT count(*) FILTER (WHERE state = ?1), count(*) FILTER (WHERE state = ?2), count(*) FILTER (WHERE state = ?3),
+			min(created_at) FILTER (WHERE state <> ?3) FROM jobs`,
+		commentator.JobPending, commentator.JobRunning, commentator.JobFinal).Scan(&out.Pending, &out.Running, &out.Final, &oldest)
+	out.OldestOpen = fromNullMicros(oldest)
+	return err
+}
+
+func readPiles(ctx context.Context, tx querier, out *Status) error {
+	for _, p := range []struct {
+		pile  *Pile
+		where string
+	}{
+		{&out.Unsent, "sent_at IS NULL AND refused_at IS NULL"},
+		{&out.Sent, "sent_at IS NOT NULL"},
+		{&out.Refused, "refused_at IS NOT NULL AND sent_at IS NULL"},
+	} {
+		var oldest sql.NullInt64
+		err := tx.QueryRowContext(ctx, `SELECT count(*), coalesce(sum(length(body)), 0), min(created_at) FROM outbox WHERE `+p.where).
+			Scan(&p.pile.Messages, &p.pile.Bytes, &oldest)
+		if err != nil {
+			return err
+		}
+		p.pile.Oldest = fromNullMicros(oldest)
+	}
+	var last sql.NullInt64
+	if err := tx.QueryRowContext(ctx, `SELECT max(sent_at) FROM outbox`).Scan(&last); err != nil {
+		return err
+	}
+	out.LastSent = fromNullMicros(last)
+	err := tx.QueryRowContext(ctx, `SELECT error FROM outbox WHERE refused_at IS NOT NULL ORDER BY refused_at DESC LIMIT 1`).Scan(&out.LastRefusal)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	return err
+}
+
+func readLosses(ctx context.Context, tx querier, out *Status) error {
+	return readNote(ctx, tx, metaLosses, &out.Losses)
+}
+
+func readLink(ctx context.Context, tx querier, out *Status) error {
+	return readNote(ctx, tx, metaLink, &out.Link)
+}
+
+// readNote reads a JSON value of meta; what is not there leaves it as it is.
+func readNote(ctx context.Context, tx querier, key string, into any) error {
+	text, err := meta(ctx, tx, key)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err == nil {
+		err = json.Unmarshal([]byte(text), into)
+	}
+	return err
+}
+
+// NoteLink implements telemetry.Outbox.
+func (s *Store) NoteLink(ctx context.Context, l telemetry.Link) error {
+	if err := writeNote(ctx, s.db, metaLink, l); err != nil {
+		return fmt.Errorf("note state of the relay: %w", explain(err))
+	}
+	return nil
+}
+
+// noteLosses adds what was lost since the last time to what is noted. A process that is killed
+// has noted what was lost until a minute before.
+func (s *Store) noteLosses(ctx context.Context) error {
+	now := s.Stats().Losses()
+	if maps.Equal(now, s.noted) {
+		return nil
+	}
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	total := map[string]int64{}
+	if err := readNote(ctx, tx, metaLosses, &total); err != nil {
+		return err
+	}
+	for _, reason := range slices.Sorted(maps.Keys(now)) {
+		if n := now[reason] - s.noted[reason]; n > 0 {
+			total[reason] += n
+		}
+	}
+	if err := writeNote(ctx, tx, metaLosses, total); err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return err
+	}
+	s.noted = now
+	return nil
+}
+
+type executor interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+}
+
+func writeNote(ctx context.Context, db executor, key string, value any) error {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	_, err = db.ExecContext(ctx, `INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value`, key, string(text))
+	return err
+}

@@ -1,0 +1,81 @@
+package store
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/telemetry"
+)
+
+func TestStatusTellsWhatTheDatabaseHolds(t *testing.T) {
+	path := dbPath(t)
+	s := open(t, path, WithClock(func() time.Time { return start }))
+	empty, err := s.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(Status{}, empty); diff != "" {
+		t.Errorf("a new database: %s", diff)
+	}
+	done := runJob(t, s)
+	ingest(t, s, "9.9", "https://a.test/")
+	exec(t, s, `DELETE FROM outbox`)
+	exec(t, s, `INSERT INTO outbox (job_id, kind, created_at, body, size) VALUES (1, 'a', 5, x'0102', 9), (1, 'b', 6, x'01', 9), (1, 'c', 7, x'010203', 9)`)
+	link := telemetry.Link{Endpoint: "http://127.0.0.1:4317", Since: start, Problem: "connection refused"}
+	ids := rowIDs(t, s)
+	if err := errors.Join(s.MarkSent(t.Context(), ids[1:2], start), s.Refuse(t.Context(), ids[2], "too odd", start), s.NoteLink(t.Context(), link)); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Status{
+		Pending: 1, Final: 1, OldestOpen: got.OldestOpen,
+		Unsent: Pile{1, 2, fromMicros(5)}, Sent: Pile{1, 1, fromMicros(6)}, Refused: Pile{1, 3, fromMicros(7)},
+		LastSent: start.Truncate(time.Microsecond), LastRefusal: "too odd", Link: link,
+	}
+	if diff := cmp.Diff(want, got); diff != "" || got.OldestOpen.IsZero() || done.State != commentator.JobFinal {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func rowIDs(t *testing.T, s *Store) (ids []int64) {
+	t.Helper()
+	rows, err := s.Unsent(t.Context(), 0, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range rows {
+		ids = append(ids, r.ID)
+	}
+	return ids
+}
+
+// Losses add up over the processes that work on a database.
+func TestLossesAreNotedForGood(t *testing.T) {
+	path := dbPath(t)
+	for range 2 {
+		s := open(t, path)
+		s.counters.evicted.Add(2)
+		s.counters.tooLarge.Add(1)
+		if err := s.noteLosses(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.counters.evicted.Add(1)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := open(t, path).Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]int64{"evicted": 6, "too_large": 2}, got.Losses); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
