@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -158,7 +159,7 @@ func (a *app) telemetryConfig() (telemetry.Config, error) {
 		Mode: mode, OffReason: why, Endpoint: a.cfg.OTLPEndpoint, Headers: a.cfg.OTLPHeaders,
 		Ratio: ratio, SamplingFile: a.cfg.SamplingPath(), CaptureContent: a.cfg.ContentAllowed(),
 		ServiceName: a.cfg.ServiceName, Experiment: a.cfg.Experiment,
-		Environment:        a.cfg.ResourceAttributes[wire.ResEnvironment],
+		Environment:        cmp.Or(a.cfg.ResourceAttributes[wire.ResEnvironment], a.cfg.Profile),
 		ResourceAttributes: a.cfg.ResourceAttributes,
 		Version:            build.Version, Revision: build.Revision,
 		Gates: gates.DefaultLimits, Render: render.Slack, SlackURL: a.cfg.SlackURL, Logger: a.log,

@@ -124,7 +124,7 @@ func TestNothingIsLostWhileMLflowIsDown(t *testing.T) {
 		return &mlflowtest.Fault{Status: http.StatusServiceUnavailable}
 	})
 	t.Setenv("MLFLOW_TRACKING_URI", server.URL)
-	if err := loadDotenv(dotenvFile, os.Stderr); err != nil { // unsets what inDir emptied
+	if err := loadDotenv(dotenvDir, os.Stderr); err != nil { // unsets what inDir emptied
 		t.Fatal(err)
 	}
 	want := slices.Concat(wantFirst.Runs, wantSecond.Runs)

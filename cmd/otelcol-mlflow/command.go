@@ -25,8 +25,8 @@ import (
 // version is set by the linker.
 var version = "0.1.0-dev"
 
-// dotenvFile is the settings file that the worker reads too.
-const dotenvFile = ".env"
+// dotenvDir is where the settings files lie that the worker reads too.
+const dotenvDir = "."
 
 //go:embed default.yaml
 var defaultConfig string
@@ -60,7 +60,7 @@ func newCommand() *cobra.Command {
 	cmd.Short = "OpenTelemetry Collector that writes to MLflow"
 	cmd.Long = `otelcol-mlflow takes OTLP and writes runs and traces to MLflow. Without --config it
 runs its embedded configuration, which these variables change, in the environment or in
-.env; the environment wins:
+.env, or in .env.<profile> that COMMENTATOR_PROFILE names; the environment wins, then .env:
 
   MLFLOW_TRACKING_URI          address of MLflow            http://127.0.0.1:5000
   MLFLOW_EXPERIMENT_NAME       experiment                   technoshare_commentator
@@ -75,17 +75,17 @@ runs its embedded configuration, which these variables change, in the environmen
 
 "print-config" shows what it comes to.`
 	cmd.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
-		return loadDotenv(dotenvFile, cmd.ErrOrStderr())
+		return loadDotenv(dotenvDir, cmd.ErrOrStderr())
 	}
 	cmd.AddCommand(newReplayCommand(), newPlanCommand())
 	return cmd
 }
 
-// loadDotenv puts the settings of a .env file that concern this program into the process
-// environment, where the configuration looks for them. The rest of the file belongs to the
+// loadDotenv puts the settings of .env and its profile that concern this program into the process
+// environment, where the configuration looks for them. The rest of the files belongs to the
 // worker: its tokens stay out, and so do the OTEL_ variables, which would steer the
 // Collector's own telemetry. What the environment has wins; an empty value counts as none.
-func loadDotenv(path string, warnings io.Writer) error {
+func loadDotenv(dir string, warnings io.Writer) error {
 	for _, entry := range os.Environ() {
 		if name, value, _ := strings.Cut(entry, "="); ours(name) && value == "" {
 			if err := os.Unsetenv(name); err != nil {
@@ -93,7 +93,7 @@ func loadDotenv(path string, warnings io.Writer) error {
 			}
 		}
 	}
-	file, warned, err := config.Dotenv(path)
+	file, from, warned, err := config.Files(dir, os.Getenv)
 	if err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func loadDotenv(path string, warnings io.Writer) error {
 			continue
 		}
 		if err := os.Setenv(name, value); err != nil {
-			return fmt.Errorf("set %s of %s: %w", name, path, err)
+			return fmt.Errorf("set %s of %s: %w", name, from[name], err)
 		}
 	}
 	return nil

@@ -78,7 +78,7 @@ func TestComponentsListsTheExporter(t *testing.T) {
 	}
 }
 
-// The environment wins over .env, an empty variable is none, and what belongs to the
+// The environment wins over .env and .env over the profile, an empty variable is none, and what belongs to the
 // worker stays out.
 func TestDotenv(t *testing.T) {
 	dir := inDir(t)
@@ -89,31 +89,36 @@ func TestDotenv(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	text := "MLFLOW_TRACKING_URI=http://mlflow:5000\nMLFLOW_EXPERIMENT_NAME=from file\nOTELCOL_DATA_DIR=one\nOTELCOL_DATA_DIR=two\n" +
+	text := "COMMENTATOR_PROFILE=test\nMLFLOW_TRACKING_URI=http://mlflow:5000\nMLFLOW_EXPERIMENT_NAME=from file\nOTELCOL_DATA_DIR=one\nOTELCOL_DATA_DIR=two\n" +
 		"SLACK_BOT_TOKEN=xoxb-secret\nOTEL_SERVICE_NAME=worker\n"
-	if err := os.WriteFile(filepath.Join(dir, dotenvFile), []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, ".env"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(filepath.Join(dir, ".env.test"), []byte("OTELCOL_DATA_DIR=three\nOTELCOL_HEALTH_ENDPOINT=127.0.0.1:1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("OTELCOL_HEALTH_ENDPOINT", "") // set from the profile, and reset behind the test
 	var warnings bytes.Buffer
-	if err := loadDotenv(dotenvFile, &warnings); err != nil {
+	if err := loadDotenv(dotenvDir, &warnings); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
 		"MLFLOW_TRACKING_URI": "http://mlflow:5000", "MLFLOW_EXPERIMENT_NAME": "from environment",
 		"OTELCOL_DATA_DIR": "two", "SLACK_BOT_TOKEN": "", "OTEL_SERVICE_NAME": "", "OTELCOL_GRPC_ENDPOINT": "",
+		"OTELCOL_HEALTH_ENDPOINT": "127.0.0.1:1",
 	} {
 		if got := os.Getenv(name); got != want {
 			t.Errorf("%s = %q, want %q", name, got, want)
 		}
 	}
-	if !strings.Contains(warnings.String(), "OTELCOL_DATA_DIR is already set in line 3") {
+	if !strings.Contains(warnings.String(), "OTELCOL_DATA_DIR is already set in line 4") {
 		t.Errorf("warnings are %q", &warnings)
 	}
 }
 
 func TestAWrongDotenvIsReported(t *testing.T) {
 	dir := inDir(t)
-	if err := os.WriteFile(filepath.Join(dir, dotenvFile), []byte("MLFLOW_TRACKING_URI = x\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, ".env"), []byte("MLFLOW_TRACKING_URI = x\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := execute(t, "validate"); err == nil || !strings.Contains(err.Error(), ".env:1") {

@@ -39,7 +39,7 @@ func TestReplayDeliversADeadLetter(t *testing.T) {
 		return nil
 	})
 	t.Setenv("MLFLOW_TRACKING_URI", server.URL)
-	if err := loadDotenv(dotenvFile, os.Stderr); err != nil { // unsets what inDir emptied
+	if err := loadDotenv(dotenvDir, os.Stderr); err != nil { // unsets what inDir emptied
 		t.Fatal(err)
 	}
 	artifacts := func() (n int, done bool) {

@@ -1,5 +1,5 @@
 // Package config is the only reader of the environment. A setting comes from the
-// environment, else from the file .env, else from its default; what is misspelt,
+// environment, else from the file .env, else from that of the profile, else from its default; what is misspelt,
 // malformed or out of range is said with its name and the remedy.
 //
 // It resolves nothing that another package decides: the mode of telemetry, for
@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
-	"path/filepath"
 	"time"
 
 	"github.com/caarlos0/env/v11"
@@ -21,6 +20,11 @@ import (
 // Config holds every setting of the worker. An empty value in the environment or in
 // .env counts as unset.
 type Config struct {
+	// Profile names a file .env.<profile> beside .env: development, staging, production or one
+	// of your own. What the environment and .env say wins over it. Its name is the environment
+	// in telemetry unless OTEL_RESOURCE_ATTRIBUTES names one. Default: none.
+	Profile string `env:"COMMENTATOR_PROFILE"`
+
 	// DBPath is the SQLite file of jobs, queue and outbox. It is created when it does not
 	// exist. A copy that lives beside the original must get a new store id. Default
 	// ./db.sqlite, relative to the working directory.
@@ -133,15 +137,16 @@ func Load(o Options) (Config, []Warning, error) {
 	var cfg Config
 	environ := nonEmpty(env.ToMap(o.Environ))
 	file := map[string]string{}
+	var from map[string]Source
 	var warnings []Warning
 	if o.Dir != "" {
 		var err error
-		if file, warnings, err = Dotenv(filepath.Join(o.Dir, ".env")); err != nil {
+		getenv := func(name string) string { return environ[name] }
+		if file, from, warnings, err = Files(o.Dir, getenv); err != nil {
 			return cfg, warnings, err
 		}
-		file = nonEmpty(file)
 	}
-	warnings = append(warnings, strangers(environ, file)...)
+	warnings = append(warnings, strangers(environ, file, from)...)
 
 	merged := make(map[string]string, len(environ)+len(file))
 	for k, v := range file {
@@ -151,7 +156,7 @@ func Load(o Options) (Config, []Warning, error) {
 		merged[k] = v
 	}
 	parseErr := env.ParseWithOptions(&cfg, env.Options{Environment: merged})
-	cfg.Settings = settings(cfg, environ, file)
+	cfg.Settings = settings(cfg, environ, file, from)
 	unread, err := problems(parseErr, merged)
 	more, invalid := cfg.validate(unread)
 	return cfg, append(warnings, more...), errors.Join(err, invalid)

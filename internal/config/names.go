@@ -36,7 +36,7 @@ func Names() []string {
 
 // strangers warns about names that no setting has. .env is ours, so each unknown name in
 // it is worth a word; in the environment only one that looks like ours is.
-func strangers(environ, file map[string]string) []Warning {
+func strangers(environ, file map[string]string, from map[string]Source) []Warning {
 	names := Names()
 	known := slices.Concat(names, elsewhere)
 	var warnings []Warning
@@ -58,7 +58,7 @@ func strangers(environ, file map[string]string) []Warning {
 		warn("environment", key, false)
 	}
 	for _, key := range sortedKeys(file) {
-		warn(".env", key, true)
+		warn(string(from[key]), key, true)
 	}
 	return warnings
 }

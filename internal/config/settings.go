@@ -25,7 +25,7 @@ type Setting struct {
 }
 
 // settings lists where each value came from.
-func settings(c Config, environ, file map[string]string) []Setting {
+func settings(c Config, environ, file map[string]string, from map[string]Source) []Setting {
 	var out []Setting
 	for f := range reflect.TypeFor[Config]().Fields() {
 		name := f.Tag.Get("env")
@@ -37,7 +37,7 @@ func settings(c Config, environ, file map[string]string) []Setting {
 			s.Value, s.Source = def, FromDefault
 		}
 		if v, found := file[name]; found {
-			s.Value, s.Source = v, FromFile
+			s.Value, s.Source = v, from[name]
 		}
 		if v, found := environ[name]; found {
 			s.Value, s.Source = v, FromEnvironment
@@ -55,7 +55,7 @@ func settings(c Config, environ, file map[string]string) []Setting {
 func (c Config) IsSet(name string) bool {
 	for _, s := range c.Settings {
 		if s.Name == name {
-			return s.Source == FromEnvironment || s.Source == FromFile
+			return s.Source != FromDefault && s.Source != Unset
 		}
 	}
 	return false
