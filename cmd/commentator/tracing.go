@@ -110,11 +110,14 @@ func (c *tracingCommand) show(a *app) error {
 	}
 	said := string(mode)
 	if mode == telemetry.ModeTracing {
-		ratio, err := telemetry.ResolveRatio(a.cfg.TracesSampler, a.cfg.TracesSamplerArg)
+		ratio, remote, err := telemetry.ResolveSampler(a.cfg.TracesSampler, a.cfg.TracesSamplerArg)
 		if err != nil {
 			return usageError{err}
 		}
 		said = fmt.Sprintf("full for %v of them", ratio)
+		if remote != nil {
+			said = "full or tracking as " + remote.Endpoint + " says"
+		}
 	}
 	fmt.Fprintf(a.stdout, "%s: %s, because %s\n", rest, said, why)
 	if revision != "" {
@@ -155,6 +158,8 @@ func explain(d commentator.Decision) string {
 		return "off, telemetry was off when it started"
 	case d.By == "":
 		return string(d.Detail) + ", decided by an older release that did not note why"
+	case d.By == commentator.ByRemote:
+		return fmt.Sprintf("%s, by the strategy of %s", d.Detail, d.Rule)
 	case d.By == commentator.BySettings && d.Detail == commentator.DetailTracking && d.Ratio == 0:
 		return "tracking, by the settings: tracing was off or its ratio 0"
 	case d.By == commentator.BySettings:

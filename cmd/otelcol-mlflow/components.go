@@ -20,6 +20,7 @@ import (
 	"go.opentelemetry.io/collector/service/telemetry/otelconftelemetry"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter"
+	"github.com/technoshare/commentator/collector/samplingextension"
 )
 
 // components returns the factories of everything that a configuration may name.
@@ -58,6 +59,7 @@ func components() (otelcol.Factories, error) {
 	factories.Extensions, err = otelcol.MakeFactoryMap[extension.Factory](
 		filestorage.NewFactory(),
 		healthcheckextension.NewFactory(),
+		samplingextension.NewFactory(),
 	)
 	if err != nil {
 		return otelcol.Factories{}, err

@@ -69,7 +69,7 @@ func TestManifestEqualsComponents(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, kind := range []string{"/receiver/", "/processor/", "/exporter/", "/extension/", "/provider/", "/mlflowexporter"} {
+			for _, kind := range []string{"/receiver/", "/processor/", "/exporter/", "/extension/", "/provider/", "/mlflowexporter", "/samplingextension"} {
 				if strings.Contains(path, kind) {
 					imported[path] = true
 				}

@@ -83,14 +83,17 @@ type Job struct {
 	FinishedAt time.Time // zero until final
 }
 
-// BySettings is Decision.By when no rule of the sampling file decided.
-const BySettings = "settings"
+// Values of Decision.By when no rule of the sampling file decided.
+const (
+	BySettings = "settings"
+	ByRemote   = "remote" // a strategy that an address told; Decision.Rule is the address
+)
 
 // Decision says how much of a job is recorded, and why. It is taken once, when the job
 // starts, and never changes.
 type Decision struct {
 	Detail   Detail  `json:"detail"`
-	By       string  `json:"by,omitempty"`       // BySettings, or the id of a rule
+	By       string  `json:"by,omitempty"`       // BySettings, ByRemote, or the id of a rule
 	Rule     string  `json:"rule,omitempty"`     // the rule in words
 	Ratio    float64 `json:"ratio,omitempty"`    // share of full jobs that was asked for
 	Revision string  `json:"revision,omitempty"` // of the sampling file

@@ -92,7 +92,9 @@ type Config struct {
 	TracesExporter string `env:"OTEL_TRACES_EXPORTER" envDefault:"otlp"`
 	// TracesSampler and TracesSamplerArg say which jobs are traced when tracing is on:
 	// always_on, always_off, traceidratio (with a ratio from 0 to 1 as the argument), or one
-	// of these with the prefix parentbased_. Runs are recorded for all jobs. Default always_on.
+	// of these with the prefix parentbased_; or jaeger_remote, which asks an address for it, with
+	// endpoint=http://127.0.0.1:5778/sampling,pollingIntervalMs=500,initialSamplingRate=0 as the
+	// argument, each of which may be left out. Runs are recorded for all jobs. Default always_on.
 	TracesSampler    string `env:"OTEL_TRACES_SAMPLER"`
 	TracesSamplerArg string `env:"OTEL_TRACES_SAMPLER_ARG"`
 	// SamplingFile says at run time how much of the jobs that start is recorded;

@@ -87,7 +87,7 @@ func TestOutOfRangeValuesAreJoined(t *testing.T) {
 		`OPENAI_BASE_URL: "ftp://x/" is not an http or https address; write http://host:port or https://host:port`,
 		`OTEL_EXPORTER_OTLP_ENDPOINT: "localhost:4317" is not an http or https address; write http://localhost:4317`,
 		`OTEL_TRACES_EXPORTER: "jaeger" is not supported; use otlp or none`,
-		`OTEL_TRACES_SAMPLER: "sometimes" is not a sampler; use one of always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off, parentbased_traceidratio`,
+		`OTEL_TRACES_SAMPLER: "sometimes" is not a sampler; use one of always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off, parentbased_traceidratio, jaeger_remote, parentbased_jaeger_remote`,
 		`OTEL_TRACES_SAMPLER_ARG: "NaN" is not a ratio; use a number from 0 to 1`,
 		`OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT: "perhaps" is not known; use true, false, or one of NO_CONTENT, SPAN_ONLY, EVENT_ONLY, SPAN_AND_EVENT`,
 	})

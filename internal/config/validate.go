@@ -67,6 +67,7 @@ func wanted(t reflect.Type) string {
 var samplers = []string{
 	"always_on", "always_off", "traceidratio",
 	"parentbased_always_on", "parentbased_always_off", "parentbased_traceidratio",
+	"jaeger_remote", "parentbased_jaeger_remote",
 }
 
 var captureModes = []string{"NO_CONTENT", "SPAN_ONLY", "EVENT_ONLY", "SPAN_AND_EVENT", "TRUE", "FALSE"}
@@ -130,7 +131,7 @@ func (c Config) validate(unread []string) ([]Warning, error) {
 	if c.TracesSampler != "" && !slices.Contains(samplers, c.TracesSampler) {
 		no("OTEL_TRACES_SAMPLER", "%q is not a sampler; use one of %s", c.TracesSampler, strings.Join(samplers, ", "))
 	}
-	if c.TracesSamplerArg != "" {
+	if c.TracesSamplerArg != "" && !strings.HasSuffix(c.TracesSampler, "jaeger_remote") { // whose argument telemetry reads
 		ratio, err := strconv.ParseFloat(c.TracesSamplerArg, 64)
 		if err != nil || !(ratio >= 0 && ratio <= 1) {
 			no("OTEL_TRACES_SAMPLER_ARG", "%q is not a ratio; use a number from 0 to 1", c.TracesSamplerArg)

@@ -28,6 +28,9 @@ type Config struct {
 	// Ratio is the share of jobs, 0 to 1, that are recorded in full in ModeTracing. A job's
 	// trace id decides, so that every process comes to the same answer.
 	Ratio float64
+	// Remote says at run time which jobs are recorded in full, in place of Ratio; nil: Ratio
+	// does.
+	Remote *Remote
 	// SamplingFile is the path of a file that says at run time how much of jobs is recorded,
 	// see Sampling; it need not exist. Empty: the settings above decide.
 	SamplingFile string

@@ -44,10 +44,20 @@ func ResolveMode(s Settings) (Mode, string) {
 	}
 }
 
-// ResolveRatio returns the share of jobs that are recorded in full in ModeTracing, from
-// OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG. Both empty means 1. The parentbased_
-// samplers act like their root, because a job never has a parent.
-func ResolveRatio(sampler, arg string) (float64, error) {
+// ResolveSampler returns the share of jobs that are recorded in full in ModeTracing, or the
+// source that says it at run time, from OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG. Both
+// empty means 1. The parentbased_ samplers act like their root, because a job never has a
+// parent.
+func ResolveSampler(sampler, arg string) (ratio float64, remote *Remote, err error) {
+	if name := strings.TrimPrefix(strings.TrimSpace(sampler), "parentbased_"); name == "jaeger_remote" {
+		remote, err = parseRemote(arg)
+		return 0, remote, err
+	}
+	ratio, err = resolveRatio(sampler, arg)
+	return ratio, nil, err
+}
+
+func resolveRatio(sampler, arg string) (float64, error) {
 	switch name := strings.TrimPrefix(strings.TrimSpace(sampler), "parentbased_"); name {
 	case "", "always_on":
 		return 1, nil
@@ -63,6 +73,6 @@ func ResolveRatio(sampler, arg string) (float64, error) {
 		}
 		return ratio, nil
 	default:
-		return 0, fmt.Errorf("OTEL_TRACES_SAMPLER: %q is unknown; use always_on, always_off or traceidratio", sampler)
+		return 0, fmt.Errorf("OTEL_TRACES_SAMPLER: %q is unknown; use always_on, always_off, traceidratio or jaeger_remote", sampler)
 	}
 }

@@ -45,9 +45,9 @@ func TestRatioTable(t *testing.T) {
 		{"traceidratio", "1.5", 0, true},
 		{"traceidratio", "NaN", 0, true},
 		{"traceidratio", "ten", 0, true},
-		{"jaeger_remote", "", 0, true},
+		{"probability", "", 0, true},
 	} {
-		got, err := ResolveRatio(tc.sampler, tc.arg)
+		got, _, err := ResolveSampler(tc.sampler, tc.arg)
 		if got != tc.want || (err != nil) != tc.bad {
 			t.Errorf("sampler %q, argument %q: got %v, %v", tc.sampler, tc.arg, got, err)
 		}

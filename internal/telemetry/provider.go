@@ -22,6 +22,7 @@ import (
 type Provider struct {
 	cfg     Config
 	decider decider
+	remote  *byRemote // one of the deciders, which has to be closed; nil: none
 	tracer  trace.Tracer
 	traces  *sdktrace.TracerProvider
 	metrics *metrics
@@ -46,7 +47,7 @@ func New(ctx context.Context, cfg Config, box Outbox) (*Provider, error) {
 	}
 	cfg = cfg.withDefaults()
 
-	p := &Provider{cfg: cfg, decider: cfg.decider()}
+	p := &Provider{cfg: cfg}
 	res := cfg.resource()
 	p.traces = sdktrace.NewTracerProvider(
 		sdktrace.WithResource(res),
@@ -65,6 +66,7 @@ func New(ctx context.Context, cfg Config, box Outbox) (*Provider, error) {
 	if p.metrics, err = newMetrics(ctx, cfg, res, p.conn, box); err != nil {
 		return nil, errors.Join(fmt.Errorf("start telemetry: %w", err), p.conn.Close())
 	}
+	p.decide()
 	if box != nil {
 		p.relay = NewRelay(cfg.relay(), box)
 		p.relay.conn = p.conn
@@ -120,6 +122,9 @@ func (p *Provider) Shutdown(ctx context.Context) error {
 	if p == nil {
 		return nil
 	}
+	if p.remote != nil {
+		p.remote.close()
+	}
 	return errors.Join(
 		p.relay.Stop(ctx),
 		p.metrics.shutdown(ctx),
@@ -153,15 +158,22 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-func (c Config) decider() decider {
+// decide puts the deciders in their order: the sampling file, else the remote source, else the
+// settings.
+func (p *Provider) decide() {
+	c := p.cfg
 	settings := bySettings{ratio: -1}
 	if c.Mode == ModeTracing {
 		settings.ratio = c.Ratio
 	}
-	if c.SamplingFile == "" {
-		return settings
+	p.decider = settings
+	if c.Mode == ModeTracing && c.Remote != nil {
+		p.remote = newByRemote(*c.Remote, c.ServiceName, c.Logger)
+		p.decider = p.remote
 	}
-	return &byFile{path: c.SamplingFile, others: settings, adapter: c.Adapter, decided: c.Decided, now: c.Now, log: c.Logger}
+	if c.SamplingFile != "" {
+		p.decider = &byFile{path: c.SamplingFile, others: p.decider, adapter: c.Adapter, decided: c.Decided, now: c.Now, log: c.Logger}
+	}
 }
 
 func (c Config) relay() RelayConfig {

@@ -1,0 +1,100 @@
+package telemetry
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+	"go.opentelemetry.io/contrib/samplers/jaegerremote"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+// Defaults of Remote. The interval is shorter than the specification's five seconds so that a
+// change holds within one.
+const (
+	DefaultRemoteEndpoint = "http://127.0.0.1:5778/sampling"
+	defaultRemoteInterval = 500 * time.Millisecond
+	leastRemoteInterval   = 100 * time.Millisecond
+)
+
+// Remote is a source of sampling strategies in Jaeger's form, asked over HTTP: the sampler
+// jaeger_remote of the OpenTelemetry specification.
+type Remote struct {
+	Endpoint string        // address without the query
+	Interval time.Duration // between two questions
+	// Initial is the share of jobs, 0 to 1, that are recorded in full as long as there was no
+	// answer.
+	Initial float64
+}
+
+// parseRemote reads OTEL_TRACES_SAMPLER_ARG of jaeger_remote:
+// endpoint=…,pollingIntervalMs=…,initialSamplingRate=…, each of which may be left out.
+func parseRemote(arg string) (*Remote, error) {
+	r := &Remote{Endpoint: DefaultRemoteEndpoint, Interval: defaultRemoteInterval}
+	for item := range strings.SplitSeq(arg, ",") {
+		key, value, _ := strings.Cut(strings.TrimSpace(item), "=")
+		wrong := func(want string) error {
+			return fmt.Errorf("OTEL_TRACES_SAMPLER_ARG: %s=%q is not %s", key, value, want)
+		}
+		switch key {
+		case "":
+		case "endpoint":
+			u, err := url.Parse(value)
+			if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+				return nil, wrong("an address; write http://host:5778/sampling")
+			}
+			r.Endpoint = value
+		case "pollingIntervalMs":
+			ms, err := strconv.ParseInt(value, 10, 32)
+			if r.Interval = time.Duration(ms) * time.Millisecond; err != nil || r.Interval < leastRemoteInterval {
+				return nil, wrong("a whole number of at least 100")
+			}
+		case "initialSamplingRate":
+			rate, err := strconv.ParseFloat(value, 64)
+			if err != nil || !(rate >= 0 && rate <= 1) {
+				return nil, wrong("a number from 0 to 1")
+			}
+			r.Initial = rate
+		default:
+			return nil, fmt.Errorf("OTEL_TRACES_SAMPLER_ARG: %q is not known; jaeger_remote takes endpoint, pollingIntervalMs and initialSamplingRate", key)
+		}
+	}
+	return r, nil
+}
+
+// byRemote decides as a strategy says that is asked for again and again. A strategy for the
+// operation "process jobs" wins over the service's.
+type byRemote struct {
+	endpoint string
+	sampler  *jaegerremote.Sampler
+}
+
+func newByRemote(r Remote, service string, log *slog.Logger) *byRemote {
+	return &byRemote{endpoint: r.Endpoint, sampler: jaegerremote.New(service,
+		jaegerremote.WithSamplingServerURL(r.Endpoint),
+		jaegerremote.WithSamplingRefreshInterval(r.Interval),
+		jaegerremote.WithInitialSampler(sdktrace.TraceIDRatioBased(r.Initial)),
+		jaegerremote.WithAttributesDisabled(),
+		jaegerremote.WithLogger(logr.FromSlogHandler(&onceHandler{next: log.Handler()})),
+	)}
+}
+
+func (b *byRemote) decide(_ commentator.Job, _ commentator.Message, id trace.TraceID) commentator.Decision {
+	d := commentator.Decision{Detail: commentator.DetailTracking, By: commentator.ByRemote, Rule: b.endpoint}
+	r := b.sampler.ShouldSample(sdktrace.SamplingParameters{ParentContext: context.Background(), TraceID: id, Name: wire.SpanJob})
+	if r.Decision == sdktrace.RecordAndSample {
+		d.Detail = commentator.DetailFull
+	}
+	return d
+}
+
+func (b *byRemote) close() { b.sampler.Close() }

@@ -1,0 +1,82 @@
+package telemetry
+
+import (
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/technoshare/commentator/internal/commentator"
+)
+
+// A strategy in Jaeger's form decides, a new one holds without a restart, and an address that
+// answers no more is reported once and leaves what it said.
+func TestRemoteStrategyDecides(t *testing.T) {
+	var answer, asked atomic.Value
+	answer.Store(`{"strategyType":"PROBABILISTIC","probabilisticSampling":{"samplingRate":1}}`)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Store(r.URL.Query().Get("service"))
+		if answer.Load() == "" {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = w.Write([]byte(answer.Load().(string)))
+	}))
+	defer server.Close()
+	logged := &safeLog{}
+	remote := newByRemote(Remote{Endpoint: server.URL, Interval: 10 * time.Millisecond}, "worker", slog.New(slog.NewTextHandler(logged, nil)))
+	defer remote.close()
+	becomes := func(what string, detail commentator.Detail) {
+		t.Helper()
+		eventually(t, what, func() bool {
+			d := remote.decide(commentator.Job{}, commentator.Message{}, trace.TraceID{1})
+			return d.Detail == detail && d.By == commentator.ByRemote && d.Rule == server.URL
+		})
+	}
+	becomes("full", commentator.DetailFull)
+	if asked.Load() != "worker" {
+		t.Errorf("asked for service %v", asked.Load())
+	}
+	answer.Store(`{"strategyType":"PROBABILISTIC","probabilisticSampling":{"samplingRate":0}}`)
+	becomes("tracking", commentator.DetailTracking)
+	answer.Store(`{"strategyType":"PROBABILISTIC","operationSampling":{"defaultSamplingProbability":0,"perOperationStrategies":[{"operation":"process jobs","probabilisticSampling":{"samplingRate":1}}]}}`)
+	becomes("full by operation", commentator.DetailFull)
+	answer.Store("")
+	eventually(t, "a report", func() bool { return logged.count("failed to fetch sampling strategy") > 0 })
+	remote.sampler.UpdateSampler()
+	remote.sampler.UpdateSampler()
+	if n := logged.count("failed to fetch sampling strategy"); n != 1 {
+		t.Errorf("said %d times", n)
+	}
+	becomes("still full", commentator.DetailFull)
+}
+
+func TestArgumentsOfTheRemoteSampler(t *testing.T) {
+	for arg, want := range map[string]Remote{
+		"": {DefaultRemoteEndpoint, 500 * time.Millisecond, 0},
+		"endpoint=http://collector:5778/sampling,pollingIntervalMs=2000,initialSamplingRate=0.25": {"http://collector:5778/sampling", 2 * time.Second, 0.25},
+	} {
+		for _, name := range []string{"jaeger_remote", "parentbased_jaeger_remote"} {
+			_, got, err := ResolveSampler(name, arg)
+			if err != nil || got == nil || *got != want {
+				t.Errorf("%s %q: %v, %v", name, arg, got, err)
+			}
+		}
+	}
+	for arg, want := range map[string]string{
+		"endpoint=collector:5778":  "is not an address",
+		"pollingIntervalMs=1":      "at least 100",
+		"initialSamplingRate=2":    "from 0 to 1",
+		"initialSamplingRate=NaN":  "from 0 to 1",
+		"samplingServer=localhost": "takes endpoint, pollingIntervalMs and initialSamplingRate",
+	} {
+		if _, _, err := ResolveSampler("jaeger_remote", arg); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", arg, err)
+		}
+	}
+}
