@@ -72,7 +72,7 @@ func newExporter(cfg *Config, set exporter.Settings) (*mlflowExporter, error) {
 	}
 	e := &mlflowExporter{
 		cfg: cfg, set: set, log: set.Logger, now: time.Now,
-		selector: selector, mapping: mapping, telemetry: telemetry,
+		selector: selector, mapping: mapping, telemetry: telemetry, status: status{log: set.Logger},
 	}
 	e.gather.write = e.consumeTraces
 	return e, nil

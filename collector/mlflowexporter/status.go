@@ -6,13 +6,16 @@ import (
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componentstatus"
+	"go.uber.org/zap"
 )
 
-// status tells the Collector when MLflow goes away and when it is back. The Collector knows
+// status tells the Collector, and the log, when MLflow goes away and when it is back. The Collector knows
 // an exporter per signal, each by the host that it was started with. A server that is away
 // is never a permanent error: when a person mends what stands in the way, everything goes
 // on without a restart.
 type status struct {
+	log *zap.Logger
+
 	mu    sync.Mutex // held while reporting, so that the last report is the latest state
 	hosts []component.Host
 	away  string // what was reported last; empty: nothing, or that it is back
@@ -45,6 +48,11 @@ func (s *status) update(state func() (away string)) {
 		return
 	}
 	s.away = now
+	if now == "" {
+		s.log.Info("MLflow is back")
+	} else {
+		s.log.Warn("MLflow is away", zap.String("reason", now))
+	}
 	for _, h := range s.hosts {
 		report(h, now)
 	}

@@ -7,6 +7,8 @@ import (
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componentstatus"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 )
 
 // watched is a host that notes what is reported to it.
@@ -46,7 +48,8 @@ const (
 // Each host hears of a change once, one that comes later of what is so, and none of anything
 // after the first has left.
 func TestStatusIsReportedOnChange(t *testing.T) {
-	var s status
+	logged, entries := observer.New(zap.InfoLevel)
+	s := status{log: zap.New(logged)}
 	first, second := &watched{}, &watched{}
 	becomes := func(away string) { s.update(func() string { return away }) }
 	s.join(first)
@@ -62,6 +65,9 @@ func TestStatusIsReportedOnChange(t *testing.T) {
 	first.check(t, "back", recoverable, ok)
 	second.check(t, "back", recoverable, ok)
 	s.end()
+	if n := entries.Len(); n != 2 {
+		t.Errorf("%d lines were logged of two changes", n)
+	}
 	becomes("away")
 	first.check(t, "after the end", recoverable, ok)
 }

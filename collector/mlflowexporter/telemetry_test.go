@@ -3,12 +3,16 @@ package mlflowexporter
 import (
 	"context"
 	"net/http"
+	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componentstatus"
 	"go.opentelemetry.io/collector/component/componenttest"
@@ -182,4 +186,23 @@ func TestOwnTelemetry(t *testing.T) {
 		Bounds:       []float64{0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 30, 60, 300, 900, 3600, 21600, 86400},
 		BucketCounts: []uint64{0, 0, 0, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0},
 	}}, metricdatatest.IgnoreTimestamp(), metricdatatest.IgnoreExemplars())
+}
+
+// The README and the generated documentation name the same metrics.
+func TestREADMENamesTheMetrics(t *testing.T) {
+	named := func(file string) []string {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, name := range regexp.MustCompile(`otelcol_exporter_mlflow_[a-z_]+`).FindAllString(string(text), -1) {
+			names = append(names, strings.TrimSuffix(name, "_bucket"))
+		}
+		slices.Sort(names)
+		return slices.Compact(names)
+	}
+	if diff := cmp.Diff(named("documentation.md"), named("README.md")); diff != "" {
+		t.Errorf("metrics differ (-documentation.md +README.md):\n%s", diff)
+	}
 }
