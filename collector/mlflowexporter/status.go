@@ -9,10 +9,10 @@ import (
 	"go.uber.org/zap"
 )
 
-// status tells the Collector, and the log, when MLflow goes away and when it is back. The Collector knows
-// an exporter per signal, each by the host that it was started with. A server that is away
-// is never a permanent error: when a person mends what stands in the way, everything goes
-// on without a restart.
+// status tells the Collector, and the log, when MLflow goes away and when it is back. The
+// Collector knows an exporter per signal, each by the host that it was started with. A
+// server that is away is never a permanent error: when a person mends what stands in the
+// way, everything goes on without a restart.
 type status struct {
 	log *zap.Logger
 
