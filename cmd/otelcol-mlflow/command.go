@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/collector/confmap/provider/envprovider"
 	"go.opentelemetry.io/collector/confmap/provider/fileprovider"
 	"go.opentelemetry.io/collector/confmap/provider/yamlprovider"
+	"go.opentelemetry.io/collector/featuregate"
 	"go.opentelemetry.io/collector/otelcol"
 
 	"github.com/technoshare/commentator/internal/config"
@@ -31,9 +32,17 @@ const dotenvDir = "."
 //go:embed default.yaml
 var defaultConfig string
 
+// componentStatus is the feature gate that makes health_check look at the status that
+// components report. Without it the extension only knows whether the pipelines run.
+const componentStatus = "extension.healthcheck.useComponentStatus"
+
 // settings describes this distribution: what it is called, its components, and the
-// configuration that holds as long as no --config is given.
+// configuration that holds as long as no --config is given. It switches on the gate that
+// this configuration needs; --feature-gates, which is read later, still has the last word.
 func settings() otelcol.CollectorSettings {
+	if err := featuregate.GlobalRegistry().Set(componentStatus, true); err != nil {
+		panic(fmt.Sprintf("switch on the gate of health_check: %v", err)) // a broken build; tests do it
+	}
 	return otelcol.CollectorSettings{
 		BuildInfo: component.BuildInfo{
 			Command:     "otelcol-mlflow",
@@ -69,7 +78,8 @@ runs its embedded configuration, which these variables change, in the environmen
   OTELCOL_HTTP_ENDPOINT        OTLP over HTTP               127.0.0.1:4318
   OTELCOL_REPLAY_ENDPOINT      OTLP over gRPC, for repairs  127.0.0.1:4319
   OTELCOL_DATA_DIR             queue and ledger             ./.otelcol-mlflow
-  OTELCOL_HEALTH_ENDPOINT      health check                 127.0.0.1:13133
+  OTELCOL_HEALTH_ENDPOINT      whether it runs              127.0.0.1:13133
+  OTELCOL_STATUS_ENDPOINT      whether MLflow is there      127.0.0.1:13134
   OTELCOL_METRICS_PORT         its own metrics              8888
   OTELCOL_PROMETHEUS_ENDPOINT  metrics that it receives     127.0.0.1:9464
 
@@ -120,7 +130,7 @@ func hintFor(err error) string {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE) || containsAny(err.Error(), "address already in use"):
 		return "hint: another program uses this address, perhaps another otelcol-mlflow. Stop it, or choose another with " +
-			"OTELCOL_GRPC_ENDPOINT, OTELCOL_HTTP_ENDPOINT, OTELCOL_REPLAY_ENDPOINT, OTELCOL_HEALTH_ENDPOINT, OTELCOL_METRICS_PORT or OTELCOL_PROMETHEUS_ENDPOINT."
+			"OTELCOL_GRPC_ENDPOINT, OTELCOL_HTTP_ENDPOINT, OTELCOL_REPLAY_ENDPOINT, OTELCOL_HEALTH_ENDPOINT, OTELCOL_STATUS_ENDPOINT, OTELCOL_METRICS_PORT or OTELCOL_PROMETHEUS_ENDPOINT."
 	case errors.Is(err, fs.ErrPermission) || containsAny(err.Error(), "permission denied", "read-only file system", "is not a directory"):
 		return "hint: the data directory must be writable. Choose another with OTELCOL_DATA_DIR."
 	case strings.Contains(err.Error(), "file_storage") && strings.Contains(err.Error(), "timeout"):

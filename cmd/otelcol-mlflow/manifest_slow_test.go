@@ -57,5 +57,6 @@ func TestBuilderBuildsADistribution(t *testing.T) {
 	if out := run(nil, built, "components"); !strings.Contains(out, "name: mlflow") {
 		t.Errorf("the distribution has no mlflow exporter:\n%s", out)
 	}
-	run([]string{"OTELCOL_DATA_DIR=" + filepath.Join(dir, "data")}, built, "validate", "--config", filepath.Join(root, "cmd", "otelcol-mlflow", "default.yaml"))
+	run([]string{"OTELCOL_DATA_DIR=" + filepath.Join(dir, "data")}, built, "validate", "--feature-gates="+componentStatus,
+		"--config", filepath.Join(root, "cmd", "otelcol-mlflow", "default.yaml"))
 }

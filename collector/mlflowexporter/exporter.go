@@ -16,12 +16,10 @@ import (
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
-	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/apply"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/ledger"
-	"github.com/technoshare/commentator/collector/mlflowexporter/internal/metadata"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/selection"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/service"
@@ -37,9 +35,11 @@ type mlflowExporter struct {
 	cfg       *Config
 	set       exporter.Settings
 	log       *zap.Logger
+	now       func() time.Time
 	selector  *selection.Selector
 	mapping   reduce.Mapping
-	telemetry *metadata.TelemetryBuilder
+	telemetry *telemetry
+	status    status
 	gather    gatherer
 	unpriced  unpriced
 
@@ -66,20 +66,20 @@ func newExporter(cfg *Config, set exporter.Settings) (*mlflowExporter, error) {
 	if err != nil {
 		return nil, err
 	}
-	telemetry, err := metadata.NewTelemetryBuilder(set.TelemetrySettings)
+	telemetry, err := newTelemetry(set)
 	if err != nil {
-		return nil, fmt.Errorf("create own metrics: %w", err)
+		return nil, err
 	}
 	e := &mlflowExporter{
-		cfg: cfg, set: set, log: set.Logger,
-		selector: selector, mapping: mapping, telemetry: telemetry,
+		cfg: cfg, set: set, log: set.Logger, now: time.Now,
+		selector: selector, mapping: mapping, telemetry: telemetry, status: status{log: set.Logger},
 	}
 	e.gather.write = e.consumeTraces
 	return e, nil
 }
 
-// start opens the ledger and makes the client; it sends nothing, so that the Collector
-// starts while MLflow is down.
+// start opens the ledger and makes the client. It waits for no answer, so that the
+// Collector starts while MLflow is down.
 func (e *mlflowExporter) start(ctx context.Context, host component.Host) error {
 	prices, err := readPrices(e.cfg.PricesFile)
 	if err != nil {
@@ -95,7 +95,7 @@ func (e *mlflowExporter) start(ctx context.Context, host component.Host) error {
 		client.Close()
 		return err
 	}
-	runs, err := ledger.Open(ctx, store, ledger.Scope{Endpoint: client.Endpoint(), Workspace: e.cfg.Workspace}, time.Now())
+	runs, err := ledger.Open(ctx, store, ledger.Scope{Endpoint: client.Endpoint(), Workspace: e.cfg.Workspace}, e.now())
 	if err != nil {
 		client.Close()
 		return errors.Join(fmt.Errorf("open ledger: %w", err), store.Close(ctx))
@@ -109,12 +109,18 @@ func (e *mlflowExporter) start(ctx context.Context, host component.Host) error {
 		UIURL:             strings.TrimRight(e.cfg.UIURL, "/"),
 		DeadLetterDir:     e.cfg.DeadLetterDirectory,
 		Shared:            e.cfg.Ownership == ownershipShared,
-		Count: func(event string, n int64) {
-			e.telemetry.ExporterMlflowDroppedItems.Add(context.Background(), n, metric.WithAttributeSet(attributeSet("reason", event)))
-		},
-		Logger: e.log,
+		Count:             e.telemetry.dropped,
+		Finished:          e.telemetry.finished,
+		Delivered:         e.telemetry.delivered,
+		Changed:           func() { e.status.update(func() string { return e.applier.State().Away }) },
+		Logger:            e.log,
+		Now:               e.now,
 	})
-	e.maintain(&maintenance{applier: e.applier, ledger: runs, staleAfter: e.cfg.StaleAfter, log: e.log, pruned: time.Now()})
+	if err := e.telemetry.observe(e.applier, runs, e.cfg.DeadLetterDirectory); err != nil {
+		client.Close()
+		return errors.Join(fmt.Errorf("observe own metrics: %w", err), store.Close(ctx))
+	}
+	e.maintain(&maintenance{applier: e.applier, ledger: runs, staleAfter: e.cfg.StaleAfter, log: e.log, pruned: e.now()})
 	return nil
 }
 
@@ -146,7 +152,7 @@ func (e *mlflowExporter) newClient(ctx context.Context, host component.Host) (*m
 		Proxy:     http.ProxyFromEnvironment,
 		UserAgent: e.set.BuildInfo.Command + "/" + e.set.BuildInfo.Version,
 		Wrap: func(base http.RoundTripper) (http.RoundTripper, error) {
-			measured := &measuredTransport{next: base, telemetry: e.telemetry, now: time.Now}
+			measured := &measuredTransport{next: base, telemetry: e.telemetry, now: e.now}
 			if !e.cfg.Auth.HasValue() {
 				return measured, nil
 			}
@@ -203,29 +209,28 @@ func (e *mlflowExporter) consumeTraces(ctx context.Context, td ptrace.Traces) er
 		e.log.Warn("A condition of `mapping` failed and was taken as not holding", zap.Error(err))
 	}
 	plan := reduce.Reduce(spans, e.mapping)
-	e.countUnpriced(ctx, plan.Unpriced)
+	e.countUnpriced(plan.Unpriced)
 	for _, d := range plan.Dropped {
-		e.telemetry.ExporterMlflowDroppedItems.Add(ctx, 1, metric.WithAttributeSet(attributeSet("reason", d.Reason)))
+		e.telemetry.dropped(d.Reason, 1)
 		e.log.Error("MLflow cannot take this; dropped", zap.String("reason", d.Reason), zap.String("trace_id", d.TraceID), zap.String("item", d.Detail))
 	}
 	if len(plan.Runs) == 0 && len(plan.Traces) == 0 && len(plan.Scores) == 0 {
 		return nil
 	}
-	return e.settle(ctx, td, plan, e.applier.ApplyFrom(ctx, plan, func(traceID string) ptrace.Traces {
+	return e.settle(td, e.applier.ApplyFrom(ctx, plan, func(traceID string) ptrace.Traces {
 		return ofTraces(td, map[string]bool{traceID: true})
 	}))
 }
 
 // settle sorts what Apply reports into delivered, to be retried, and refused.
-func (e *mlflowExporter) settle(ctx context.Context, td ptrace.Traces, plan reduce.Plan, err error) error {
+func (e *mlflowExporter) settle(td ptrace.Traces, err error) error {
 	items, rest := itemErrors(err)
 	if rest != nil {
 		return rest // nothing is known of single jobs: all of it again
 	}
-	failed, retry := map[string]bool{}, map[string]bool{}
+	retry := map[string]bool{}
 	var errs []error
 	for _, item := range items {
-		failed[item.TraceID] = true
 		if item.Permanent { // counted by Apply, by its reason
 			e.log.Error("MLflow refuses this for good", zap.String("trace_id", item.TraceID), zap.Error(item.Err))
 			continue
@@ -233,7 +238,6 @@ func (e *mlflowExporter) settle(ctx context.Context, td ptrace.Traces, plan redu
 		retry[item.TraceID] = true
 		errs = append(errs, item)
 	}
-	e.countRuns(ctx, plan, failed)
 	if len(retry) == 0 {
 		return nil
 	}
@@ -242,14 +246,6 @@ func (e *mlflowExporter) settle(ctx context.Context, td ptrace.Traces, plan redu
 		joined = exporterhelper.NewThrottleRetry(joined, wait)
 	}
 	return consumererror.NewTraces(joined, ofTraces(td, retry))
-}
-
-func (e *mlflowExporter) countRuns(ctx context.Context, plan reduce.Plan, failed map[string]bool) {
-	for _, run := range plan.Runs {
-		if run.Status != "" && !failed[run.TraceID] {
-			e.telemetry.ExporterMlflowRuns.Add(ctx, 1, metric.WithAttributeSet(attributeSet("status", run.Status)))
-		}
-	}
 }
 
 // itemErrors takes a joined error apart. The rest is what is no ItemError.

@@ -158,9 +158,7 @@ func TestAJobReachesMLflowOnce(t *testing.T) {
 	defer func() { _ = tel.Shutdown(context.Background()) }()
 
 	for range 2 {
-		set := exportertest.NewNopSettings(metadata.Type)
-		set.TelemetrySettings = tel.NewTelemetrySettings()
-		e := startExporter(t, testConfig(server.URL), set, host{storageID: kept})
+		e := startExporter(t, testConfig(server.URL), metadatatest.NewSettings(tel), host{storageID: kept})
 		for _, td := range requests {
 			if err := e.ConsumeTraces(t.Context(), td); err != nil {
 				t.Fatal(err)
@@ -171,7 +169,7 @@ func TestAJobReachesMLflowOnce(t *testing.T) {
 	if kept.open != 0 || len(kept.data) == 0 {
 		t.Errorf("%d storage clients are open, %d entries kept", kept.open, len(kept.data))
 	}
-	if want := "Exporter " + metadata.Type.String(); !strings.HasPrefix(kept.names[0], want) || !strings.HasSuffix(kept.names[0], " runs") {
+	if want := "Exporter mlflow runs"; kept.names[0] != want {
 		t.Errorf("storage client is %q", kept.names[0])
 	}
 	state := readState(t, server)
@@ -184,7 +182,7 @@ func TestAJobReachesMLflowOnce(t *testing.T) {
 		}
 	}
 	metadatatest.AssertEqualExporterMlflowRuns(t, tel, []metricdata.DataPoint[int64]{{
-		Attributes: attribute.NewSet(attribute.String("status", "FINISHED")), Value: 12,
+		Attributes: attribute.NewSet(attribute.String("exporter", "mlflow"), attribute.String("status", "FINISHED")), Value: 6,
 	}}, metricdatatest.IgnoreTimestamp(), metricdatatest.IgnoreExemplars())
 }
 

@@ -13,13 +13,16 @@ import (
 const (
 	// maintenanceInterval is how often uptime is counted and stale runs are looked for.
 	maintenanceInterval = time.Minute
+	// pingInterval is how often MLflow is asked whether it is there, unless a request in the
+	// last half of it has shown that.
+	pingInterval = 15 * time.Second
 	// pruneInterval is how often the ledger forgets what is old.
 	pruneInterval = time.Hour
 	// ledgerMemory is for how long the ledger remembers a job. Of older ones MLflow is asked.
 	ledgerMemory = 30 * 24 * time.Hour
 )
 
-// maintenance ends stale runs and keeps the ledger small.
+// maintenance ends stale runs, keeps the ledger small and asks after MLflow.
 type maintenance struct {
 	applier    *apply.Applier
 	ledger     *ledger.Ledger
@@ -31,14 +34,18 @@ type maintenance struct {
 
 // run works until ctx ends.
 func (m *maintenance) run(ctx context.Context) {
-	ticker := time.NewTicker(maintenanceInterval)
+	ticker, pings := time.NewTicker(maintenanceInterval), time.NewTicker(pingInterval)
 	defer ticker.Stop()
+	defer pings.Stop()
+	m.applier.Ping(ctx, pingInterval/2)
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case now := <-ticker.C:
 			m.once(ctx, now, maintenanceInterval)
+		case <-pings.C:
+			m.applier.Ping(ctx, pingInterval/2)
 		}
 	}
 }

@@ -1,8 +1,11 @@
 package mlflowexporter
 
 import (
+	"context"
+	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.opentelemetry.io/collector/exporter/exportertest"
@@ -67,4 +70,38 @@ func TestMaintenanceReapsAndPrunes(t *testing.T) {
 		}
 		t.Errorf("logged %s", strings.Join(all, "; "))
 	}
+}
+
+type answers func(*http.Request) *http.Response
+
+func (f answers) RoundTrip(r *http.Request) (*http.Response, error) { return f(r), nil }
+
+// From the start on, and while nothing is written, MLflow is asked whether it is there.
+func TestMaintenanceAsksAfterMLflow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		client, err := mlflow.New(mlflow.Config{Endpoint: "http://mlflow", Wrap: func(http.RoundTripper) (http.RoundTripper, error) {
+			return answers(func(*http.Request) *http.Response {
+				asked++
+				return &http.Response{StatusCode: http.StatusNotFound, Body: http.NoBody}
+			}), nil
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		runs, err := ledger.Open(t.Context(), &memory{data: map[string][]byte{}}, ledger.Scope{}, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := &maintenance{applier: apply.New(apply.Config{Client: client, Ledger: runs, DefaultExperiment: "e"}), ledger: runs, log: zap.NewNop(), pruned: time.Now()}
+		ctx, cancel := context.WithCancel(t.Context())
+		go m.run(ctx)
+		time.Sleep(59 * time.Second)
+		cancel()
+		synctest.Wait()
+		if asked != 4 { // after 0, 15, 30 and 45 s
+			t.Errorf("asked %d times in a minute", asked)
+		}
+	})
 }

@@ -14,7 +14,6 @@ import (
 	"go.opentelemetry.io/collector/exporter/exporterhelper"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pipeline"
-	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/apply"
@@ -131,7 +130,7 @@ func (e *mlflowExporter) newAggregator() *service.Aggregator {
 		Suffix:              e.cfg.Service.ExperimentSuffix,
 		Rules:               e.cfg.Service.Metrics,
 		Interval:            e.cfg.Service.Interval,
-		Birth:               time.Now(),
+		Birth:               e.now(),
 	})
 }
 
@@ -153,7 +152,7 @@ func (e *mlflowExporter) consumeMetrics(ctx context.Context, md pmetric.Metrics)
 	}
 	change.Commit()
 	for reason, n := range change.Dropped {
-		e.telemetry.ExporterMlflowDroppedItems.Add(ctx, n, metric.WithAttributeSet(attributeSet("reason", reason)))
+		e.telemetry.dropped(reason, n)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/confmap"
@@ -47,7 +48,7 @@ func workerMetrics(day, minute int) pmetric.Metrics {
 	return md
 }
 
-func startMetrics(t *testing.T, cfg *Config, set exporter.Settings, h host) exporter.Metrics {
+func startMetrics(t *testing.T, cfg *Config, set exporter.Settings, h component.Host) exporter.Metrics {
 	t.Helper()
 	cfg.Service.Queue = configoptional.None[exporterhelper.QueueBatchConfig]()
 	e, err := createMetrics(t.Context(), set, cfg)
@@ -197,9 +198,7 @@ func TestDroppedMetricsAreCounted(t *testing.T) {
 	defer server.Close()
 	tel := componenttest.NewTelemetry()
 	defer func() { _ = tel.Shutdown(context.Background()) }()
-	set := exportertest.NewNopSettings(metadata.Type)
-	set.TelemetrySettings = tel.NewTelemetrySettings()
-	e := startMetrics(t, testConfig(server.URL), set, host{storageID: &memory{data: map[string][]byte{}}})
+	e := startMetrics(t, testConfig(server.URL), metadatatest.NewSettings(tel), host{storageID: &memory{data: map[string][]byte{}}})
 	defer func() { _ = e.Shutdown(context.Background()) }()
 	md := workerMetrics(0, 1)
 	for _, sm := range md.ResourceMetrics().At(0).ScopeMetrics().All() {
@@ -209,7 +208,7 @@ func TestDroppedMetricsAreCounted(t *testing.T) {
 		t.Fatal(err)
 	}
 	metadatatest.AssertEqualExporterMlflowDroppedItems(t, tel, []metricdata.DataPoint[int64]{{
-		Attributes: attribute.NewSet(attribute.String("reason", "metric_untimed")), Value: 2,
+		Attributes: attribute.NewSet(attribute.String("exporter", "mlflow"), attribute.String("reason", "metric_untimed")), Value: 2,
 	}}, metricdatatest.IgnoreTimestamp(), metricdatatest.IgnoreExemplars())
 }
 

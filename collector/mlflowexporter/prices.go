@@ -1,12 +1,10 @@
 package mlflowexporter
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"sync"
 
-	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/pricing"
@@ -53,9 +51,9 @@ func (u *unpriced) first(model string) bool {
 	return true
 }
 
-func (e *mlflowExporter) countUnpriced(ctx context.Context, models []string) {
+func (e *mlflowExporter) countUnpriced(models []string) {
 	for _, model := range models {
-		e.telemetry.ExporterMlflowDroppedItems.Add(ctx, 1, metric.WithAttributeSet(attributeSet("reason", reasonUnknownModel)))
+		e.telemetry.dropped(reasonUnknownModel, 1)
 		if e.unpriced.first(model) {
 			e.log.Warn("This model has no price, so its runs have no cost; give it one in `prices_file`", zap.String("model", model))
 		}

@@ -41,6 +41,7 @@ func (e *mlflowExporter) startOnce(ctx context.Context, host component.Host) err
 		}
 	}
 	e.users++
+	e.status.join(host)
 	return nil
 }
 
@@ -49,6 +50,7 @@ func (e *mlflowExporter) startOnce(ctx context.Context, host component.Host) err
 func (e *mlflowExporter) shutdownLast(ctx context.Context) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.status.end()
 	if e.users > 1 {
 		e.users--
 		return nil

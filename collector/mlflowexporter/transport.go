@@ -5,17 +5,12 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/metric"
-
-	"github.com/technoshare/commentator/collector/mlflowexporter/internal/metadata"
 )
 
 // measuredTransport counts and times requests.
 type measuredTransport struct {
 	next      http.RoundTripper
-	telemetry *metadata.TelemetryBuilder
+	telemetry *telemetry
 	now       func() time.Time
 }
 
@@ -29,8 +24,8 @@ func (t *measuredTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		result = strconv.Itoa(res.StatusCode/100) + "xx"
 	}
 	ctx := r.Context()
-	t.telemetry.ExporterMlflowRequests.Add(ctx, 1, metric.WithAttributeSet(attributeSet("operation", op, "result", result)))
-	t.telemetry.ExporterMlflowRequestDuration.Record(ctx, t.now().Sub(began).Seconds(), metric.WithAttributeSet(attributeSet("operation", op)))
+	t.telemetry.ExporterMlflowRequests.Add(ctx, 1, t.telemetry.of("operation", op, "result", result))
+	t.telemetry.ExporterMlflowRequestDuration.Record(ctx, t.now().Sub(began).Seconds(), t.telemetry.of("operation", op))
 	return res, err
 }
 
@@ -50,13 +45,4 @@ func operation(path string) string {
 		return "traces"
 	}
 	return call
-}
-
-// attributeSet makes a set of pairs of key and value.
-func attributeSet(pairs ...string) attribute.Set {
-	kvs := make([]attribute.KeyValue, 0, len(pairs)/2)
-	for i := 0; i+1 < len(pairs); i += 2 {
-		kvs = append(kvs, attribute.String(pairs[i], pairs[i+1]))
-	}
-	return attribute.NewSet(kvs...)
 }

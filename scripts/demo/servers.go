@@ -45,7 +45,7 @@ func startServers(ctx context.Context, dir string, documents http.Handler) (*ser
 	if s.model, err = serve(&openaitest.Handler{}); err != nil {
 		return s, err
 	}
-	ports, err := freePorts(7)
+	ports, err := freePorts(8)
 	if err != nil {
 		return s, err
 	}
@@ -69,7 +69,7 @@ func startServers(ctx context.Context, dir string, documents http.Handler) (*ser
 		"OTELCOL_DATA_DIR=" + filepath.Join(dir, "collector"),
 		"OTELCOL_GRPC_ENDPOINT=" + address(1), "OTELCOL_HTTP_ENDPOINT=" + address(2), "OTELCOL_HEALTH_ENDPOINT=" + address(3),
 		fmt.Sprintf("OTELCOL_METRICS_PORT=%d", ports[4]), "OTELCOL_PROMETHEUS_ENDPOINT=" + address(5),
-		"OTELCOL_REPLAY_ENDPOINT=" + address(6),
+		"OTELCOL_REPLAY_ENDPOINT=" + address(6), "OTELCOL_STATUS_ENDPOINT=" + address(7),
 	}, "bin/otelcol-mlflow"); err != nil {
 		return s, err
 	}

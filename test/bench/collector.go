@@ -67,7 +67,8 @@ func runCollector(configs []string) error {
 			DefaultScheme:     "env",
 		}},
 	})
-	cmd.SetArgs([]string{}) // not those of this process
+	// Not the arguments of this process. The distribution switches on that gate by itself.
+	cmd.SetArgs([]string{"--feature-gates=extension.healthcheck.useComponentStatus"})
 	return cmd.Execute()
 }
 
@@ -96,7 +97,7 @@ func startCollector(top, dir, name, mlflow, overlay string) (*collector, error) 
 	if err := os.WriteFile(changes, []byte(overlay), 0o600); err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(6)
+	ports, err := freePorts(7)
 	if err != nil {
 		return nil, err
 	}
@@ -106,6 +107,7 @@ func startCollector(top, dir, name, mlflow, overlay string) (*collector, error) 
 		"MLFLOW_TRACKING_URI=" + mlflow, "MLFLOW_EXPERIMENT_NAME=" + name, "OTELCOL_DATA_DIR=" + filepath.Join(dir, "data"),
 		"OTELCOL_GRPC_ENDPOINT=" + address(0), "OTELCOL_HTTP_ENDPOINT=" + address(1), "OTELCOL_HEALTH_ENDPOINT=" + address(2),
 		fmt.Sprintf("OTELCOL_METRICS_PORT=%d", ports[3]), "OTELCOL_PROMETHEUS_ENDPOINT=" + address(4), "OTELCOL_REPLAY_ENDPOINT=" + address(5),
+		"OTELCOL_STATUS_ENDPOINT=" + address(6),
 	}
 	var out *bufio.Scanner
 	c.process, err = launch(dir, "collector", env, func(cmd *exec.Cmd) error {

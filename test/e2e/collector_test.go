@@ -30,7 +30,7 @@ type collector struct {
 // startCollector starts a Collector with a data directory that outlives it.
 func startCollector(t *testing.T, mlflow, experiment, data string) *collector {
 	t.Helper()
-	ports, err := freePorts(6)
+	ports, err := freePorts(7)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func startCollector(t *testing.T, mlflow, experiment, data string) *collector {
 		"MLFLOW_TRACKING_URI=" + mlflow, "MLFLOW_EXPERIMENT_NAME=" + experiment, "OTELCOL_DATA_DIR=" + data,
 		"OTELCOL_GRPC_ENDPOINT=" + address(0), "OTELCOL_HTTP_ENDPOINT=" + address(1), "OTELCOL_HEALTH_ENDPOINT=" + address(2),
 		fmt.Sprintf("OTELCOL_METRICS_PORT=%d", ports[3]), "OTELCOL_PROMETHEUS_ENDPOINT=" + address(4),
-		"OTELCOL_REPLAY_ENDPOINT=" + address(5),
+		"OTELCOL_REPLAY_ENDPOINT=" + address(5), "OTELCOL_STATUS_ENDPOINT=" + address(6),
 	}, program(t, "otelcol-mlflow"))
 	if err != nil {
 		t.Fatal(err)

@@ -83,6 +83,31 @@ func attributes(td ptrace.Traces) map[string]any {
 	return td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Attributes().AsRaw()
 }
 
+// A letter that a replay has in hand counts once, as does one that was written again
+// meanwhile; what is no letter does not count.
+func TestCount(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "not made yet")
+	for _, c := range []struct {
+		files []string
+		want  int
+	}{
+		{nil, 0},
+		{[]string{"a.json", "b.json" + sending, "b.json", "c.json" + sending, ".tmp-1", "notes.txt"}, 3},
+	} {
+		for _, name := range c.files {
+			if err := writeFile(filepath.Join(dir, name), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n, err := Count(dir); n != c.want || err != nil {
+			t.Errorf("%v: %d, %v, want %d", c.files, n, err, c.want)
+		}
+	}
+	if _, err := Count(filepath.Join(dir, "a.json")); err == nil {
+		t.Error("a file is taken for a directory")
+	}
+}
+
 // What is taken is removed, what is not stays, and what nobody can read is reported.
 func TestReplayKeepsWhatIsNotTaken(t *testing.T) {
 	dir := t.TempDir()

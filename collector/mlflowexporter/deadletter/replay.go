@@ -24,9 +24,17 @@ type Result struct {
 	Err    error  // why it stays; nil when it was taken and removed
 }
 
-// Replay sends the letters of a directory, oldest name first, and removes those that were
-// taken. A letter that stays is reported with its error and does not hold up the others.
-func Replay(ctx context.Context, dir string, send func(context.Context, ptrace.Traces) error) ([]Result, error) {
+// Count is how many letters are in a directory; none when it does not exist.
+func Count(dir string) (int, error) {
+	letters, err := names(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	return len(letters), err
+}
+
+// names lists the letters of a directory in order.
+func names(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("read dead letters: %w", err)
@@ -39,8 +47,18 @@ func Replay(ctx context.Context, dir string, send func(context.Context, ptrace.T
 		}
 	}
 	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+// Replay sends the letters of a directory, oldest name first, and removes those that were
+// taken. A letter that stays is reported with its error and does not hold up the others.
+func Replay(ctx context.Context, dir string, send func(context.Context, ptrace.Traces) error) ([]Result, error) {
+	letters, err := names(dir)
+	if err != nil {
+		return nil, err
+	}
 	var results []Result
-	for _, name := range slices.Compact(names) {
+	for _, name := range letters {
 		letter, err := replay(ctx, filepath.Join(dir, name), send)
 		results = append(results, Result{File: name, Letter: letter, Err: err})
 		if ctx.Err() != nil {

@@ -49,9 +49,17 @@ type Config struct {
 	Parallel int
 	// Count is told what could not be kept or was left out, by one of the Event constants;
 	// nil means that nobody wants to know. It is called concurrently.
-	Count  func(event string, n int64)
-	Logger *zap.Logger      // nil means none
-	Now    func() time.Time // nil means time.Now
+	Count func(event string, n int64)
+	// Finished is told the status of each run that was brought to its final state just now,
+	// and Delivered of each job that MLflow holds whole for the first time, how long after
+	// its end that was; nil means that nobody wants to know. They are called concurrently.
+	Finished  func(status string)
+	Delivered func(lag time.Duration)
+	// Changed is called after State has changed between away and not; nil means that nobody
+	// wants to know. Calls may overlap: what State says then is newer than the call.
+	Changed func()
+	Logger  *zap.Logger      // nil means none
+	Now     func() time.Time // nil means time.Now
 }
 
 // Events that Config.Count is told of.
@@ -108,8 +116,17 @@ func New(cfg Config) *Applier {
 	if cfg.Count == nil {
 		cfg.Count = func(string, int64) {}
 	}
+	if cfg.Finished == nil {
+		cfg.Finished = func(string) {}
+	}
+	if cfg.Delivered == nil {
+		cfg.Delivered = func(time.Duration) {}
+	}
+	if cfg.Changed == nil {
+		cfg.Changed = func() {}
+	}
 	a := &Applier{cfg: cfg, client: cfg.Client, ledger: cfg.Ledger, log: cfg.Logger, slots: make(chan struct{}, cfg.Parallel)}
-	a.breaker.now = cfg.Now
+	a.breaker.now, a.breaker.changed = cfg.Now, cfg.Changed
 	return a
 }
 
@@ -146,6 +163,13 @@ func (j *job) stopped() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return slices.ContainsFunc(j.errs, func(e *ItemError) bool { return !e.Permanent })
+}
+
+// whole reports whether nothing of the job went wrong.
+func (j *job) whole() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return len(j.errs) == 0
 }
 
 // Apply makes MLflow hold what p says. What went wrong comes back as joined *ItemError,

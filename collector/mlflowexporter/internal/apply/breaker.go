@@ -29,8 +29,11 @@ const (
 // for the version first; the others are refused until it has its answer.
 type breaker struct {
 	now func() time.Time
+	// changed is called, without the lock, when the server went away or came back.
+	changed func()
 
 	mu      sync.Mutex
+	heard   time.Time // when it was last known whether the server is there; zero: never
 	failed  int       // in a row
 	until   time.Time // no requests before; zero: the server is there
 	probing bool
@@ -63,8 +66,16 @@ func (b *breaker) enter() (probe bool, err error) {
 
 // leave notes what came of a request.
 func (b *breaker) leave(probe bool, err error) {
+	if b.note(probe, err) {
+		b.changed()
+	}
+}
+
+// note is leave, and reports whether the server went away or came back.
+func (b *breaker) note(probe bool, err error) (changed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	was := b.until.IsZero()
 	if probe {
 		b.probing = false
 	}
@@ -72,16 +83,19 @@ func (b *breaker) leave(probe bool, err error) {
 	switch {
 	case errors.Is(err, context.Canceled): // by us: says nothing of the server
 	case !gone:
+		b.heard = b.now()
 		b.failed, b.until = 0, time.Time{}
 	default:
 		b.failed++
 		if b.failed >= awayAfter || pause > 0 || probe || timedOut(err) {
+			b.heard = b.now()
 			b.cause = err.Error()
 			if until := b.now().Add(max(pause, awayPause)); until.After(b.until) {
 				b.until = until
 			}
 		}
 	}
+	return was != b.until.IsZero()
 }
 
 // away reports whether an error is one that every other request would meet too, and how

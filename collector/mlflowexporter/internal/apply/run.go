@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -27,6 +28,8 @@ type run struct {
 	parent *ledger.Run // as it was when this run's turn came; nil: none, or not known
 	// created is set when the run was made just now, with the tags of this plan.
 	created bool
+	// ended is set when the run was not known and was found in MLflow in a final state.
+	ended bool
 }
 
 // applyRuns makes the runs of a job and finishes all but the topmost ones, which wait for
@@ -117,6 +120,7 @@ func (a *Applier) ensure(ctx context.Context, r *run) error {
 		if found != nil {
 			r.rec.ID, r.rec.ArtifactURI, r.rec.Name = found.Info.ID, found.Info.ArtifactURI, found.Info.Name
 			r.rec.Gone = found.Info.Stage == mlflow.Deleted
+			r.ended = found.Info.Status != mlflow.StatusRunning
 			r.job.setOpen(r.Key, false)
 			if r.rec.Gone && r.job.recreates() {
 				return a.restore(ctx, r)
@@ -229,7 +233,21 @@ func (a *Applier) finish(ctx context.Context, r *run) error {
 		a.bury(r.job, "run", r.Name, err)
 	}
 	rec.Done = true
+	if err == nil {
+		a.finished(r)
+	}
 	return err
+}
+
+// finished tells that a run was brought to its final state. The run of a job is finished
+// last of all; a repair message, a later version and what another bridge, or this one
+// before it lost its ledger, had finished say nothing about how fast jobs are delivered.
+func (a *Applier) finished(r *run) {
+	a.cfg.Finished(r.Status)
+	if r.ParentKey == "" && r.job.whole() && r.job.asked == "" && !r.ended && len(r.rec.Older) == 0 {
+		ended := time.Unix(0, int64(r.Version.EndUnixNano)) //nolint:gosec // ns since 1970 fit until 2262
+		a.cfg.Delivered(max(0, a.cfg.Now().Sub(ended)))
+	}
 }
 
 // lost looks at an error of a write to a run and notes when the run is not there any

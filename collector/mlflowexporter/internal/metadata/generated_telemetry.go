@@ -3,10 +3,12 @@
 package metadata
 
 import (
+	"context"
 	"errors"
 	"sync"
 
 	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/embedded"
 	"go.opentelemetry.io/otel/trace"
 
 	"go.opentelemetry.io/collector/component"
@@ -26,10 +28,16 @@ type TelemetryBuilder struct {
 	meter                         metric.Meter
 	mu                            sync.Mutex
 	registrations                 []metric.Registration
+	ExporterMlflowDeadLetters     metric.Int64ObservableGauge
+	ExporterMlflowDeliveryLag     metric.Float64Histogram
 	ExporterMlflowDroppedItems    metric.Int64Counter
+	ExporterMlflowLedgerRecords   metric.Int64ObservableGauge
+	ExporterMlflowLedgerSize      metric.Int64ObservableGauge
+	ExporterMlflowOpenRuns        metric.Int64ObservableGauge
 	ExporterMlflowRequestDuration metric.Float64Histogram
 	ExporterMlflowRequests        metric.Int64Counter
 	ExporterMlflowRuns            metric.Int64Counter
+	ExporterMlflowUp              metric.Int64ObservableGauge
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -41,6 +49,91 @@ type telemetryBuilderOptionFunc func(mb *TelemetryBuilder)
 
 func (tbof telemetryBuilderOptionFunc) apply(mb *TelemetryBuilder) {
 	tbof(mb)
+}
+
+// RegisterExporterMlflowDeadLettersCallback sets callback for observable ExporterMlflowDeadLetters metric.
+func (builder *TelemetryBuilder) RegisterExporterMlflowDeadLettersCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ExporterMlflowDeadLetters, obs: o})
+		return nil
+	}, builder.ExporterMlflowDeadLetters)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterExporterMlflowLedgerRecordsCallback sets callback for observable ExporterMlflowLedgerRecords metric.
+func (builder *TelemetryBuilder) RegisterExporterMlflowLedgerRecordsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ExporterMlflowLedgerRecords, obs: o})
+		return nil
+	}, builder.ExporterMlflowLedgerRecords)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterExporterMlflowLedgerSizeCallback sets callback for observable ExporterMlflowLedgerSize metric.
+func (builder *TelemetryBuilder) RegisterExporterMlflowLedgerSizeCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ExporterMlflowLedgerSize, obs: o})
+		return nil
+	}, builder.ExporterMlflowLedgerSize)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterExporterMlflowOpenRunsCallback sets callback for observable ExporterMlflowOpenRuns metric.
+func (builder *TelemetryBuilder) RegisterExporterMlflowOpenRunsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ExporterMlflowOpenRuns, obs: o})
+		return nil
+	}, builder.ExporterMlflowOpenRuns)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterExporterMlflowUpCallback sets callback for observable ExporterMlflowUp metric.
+func (builder *TelemetryBuilder) RegisterExporterMlflowUpCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ExporterMlflowUp, obs: o})
+		return nil
+	}, builder.ExporterMlflowUp)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+type observerInt64 struct {
+	embedded.Int64Observer
+	inst metric.Int64Observable
+	obs  metric.Observer
+}
+
+func (oi *observerInt64) Observe(value int64, opts ...metric.ObserveOption) {
+	oi.obs.ObserveInt64(oi.inst, value, opts...)
 }
 
 // Shutdown unregister all registered callbacks for async instruments.
@@ -61,10 +154,41 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	}
 	builder.meter = Meter(settings)
 	var err, errs error
+	builder.ExporterMlflowDeadLetters, err = builder.meter.Int64ObservableGauge(
+		"otelcol_exporter_mlflow_dead_letters",
+		metric.WithDescription("Dead letters that are on disk now. [Development]"),
+		metric.WithUnit("{letter}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterMlflowDeliveryLag, err = builder.meter.Float64Histogram(
+		"otelcol_exporter_mlflow_delivery_lag",
+		metric.WithDescription("Time from the end of a job to the moment when MLflow holds it whole, once a job. A job that comes again is left out. [Development]"),
+		metric.WithUnit("s"),
+		metric.WithExplicitBucketBoundaries([]float64{0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 30, 60, 300, 900, 3600, 21600, 86400}...),
+	)
+	errs = errors.Join(errs, err)
 	builder.ExporterMlflowDroppedItems, err = builder.meter.Int64Counter(
 		"otelcol_exporter_mlflow_dropped_items",
 		metric.WithDescription("What could not be kept as it came or was left out, by reason. [Development]"),
 		metric.WithUnit("{item}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterMlflowLedgerRecords, err = builder.meter.Int64ObservableGauge(
+		"otelcol_exporter_mlflow_ledger_records",
+		metric.WithDescription("Jobs, and processes with service runs, that the ledger remembers. [Development]"),
+		metric.WithUnit("{record}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterMlflowLedgerSize, err = builder.meter.Int64ObservableGauge(
+		"otelcol_exporter_mlflow_ledger_size",
+		metric.WithDescription("Size of the records of the ledger, without what the storage needs around them. [Development]"),
+		metric.WithUnit("By"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterMlflowOpenRuns, err = builder.meter.Int64ObservableGauge(
+		"otelcol_exporter_mlflow_open_runs",
+		metric.WithDescription("Jobs, and processes with service runs, with a run that has not ended. [Development]"),
+		metric.WithUnit("{run}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ExporterMlflowRequestDuration, err = builder.meter.Float64Histogram(
@@ -82,8 +206,14 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ExporterMlflowRuns, err = builder.meter.Int64Counter(
 		"otelcol_exporter_mlflow_runs",
-		metric.WithDescription("Runs that were brought to their final state, redelivered ones included. [Development]"),
+		metric.WithDescription("Runs of jobs and stages that were brought to their final state. What comes again unchanged is not counted again. [Development]"),
 		metric.WithUnit("{run}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ExporterMlflowUp, err = builder.meter.Int64ObservableGauge(
+		"otelcol_exporter_mlflow_up",
+		metric.WithDescription("1 while MLflow answers, 0 while it is away or refuses every request because of credentials or configuration. Nothing until one of the two is known. [Development]"),
+		metric.WithUnit("1"),
 	)
 	errs = errors.Join(errs, err)
 	return &builder, errs
