@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -35,6 +36,20 @@ type memory struct {
 	data  map[string][]byte
 	names []string // of the clients that were asked for
 	open  int
+	// changed gets a value after a batch; nil: nobody wants to know.
+	changed chan struct{}
+}
+
+// queued is how many batches are in the queue or in a consumer's hand.
+func (m *memory) queued() (n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for key := range m.data {
+		if _, err := strconv.Atoi(key); err == nil { // an item's key is its index
+			n++
+		}
+	}
+	return n
 }
 
 func (m *memory) GetClient(_ context.Context, kind component.Kind, id component.ID, name string) (storage.Client, error) {
@@ -70,6 +85,10 @@ func (m *memory) Batch(_ context.Context, ops ...*storage.Operation) error {
 		case storage.Delete:
 			delete(m.data, op.Key)
 		}
+	}
+	select {
+	case m.changed <- struct{}{}:
+	default:
 	}
 	return nil
 }

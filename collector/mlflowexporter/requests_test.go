@@ -224,10 +224,7 @@ func requestsOf(t *testing.T, name, layout string) string {
 	cfg := testConfig(server.URL)
 	cfg.Layout, cfg.UIURL = layout, "http://ui"
 	kept := &memory{data: map[string][]byte{}}
-	// A ledger that is older than the jobs: nothing has to be searched for.
-	if _, err := ledger.Open(t.Context(), kept, ledger.Scope{Endpoint: server.URL}, time.UnixMilli(0)); err != nil {
-		t.Fatal(err)
-	}
+	olderThanJobs(t, kept, server.URL)
 	e := startExporter(t, cfg, exportertest.NewNopSettings(metadata.Type), host{storageID: kept})
 	defer stop(t, e)
 	messages, _ := loadFixture(t, name)
@@ -250,6 +247,15 @@ func requestsOf(t *testing.T, name, layout string) string {
 		out.WriteString("\n")
 	}
 	return out.String()
+}
+
+// olderThanJobs begins a ledger that is older than the jobs of the fixtures, so that none of
+// their runs has to be searched for.
+func olderThanJobs(t *testing.T, kept *memory, endpoint string) {
+	t.Helper()
+	if _, err := ledger.Open(t.Context(), kept, ledger.Scope{Endpoint: endpoint}, time.UnixMilli(0)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // inOrder checks the order of the requests of one message as they came: a run is made
