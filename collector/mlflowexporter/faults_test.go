@@ -270,3 +270,37 @@ func TestServerFaults(t *testing.T) {
 		})
 	}
 }
+
+// Two Collectors that share their jobs, each with a queue and a ledger of its own, get
+// messages of the same jobs at the same time, some of them both, from a network that cuts
+// them off. All of it is there once.
+func TestTwoCollectorsWriteTheSameJobs(t *testing.T) {
+	first := newFaultyDelivery(t)
+	second := newFaultyDelivery(t)
+	second.server = first.server
+	both := []*faultyDelivery{first, second}
+	var sends []func(ptrace.Traces)
+	for _, d := range both {
+		proxy := d.proxied(t)
+		if _, err := proxy.Toxics.AddToxicJson(strings.NewReader(`{"type": "limit_data", "attributes": {"bytes": 40000}}`)); err != nil {
+			t.Fatal(err)
+		}
+		d.cfg.Ownership = ownershipShared
+		send, end := d.start(t)
+		defer end()
+		sends = append(sends, send)
+	}
+	for i, td := range faultyMessages(t) {
+		for j, send := range sends {
+			if i%2 == j || i%3 == 0 {
+				send(td)
+			}
+		}
+	}
+	for _, d := range both {
+		d.delivered(t)
+	}
+	for _, d := range both {
+		d.check(t)
+	}
+}

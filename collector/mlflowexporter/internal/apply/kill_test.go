@@ -50,13 +50,14 @@ func (c *clock) tick() time.Time {
 	return c.at
 }
 
-// layouts make plans of job n and say what they come to.
+// layouts make plans of job n, say what they come to, and take those of env apart.
 var layouts = map[string]struct {
-	plan func(e *env, n int) reduce.Plan
-	want func(reduce.Plan) reduce.Plan
+	plan  func(e *env, n int) reduce.Plan
+	want  func(reduce.Plan) reduce.Plan
+	split func(reduce.Plan) []reduce.Plan
 }{
-	"nested": {(*env).plan, func(p reduce.Plan) reduce.Plan { return p }},
-	"flat":   {func(e *env, n int) reduce.Plan { return flat(e.plan(n)) }, unparted},
+	"nested": {(*env).plan, func(p reduce.Plan) reduce.Plan { return p }, split},
+	"flat":   {func(e *env, n int) reduce.Plan { return flat(e.plan(n)) }, unparted, pieces},
 }
 
 // MLflow is killed with each request of a job in turn, before it is served or before it is

@@ -280,12 +280,13 @@ func TestTwoBridgesEndInTheSameState(t *testing.T) {
 		s := mlflowtest.Start()
 		defer s.Close()
 		bridges := sharing(t, s.URL, 2)
+		layout := layouts[rapid.SampledFrom([]string{"nested", "flat"}).Draw(rt, "layout")]
 		var all []reduce.Plan
 		dealt := make([][]reduce.Plan, len(bridges))
 		for n := range rapid.IntRange(1, 2).Draw(rt, "jobs") {
-			p := bridges[0].plan(n)
-			all = append(all, p)
-			for _, part := range append(split(p), p) {
+			p := layout.plan(bridges[0], n)
+			all = append(all, layout.want(p))
+			for _, part := range append(layout.split(bridges[0].plan(n)), p) {
 				to := rapid.IntRange(0, 3).Draw(rt, "to") // to one of them, or to both
 				for i := range bridges {
 					if to == i || to >= 2 {
