@@ -14,6 +14,7 @@ import (
 	_ "github.com/Shopify/toxiproxy/v2/toxics" // registers them
 	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
+	"go.opentelemetry.io/collector/config/configopaque"
 	"go.opentelemetry.io/collector/exporter/exportertest"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.uber.org/zap"
@@ -280,7 +281,8 @@ func TestTwoCollectorsWriteTheSameJobs(t *testing.T) {
 	second.server = first.server
 	both := []*faultyDelivery{first, second}
 	var sends []func(ptrace.Traces)
-	for _, d := range both {
+	for i, d := range both {
+		d.cfg.Headers.Set("X-Collector", configopaque.String(fmt.Sprint(i)))
 		proxy := d.proxied(t)
 		if _, err := proxy.Toxics.AddToxicJson(strings.NewReader(`{"type": "limit_data", "attributes": {"bytes": 40000}}`)); err != nil {
 			t.Fatal(err)
@@ -290,9 +292,24 @@ func TestTwoCollectorsWriteTheSameJobs(t *testing.T) {
 		defer end()
 		sends = append(sends, send)
 	}
+	// Each creates its first run, of the same job, when the other is about to do so too.
+	creates := map[string]int{}
+	together := make(chan struct{})
+	var mu sync.Mutex
+	first.server.Fail(func(r *http.Request) *mlflowtest.Fault {
+		if strings.HasSuffix(r.URL.Path, "/runs/create") {
+			mu.Lock()
+			if creates[r.Header.Get("X-Collector")]++; len(creates) == len(both) && creates[r.Header.Get("X-Collector")] == 1 {
+				close(together)
+			}
+			mu.Unlock()
+			<-together
+		}
+		return nil
+	})
 	for i, td := range faultyMessages(t) {
 		for j, send := range sends {
-			if i%2 == j || i%3 == 0 {
+			if i == 0 || i%2 == j || i%3 == 0 {
 				send(td)
 			}
 		}
