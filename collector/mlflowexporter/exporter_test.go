@@ -38,6 +38,8 @@ type memory struct {
 	open  int
 	// changed gets a value after a batch; nil: nobody wants to know.
 	changed chan struct{}
+	// fail is asked before each batch, and once more when it is stored; nil: nothing fails.
+	fail func(stored bool) error
 }
 
 // queued is how many batches are in the queue or in a consumer's hand.
@@ -62,7 +64,8 @@ func (m *memory) GetClient(_ context.Context, kind component.Kind, id component.
 
 func (m *memory) Get(ctx context.Context, key string) ([]byte, error) {
 	op := storage.GetOperation(key)
-	return op.Value, m.Batch(ctx, op)
+	err := m.Batch(ctx, op)
+	return op.Value, err
 }
 
 func (m *memory) Set(ctx context.Context, key string, value []byte) error {
@@ -76,6 +79,11 @@ func (m *memory) Delete(ctx context.Context, key string) error {
 func (m *memory) Batch(_ context.Context, ops ...*storage.Operation) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.fail != nil {
+		if err := m.fail(false); err != nil {
+			return err
+		}
+	}
 	for _, op := range ops {
 		switch op.Type {
 		case storage.Get:
@@ -89,6 +97,9 @@ func (m *memory) Batch(_ context.Context, ops ...*storage.Operation) error {
 	select {
 	case m.changed <- struct{}{}:
 	default:
+	}
+	if m.fail != nil {
+		return m.fail(true)
 	}
 	return nil
 }

@@ -79,6 +79,7 @@ func (a *Applier) reapRun(ctx context.Context, j *job, key string, newsMS int64,
 	if err == nil && !rec.Stale {
 		rec.Stale = true // before it is: whoever opens the ledger after a death in between takes it back
 		err = a.ledger.Note(context.WithoutCancel(ctx), j.entry)
+		rec.Stale = err == nil
 	}
 	if err == nil {
 		err = a.call(ctx, func() error {
