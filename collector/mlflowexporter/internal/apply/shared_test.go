@@ -13,6 +13,7 @@ import (
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/apply"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/service"
 	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
 )
@@ -225,4 +226,31 @@ func TestSharedJobTakesFourteenRequestsMore(t *testing.T) {
 	e.took(t, 40) // one search for all runs, two requests for each, one for the trace
 	e.mustApply(t, e.plan(1))
 	e.took(t, 0)
+}
+
+// A worker whose metrics come to two Collectors has one run a day.
+func TestServiceRunIsShared(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		other := newEnv(t, e.client.Endpoint())
+		for _, b := range []*env{e, other} {
+			b.experiment, b.cfg.DefaultExperiment, b.cfg.Shared = e.experiment, e.experiment, true
+			b.restart(t)
+		}
+		var wg sync.WaitGroup
+		for i, b := range []*env{e, other} {
+			wg.Go(func() {
+				for range 100 {
+					if b.ApplyService(t.Context(), []service.Run{b.serviceRun(0, 1+i)}) == nil {
+						return
+					}
+				}
+				t.Error("never done")
+			})
+		}
+		wg.Wait()
+		e.mustApplyService(t, e.serviceRun(0, 3))
+		other.mustApplyService(t, other.serviceRun(1, 4))
+		other.mustApplyService(t, other.serviceRun(0, 5))
+		e.checkService(t, "day 0 FINISHED 12:02 1 1/721 2/722 3/723 5/725", "day 1 RUNNING - 1 4/724")
+	})
 }
