@@ -83,8 +83,8 @@ type Config struct {
 	AllowDataLoss bool `mapstructure:"allow_data_loss"`
 
 	// Ownership is "single" when this is the only Collector that writes these jobs, and
-	// "shared" when there are several: a job's run is then searched for in MLflow before
-	// it is created.
+	// "shared" when there are several, each with a Storage of its own: a job's run is then
+	// searched for in MLflow, and claimed before it is used.
 	Ownership string `mapstructure:"ownership"`
 
 	// StaleAfter is how long a run may stay RUNNING without news before it becomes KILLED.

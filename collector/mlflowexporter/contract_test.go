@@ -26,27 +26,41 @@ import (
 	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
 )
 
+const contractElements = 10
+
 // What MLflow cannot take now is sent until it does; what it refuses is sent once; the
-// rest arrives once.
+// rest arrives once: through the queue on storage, and in the caller's goroutine.
 func TestConsumeContract(t *testing.T) {
+	for name, queued := range map[string]bool{"queue": true, "no queue": false} {
+		t.Run(name, func(t *testing.T) { checkContract(t, queued) })
+	}
+}
+
+func checkContract(t *testing.T, queued bool) {
 	server := mlflowtest.Start()
 	defer server.Close()
 	cfg := createDefaultConfig().(*Config)
-	cfg.Endpoint = server.URL
-	cfg.AllowDataLoss = true
-	cfg.Queue = configoptional.None[exporterhelper.QueueBatchConfig]() // deliver in the caller's goroutine
+	cfg.Endpoint, cfg.Storage = server.URL, &storageID
+	cfg.Queue.Get().NumConsumers = 1 // the contract counts requests, which batches in hand share
+	if !queued {
+		cfg.AllowDataLoss = true
+		cfg.Queue = configoptional.None[exporterhelper.QueueBatchConfig]()
+	}
 	cfg.Retry.InitialInterval = time.Millisecond
 	cfg.Retry.MaxInterval = time.Millisecond
 	cfg.Mapping.Trace.Condition = "true"
+	if err := cfg.Validate(); err != nil {
+		t.Fatal(err)
+	}
 
 	exportertest.CheckConsumeContract(exportertest.CheckConsumeContractParams{
 		T:                    t,
-		NumberOfTestElements: 10,
+		NumberOfTestElements: contractElements,
 		Signal:               pipeline.SignalTraces,
 		ExporterFactory: exporter.NewFactory(metadata.Type, createDefaultConfig, exporter.WithTraces(
 			func(ctx context.Context, set exporter.Settings, cfg component.Config) (exporter.Traces, error) {
 				next, err := createTraces(ctx, set, cfg)
-				return withIDs{next}, err
+				return &contractExporter{Traces: next, kept: &memory{data: map[string][]byte{}, changed: make(chan struct{}, 1)}}, err
 			}, component.StabilityLevelDevelopment)),
 		ExporterConfig: cfg,
 		ReceiverFactory: receiver.NewFactory(metadata.Type, func() component.Config { return nil }, receiver.WithTraces(
@@ -93,17 +107,33 @@ func traceFault(t *testing.T, r *http.Request, next consumer.Traces) *mlflowtest
 	}
 }
 
-// withIDs gives the contract's spans ids; it sends them without, which MLflow refuses.
-type withIDs struct{ exporter.Traces }
+// contractExporter fits the exporter to the contract: it gives it storage, it gives spans
+// ids, without which MLflow refuses them, and it waits with the last one until the queue is
+// empty, since the contract counts right after it.
+type contractExporter struct {
+	exporter.Traces
+	kept *memory
+	sent int
+}
 
-func (w withIDs) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
+func (c *contractExporter) Start(ctx context.Context, _ component.Host) error {
+	return c.Traces.Start(ctx, host{storageID: c.kept})
+}
+
+func (c *contractExporter) ConsumeTraces(ctx context.Context, td ptrace.Traces) error {
 	s := td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0)
 	id, _ := s.Attributes().Get("test_id")
 	h := fnv.New128a()
 	_, _ = h.Write([]byte(id.AsString()))
 	s.SetTraceID(pcommon.TraceID(h.Sum(nil)))
 	s.SetSpanID(pcommon.SpanID{1})
-	return w.Traces.ConsumeTraces(ctx, td)
+	err := c.Traces.ConsumeTraces(ctx, td)
+	if c.sent++; c.sent == contractElements {
+		for c.kept.queued() > 0 {
+			<-c.kept.changed
+		}
+	}
+	return err
 }
 
 type nopReceiver struct {

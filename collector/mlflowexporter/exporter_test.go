@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -35,6 +36,22 @@ type memory struct {
 	data  map[string][]byte
 	names []string // of the clients that were asked for
 	open  int
+	// changed gets a value after a batch; nil: nobody wants to know.
+	changed chan struct{}
+	// fail is asked before each batch, and once more when it is stored; nil: nothing fails.
+	fail func(stored bool) error
+}
+
+// queued is how many batches are in the queue or in a consumer's hand.
+func (m *memory) queued() (n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for key := range m.data {
+		if _, err := strconv.Atoi(key); err == nil { // an item's key is its index
+			n++
+		}
+	}
+	return n
 }
 
 func (m *memory) GetClient(_ context.Context, kind component.Kind, id component.ID, name string) (storage.Client, error) {
@@ -47,7 +64,8 @@ func (m *memory) GetClient(_ context.Context, kind component.Kind, id component.
 
 func (m *memory) Get(ctx context.Context, key string) ([]byte, error) {
 	op := storage.GetOperation(key)
-	return op.Value, m.Batch(ctx, op)
+	err := m.Batch(ctx, op)
+	return op.Value, err
 }
 
 func (m *memory) Set(ctx context.Context, key string, value []byte) error {
@@ -61,6 +79,11 @@ func (m *memory) Delete(ctx context.Context, key string) error {
 func (m *memory) Batch(_ context.Context, ops ...*storage.Operation) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.fail != nil {
+		if err := m.fail(false); err != nil {
+			return err
+		}
+	}
 	for _, op := range ops {
 		switch op.Type {
 		case storage.Get:
@@ -70,6 +93,13 @@ func (m *memory) Batch(_ context.Context, ops ...*storage.Operation) error {
 		case storage.Delete:
 			delete(m.data, op.Key)
 		}
+	}
+	select {
+	case m.changed <- struct{}{}:
+	default:
+	}
+	if m.fail != nil {
+		return m.fail(true)
 	}
 	return nil
 }

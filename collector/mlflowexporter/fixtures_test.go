@@ -22,6 +22,10 @@ import (
 
 // planner makes plans with the default mapping.
 func planner(t testing.TB) func(ptrace.Traces) reduce.Plan {
+	return plannerOf(t, reduce.LayoutNested)
+}
+
+func plannerOf(t testing.TB, layout string) func(ptrace.Traces) reduce.Plan {
 	t.Helper()
 	mapping := defaultMapping()
 	selector, err := selection.New(mapping.conditions(), componenttest.NewNopTelemetrySettings())
@@ -30,6 +34,7 @@ func planner(t testing.TB) func(ptrace.Traces) reduce.Plan {
 	}
 	rules := mapping.mapping()
 	rules.Prices = pricing.Default()
+	rules.Layout = layout
 	return func(td ptrace.Traces) reduce.Plan {
 		td.MarkReadOnly() // reduce must not change what other exporters see too
 		spans, err := selector.Classify(context.Background(), td)

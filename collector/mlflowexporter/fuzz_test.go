@@ -1,6 +1,8 @@
 package mlflowexporter
 
 import (
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -12,8 +14,9 @@ import (
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
 )
 
-// FuzzPlans feeds whatever decodes as OTLP: no panic, nothing in a plan that MLflow cannot
-// take as text, and neither the order of spans in a request nor their repetition matters.
+// FuzzPlans feeds whatever decodes as OTLP, whole, span by span, and cut off after some
+// spans, in both layouts: no panic, nothing in a plan that MLflow cannot take as text, and
+// neither the order of spans in a request nor their repetition matters.
 func FuzzPlans(f *testing.F) {
 	for _, name := range fixtureNames(f) {
 		requests, _ := loadFixture(f, name)
@@ -22,27 +25,31 @@ func FuzzPlans(f *testing.F) {
 			f.Fatal(err)
 		}
 		if len(body) < 32<<10 { // what is larger holds the same things and is slow to change
-			f.Add(body)
+			f.Add(body, uint64(len(body)))
 		}
 	}
-	plan := planner(f)
-	f.Fuzz(func(t *testing.T, body []byte) {
+	plan, flat := planner(f), plannerOf(f, reduce.LayoutFlat)
+	f.Fuzz(func(t *testing.T, body []byte, seed uint64) {
 		td, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(body)
 		if err != nil || td.SpanCount() == 0 {
 			return
 		}
+		random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // the same for the same input
+		shuffled := bySpan(td)
+		random.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
+		cut := joined(shuffled[:1+random.IntN(len(shuffled))])
 		once := plan(td)
-		checkText(t, once)
-		for _, one := range bySpan(td) {
-			checkText(t, plan(one))
+		for _, some := range append(slices.Clone(shuffled), td, cut) {
+			checkText(t, plan(some))
+			checkText(t, flat(some))
 		}
 		if resent(td) {
 			return // two versions of a span with one end and one content may differ in their resource
 		}
 		want, got := newState(), newState()
 		want.apply(once)
-		again := reversed(bySpan(td))
-		got.apply(plan(joined(append(again, again...))))
+		again := shuffled[:random.IntN(len(shuffled)+1)]
+		got.apply(plan(joined(slices.Concat(shuffled, again))))
 		if diff := cmp.Diff(want.runs, got.runs, cmpopts.IgnoreUnexported(modelRun{}), cmpopts.EquateNaNs()); diff != "" {
 			t.Errorf("runs differ (-want +got)\n%s", diff)
 		}
@@ -81,16 +88,22 @@ func checkText(t *testing.T, p reduce.Plan) {
 		if r.Status != "" && r.EndTime < r.StartTime {
 			t.Errorf("run %s ends at %d, before its start at %d", r.Name, r.EndTime, r.StartTime)
 		}
-		for _, kv := range append(r.Params, r.Tags...) {
+		metrics, files := slices.Clone(r.Metrics), slices.Clone(r.Artifacts)
+		kvs := slices.Concat(r.Params, r.Tags)
+		for _, part := range r.Parts {
+			kvs = slices.Concat(kvs, part.Params, part.Tags)
+			metrics, files = append(metrics, part.Metrics...), append(files, part.Artifacts...)
+		}
+		for _, kv := range kvs {
 			check("param or tag", kv.Key, kv.Value)
 			if kv.Key == "" {
 				t.Errorf("run %s: a param or tag without a name", r.Name)
 			}
 		}
-		for _, m := range r.Metrics {
+		for _, m := range metrics {
 			check("metric", m.Key)
 		}
-		for _, a := range r.Artifacts {
+		for _, a := range files {
 			check("artifact", a.Path)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
 	"github.com/technoshare/commentator/internal/mlflow"
+	"github.com/technoshare/commentator/internal/wire"
 )
 
 // plannedRequest is a request that would be made.
@@ -27,10 +28,11 @@ type plannedRequest struct {
 }
 
 // plannedServer answers every request as a server would that has every experiment and no
-// run, and remembers them.
+// run but those that it was asked to create, and remembers them.
 type plannedServer struct {
 	mu       sync.Mutex
 	names    map[string]string // of runs, by id
+	runs     []mlflow.Run
 	requests []plannedRequest
 }
 
@@ -38,6 +40,7 @@ type plannedServer struct {
 const (
 	rankProbe = iota
 	rankExperiment
+	rankSearch
 	rankCreate
 	rankLog
 	rankArtifact
@@ -104,7 +107,9 @@ func (s *plannedServer) answer(one *plannedRequest, r *http.Request, body []byte
 		s.names[one.run] = in.Name
 		one.rank, one.what = rankCreate, in.Name+": "+count(len(in.Tags), "tag")
 		info := mlflow.RunInfo{ID: one.run, Name: in.Name, ExperimentID: "1", Status: mlflow.StatusRunning, StartTime: in.StartTime, ArtifactURI: "mlflow-artifacts:/1/" + one.run + "/artifacts", Stage: mlflow.Active}
-		return encodeJSON(map[string]any{"run": mlflow.Run{Info: info}})
+		made := mlflow.Run{Info: info, Data: mlflow.RunData{Tags: in.Tags}}
+		s.runs = append(s.runs, made)
+		return encodeJSON(map[string]any{"run": made})
 	case operation == "runs/log-batch":
 		var in mlflow.Batch
 		if err := json.Unmarshal(body, &in); err != nil {
@@ -127,7 +132,31 @@ func (s *plannedServer) answer(one *plannedRequest, r *http.Request, body []byte
 		one.what = s.names[one.run]
 		return encodeJSON(map[string]any{"run": mlflow.Run{Info: mlflow.RunInfo{ID: one.run, Name: one.what, Stage: mlflow.Active}}})
 	case operation == "runs/search":
-		one.rank, one.what = rankCreate, "is the run there already?"
+		var in mlflow.SearchRuns
+		if err := json.Unmarshal(body, &in); err != nil {
+			return "", err
+		}
+		_, key, _ := strings.Cut(strings.TrimSuffix(in.Filter, "'"), " '")
+		there := s.withKey(key)
+		switch {
+		case strings.HasSuffix(key, "%"):
+			one.rank, one.what = rankSearch, "which runs of the job are there already?"
+		case len(there) == 0:
+			one.rank, one.what = rankSearch, "is the run there already?"
+		default:
+			one.rank, one.run = rankCreate, there[0].Info.ID
+			one.what = there[0].Info.Name + ": is it the only one?"
+		}
+		return encodeJSON(map[string]any{"runs": there})
+	case operation == "runs/delete-tag":
+		var in struct {
+			RunID string `json:"run_id"`
+		}
+		if err := json.Unmarshal(body, &in); err != nil {
+			return "", err
+		}
+		one.rank, one.run = rankCreate, in.RunID
+		one.what = s.names[in.RunID] + ": it is"
 	case strings.Contains(one.path, "/artifacts/1/"):
 		_, file, _ := strings.Cut(one.path, "/artifacts/1/")
 		run, path, _ := strings.Cut(file, "/artifacts/")
@@ -151,6 +180,15 @@ func (s *plannedServer) answer(one *plannedRequest, r *http.Request, body []byte
 		one.rank, one.what = rankTrace, "is the trace there already?"
 	}
 	return "{}", nil
+}
+
+// withKey gives the runs of a key, or of those that begin like "begin%".
+func (s *plannedServer) withKey(key string) []mlflow.Run {
+	prefix, many := strings.CutSuffix(key, "%")
+	return slices.DeleteFunc(slices.Clone(s.runs), func(r mlflow.Run) bool {
+		has := r.Tag(wire.TagKey)
+		return has != key && (!many || !strings.HasPrefix(has, prefix))
+	})
 }
 
 func encodeJSON(v any) (string, error) {

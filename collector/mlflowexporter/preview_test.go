@@ -38,6 +38,8 @@ func TestPreview(t *testing.T) {
 	flat := testConfig("http://127.0.0.1:5000")
 	flat.Layout = reduce.LayoutFlat
 	flat.Artifacts.Exclude = []string{"*.txt"}
+	shared := testConfig("http://127.0.0.1:5000")
+	shared.Ownership = ownershipShared
 	for name, c := range map[string]struct {
 		cfg      *Config
 		messages []ptrace.Traces
@@ -45,6 +47,7 @@ func TestPreview(t *testing.T) {
 		"success":          {testConfig("http://127.0.0.1:5000"), load("success")},
 		"one_message":      {testConfig("http://127.0.0.1:5000"), []ptrace.Traces{joined(load("success"))}},
 		"flat_gate_failed": {flat, []ptrace.Traces{joined(load("gate_failed"))}},
+		"shared":           {shared, []ptrace.Traces{joined(load("success"))}},
 		"started_only":     {testConfig("http://127.0.0.1:5000"), load("started_only")},
 		"any_application": {testConfig("http://127.0.0.1:5000"), []ptrace.Traces{joined(otherApplication(t, map[string]any{
 			"service.name": "etl", "experiment.name": "nightly", "run.traces": "true",

@@ -20,6 +20,7 @@ var mlflowParams = []Entry{
 
 var mlflowTags = []Entry{
 	{Kind: KindTag, Name: TagKey, Type: string(OnBoth), Meaning: "Identity of the run: the trace id for a job, trace id and span id joined by a hyphen for a stage, service-<hash of worker>-<UTC day> for a service run.", From: "trace id, span id, resource", Test: testTable},
+	{Kind: KindTag, Name: TagClaim, Type: string(OnBoth), Meaning: "With ownership: shared, the Collector that made the run while it is not certain that no other one did; gone a moment later. A deleted run that has it was withdrawn.", From: byBridge, Test: "TestEveryInterleavingMakesOneRun"},
 	{Kind: KindTag, Name: TagTraceID, Type: string(OnBoth), Meaning: "Trace id of the job.", From: "trace id", Test: testTable},
 	{Kind: KindTag, Name: TagUndelivered, Type: string(OnBoth), Meaning: "Artifacts that MLflow could not take.", From: byBridge, Test: "TestUndeliveredArtifact"},
 	{Kind: KindTag, Name: TagTruncated, Type: string(OnBoth), Meaning: "Artifacts that the worker had to cut.", From: AttrArtifactTruncated, Test: testTable},

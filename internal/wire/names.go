@@ -248,6 +248,9 @@ const (
 const (
 	// TagKey identifies a run: the trace id for a job, "<trace id>-<span id>" for a stage.
 	TagKey = "otel.key"
+	// TagClaim marks a run that one of several Collectors made and that is not the run of its
+	// key yet; it names the Collector's ledger.
+	TagClaim = "otel.claim"
 	// TagTraceID is the OTel trace id of the job, in hex.
 	TagTraceID = "otel.trace_id"
 	// TagUndelivered names artifacts that MLflow could not take.

@@ -260,21 +260,26 @@ func cut(s string, n int) string {
 	return s
 }
 
-var keyFilter = regexp.MustCompile("^(tags|params)\\.`?([^`= ]+)`? = '([^']*)'$")
+var keyFilter = regexp.MustCompile("^(tags|params)\\.`?([^`= ]+)`? (=|LIKE) '([^']*)'$")
 
 func (s *Server) searchRuns(in mlflow.SearchRuns, _ *http.Request) (any, error) {
-	var kind, key, value string
+	var kind, key string
+	var matches func(string) bool
 	if in.Filter != "" {
 		m := keyFilter.FindStringSubmatch(in.Filter)
 		if m == nil {
 			return nil, invalid("Invalid filter %q", in.Filter)
 		}
-		kind, key, value = m[1], m[2], m[3]
+		kind, key = m[1], m[2]
+		matches = func(value string) bool { return value == m[4] }
+		if prefix, ok := strings.CutSuffix(m[4], "%"); ok && m[3] == "LIKE" {
+			matches = func(value string) bool { return strings.HasPrefix(value, prefix) }
+		}
 	}
 	found := []mlflow.Run{}
 	for _, r := range slices.Backward(s.runs) {
 		wanted := in.View == mlflow.ViewAll || (in.View == mlflow.ViewDeleted) == (r.info.Stage == mlflow.Deleted)
-		if wanted && slices.Contains(in.ExperimentIDs, r.info.ExperimentID) && (key == "" || r.said(kind)[key] == value) {
+		if wanted && slices.Contains(in.ExperimentIDs, r.info.ExperimentID) && (key == "" || matches(r.said(kind)[key])) {
 			found = append(found, r.entity())
 		}
 	}

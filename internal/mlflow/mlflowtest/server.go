@@ -8,10 +8,12 @@
 package mlflowtest
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -30,6 +32,9 @@ type Fault struct {
 	Body   string
 	// RetryAfter is the header of that name; empty: none.
 	RetryAfter string
+	// Kill ends the server instead of an answer, as kill -9 does: its database stays, and
+	// until Revive nothing listens at its address.
+	Kill bool
 }
 
 // Locked is how MLflow on SQLite answers when the database stays locked.
@@ -64,6 +69,7 @@ type Server struct {
 	mux  *http.ServeMux
 
 	mu          sync.Mutex
+	dead        bool
 	fail        func(*http.Request) *Fault
 	calls       []string
 	experiments []*experimentState
@@ -81,6 +87,22 @@ func Start() *Server {
 	s.http = httptest.NewServer(http.HandlerFunc(s.serve))
 	s.URL = s.http.URL
 	return s
+}
+
+// Revive starts a server that was killed again, at the same address and with what it held.
+func (s *Server) Revive() error {
+	s.http.Close()
+	var listen net.ListenConfig
+	l, err := listen.Listen(context.Background(), "tcp", strings.TrimPrefix(s.URL, "http://"))
+	if err != nil {
+		return fmt.Errorf("listen again: %w", err)
+	}
+	s.mu.Lock()
+	s.dead = false
+	s.mu.Unlock()
+	s.http = &httptest.Server{Listener: l, Config: &http.Server{Handler: http.HandlerFunc(s.serve), ReadHeaderTimeout: time.Minute}}
+	s.http.Start()
+	return nil
 }
 
 // Close stops the server.
@@ -119,8 +141,11 @@ func (s *Server) Wipe() {
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.calls = append(s.calls, r.Method+" "+callName(r.URL.Path))
-	fail := s.fail
+	fail, dead := s.fail, s.dead
 	s.mu.Unlock()
+	if dead {
+		panic(http.ErrAbortHandler)
+	}
 	var fault *Fault
 	if fail != nil {
 		fault = fail(r)
@@ -134,7 +159,13 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	} else {
 		_, _ = io.Copy(io.Discard, r.Body)
 	}
-	if fault.Status == 0 {
+	if fault.Kill {
+		s.mu.Lock()
+		s.dead = true
+		s.mu.Unlock()
+		_ = s.http.Listener.Close() // connections that are open end with their next request
+	}
+	if fault.Status == 0 || fault.Kill {
 		panic(http.ErrAbortHandler)
 	}
 	w.Header().Set("Content-Type", "application/json")

@@ -42,12 +42,14 @@ type Trace struct {
 	Assessments map[string]string
 }
 
-// Read reads everything that an experiment holds, up to 5,000 runs and 500 traces.
+// Read reads everything that an experiment holds, up to 5,000 runs and 500 traces, except
+// runs that one of several bridges made and withdrew.
 func Read(ctx context.Context, c *mlflow.Client, experimentID string) (*State, error) {
 	runs, _, err := c.SearchRuns(ctx, mlflow.SearchRuns{ExperimentIDs: []string{experimentID}, View: mlflow.ViewAll, MaxResults: 5000})
 	if err != nil {
 		return nil, fmt.Errorf("read runs: %w", err)
 	}
+	runs = slices.DeleteFunc(runs, func(r mlflow.Run) bool { return r.Info.Stage == mlflow.Deleted && r.Tag(wire.TagClaim) != "" })
 	s := &State{Runs: map[string]*Run{}, Traces: map[string]*Trace{}}
 	keys := map[string]string{}
 	for _, r := range runs {

@@ -41,8 +41,8 @@ type Config struct {
 	// DeadLetterDir takes what MLflow refuses for good, one file per job and message; empty
 	// means that it is only counted and logged.
 	DeadLetterDir string
-	// Shared says that other bridges write to the same experiments: the key of a run is
-	// searched before it is created.
+	// Shared says that other bridges write the same jobs: runs are searched for before they
+	// are created, and claimed when they are.
 	Shared bool
 	// Parallel bounds the requests on their way at one time, and the jobs of one plan that
 	// are worked on at one time; 0 means 2. More do not help MLflow on SQLite.
@@ -91,9 +91,10 @@ type Applier struct {
 	failed failures
 	local  localDirs
 
-	prompts  prompts
-	features features
-	breaker  breaker
+	prompts   prompts
+	features  features
+	breaker   breaker
+	strangers strangers
 	// troubled is set while the last plan, or some of it, has to be tried again.
 	troubled atomic.Bool
 }
@@ -139,6 +140,7 @@ type job struct {
 	asked   string // of a repair message, a value of wire.ResRepair; else ""
 	last    bool   // nothing more is waited for
 	entry   *ledger.Entry
+	found   found
 
 	mu      sync.Mutex // for what follows, and intents of entry
 	errs    []*ItemError

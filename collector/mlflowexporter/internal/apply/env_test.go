@@ -212,7 +212,8 @@ type memory struct {
 	mu    sync.Mutex
 	m     map[string][]byte
 	syncs int
-	fail  func() error
+	fail  func() error // before a batch
+	after func() error // and after it
 }
 
 func (m *memory) Batch(_ context.Context, ops ...*storage.Operation) error {
@@ -233,6 +234,9 @@ func (m *memory) Batch(_ context.Context, ops ...*storage.Operation) error {
 		case storage.Delete:
 			delete(m.m, op.Key)
 		}
+	}
+	if m.after != nil {
+		return m.after()
 	}
 	return nil
 }

@@ -40,6 +40,15 @@ func (a *Applier) fillOwn(ctx context.Context, r *run) error {
 	case r.Version.Before(rec.Version):
 		return a.fillOlder(ctx, r)
 	}
+	if a.cfg.Shared && !r.created && rec.Version != r.Version {
+		_, older, err := a.catchUp(ctx, r)
+		if err != nil || rec.Gone {
+			return err
+		}
+		if older {
+			return a.fillOlder(ctx, r)
+		}
+	}
 	rec.Take(r.Version)
 	files := r.own(r.Artifacts)
 	if r.created && r.job.asked == "" {
@@ -93,6 +102,13 @@ func (a *Applier) fillImplied(ctx context.Context, r *run) error {
 	b := batch{params: slices.DeleteFunc(slices.Clone(params), said("param ")), tags: slices.DeleteFunc(slices.Clone(tags), said("tag "))}
 	if r.created {
 		b.tags = r.late(slices.Clone(tags))
+	}
+	if a.cfg.Shared && !r.created && !b.empty() {
+		now, _, err := a.catchUp(ctx, r)
+		if err != nil || rec.Gone {
+			return err
+		}
+		b.unsaid(now)
 	}
 	if err := a.writeAll(ctx, r, b); err != nil {
 		return err

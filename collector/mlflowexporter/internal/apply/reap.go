@@ -79,6 +79,11 @@ func (a *Applier) reapRun(ctx context.Context, j *job, key string, newsMS int64,
 		rec.Closed = true
 		return nil
 	}
+	if err == nil && !rec.Stale {
+		rec.Stale = true // before it is: whoever opens the ledger after a death in between takes it back
+		err = a.ledger.Note(context.WithoutCancel(ctx), j.entry)
+		rec.Stale = err == nil
+	}
 	if err == nil {
 		err = a.call(ctx, func() error {
 			if rec.EndsAs == "" {
@@ -101,7 +106,7 @@ func (a *Applier) reapRun(ctx context.Context, j *job, key string, newsMS int64,
 	if err != nil {
 		a.log.Warn("A stale run cannot be ended", zap.String("run_id", rec.ID), zap.Error(err))
 	}
-	rec.Closed, rec.Stale = true, true
+	rec.Closed = true
 	a.cfg.Count(EventStaleRun, 1)
 	a.log.Info("A run without news was ended", zap.String("run_id", rec.ID), zap.String("trace_id", j.traceID), zap.Duration("stale_after", after))
 	return nil
@@ -113,6 +118,17 @@ func (a *Applier) reopen(ctx context.Context, r *run) error {
 		r.rec.Closed = false
 		return nil
 	}
+	if a.cfg.Shared {
+		// catchUp does it, unless another bridge has and the run is over meanwhile.
+		_, _, err := a.catchUp(ctx, r)
+		r.rec.Closed, r.rec.Stale = false, r.rec.Stale && err != nil
+		return err
+	}
+	return a.takeBack(ctx, r)
+}
+
+// takeBack lets a run that was ended for want of news run again.
+func (a *Applier) takeBack(ctx context.Context, r *run) error {
 	err := a.call(ctx, func() error {
 		return a.client.UpdateRun(ctx, mlflow.UpdateRun{RunID: r.rec.ID, Status: mlflow.StatusRunning})
 	})

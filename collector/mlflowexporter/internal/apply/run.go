@@ -113,15 +113,12 @@ func (a *Applier) ensure(ctx context.Context, r *run) error {
 	*r.rec = ledger.Run{Experiment: exp.ref}
 
 	if a.cfg.Shared || r.job.open(r.Key) || !a.ledger.Complete(r.StartTime) {
-		found, err := a.search(ctx, exp, r.Key)
+		found, err := a.find(ctx, r, exp)
 		if err != nil {
 			return err
 		}
 		if found != nil {
-			r.rec.ID, r.rec.ArtifactURI, r.rec.Name = found.Info.ID, found.Info.ArtifactURI, found.Info.Name
-			r.rec.Gone = found.Info.Stage == mlflow.Deleted
-			r.ended = found.Info.Status != mlflow.StatusRunning
-			r.job.setOpen(r.Key, false)
+			r.is(*found)
 			if r.rec.Gone && r.job.recreates() {
 				return a.restore(ctx, r)
 			}
@@ -153,6 +150,13 @@ func (a *Applier) create(ctx context.Context, r *run, exp experiment) error {
 		}
 	}
 	in.Tags = append(in.Tags, mlflow.KeyValue{Key: wire.TagKey, Value: r.Key})
+	if a.cfg.Shared {
+		owner, err := a.owner(ctx)
+		if err != nil {
+			return err
+		}
+		in.Tags = append(in.Tags, mlflow.KeyValue{Key: wire.TagClaim, Value: owner})
+	}
 	var made mlflow.Run
 	err := a.call(ctx, func() (err error) {
 		r.job.setOpen(r.Key, true)
@@ -161,7 +165,7 @@ func (a *Applier) create(ctx context.Context, r *run, exp experiment) error {
 	})
 	err = a.failed.result("create", r.Key, err)
 	var e *mlflow.Error
-	if err == nil || (errors.As(err, &e) && (e.NotSent() || (e.Status >= 400 && e.Status < 500))) {
+	if (err == nil && !a.cfg.Shared) || (errors.As(err, &e) && (e.NotSent() || (e.Status >= 400 && e.Status < 500))) {
 		r.job.setOpen(r.Key, false)
 	}
 	if e != nil && (e.Inactive() || e.Code == mlflow.CodeNotFound) {
@@ -175,39 +179,39 @@ func (a *Applier) create(ctx context.Context, r *run, exp experiment) error {
 	if err != nil {
 		return err
 	}
-	r.rec.ID, r.rec.ArtifactURI, r.rec.Name = made.Info.ID, made.Info.ArtifactURI, made.Info.Name
+	if a.cfg.Shared {
+		return a.claimed(ctx, r, exp, made.Info.ID)
+	}
+	r.is(made)
 	r.created = true
 	return nil
 }
 
-// search finds the run of a key, deleted ones included. Should several share it, the one
-// that is not deleted and has the smallest id is taken, so that everybody takes the same.
-func (a *Applier) search(ctx context.Context, exp experiment, key string) (*mlflow.Run, error) {
-	if strings.ContainsAny(key, "'\\") {
-		return nil, finalError{fmt.Errorf("key %q cannot be searched", key)}
+// claimed makes a run that was created just now the run of its key, or finds the one that
+// is.
+func (a *Applier) claimed(ctx context.Context, r *run, exp experiment, id string) error {
+	runs, err := a.search(ctx, exp, r.Key)
+	if err != nil {
+		return fmt.Errorf("look for others: %w", err)
 	}
-	var runs []mlflow.Run
-	err := a.call(ctx, func() (err error) {
-		runs, _, err = a.client.SearchRuns(ctx, mlflow.SearchRuns{
-			ExperimentIDs: []string{exp.id}, View: mlflow.ViewAll, MaxResults: 10,
-			Filter: "tags.`" + wire.TagKey + "` = '" + key + "'",
-		})
+	one, err := a.settle(ctx, r.Key, runs)
+	if err != nil {
 		return err
-	})
-	if err != nil || len(runs) == 0 {
-		return nil, err
 	}
-	slices.SortFunc(runs, func(x, y mlflow.Run) int {
-		if x.Info.Stage != y.Info.Stage {
-			return strings.Compare(x.Info.Stage, y.Info.Stage) // "active" before "deleted"
-		}
-		return strings.Compare(x.Info.ID, y.Info.ID)
-	})
-	if len(runs) > 1 && runs[1].Info.Stage == mlflow.Active {
-		a.cfg.Count(EventDuplicateRun, 1)
-		a.log.Warn("Several runs share a key", zap.String("key", key), zap.String("used", runs[0].Info.ID))
+	if one == nil {
+		return fmt.Errorf("it was withdrawn: %w", errRetry)
 	}
-	return &runs[0], nil
+	r.is(*one)
+	r.created = one.Info.ID == id
+	return nil
+}
+
+// is makes a run of MLflow the one that is worked on.
+func (r *run) is(one mlflow.Run) {
+	r.rec.ID, r.rec.ArtifactURI, r.rec.Name = one.Info.ID, one.Info.ArtifactURI, one.Info.Name
+	r.rec.Gone = one.Info.Stage == mlflow.Deleted
+	r.ended = one.Info.Status != mlflow.StatusRunning
+	r.job.setOpen(r.Key, false)
 }
 
 // finish writes how a run ended.

@@ -106,7 +106,11 @@ func (a *Applier) scoredRun(ctx context.Context, j *job, exp experiment, s *ledg
 	if !a.searches(j, s) {
 		return nil, nil
 	}
-	found, err := a.search(ctx, exp, s.RunKey)
+	runs, err := a.search(ctx, exp, s.RunKey)
+	if err != nil {
+		return nil, err
+	}
+	found, err := a.settle(ctx, s.RunKey, runs)
 	if err != nil || found == nil {
 		return nil, err
 	}

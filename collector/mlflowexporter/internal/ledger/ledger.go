@@ -62,6 +62,8 @@ type head struct {
 	Experiments int `json:"experiments,omitempty"`
 	// Indexed is set when every record with an open run is in the index of open ones.
 	Indexed bool `json:"indexed,omitempty"`
+	// Owner tells this ledger from those of other bridges; empty as long as nobody asked.
+	Owner string `json:"owner,omitempty"`
 }
 
 // Ledger is a cache in front of a Storage. It is safe for concurrent use as long as one
@@ -92,7 +94,7 @@ func Open(ctx context.Context, store Storage, scope Scope, now time.Time) (*Ledg
 	if err := decode(get.Value, &l.head); err == nil && l.head.Scope == scope.id() {
 		return l, l.walk(ctx)
 	}
-	l.head = head{Scope: scope.id(), BirthMS: now.UnixMilli()}
+	l.head = head{Scope: scope.id(), BirthMS: now.UnixMilli(), Owner: l.head.Owner}
 	if err := store.Batch(ctx, storage.SetOperation(headKey, encode(l.head))); err != nil {
 		return nil, fmt.Errorf("begin ledger: %w", err)
 	}
@@ -247,6 +249,20 @@ func (l *Ledger) End(ctx context.Context, entries []*Entry) error {
 	for _, f := range after {
 		f()
 	}
+	return nil
+}
+
+// Note writes the record of an entry durably, which does not count as news. End is still to
+// come.
+func (l *Ledger) Note(ctx context.Context, e *Entry) error {
+	value := encode(e.Job)
+	if err := l.store.Batch(ctx, storage.SetOperation(jobPrefix+e.TraceID, value)); err != nil {
+		return fmt.Errorf("write ledger: %w", err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.grow(len(value), len(e.saved))
+	e.saved = string(value)
 	return nil
 }
 

@@ -164,6 +164,23 @@ func TestOtherServerBeginsAnew(t *testing.T) {
 	}
 }
 
+// A ledger has a name of its own, which outlives restarts and another server.
+func TestOwnerIsKept(t *testing.T) {
+	store := disk(t)
+	first, err := open(t, store(), here, birth).Owner(t.Context())
+	if err != nil || first == "" {
+		t.Fatalf("got %q, %v", first, err)
+	}
+	for _, scope := range []ledger.Scope{here, {Endpoint: "http://there"}} {
+		if again, err := open(t, store(), scope, birth).Owner(t.Context()); again != first || err != nil {
+			t.Errorf("%v: got %q, want %q, %v", scope, again, first, err)
+		}
+	}
+	if other, err := open(t, disk(t)(), here, birth).Owner(t.Context()); other == first || err != nil {
+		t.Errorf("two ledgers have the name %q, %v", other, err)
+	}
+}
+
 func TestUnreadableRecordIsUnknown(t *testing.T) {
 	client := disk(t)()
 	l := open(t, client, here, birth)

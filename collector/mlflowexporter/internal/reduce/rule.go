@@ -84,7 +84,7 @@ func (r Rule) named(attribute, rest string) Rule {
 }
 
 // ownTags are tags by which the exporter and MLflow know runs; no pattern sets them.
-var ownTags = map[string]bool{wire.TagKey: true, wire.TagTraceID: true, "mlflow.parentRunId": true, "mlflow.runName": true}
+var ownTags = map[string]bool{wire.TagKey: true, wire.TagClaim: true, wire.TagTraceID: true, "mlflow.parentRunId": true, "mlflow.runName": true}
 
 // applied is a rule that speaks of an attribute of a span.
 type applied struct {
