@@ -3,6 +3,7 @@ package apply
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -173,7 +174,11 @@ func (a *Applier) countScores(ctx context.Context, j *job, rec *ledger.Run, scor
 	if err = a.lost(ctx, r, err); err != nil || rec.Gone {
 		return err
 	}
-	sum := sumUp(scores)
+	all, err := a.withHeld(ctx, j, scores)
+	if err != nil {
+		return err
+	}
+	sum := sumUp(all)
 	mean, count, tag := wire.FeedbackMean(sum.name), wire.FeedbackCount(sum.name), wire.TagFeedbackPrefix+sum.name
 	step := int64(0)
 	for _, m := range now.Data.Metrics {
@@ -201,6 +206,45 @@ func (a *Applier) countScores(ctx context.Context, j *job, rec *ledger.Run, scor
 	}
 	counted()
 	return nil
+}
+
+// withHeld adds the verdicts of the same name that the trace has and the ledger does not know,
+// or knows in an older version: of other bridges, or of before the ledger was lost.
+func (a *Applier) withHeld(ctx context.Context, j *job, scores []*ledger.Score) ([]*ledger.Score, error) {
+	if !scores[0].InTrace || !a.takesTraces() || !a.searches(j, scores[0]) {
+		return scores, nil
+	}
+	var info mlflow.TraceInfo
+	err := a.call(ctx, func() (err error) { info, err = a.client.GetTraceInfo(ctx, "tr-"+j.traceID); return err })
+	if err != nil && !permanent(err) {
+		return nil, err
+	}
+	all := slices.Clone(scores)
+	for _, one := range info.Assessments {
+		at, err := strconv.ParseUint(one.Metadata[metaTime], 10, 64)
+		known := j.entry.Job.Scores[one.ID]
+		if err != nil || one.Name != scores[0].Name || one.Feedback == nil || (known != nil && known.Version.EndUnixNano >= at) {
+			continue
+		}
+		all = slices.DeleteFunc(all, func(s *ledger.Score) bool { return s == known })
+		s := &ledger.Score{Score: reduce.Score{Name: one.Name, Value: one.Feedback.Value, Label: one.Metadata[metaLabel], Version: reduce.Version{EndUnixNano: at}}}
+		s.Number = numberOf(s.Value)
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+// numberOf is a JSON value as a number, nil when it is none.
+func numberOf(value json.RawMessage) *float64 {
+	var f float64
+	switch err := json.Unmarshal(value, &f); {
+	case err == nil:
+	case string(value) == "true":
+		f = 1
+	case string(value) != "false":
+		return nil
+	}
+	return &f
 }
 
 // summary is what the verdicts of one name come to.

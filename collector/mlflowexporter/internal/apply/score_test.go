@@ -131,18 +131,18 @@ func TestScoreWithoutATrace(t *testing.T) {
 	})
 }
 
-// Without its ledger the bridge finds run and trace, and does not overwrite a later verdict.
+// Without its ledger the bridge finds run and trace, does not overwrite a later verdict, and
+// counts those of others that the trace holds.
 func TestScoreAfterALostLedger(t *testing.T) {
 	contract(t, func(t *testing.T, e *env) {
-		e.mustApply(t, e.plan(1), scored(e.score(1, "u-1", 5, value(1))))
+		e.mustApply(t, e.plan(1), scored(e.score(1, "u-1", 5, value(1)), e.score(1, "u-2", 1, value(1))))
 		e.lose(t)
 		e.mustApply(t, scored(e.score(1, "u-1", 3, value(0))))
-		assessments, _ := e.said(t, 1)
-		if diff := cmp.Diff(map[string]string{"helpful u-1": "1 | HUMAN |  | because 5"}, assessments); diff != "" {
-			t.Errorf("assessments (-want +got):\n%s", diff)
-		}
+		held := map[string]string{"helpful u-1": "1 | HUMAN |  | because 5", "helpful u-2": "1 | HUMAN |  | because 1"}
+		e.saidIs(t, 1, held, "2 1 up 2")
 		e.mustApply(t, scored(e.score(1, "u-1", 6, value(0))))
-		e.saidIs(t, 1, map[string]string{"helpful u-1": "0 | HUMAN |  | because 6"}, "1 0 down")
+		held["helpful u-1"] = "0 | HUMAN |  | because 6"
+		e.saidIs(t, 1, held, "2 0.5 down 1, up 1")
 	})
 }
 
