@@ -1,0 +1,340 @@
+package redact
+
+import "strings"
+
+// secretNames are endings of names whose values are secrets, without _ and -, and the
+// rule that masks them.
+var secretNames = []struct{ ending, rule string }{
+	{"awssecretaccesskey", ruleAWSSecret}, {"secretaccesskey", ruleAWSSecret},
+	{"password", rulePassword}, {"passwd", rulePassword}, {"pwd", rulePassword}, {"passphrase", rulePassword}, {"passcode", rulePassword},
+	{"clientsecret", ruleSecret}, {"secretkey", ruleSecret}, {"secret", ruleSecret}, {"credential", ruleSecret}, {"credentials", ruleSecret},
+	{"apikey", ruleAPIKey}, {"accesskey", ruleAPIKey}, {"accountkey", ruleAPIKey}, {"sharedaccesskey", ruleAPIKey}, {"authkey", ruleAPIKey},
+	{"privatekey", ruleAPIKey}, {"privatekeyid", ruleAPIKey}, {"signingkey", ruleAPIKey}, {"encryptionkey", ruleAPIKey}, {"masterkey", ruleAPIKey},
+	{"token", ruleToken}, {"sessionid", ruleToken}, {"sessionkey", ruleToken}, {"jwt", ruleToken},
+	{"authorization", ruleAuthorization}, {"setcookie", ruleCookie}, {"cookie", ruleCookie},
+}
+
+// parameterNames are further names that are credentials as query parameters of a URL; the
+// semantic conventions of HTTP name the signatures.
+var parameterNames = map[string]bool{
+	"key": true, "sig": true, "signature": true, "auth": true, "pass": true, "sid": true,
+	"awsaccesskeyid": true, "googleaccessid": true, "xamzsignature": true, "xamzcredential": true,
+	"xgoogsignature": true, "xgoogcredential": true, "xossignature": true, "ticket": true, "otp": true,
+}
+
+// byLast holds the endings by their last letter.
+var byLast = func() (by [256][]int) {
+	for i, n := range secretNames {
+		last := n.ending[len(n.ending)-1]
+		by[last] = append(by[last], i)
+	}
+	return by
+}()
+
+// secretRule returns the rule for a name, "" when its value is no secret.
+func secretRule(name string) string {
+	if name == "" {
+		return ""
+	}
+	for _, i := range byLast[name[len(name)-1]|0x20] {
+		if endsWith(name, secretNames[i].ending) {
+			return secretNames[i].rule
+		}
+	}
+	return ""
+}
+
+// endsWith reports whether a name in any case, without _, - and full stops, has an ending.
+func endsWith(name, ending string) bool {
+	k := len(name)
+	for i := len(ending) - 1; i >= 0; i-- {
+		k--
+		for k >= 0 && (name[k] == '_' || name[k] == '-' || name[k] == '.') {
+			k--
+		}
+		if k < 0 || name[k]|0x20 != ending[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// plain returns a name in lower case, without _, - and full stops.
+func plain(name string) string {
+	return strings.Map(func(c rune) rune {
+		switch {
+		case c >= 'A' && c <= 'Z':
+			return c | 0x20
+		case c == '_' || c == '-' || c == '.':
+			return -1
+		}
+		return c
+	}, name)
+}
+
+// mayEndName knows the last letters of names that are secret, and what may stand between a
+// name and its = or colon.
+var mayEndName = func() (may [256]bool) {
+	mark := func(name string) {
+		last := name[len(name)-1]
+		may[last], may[last&^0x20] = true, true
+	}
+	for _, n := range secretNames {
+		mark(n.ending)
+	}
+	for name := range parameterNames {
+		mark(name)
+	}
+	for _, c := range " \"'`" {
+		may[c] = true
+	}
+	return may
+}()
+
+// assignment masks the value behind = when the name before it says that it is a secret.
+func (sc *scan) assignment(at int) {
+	if at == 0 || !mayEndName[sc.s[at-1]] || sc.parameter(at, at+1) {
+		return
+	}
+	value := at + 1
+	if value < len(sc.s) && (sc.s[value] == '>' || sc.s[value] == '=') { // => of Ruby and PHP, ==
+		value++
+	}
+	sc.assigned(at, value, true)
+}
+
+// colon masks the value behind a colon in the same way, and the user information of a URL.
+func (sc *scan) colon(at int) {
+	s := sc.s
+	if strings.HasPrefix(s[at:], "://") {
+		sc.userInfo(at + 3)
+		return
+	}
+	if at == 0 || !mayEndName[s[at-1]] {
+		return
+	}
+	value := at + 1
+	if value < len(s) && s[value] == '=' { // := of Go
+		value++
+	}
+	sc.assigned(at, value, false)
+}
+
+// assigned masks a value whose name ends at the separator.
+func (sc *scan) assigned(separator, value int, equals bool) {
+	s := sc.s
+	end := separator
+	for end > sc.done && s[end-1] == ' ' && separator-end < 4 {
+		end--
+	}
+	quoted := false
+	if end > sc.done && isQuote(s[end-1]) {
+		end--
+		quoted = true
+		for end > sc.done && s[end-1] == '\\' {
+			end--
+		}
+	}
+	rule := secretRule(s[wordStart(s, end, sc.done):end])
+	if rule == "" {
+		return
+	}
+	switch rule {
+	case ruleAuthorization:
+		sc.authorization(value)
+		return
+	case ruleCookie:
+		sc.cookie(value)
+		return
+	}
+	for value < len(s) && (s[value] == ' ' || s[value] == '\t') {
+		value++
+	}
+	start, quote := openQuote(s, value)
+	if isMask(s[start:]) || isVariable(s[start:]) {
+		return
+	}
+	stop := valueEnd(s, start, quote)
+	v := s[start:stop]
+	if !plausible(v, rule, quote != 0 || quoted, equals) {
+		return
+	}
+	if vendor := sc.vendor(v); vendor != "" {
+		rule = vendor
+	}
+	sc.add(start, stop, rule, maskOf(rule))
+}
+
+// vendor returns the rule that knows a value by the literal that it begins with.
+func (sc *scan) vendor(value string) string {
+	inner := scan{r: &Redactor{table: sc.r.table}, s: value}
+	for i := range min(len(value), 24) {
+		if inner.literal(sc.r.table, i) {
+			break
+		}
+	}
+	if len(inner.found) == 0 || inner.found[0].Start > 0 {
+		return ""
+	}
+	return inner.found[0].Rule
+}
+
+func isQuote(c byte) bool { return c == '"' || c == '\'' || c == '`' }
+
+// openQuote steps over a quote that opens a value, with the backslashes before it.
+func openQuote(s string, at int) (start int, quote byte) {
+	k := at
+	for k < len(s) && s[k] == '\\' {
+		k++
+	}
+	if k < len(s) && isQuote(s[k]) {
+		return k + 1, s[k]
+	}
+	return at, 0
+}
+
+// valueEnd returns where a value ends: at its closing quote or the end of its line; without
+// quotes at white space too, and at what cannot be in it. Closing brackets and full stops
+// behind a bare value are no part of it.
+func valueEnd(s string, start int, quote byte) int {
+	at := start
+loop:
+	for at < len(s) {
+		switch c := s[at]; c {
+		case '\n', '\r', '"':
+			break loop
+		case '\'', '`':
+			if quote == 0 || c == quote {
+				break loop
+			}
+		case '\\':
+			k := at
+			for k < len(s) && s[k] == '\\' {
+				k++
+			}
+			if k == len(s) || isQuote(s[k]) || s[k] == 'n' || s[k] == 'r' || s[k] == 't' {
+				break loop
+			}
+			if strings.HasPrefix(s[k:], "u0026") || strings.HasPrefix(s[k:], "u003c") || strings.HasPrefix(s[k:], "u003e") {
+				break loop
+			}
+			at = k
+		case ' ', '\t', '<', '>', '|':
+			if quote == 0 {
+				break loop
+			}
+		case '[':
+			if isMask(s[at:]) {
+				break loop
+			}
+		case '&':
+			if quote == 0 && isParameter(s[at+1:]) {
+				break loop
+			}
+		}
+		at++
+	}
+	if quote == 0 {
+		for at > start && strings.IndexByte(",;.)]}", s[at-1]) >= 0 {
+			at--
+		}
+	}
+	return at
+}
+
+// isParameter reports whether a text begins with name=.
+func isParameter(s string) bool {
+	for i := range min(len(s), 64) {
+		if s[i] == '=' {
+			return i > 0
+		}
+		if !isName(s[i]) {
+			return false
+		}
+	}
+	return false
+}
+
+// noSecrets are what stands in the place of a value in code, schemas and documentation.
+var noSecrets = map[string]bool{
+	"null": true, "none": true, "nil": true, "true": true, "false": true, "undefined": true, "string": true, "str": true,
+	"required": true, "optional": true, "bool": true, "int": true, "number": true, "object": true,
+}
+
+// isVariable reports whether a variable of a shell or template stands for the value.
+func isVariable(s string) bool { return strings.HasPrefix(s, "${") || strings.HasPrefix(s, "{{") }
+
+// plausible reports whether a value may be a secret. Prose writes "the token: a sequence of
+// letters", so what stands behind a colon without quotes has to look like more than a word.
+func plausible(v, rule string, quoted, equals bool) bool {
+	if v == "" || noSecrets[strings.ToLower(v)] {
+		return false
+	}
+	digit := strings.ContainsAny(v, "0123456789")
+	switch {
+	case len(v) >= 64: // no prose
+		return true
+	case rule == ruleToken || rule == ruleAPIKey:
+		return len(v) >= 8 && (digit || quoted || equals && len(v) >= 16)
+	case quoted || equals:
+		return len(v) >= 4
+	default:
+		return len(v) >= 6
+	}
+}
+
+// parameter masks the value of a query parameter, given the place of = (or %3D) and the
+// beginning of the value. It reports whether the name is one of a query.
+func (sc *scan) parameter(at, value int) bool {
+	s := sc.s
+	start := wordStart(s, at, sc.done)
+	name := s[start:at]
+	if name == "" || start == 0 {
+		return false
+	}
+	switch s[start-1] {
+	case '?', '&', '#':
+	case ';': // &amp; of HTML too
+	default:
+		n := escapeBefore(s, start)
+		if n == 0 || s[start-n] == '\\' && s[start-n:start] != `\u0026` ||
+			n == 3 && s[start-2:start] != "26" && !strings.EqualFold(s[start-2:start], "3f") {
+			return false
+		}
+	}
+	if !parameterNames[plain(name)] && secretRule(name) == "" {
+		return false
+	}
+	if isMask(s[value:]) {
+		return true
+	}
+	end := value
+	for end < len(s) && !endsParameter(s, end) {
+		end++
+	}
+	sc.add(value, end, ruleURLParameter, Redacted)
+	return true
+}
+
+func endsParameter(s string, at int) bool {
+	switch s[at] {
+	case ' ', '\t', '\r', '\n', '"', '\'', '<', '>', '|', '`', '&', ';', '#', '\\', ')', ']', '}':
+		return true
+	case '%':
+		return strings.HasPrefix(s[at:], "%26")
+	}
+	return false
+}
+
+// percent looks at %3D and %40: = and @ of a URL within a URL.
+func (sc *scan) percent(at int) {
+	if len(sc.s) < at+3 {
+		return
+	}
+	switch sc.s[at+1 : at+3] {
+	case "3D", "3d":
+		sc.parameter(at, at+3)
+	case "40":
+		sc.email(at, at+3)
+	}
+}
