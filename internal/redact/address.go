@@ -28,7 +28,7 @@ func (sc *scan) userInfo(start int) {
 		sc.done = at + 1
 		return
 	}
-	sc.add(start, at, ruleUserInfo, mask)
+	sc.addAs(start, at, ruleUserInfo, mask)
 	sc.done = max(sc.done, at+1)
 }
 
@@ -77,7 +77,7 @@ func (sc *scan) email(at, behind int) {
 	if start == at || dot <= behind || !isTopLevel(s[dot+1:end]) || s[start:at] == "git" || notADomain(s[behind:end]) {
 		return
 	}
-	sc.add(start, end, ruleEmail, maskOf(ruleEmail))
+	sc.add(start, end, ruleEmail)
 }
 
 // Limits of RFC 5321, in bytes.

@@ -162,7 +162,7 @@ func (sc *scan) assigned(separator, value int, equals bool) {
 	if vendor := sc.vendor(v); vendor != "" {
 		rule = vendor
 	}
-	sc.add(start, stop, rule, maskOf(rule))
+	sc.add(start, stop, rule)
 }
 
 // vendor returns the rule that knows a value by the literal that it begins with.
@@ -312,7 +312,7 @@ func (sc *scan) parameter(at, value int) bool {
 	for end < len(s) && !endsParameter(s, end) {
 		end++
 	}
-	sc.add(value, end, ruleURLParameter, Redacted)
+	sc.addAs(value, end, ruleURLParameter, Redacted)
 	return true
 }
 

@@ -36,7 +36,7 @@ func (sc *scan) authorization(value int) {
 	if vendor := sc.vendor(v); vendor != "" {
 		rule = vendor
 	}
-	sc.add(start, end, rule, maskOf(rule))
+	sc.add(start, end, rule)
 }
 
 // cookie masks the cookies of a header: everything up to the end of the line or string.
@@ -50,7 +50,7 @@ func (sc *scan) cookie(value int) {
 		quote = '"' // white space does not end it
 	}
 	if isParameter(s[start:]) {
-		sc.add(start, valueEnd(s, start, quote), ruleCookie, maskOf(ruleCookie))
+		sc.add(start, valueEnd(s, start, quote), ruleCookie)
 	}
 }
 
@@ -69,7 +69,7 @@ func (sc *scan) bearer(at int) {
 	if vendor := sc.vendor(v); vendor != "" {
 		rule = vendor
 	}
-	sc.add(start, end, rule, maskOf(rule))
+	sc.add(start, end, rule)
 }
 
 // isTokenByte knows the letters of a token68 (RFC 9110).
@@ -90,7 +90,7 @@ func (sc *scan) basic(at int) {
 	if len(v) < 6 || err != nil || !strings.Contains(string(decoded), ":") {
 		return
 	}
-	sc.add(start, end, ruleBasic, maskOf(ruleBasic))
+	sc.add(start, end, ruleBasic)
 }
 
 const (

@@ -30,9 +30,9 @@ func (sc *scan) person(at int) {
 	if !mentioned && (end-at < 9 || !digit || at > 0 && s[at-1] == '_') {
 		return
 	}
-	mask := maskOf(ruleSlackUser)
+	mask := ""
 	if sc.r.key != "" {
 		mask = Pseudonym(sc.r.key, s[at:end])
 	}
-	sc.add(at, end, ruleSlackUser, mask)
+	sc.addAs(at, end, ruleSlackUser, mask)
 }

@@ -22,7 +22,7 @@ func (sc *scan) privateKey(at int) {
 		end = pemLine(s, body+n+len(pemEnd))
 	}
 	if end > 0 && strings.IndexByte(s[body:end], '"') < 0 {
-		sc.add(at, end, rulePrivateKey, maskOf(rulePrivateKey))
+		sc.add(at, end, rulePrivateKey)
 		return
 	}
 	limit, gap := end, maxKey
@@ -45,7 +45,7 @@ func (sc *scan) keyLine(start, end int) {
 	if isMask(sc.s[start:]) || sc.allowed(rulePrivateKey, sc.s[start:end]) {
 		return
 	}
-	sc.keyLines = append(sc.keyLines, Finding{start, end, rulePrivateKey, maskOf(rulePrivateKey)})
+	sc.keyLines = append(sc.keyLines, sc.finding(start, end, rulePrivateKey, ""))
 }
 
 // withKeyLines returns all findings in order. Of two that overlap one is made.

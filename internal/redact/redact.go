@@ -9,6 +9,7 @@ import (
 type Finding struct {
 	Start, End int    // bytes of the text
 	Rule       string // what it is: the name in the mask
+	id         int    // of the rule: its index in table.names
 	mask       string // what stands in its place
 }
 
@@ -58,7 +59,7 @@ func (r *Redactor) Text(s string) string {
 	size := len(s)
 	for _, f := range sc.found {
 		size += len(f.mask) - (f.End - f.Start)
-		r.counts[r.table.index[f.Rule]].Add(1)
+		r.counts[f.id].Add(1)
 	}
 	var b strings.Builder
 	b.Grow(size)
@@ -102,9 +103,7 @@ func (r *Redactor) Rules() []string {
 	return r.table.names
 }
 
-// maskOf is what stands in place of a finding.
-func maskOf(rule string) string { return maskBegin + rule + "]" }
-
+// maskBegin and the name of the rule and a bracket stand in place of a finding.
 const maskBegin = "[redacted:"
 
 // Redacted stands in place of credentials in URLs, as the semantic conventions of

@@ -1,6 +1,7 @@
 package redact
 
 import (
+	"cmp"
 	"regexp"
 	"strings"
 )
@@ -62,6 +63,7 @@ type table struct {
 	probes [][]probe
 	free   []*rule
 	names  []string // of all rules
+	masks  []string // of these
 	index  map[string]int
 }
 
@@ -89,6 +91,7 @@ func (t *table) name(name string) {
 	if _, known := t.index[name]; !known {
 		t.index[name] = len(t.names)
 		t.names = append(t.names, name)
+		t.masks = append(t.masks, maskBegin+name+"]")
 	}
 }
 
@@ -255,16 +258,30 @@ func (sc *scan) mask(at int, m []int, name string) {
 	if len(m) > 2 && m[2] >= 0 {
 		from, to = m[2], m[3]
 	}
-	sc.add(at+from, at+to, name, maskOf(name))
+	sc.add(at+from, at+to, name)
 }
 
 // add notes a finding, unless it is allowed or overlaps with one before.
-func (sc *scan) add(start, end int, name, mask string) {
+func (sc *scan) add(start, end int, name string) {
+	sc.addAs(start, end, name, "")
+}
+
+// addAs is add with another mask than the rule's own, unless it is empty.
+func (sc *scan) addAs(start, end int, name, mask string) {
 	if start < sc.done || end <= start || isMask(sc.s[start:end]) || sc.allowed(name, sc.s[start:end]) {
 		return
 	}
-	sc.found = append(sc.found, Finding{start, end, name, mask})
+	if sc.found == nil {
+		sc.found = make([]Finding, 0, 8)
+	}
+	sc.found = append(sc.found, sc.finding(start, end, name, mask))
 	sc.done = end
+}
+
+func (sc *scan) finding(start, end int, name, mask string) Finding {
+	t := sc.r.table
+	id := t.index[name]
+	return Finding{start, end, name, id, cmp.Or(mask, t.masks[id])}
 }
 
 // allowed reports whether a finding is to be left as it is.
