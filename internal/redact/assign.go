@@ -10,6 +10,7 @@ var secretNames = []struct{ ending, rule string }{
 	{"clientsecret", ruleSecret}, {"secretkey", ruleSecret}, {"secret", ruleSecret}, {"credential", ruleSecret}, {"credentials", ruleSecret},
 	{"apikey", ruleAPIKey}, {"accesskey", ruleAPIKey}, {"accountkey", ruleAPIKey}, {"sharedaccesskey", ruleAPIKey}, {"authkey", ruleAPIKey},
 	{"privatekey", ruleAPIKey}, {"privatekeyid", ruleAPIKey}, {"signingkey", ruleAPIKey}, {"encryptionkey", ruleAPIKey}, {"masterkey", ruleAPIKey},
+	{"xamzsignature", ruleToken}, {"xamzcredential", ruleToken}, {"xgoogsignature", ruleToken}, {"xgoogcredential", ruleToken},
 	{"token", ruleToken}, {"sessionid", ruleToken}, {"sessionkey", ruleToken}, {"jwt", ruleToken},
 	{"authorization", ruleAuthorization}, {"setcookie", ruleCookie}, {"cookie", ruleCookie},
 }
@@ -289,18 +290,12 @@ func (sc *scan) parameter(at, value int) bool {
 	s := sc.s
 	start := wordStart(s, at, sc.done)
 	name := s[start:at]
-	if name == "" || start == 0 {
+	if name == "" {
 		return false
 	}
-	switch s[start-1] {
-	case '?', '&', '#':
-	case ';': // &amp; of HTML too
-	default:
-		n := escapeBefore(s, start)
-		if n == 0 || s[start-n] == '\\' && s[start-n:start] != `\u0026` ||
-			n == 3 && s[start-2:start] != "26" && !strings.EqualFold(s[start-2:start], "3f") {
-			return false
-		}
+	sure, perhaps := inQuery(s, start)
+	if !sure && !(perhaps && parameterNames[plain(name)]) {
+		return false
 	}
 	if !parameterNames[plain(name)] && secretRule(name) == "" {
 		return false
@@ -314,6 +309,28 @@ func (sc *scan) parameter(at, value int) bool {
 	}
 	sc.addAs(value, end, ruleURLParameter, Redacted)
 	return true
+}
+
+// inQuery reports whether a name at a place is one of a query. Perhaps it is, where a text was
+// cut into sentences behind the question mark, or has got a blank there.
+func inQuery(s string, at int) (sure, perhaps bool) {
+	switch n := escapeBefore(s, at); {
+	case at == 0:
+		return false, true
+	case n == 6:
+		return s[at-6:at] == `\u0026`, false
+	case n == 3:
+		return s[at-2:at] == "26" || strings.EqualFold(s[at-2:at], "3f"), false
+	}
+	switch s[at-1] {
+	case '?', '&', '#', ';': // &amp; of HTML too
+		return true, false
+	case '"':
+		return false, true
+	case ' ':
+		return false, at > 1 && s[at-2] == '?'
+	}
+	return false, false
 }
 
 func endsParameter(s string, at int) bool {

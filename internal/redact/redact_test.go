@@ -131,6 +131,10 @@ var parts = []struct{ in, want string }{
 	{"/login?redirect=https%3A%2F%2Fx.org%2F%3Ftoken%3Dabc%26b%3D2", "/login?redirect=https%3A%2F%2Fx.org%2F%3Ftoken%3DREDACTED%26b%3D2"},
 	{"https://x.org/cb#access_token=abc&state=x", "https://x.org/cb#access_token=REDACTED&state=x"},
 	{"https://x.org/?token=", "https://x.org/?token="},
+	{"https://x.org/? key=abc&b=1", "https://x.org/? key=REDACTED&b=1"}, // cut into sentences and put together
+	{`{"content": "sig=abc&b=1"}`, `{"content": "sig=REDACTED&b=1"}`},
+	{"say X-Amz-Signature=0123456789abcdef&b=1", "say X-Amz-Signature=[redacted:token]&b=1"},
+	{"a key=value store", "a key=value store"},
 	{"<https://u:p@x.org|text>", "<https://REDACTED:REDACTED@x.org|text>"},
 	{"postgres://u:p@db:5432/x?sslmode=on", "postgres://REDACTED:REDACTED@db:5432/x?sslmode=on"},
 	{"://", "://"},
