@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -31,13 +33,13 @@ func canaries(place string) []canary {
 		return hex.EncodeToString(sum[:])[:n]
 	}
 	upper := func(kind string, n int) string { return strings.ToUpper(digits(kind, n)) }
-	for kind, begin := range map[string][2]string{
+	begins := map[string][2]string{
 		"openai": {"sk-", "proj-"}, "openai classic": {"sk", "-"}, "anthropic": {"sk-", "ant-api03-"}, "github": {"gh", "p_"}, "github fine-grained": {"github", "_pat_11"},
 		"gitlab": {"gl", "pat-"}, "slack bot": {"xox", "b-12345-"}, "slack app": {"xa", "pp-1-A0-"}, "stripe": {"sk_", "live_"}, "huggingface": {"h", "f_"},
 		"npm": {"np", "m_"}, "pypi": {"py", "pi-AgEIcHlwaS5vcmc"}, "google": {"AI", "za"}, "jwt": {"ey", "JhbGciOiJIUzI1NiJ9.eyJz"},
-	} {
-		secret := letters(kind, 36)
-		add(kind, secret, begin[0]+begin[1]+"%")
+	}
+	for _, kind := range slices.Sorted(maps.Keys(begins)) {
+		add(kind, letters(kind, 36), begins[kind][0]+begins[kind][1]+"%")
 	}
 	add("aws id", upper("aws id", 16), "AK"+"IA%")
 	add("aws secret", letters("aws secret", 40), "aws_secret_access_key=%")

@@ -224,7 +224,7 @@ loop:
 			if quote == 0 {
 				break loop
 			}
-		case '[':
+		case '[', 'R':
 			if isMask(s[at:]) {
 				break loop
 			}
