@@ -59,8 +59,8 @@ func (s seeds) site(t *testing.T) string {
 	t.Helper()
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		switch {
-		case r.URL.Path == "/page":
+		switch r.URL.Path {
+		case "/page":
 			var b strings.Builder
 			fmt.Fprintf(&b, "<html><head><title>How %s leaked</title></head><body><article><h1>Report</h1>", s.title[0].text)
 			for _, sentence := range append(sentences[:16:16], asSentences(s.page)...) {
@@ -68,9 +68,9 @@ func (s seeds) site(t *testing.T) string {
 			}
 			fmt.Fprint(&b, "</article></body></html>")
 			_, _ = w.Write([]byte(b.String()))
-		case r.URL.Path == "/moved":
+		case "/moved":
 			http.Redirect(w, r, "/landed/"+s.redirect[1].text+"?access_token="+s.redirect[0].secret, http.StatusFound)
-		case r.URL.Path == "/odd":
+		case "/odd":
 			w.Header().Set("Content-Encoding", s.header[0].text)
 			_, _ = w.Write([]byte("x"))
 		default:

@@ -5,14 +5,39 @@ import "strings"
 // secretNames are endings of names whose values are secrets, without _ and -, and the
 // rule that masks them.
 var secretNames = []struct{ ending, rule string }{
-	{"awssecretaccesskey", ruleAWSSecret}, {"secretaccesskey", ruleAWSSecret},
-	{"password", rulePassword}, {"passwd", rulePassword}, {"pwd", rulePassword}, {"passphrase", rulePassword}, {"passcode", rulePassword},
-	{"clientsecret", ruleSecret}, {"secretkey", ruleSecret}, {"secret", ruleSecret}, {"credential", ruleSecret}, {"credentials", ruleSecret},
-	{"apikey", ruleAPIKey}, {"accesskey", ruleAPIKey}, {"accountkey", ruleAPIKey}, {"sharedaccesskey", ruleAPIKey}, {"authkey", ruleAPIKey},
-	{"privatekey", ruleAPIKey}, {"privatekeyid", ruleAPIKey}, {"signingkey", ruleAPIKey}, {"encryptionkey", ruleAPIKey}, {"masterkey", ruleAPIKey},
-	{"xamzsignature", ruleToken}, {"xamzcredential", ruleToken}, {"xgoogsignature", ruleToken}, {"xgoogcredential", ruleToken},
-	{"token", ruleToken}, {"sessionid", ruleToken}, {"sessionkey", ruleToken}, {"jwt", ruleToken},
-	{"authorization", ruleAuthorization}, {"setcookie", ruleCookie}, {"cookie", ruleCookie},
+	{"awssecretaccesskey", ruleAWSSecret},
+	{"secretaccesskey", ruleAWSSecret},
+	{"password", rulePassword},
+	{"passwd", rulePassword},
+	{"pwd", rulePassword},
+	{"passphrase", rulePassword},
+	{"passcode", rulePassword},
+	{"clientsecret", ruleSecret},
+	{"secretkey", ruleSecret},
+	{"secret", ruleSecret},
+	{"credential", ruleSecret},
+	{"credentials", ruleSecret},
+	{"apikey", ruleAPIKey},
+	{"accesskey", ruleAPIKey},
+	{"accountkey", ruleAPIKey},
+	{"sharedaccesskey", ruleAPIKey},
+	{"authkey", ruleAPIKey},
+	{"privatekey", ruleAPIKey},
+	{"privatekeyid", ruleAPIKey},
+	{"signingkey", ruleAPIKey},
+	{"encryptionkey", ruleAPIKey},
+	{"masterkey", ruleAPIKey},
+	{"xamzsignature", ruleToken},
+	{"xamzcredential", ruleToken},
+	{"xgoogsignature", ruleToken},
+	{"xgoogcredential", ruleToken},
+	{"token", ruleToken},
+	{"sessionid", ruleToken},
+	{"sessionkey", ruleToken},
+	{"jwt", ruleToken},
+	{"authorization", ruleAuthorization},
+	{"setcookie", ruleCookie},
+	{"cookie", ruleCookie},
 }
 
 // parameterNames are further names that are credentials as query parameters of a URL; the
@@ -294,7 +319,7 @@ func (sc *scan) parameter(at, value int) bool {
 		return false
 	}
 	sure, perhaps := inQuery(s, start)
-	if !sure && !(perhaps && parameterNames[plain(name)]) {
+	if !sure && (!perhaps || !parameterNames[plain(name)]) {
 		return false
 	}
 	if !parameterNames[plain(name)] && secretRule(name) == "" {

@@ -62,7 +62,7 @@ func (sc *scan) bearer(at int) {
 		end++
 	}
 	v := sc.s[start:end]
-	if len(v) < 12 || len(v) < 24 && strings.IndexAny(v, "0123456789") < 0 {
+	if len(v) < 12 || len(v) < 24 && !strings.ContainsAny(v, "0123456789") {
 		return
 	}
 	rule := ruleBearer

@@ -50,7 +50,7 @@ func (sc *scan) keyLine(start, end int) {
 
 // withKeyLines returns all findings in order. Of two that overlap one is made.
 func (sc *scan) withKeyLines() []Finding {
-	all := append(sc.found, sc.keyLines...)
+	all := slices.Concat(sc.found, sc.keyLines)
 	slices.SortStableFunc(all, func(a, b Finding) int { return a.Start - b.Start })
 	out := all[:0]
 	for _, f := range all {
