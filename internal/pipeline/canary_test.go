@@ -56,6 +56,7 @@ func canaries(place string) []canary {
 	add("mail", digits("mail", 10)+"@example.org", "%")
 	add("person", "U0"+upper("person", 9), "<@%>")
 	add("private key", letters("private key", 60), "-----BEGIN "+"PRIVATE KEY-----\n%\n-----END "+"PRIVATE KEY-----")
+	add("service account", letters("service account", 60), `{"private_key": "-----BEGIN `+`PRIVATE KEY-----\n%\n-----END `+`PRIVATE KEY-----\n"}`)
 	return list
 }
 

@@ -5,14 +5,12 @@ import "strings"
 // secretNames are endings of names whose values are secrets, without _ and -, and the
 // rule that masks them.
 var secretNames = []struct{ ending, rule string }{
-	{"awssecretaccesskey", ruleAWSSecret},
 	{"secretaccesskey", ruleAWSSecret},
 	{"password", rulePassword},
 	{"passwd", rulePassword},
 	{"pwd", rulePassword},
 	{"passphrase", rulePassword},
 	{"passcode", rulePassword},
-	{"clientsecret", ruleSecret},
 	{"secretkey", ruleSecret},
 	{"secret", ruleSecret},
 	{"credential", ruleSecret},
@@ -20,7 +18,6 @@ var secretNames = []struct{ ending, rule string }{
 	{"apikey", ruleAPIKey},
 	{"accesskey", ruleAPIKey},
 	{"accountkey", ruleAPIKey},
-	{"sharedaccesskey", ruleAPIKey},
 	{"authkey", ruleAPIKey},
 	{"privatekey", ruleAPIKey},
 	{"privatekeyid", ruleAPIKey},
@@ -36,16 +33,7 @@ var secretNames = []struct{ ending, rule string }{
 	{"sessionkey", ruleToken},
 	{"jwt", ruleToken},
 	{"authorization", ruleAuthorization},
-	{"setcookie", ruleCookie},
 	{"cookie", ruleCookie},
-}
-
-// parameterNames are further names that are credentials as query parameters of a URL; the
-// semantic conventions of HTTP name the signatures.
-var parameterNames = map[string]bool{
-	"key": true, "sig": true, "signature": true, "auth": true, "pass": true, "sid": true,
-	"awsaccesskeyid": true, "googleaccessid": true, "xamzsignature": true, "xamzcredential": true,
-	"xgoogsignature": true, "xgoogcredential": true, "xossignature": true, "ticket": true, "otp": true,
 }
 
 // byLast holds the endings by their last letter.
@@ -177,7 +165,7 @@ func (sc *scan) assigned(separator, value int, equals bool) {
 		value++
 	}
 	start, quote := openQuote(s, value)
-	if isMask(s[start:]) || isVariable(s[start:]) {
+	if isMask(s[start:]) || isVariable(s[start:]) || strings.HasPrefix(s[start:], pemBegin) {
 		return
 	}
 	stop := valueEnd(s, start, quote)
@@ -268,19 +256,6 @@ loop:
 	return at
 }
 
-// isParameter reports whether a text begins with name=.
-func isParameter(s string) bool {
-	for i := range min(len(s), 64) {
-		if s[i] == '=' {
-			return i > 0
-		}
-		if !isName(s[i]) {
-			return false
-		}
-	}
-	return false
-}
-
 // noSecrets are what stands in the place of a value in code, schemas and documentation.
 var noSecrets = map[string]bool{
 	"null": true, "none": true, "nil": true, "true": true, "false": true, "undefined": true, "string": true, "str": true,
@@ -306,77 +281,5 @@ func plausible(v, rule string, quoted, equals bool) bool {
 		return len(v) >= 4
 	default:
 		return len(v) >= 6
-	}
-}
-
-// parameter masks the value of a query parameter, given the place of = (or %3D) and the
-// beginning of the value. It reports whether the name is one of a query.
-func (sc *scan) parameter(at, value int) bool {
-	s := sc.s
-	start := wordStart(s, at, sc.done)
-	name := s[start:at]
-	if name == "" {
-		return false
-	}
-	sure, perhaps := inQuery(s, start)
-	if !sure && (!perhaps || !parameterNames[plain(name)]) {
-		return false
-	}
-	if !parameterNames[plain(name)] && secretRule(name) == "" {
-		return false
-	}
-	if isMask(s[value:]) {
-		return true
-	}
-	end := value
-	for end < len(s) && !endsParameter(s, end) {
-		end++
-	}
-	sc.addAs(value, end, ruleURLParameter, Redacted)
-	return true
-}
-
-// inQuery reports whether a name at a place is one of a query. Perhaps it is, where a text was
-// cut into sentences behind the question mark, or has got a blank there.
-func inQuery(s string, at int) (sure, perhaps bool) {
-	switch n := escapeBefore(s, at); {
-	case at == 0:
-		return false, true
-	case n == 6:
-		return s[at-6:at] == `\u0026`, false
-	case n == 3:
-		return s[at-2:at] == "26" || strings.EqualFold(s[at-2:at], "3f"), false
-	}
-	switch s[at-1] {
-	case '?', '&', '#', ';': // &amp; of HTML too
-		return true, false
-	case '"':
-		return false, true
-	case ' ':
-		return false, at > 1 && s[at-2] == '?'
-	}
-	return false, false
-}
-
-func endsParameter(s string, at int) bool {
-	switch s[at] {
-	case ' ', '\t', '\r', '\n', '"', '\'', '<', '>', '|', '`', '&', ';', '#', '\\', ')', ']', '}':
-		return true
-	case '%':
-		return strings.HasPrefix(s[at:], "%26")
-	}
-	return false
-}
-
-// percent looks at %3D and %40: = and @ of a URL within a URL.
-func (sc *scan) percent(at int) {
-	if len(sc.s) < at+3 {
-		return
-	}
-	switch sc.s[at+1 : at+3] {
-	case "3D", "3d":
-		sc.parameter(at, at+3)
-	case "40":
-		sc.email(at, at+3)
 	}
 }

@@ -196,6 +196,31 @@ func TestPartsAreMasked(t *testing.T) {
 	}
 }
 
+// The file of a Google service account is a private key, its id, and an address.
+func TestServiceAccountKeysAreMasked(t *testing.T) {
+	file, err := json.MarshalIndent(map[string]string{
+		"type": "service_account", "project_id": "p", "private_key_id": hex32, "private_key": pem("PRIVATE KEY") + "\n",
+		"client_email": "robot@p.iam.gserviceaccount.com", "client_id": "1",
+	}, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		got := New(nil).Text(string(file))
+		if !json.Valid([]byte(got)) {
+			t.Errorf("no JSON any more: %s", got)
+		}
+		for _, secret := range []string{hex32, pemBody[:20], pemBody[20:40], "robot@"} {
+			if strings.Contains(got, secret) {
+				t.Errorf("%s is left: %s", secret, got)
+			}
+		}
+		if file, err = json.Marshal(map[string]string{"content": string(file)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // A key whose lines lie in several strings of JSON, or whose beginning or end is missing, is
 // masked line by line, and the JSON stays.
 func TestCutPrivateKeysAreMasked(t *testing.T) {
