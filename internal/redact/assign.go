@@ -141,42 +141,59 @@ func (sc *scan) assigned(separator, value int, equals bool) {
 	for end > sc.done && s[end-1] == ' ' && separator-end < 4 {
 		end--
 	}
-	quoted := false
+	quotes := "" // that closed the name, with the backslashes before it
 	if end > sc.done && isQuote(s[end-1]) {
-		end--
-		quoted = true
-		for end > sc.done && s[end-1] == '\\' {
-			end--
+		closed := end
+		for end--; end > sc.done && s[end-1] == '\\'; end-- {
 		}
+		quotes = s[end:closed]
 	}
 	rule := secretRule(s[wordStart(s, end, sc.done):end])
 	if rule == "" {
-		return
-	}
-	switch rule {
-	case ruleAuthorization:
-		sc.authorization(value)
-		return
-	case ruleCookie:
-		sc.cookie(value)
 		return
 	}
 	for value < len(s) && (s[value] == ' ' || s[value] == '\t') {
 		value++
 	}
 	start, quote := openQuote(s, value)
-	if isMask(s[start:]) || isVariable(s[start:]) || strings.HasPrefix(s[start:], pemBegin) {
+	inJSON := quote == 0 && quotes != "" // a number, true or the like
+	switch {
+	case rule != ruleAuthorization && rule != ruleCookie:
+	case inJSON: // no header
+		return
+	case rule == ruleAuthorization:
+		sc.authorization(start, quote)
+		return
+	default:
+		sc.cookie(start, quote)
+		return
+	}
+	if isMask(s[start:]) || isVariable(s[start:]) || strings.HasPrefix(s[start:], pemBegin) || isStructure(s[start:]) {
 		return
 	}
 	stop := valueEnd(s, start, quote)
+	if n := strings.IndexAny(s[start:stop], ",]}"); n >= 0 && inJSON {
+		stop = start + n
+	}
 	v := s[start:stop]
-	if !plausible(v, rule, quote != 0 || quoted, equals) {
+	if !plausible(v, rule, quote != 0 || quotes != "", equals) {
 		return
 	}
 	if vendor := sc.vendor(v); vendor != "" {
 		rule = vendor
 	}
-	sc.add(start, stop, rule)
+	mask := ""
+	if inJSON { // which a bare mask would break
+		mask = quotes + maskBegin + rule + "]" + quotes
+	}
+	sc.addAs(start, stop, rule, mask)
+}
+
+// isStructure reports whether what follows is not a value but how JSON goes on: the text that
+// seemed to name a secret was the end of a string, or the value is a list or an object.
+func isStructure(s string) bool {
+	s = strings.TrimLeft(s, " \t\r\n")
+	return s == "" || strings.IndexByte("{}[],:", s[0]) >= 0
 }
 
 // vendor returns the rule that knows a value by the literal that it begins with.

@@ -7,12 +7,8 @@ import (
 
 // authorization masks the credentials of an Authorization header, with or without the name
 // of a scheme.
-func (sc *scan) authorization(value int) {
+func (sc *scan) authorization(start int, quote byte) {
 	s := sc.s
-	for value < len(s) && s[value] == ' ' {
-		value++
-	}
-	start, quote := openQuote(s, value)
 	scheme := start
 	for scheme < len(s) && (isAlnum(s[scheme]) || s[scheme] == '-') {
 		scheme++
@@ -24,7 +20,7 @@ func (sc *scan) authorization(value int) {
 		for start = scheme; start < len(s) && s[start] == ' '; start++ {
 		}
 	}
-	if isMask(s[start:]) || isVariable(s[start:]) {
+	if isMask(s[start:]) || isVariable(s[start:]) || isStructure(s[start:]) {
 		return
 	}
 	end := valueEnd(s, start, quote)
@@ -40,12 +36,8 @@ func (sc *scan) authorization(value int) {
 }
 
 // cookie masks the cookies of a header: everything up to the end of the line or string.
-func (sc *scan) cookie(value int) {
+func (sc *scan) cookie(start int, quote byte) {
 	s := sc.s
-	for value < len(s) && s[value] == ' ' {
-		value++
-	}
-	start, quote := openQuote(s, value)
 	if quote == 0 {
 		quote = '"' // white space does not end it
 	}

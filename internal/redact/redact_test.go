@@ -2,6 +2,8 @@ package redact
 
 import (
 	"encoding/json"
+	"errors"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -150,6 +152,9 @@ var parts = []struct{ in, want string }{
 	{`"{\"password\": \"hunter2\", \"a\": 1}"`, `"{\"password\": \"[redacted:password]\", \"a\": 1}"`},
 	{`"{\\\"password\\\": \\\"hunter2\\\"}"`, `"{\\\"password\\\": \\\"[redacted:password]\\\"}"`},
 	{`pw:\npassword: hunter22\nnext`, `pw:\npassword: [redacted:password]\nnext`},
+	{`{"password": 12345678, "token":123456789012}`, `{"password": "[redacted:password]", "token":"[redacted:token]"}`},
+	{`"{\"password\":12345678}"`, `"{\"password\":\"[redacted:password]\"}"`},
+	{`[{"a":"the password:"}],"b":1`, `[{"a":"the password:"}],"b":1`},
 	{"client_secret: abc123def", "client_secret: [redacted:secret]"},
 	{"X-Api-Key: 0123456789", "X-Api-Key: [redacted:api_key]"},
 	{"apiKey='abcdefgh1'", "apiKey='[redacted:api_key]'"},
@@ -302,36 +307,71 @@ func TestMaskedTextIsStable(t *testing.T) {
 	})
 }
 
-// JSON stays JSON, with the same structure, however often it was put into JSON before.
+// value draws what JSON may hold, under names that rules know.
+func value(t *rapid.T, depth int) any {
+	kind := rapid.IntRange(0, 6).Draw(t, "kind")
+	switch {
+	case kind == 0:
+		return rapid.Int().Draw(t, "number")
+	case kind == 1:
+		return rapid.SampledFrom([]any{true, nil, 0.5}).Draw(t, "literal")
+	case kind == 2 && depth > 0:
+		return []any{value(t, depth-1), value(t, depth-1)}
+	case kind == 3 && depth > 0:
+		object := map[string]any{}
+		for _, name := range rapid.SliceOfN(rapid.SampledFrom([]string{"password", "token", "Authorization", "cookie", "key", "content", "private_key"}), 0, 3).Draw(t, "names") {
+			object[name] = value(t, depth-1)
+		}
+		return object
+	}
+	return text(t)
+}
+
+// shape is a value without its texts and numbers.
+func shape(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for name, item := range v {
+			v[name] = shape(item)
+		}
+		return v
+	case []any:
+		for i, item := range v {
+			v[i] = shape(item)
+		}
+		return v
+	}
+	return nil
+}
+
+// JSON stays JSON of the same shape, however it is laid out and however often it was put into
+// JSON before.
 func TestMaskedJSONStaysJSON(t *testing.T) {
 	r := New(nil).WithKey(testKey)
 	rapid.Check(t, func(t *rapid.T) {
-		var value any = map[string]any{"content": text(t), "list": []string{text(t), text(t)}}
-		for range rapid.IntRange(0, 2).Draw(t, "layers") {
-			b, err := json.Marshal(value)
-			if err != nil {
-				t.Fatal(err)
-			}
-			value = map[string]any{"inner": string(b), "n": 1}
+		marshal := json.Marshal
+		if rapid.Bool().Draw(t, "indented") {
+			marshal = func(v any) ([]byte, error) { return json.MarshalIndent(v, "", "  ") }
 		}
-		b, err := json.Marshal(value)
+		b, err := marshal(value(t, 3))
+		layers := rapid.IntRange(0, 2).Draw(t, "layers")
+		for range layers {
+			b, err = marshal([]string{string(b)})
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := r.Text(string(b))
-		for {
-			var decoded map[string]any
-			if err := json.Unmarshal([]byte(got), &decoded); err != nil {
-				t.Fatalf("%s became %s: %v", b, got, err)
+		before, after := string(b), r.Text(string(b))
+		for layer := range layers + 1 {
+			var was, is any
+			if err := errors.Join(json.Unmarshal([]byte(before), &was), json.Unmarshal([]byte(after), &is)); err != nil {
+				t.Fatalf("%s became %s: %v", before, after, err)
 			}
-			inner, ok := decoded["inner"].(string)
-			if !ok {
-				if list, ok := decoded["list"].([]any); !ok || len(list) != 2 {
-					t.Fatalf("%s became %s", b, got)
-				}
-				return
+			if layer < layers {
+				before, after = was.([]any)[0].(string), is.([]any)[0].(string)
+			} else if !reflect.DeepEqual(shape(was), shape(is)) {
+				t.Fatalf("%s became %s", before, after)
 			}
-			got = inner
 		}
 	})
 }
