@@ -8,6 +8,7 @@ import (
 	"go/parser"
 	"go/token"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -101,16 +102,17 @@ func TestAttributesOfEveryTypeAreMasked(t *testing.T) {
 		attribute.KeyValue{Key: "e", Value: attribute.MapValue(attribute.String(secretAddress, secretAddress))},
 		attribute.Int("f", 1), attribute.Bool("g", true), attribute.Float64("h", 0.5),
 	)
-	if len(c.list) != 8 {
+	const mask = "[redacted:email]"
+	want := []attribute.KeyValue{
+		attribute.String("a", mask),
+		attribute.StringSlice("b", []string{"x", mask}),
+		{Key: "c", Value: attribute.ByteSliceValue([]byte(mask))},
+		{Key: "d", Value: attribute.SliceValue(attribute.StringValue(mask), attribute.IntValue(1))},
+		{Key: "e", Value: attribute.MapValue(attribute.String(mask, mask))},
+		attribute.Int("f", 1), attribute.Bool("g", true), attribute.Float64("h", 0.5),
+	}
+	if !slices.Equal(c.list, want) {
 		t.Errorf("attributes are %v", c.list)
-	}
-	for _, a := range c.list {
-		if text := a.Value.String(); strings.Contains(text, "jane") || len(a.Key) == 1 && a.Key < "f" && !strings.Contains(text, "[redacted:email]") && a.Key != "c" {
-			t.Errorf("%s is %s", a.Key, text)
-		}
-	}
-	if got := string(c.list[2].Value.AsByteSlice()); got != "[redacted:email]" {
-		t.Errorf("bytes are %q", got)
 	}
 }
 
