@@ -58,12 +58,12 @@ func secretRule(name string) string {
 	return ""
 }
 
-// endsWith reports whether a name in any case, without _, - and full stops, has an ending.
+// endsWith reports whether a name in any case, without _ and -, has an ending.
 func endsWith(name, ending string) bool {
 	k := len(name)
 	for i := len(ending) - 1; i >= 0; i-- {
 		k--
-		for k >= 0 && (name[k] == '_' || name[k] == '-' || name[k] == '.') {
+		for k >= 0 && (name[k] == '_' || name[k] == '-') {
 			k--
 		}
 		if k < 0 || name[k]|0x20 != ending[i] {
@@ -73,13 +73,13 @@ func endsWith(name, ending string) bool {
 	return true
 }
 
-// plain returns a name in lower case, without _, - and full stops.
+// plain returns a name in lower case, without _ and -.
 func plain(name string) string {
 	return strings.Map(func(c rune) rune {
 		switch {
 		case c >= 'A' && c <= 'Z':
 			return c | 0x20
-		case c == '_' || c == '-' || c == '.':
+		case c == '_' || c == '-':
 			return -1
 		}
 		return c

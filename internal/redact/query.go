@@ -19,7 +19,7 @@ func (sc *scan) parameter(at, value int) bool {
 		return false
 	}
 	sure, perhaps := inQuery(s, start)
-	if !sure && (!perhaps || !parameterNames[plain(name)]) {
+	if !sure && (!perhaps || !parameterNames[name]) {
 		return false
 	}
 	if !parameterNames[plain(name)] && secretRule(name) == "" {

@@ -137,6 +137,8 @@ var parts = []struct{ in, want string }{
 	{`{"content": "sig=abc&b=1"}`, `{"content": "sig=REDACTED&b=1"}`},
 	{"say X-Amz-Signature=0123456789abcdef&b=1", "say X-Amz-Signature=[redacted:token]&b=1"},
 	{"a key=value store", "a key=value store"},
+	{`"KEY=value" lines`, `"KEY=value" lines`},
+	{`"session.id": "november"`, `"session.id": "november"`},
 	{"<https://u:p@x.org|text>", "<https://REDACTED:REDACTED@x.org|text>"},
 	{"postgres://u:p@db:5432/x?sslmode=on", "postgres://REDACTED:REDACTED@db:5432/x?sslmode=on"},
 	{"://", "://"},
