@@ -45,6 +45,7 @@ func canaries(place string) []canary {
 	add("aws secret", letters("aws secret", 40), "aws_secret_access_key=%")
 	add("slack webhook", letters("slack webhook", 24), "https://hooks.slack.com"+"/services/T0/B0/%")
 	add("password", letters("password", 12), "password=%")
+	add("password with a mark", letters("password with a mark", 10), "password: a1!%")
 	add("quoted secret", letters("quoted secret", 20), `client_secret: "%"`)
 	add("api key", digits("api key", 20), "api_key: %")
 	add("bearer", letters("bearer", 30), "Authorization: Bearer %")
