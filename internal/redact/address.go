@@ -17,6 +17,9 @@ func (sc *scan) userInfo(start int) {
 		}
 		end++
 	}
+	if at < 0 && strings.HasSuffix(s[start:end], "…") { // an error's short form of a long address
+		at = end - len("…")
+	}
 	if at <= start {
 		return
 	}

@@ -125,6 +125,7 @@ var parts = []struct{ in, want string }{
 	{"https://user:pass@example.org/x", "https://REDACTED:REDACTED@example.org/x"},
 	{"https://token@example.org", "https://REDACTED@example.org"},
 	{"https://us@er:pa@ss@example.org/x", "https://REDACTED:REDACTED@example.org/x"},
+	{"https://0123456789abcdef… carries a user name", "https://REDACTED… carries a user name"}, // the @ was cut off
 	{"two: ftp://a:b@c and https://d:e@f/g", "two: ftp://REDACTED:REDACTED@c and https://REDACTED:REDACTED@f/g"},
 	{"https://x.org/?access_token=abc&b=1", "https://x.org/?access_token=REDACTED&b=1"},
 	{"https://x.org/?a=1&X-Amz-Signature=abc#f", "https://x.org/?a=1&X-Amz-Signature=REDACTED#f"},
