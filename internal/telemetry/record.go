@@ -107,7 +107,7 @@ func (r *recorder) value(v attribute.Value) attribute.Value {
 		}
 		return attribute.StringSliceValue(list)
 	case attribute.BYTESLICE:
-		return attribute.ByteSliceValue([]byte(r.text(string(v.AsByteSlice()))))
+		return attribute.ByteSliceValue([]byte(r.redactor.Text(string(v.AsByteSlice()))))
 	case attribute.SLICE:
 		list := v.AsSlice()
 		for i := range list {
