@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -16,6 +17,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/technoshare/commentator/internal/config"
+	"github.com/technoshare/commentator/internal/redact"
 )
 
 // Exit codes.
@@ -31,6 +33,7 @@ type commands struct {
 	Jobs    jobsCommand    `cmd:"" help:"Look at jobs."`
 	Tracing tracingCommand `cmd:"" help:"Show or change, while the worker runs, how much of the jobs that start is recorded."`
 	Status  statusCommand  `cmd:"" help:"Show whether a worker runs, the jobs, and what of their telemetry waits, was sent or was lost."`
+	Redact  redactCommand  `cmd:"" help:"Show what is masked in a text before it is recorded or logged."`
 	Config  configCommand  `cmd:"" help:"Show every setting, where it comes from, and what it leads to."`
 	Version versionCommand `cmd:"" help:"Show the version."`
 }
@@ -56,14 +59,14 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 	)
 	if err != nil {
-		return report(stderr, err)
+		return report(stderr, nil, err)
 	}
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
 	parsed, err := parser.Parse(args)
 	if err != nil {
-		return report(stderr, usageError{fmt.Errorf("%w\nRun \"commentator --help\" or \"commentator COMMAND --help\"", err)})
+		return report(stderr, nil, usageError{fmt.Errorf("%w\nRun \"commentator --help\" or \"commentator COMMAND --help\"", err)})
 	}
 	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
 	if _, isVersion := parsed.Selected().Target.Addr().Interface().(*versionCommand); !isVersion {
@@ -72,16 +75,19 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 		for _, w := range warnings {
 			fmt.Fprintln(stderr, "warning:", w)
 		}
+		var wrong error
+		a.redactor, wrong = newRedactor(a.cfg)
+		a.cfgErr = errors.Join(a.cfgErr, wrong)
 	}
-	a.log = newLogger(stderr, parsed.Command() == "serve", a.cfg.LogLevel)
+	a.log = slog.New(a.redactor.Handler(newLogHandler(stderr, parsed.Command() == "serve", a.cfg.LogLevel)))
 	if _, isConfig := parsed.Selected().Target.Addr().Interface().(*configCommand); !isConfig && a.cfgErr != nil {
-		return report(stderr, usageError{a.cfgErr})
+		return report(stderr, a.redactor, usageError{a.cfgErr})
 	}
 	selected, ok := parsed.Selected().Target.Addr().Interface().(command)
 	if !ok {
-		return report(stderr, fmt.Errorf("command %q has no Run", parsed.Command()))
+		return report(stderr, a.redactor, fmt.Errorf("command %q has no Run", parsed.Command()))
 	}
-	return report(stderr, selected.Run(ctx, a))
+	return report(stderr, a.redactor, selected.Run(ctx, a))
 }
 
 // usageError is wrong input of the user: a flag, a setting, a file.
@@ -92,17 +98,18 @@ func (e usageError) Unwrap() error { return e.error }
 // errSaid ends with exit code 1 when everything has been said already.
 var errSaid = errors.New("said already")
 
-func report(stderr io.Writer, err error) int {
-	var usage usageError
-	switch {
-	case err == nil:
+// report says what went wrong. An error may quote a page or a link, so it is masked like the
+// log.
+func report(stderr io.Writer, r *redact.Redactor, err error) int {
+	if err == nil {
 		return exitOK
-	case errors.Is(err, errSaid):
-		return exitFailed
-	case errors.As(err, &usage):
-		fmt.Fprintln(stderr, "commentator: error:", err)
+	}
+	if !errors.Is(err, errSaid) {
+		fmt.Fprintln(stderr, "commentator: error:", r.Text(err.Error()))
+	}
+	var usage usageError
+	if errors.As(err, &usage) {
 		return exitUsage
 	}
-	fmt.Fprintln(stderr, "commentator: error:", err)
 	return exitFailed
 }

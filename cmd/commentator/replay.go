@@ -168,7 +168,7 @@ func (c *replayCommand) show(ctx context.Context, w *worker, jobs []commentator.
 		if !known && !c.Enqueue && r.Outcome != commentator.OutcomeSuccess && r.Outcome != commentator.OutcomeNoURLs {
 			failed = true
 		}
-		fmt.Fprintln(w.app.stderr, sentence(r))
+		fmt.Fprintln(w.app.stderr, w.app.redactor.Text(sentence(r)))
 		if c.JSON {
 			if err := json.NewEncoder(w.app.stdout).Encode(replayed{r, known}); err != nil {
 				return err

@@ -163,6 +163,7 @@ func (a *app) telemetryConfig() (telemetry.Config, error) {
 		ResourceAttributes: a.cfg.ResourceAttributes,
 		Version:            build.Version, Revision: build.Revision,
 		Gates: gates.DefaultLimits, Render: render.Slack, SlackURL: a.cfg.SlackURL, Logger: a.log,
+		Redactor: a.redactor, Unredacted: a.redactor == nil,
 	}
 	if mode == telemetry.ModeOff {
 		return c, nil

@@ -116,6 +116,14 @@ type Config struct {
 	// Default SPAN_ONLY.
 	CaptureContent string `env:"OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT" envDefault:"SPAN_ONLY"`
 
+	// Redaction masks secrets, e-mail addresses and Slack's ids of people before anything is
+	// recorded or logged: on or off. Comments are posted as they are. Default on.
+	Redaction string `env:"REDACTION" envDefault:"on"`
+	// RedactionFile holds rules of one's own and what is never masked, as YAML; `commentator
+	// redact FILE` shows what it does. Default: none, the built-in rules hold. Without effect
+	// when REDACTION is off.
+	RedactionFile string `env:"REDACTION_FILE"`
+
 	// Settings lists where each value came from, in the order of this struct.
 	Settings []Setting `env:"-"`
 }

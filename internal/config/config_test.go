@@ -34,7 +34,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatalf("Load() = %v, %v", warnings, err)
 	}
 	if cfg.DBPath != "./db.sqlite" || cfg.MaxLinks != 3 || cfg.ModelA != "gpt-4o" || cfg.RetrievalTimeout != 15*time.Second ||
-		cfg.EnableTracking || cfg.OTLPEndpoint != "http://127.0.0.1:4317" || cfg.Experiment != "" {
+		cfg.EnableTracking || !cfg.Redacts() || cfg.OTLPEndpoint != "http://127.0.0.1:4317" || cfg.Experiment != "" {
 		t.Errorf("unexpected defaults: %+v", cfg)
 	}
 	if cfg.IsSet("OTEL_EXPORTER_OTLP_ENDPOINT") {
@@ -78,6 +78,7 @@ func TestOutOfRangeValuesAreJoined(t *testing.T) {
 		"MAX_LINKS_PER_MESSAGE=0", "RETRIEVAL_TIMEOUT=0s", "RETRIEVAL_MAX_BYTES=1", "RETRIEVAL_ALLOW_HOSTS=loopback,10.0.0.0/40",
 		"OPENAI_BASE_URL=ftp://x/", "OTEL_EXPORTER_OTLP_ENDPOINT=localhost:4317", "OTEL_TRACES_EXPORTER=jaeger",
 		"OTEL_TRACES_SAMPLER=sometimes", "OTEL_TRACES_SAMPLER_ARG=NaN", "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=perhaps",
+		"REDACTION=false",
 	}, "")
 	checkLines(t, err, []string{
 		`MAX_LINKS_PER_MESSAGE: 0 would ignore every link; use 1 or more`,
@@ -89,6 +90,7 @@ func TestOutOfRangeValuesAreJoined(t *testing.T) {
 		`OTEL_TRACES_EXPORTER: "jaeger" is not supported; use otlp or none`,
 		`OTEL_TRACES_SAMPLER: "sometimes" is not a sampler; use one of always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off, parentbased_traceidratio, jaeger_remote, parentbased_jaeger_remote`,
 		`OTEL_TRACES_SAMPLER_ARG: "NaN" is not a ratio; use a number from 0 to 1`,
+		`REDACTION: "false" is not known; use on or off`,
 		`OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT: "perhaps" is not known; use true, false, or one of NO_CONTENT, SPAN_ONLY, EVENT_ONLY, SPAN_AND_EVENT`,
 	})
 }
@@ -169,6 +171,19 @@ func TestSecretsAreMasked(t *testing.T) {
 		if strings.Contains(s.Value, "hushhush") || strings.Contains(s.Value, "abcdefghijklmn") || strings.Contains(s.Value, "xoxb-1") {
 			t.Errorf("%s shows %q", s.Name, s.Value)
 		}
+	}
+}
+
+func TestRedactionIsSwitchedOffOnPurposeOnly(t *testing.T) {
+	cfg, _, err := load(t, []string{"REDACTION=off", "REDACTION_FILE=rules.yaml"}, "")
+	if err != nil || cfg.Redacts() || cfg.RedactionFile != "rules.yaml" {
+		t.Errorf("Redacts() = %v, %v", cfg.Redacts(), err)
+	}
+	if hints := strings.Join(cfg.Hints(), "\n"); !strings.Contains(hints, "as they are") || !strings.Contains(hints, "REDACTION_FILE has no effect") {
+		t.Errorf("hints are %s", hints)
+	}
+	if !(Config{}).Redacts() {
+		t.Error("a Config that was not read does not redact")
 	}
 }
 

@@ -99,8 +99,14 @@ func (c Config) Hints() []string {
 		"Without OPENAI_API_KEY the offline analyser is used; OPENAI_BASE_URL and MODEL_STAGE_A/B have no effect.")
 	hint(c.SlackBotToken != "",
 		"serve posts to Slack; replay prints and never posts.")
+	hint(!c.Redacts(),
+		"REDACTION=off: secrets and addresses of people that pages and messages hold are recorded and logged as they are.")
+	hint(!c.Redacts() && c.RedactionFile != "", "REDACTION_FILE has no effect with REDACTION=off.")
 	return hints
 }
+
+// Redacts reports whether texts are masked before they are recorded or logged.
+func (c Config) Redacts() bool { return !strings.EqualFold(c.Redaction, "off") }
 
 // ContentAllowed reports whether texts of pages, models and comments may enter telemetry.
 func (c Config) ContentAllowed() bool {

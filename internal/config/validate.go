@@ -143,6 +143,9 @@ func (c Config) validate(unread []string) ([]Warning, error) {
 		no("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "%q is not known; use true, false, or one of %s",
 			c.CaptureContent, strings.Join(captureModes[:4], ", "))
 	}
+	if !slices.Contains([]string{"on", "off"}, strings.ToLower(c.Redaction)) {
+		no("REDACTION", "%q is not known; use on or off", c.Redaction)
+	}
 	slices.SortFunc(wrong, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return warnings, errors.Join(wrong...)
 }

@@ -10,9 +10,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	colmetrics "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
 	coltrace "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/technoshare/commentator/internal/telemetry"
 	"github.com/technoshare/commentator/internal/wire"
@@ -24,6 +26,7 @@ type receiver struct {
 	address string
 	mu      sync.Mutex
 	spans   []*tracepb.Span
+	metrics [][]byte      // requests with metrics
 	arrived chan struct{} // gets a value after each request, as far as there is room
 }
 
@@ -36,6 +39,7 @@ func newReceiver(t *testing.T) *receiver {
 	r := &receiver{address: "http://" + listener.Addr().String(), arrived: make(chan struct{}, 1)}
 	server := grpc.NewServer()
 	coltrace.RegisterTraceServiceServer(server, r)
+	colmetrics.RegisterMetricsServiceServer(server, metricsReceiver{r: r})
 	done := make(chan struct{})
 	go func() { defer close(done); _ = server.Serve(listener) }()
 	t.Cleanup(func() { server.Stop(); <-done })
@@ -52,6 +56,24 @@ func (r *receiver) Export(_ context.Context, request *coltrace.ExportTraceServic
 	default:
 	}
 	return &coltrace.ExportTraceServiceResponse{}, nil
+}
+
+// metricsReceiver keeps requests as they are.
+type metricsReceiver struct {
+	colmetrics.UnimplementedMetricsServiceServer
+	r *receiver
+}
+
+// Export takes a request.
+func (m metricsReceiver) Export(_ context.Context, request *colmetrics.ExportMetricsServiceRequest) (*colmetrics.ExportMetricsServiceResponse, error) {
+	body, err := proto.Marshal(request)
+	if err != nil {
+		return nil, err
+	}
+	m.r.mu.Lock()
+	defer m.r.mu.Unlock()
+	m.r.metrics = append(m.r.metrics, body)
+	return &colmetrics.ExportMetricsServiceResponse{}, nil
 }
 
 func (r *receiver) received() []*tracepb.Span {

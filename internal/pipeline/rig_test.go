@@ -39,6 +39,12 @@ type rigConfig struct {
 	mode     telemetry.Mode
 	endpoint string // empty: messages stay in the outbox
 	slackURL string // of the workspace; empty: no links to threads
+
+	// For tests of what leaves the process:
+	keep       bool // messages stay in the outbox although there is an endpoint, for metrics
+	noContent  bool
+	unredacted bool
+	logger     *slog.Logger // nil: nothing is logged
 }
 
 func newRig(t testing.TB, c rigConfig) *rig {
@@ -59,18 +65,21 @@ func newRig(t testing.TB, c rigConfig) *rig {
 }
 
 func openRig(ctx context.Context, c rigConfig) (*rig, func() error, error) {
-	s, err := store.Open(ctx, filepath.Join(c.dir, "db.sqlite"))
+	if c.logger == nil {
+		c.logger = slog.New(slog.DiscardHandler)
+	}
+	s, err := store.Open(ctx, filepath.Join(c.dir, "db.sqlite"), store.WithLogger(c.logger))
 	if err != nil {
 		return nil, nil, err
 	}
 	var box telemetry.Outbox
-	if c.endpoint != "" {
+	if c.endpoint != "" && !c.keep {
 		box = s
 	}
 	provider, err := telemetry.New(ctx, telemetry.Config{
-		Mode: c.mode, Endpoint: c.endpoint, Ratio: 1, CaptureContent: true, StoreID: s.StoreID(),
+		Mode: c.mode, Endpoint: c.endpoint, Ratio: 1, CaptureContent: !c.noContent, StoreID: s.StoreID(),
 		Gates: gates.DefaultLimits, Render: render.Slack, Version: "test",
-		SlackURL: c.slackURL,
+		SlackURL: c.slackURL, Unredacted: c.unredacted, Logger: c.logger,
 	}, box)
 	if err != nil {
 		return nil, nil, err
@@ -85,7 +94,7 @@ func openRig(ctx context.Context, c rigConfig) (*rig, func() error, error) {
 		Retriever: retriever, Analyser: analysis.NewOffline(themes), Render: render.Slack,
 		Poster: slack.Keeper(slack.DeliveryPrint),
 		Themes: themes.ThemeNames(), Gates: gates.DefaultLimits,
-		Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+		Now: time.Now, Logger: c.logger,
 	})}
 	end := func() error {
 		stop, cancel := context.WithTimeout(context.Background(), 10*time.Second)

@@ -55,6 +55,7 @@ func TestSentencesStayWholeAtAbbreviations(t *testing.T) {
 		"See Fig. 2 (cf. Sec. 3.2). Version 1.2.3 is out.":   {"See Fig. 2 (cf. Sec. 3.2).", "Version 1.2.3 is out."},
 		"Use a cache, e.g. Redis. Is it fast? Yes.":          {"Use a cache, e.g. Redis.", "Is it fast?", "Yes."},
 		"He said \"stop.\" Then he left.":                    {"He said \"stop.\"", "Then he left."},
+		"See https://example.org/a?Page=2. It is P4!Word.":   {"See https://example.org/a?Page=2.", "It is P4!Word."},
 		"水位は高い。とても高い。":                                       {"水位は高い。", "とても高い。"},
 		"No end here":                                        {"No end here"},
 		"The U.S. Navy measured. The pH was 7.4 in the bay.": {"The U.S. Navy measured.", "The pH was 7.4 in the bay."},

@@ -19,21 +19,26 @@ var abbreviations = []string{
 }
 
 // splitSentences cuts a block at sentence ends by the Unicode rules (UAX 29), putting
-// together what they cut after an abbreviation.
+// together what they cut after an abbreviation, or within a word such as an address with a
+// query.
 func splitSentences(block string) []string {
 	var out []string
-	joins := false
+	joins, inWord := false, false
 	for it := sentences.FromString(block); it.Next(); {
-		s := strings.TrimSpace(it.Value())
+		raw := it.Value()
+		s := strings.TrimSpace(raw)
 		if s == "" {
 			continue
 		}
-		if joins {
+		switch {
+		case inWord:
+			out[len(out)-1] += s
+		case joins:
 			out[len(out)-1] += " " + s
-		} else {
+		default:
 			out = append(out, s)
 		}
-		joins = endsWithAbbreviation(s)
+		joins, inWord = endsWithAbbreviation(s), strings.ContainsAny(raw[len(raw)-1:], ".?!")
 	}
 	return out
 }

@@ -21,16 +21,16 @@ const (
 // artifact is a file of a stage's run, within the limits.
 type artifact struct {
 	name, media string
-	content     string
+	content     masked
 	size        int    // before cutting
-	sha256      string // of the content before cutting
+	sha256      string // of the content as it was redacted, before cutting
 	truncated   bool
 }
 
-func newArtifact(name, media, content string) artifact {
-	content = redact(valid(content))
-	a := artifact{name: name, media: media, size: len(content), sha256: hash(content)}
-	a.content, a.truncated = cut(content, maxArtifact)
+func (r *recorder) newArtifact(name, media, text string) artifact {
+	content := r.mask(text)
+	a := artifact{name: name, media: media, size: len(content), sha256: hash(string(content))}
+	a.content, a.truncated = content.cut(maxArtifact)
 	return a
 }
 
@@ -40,21 +40,22 @@ func hash(s string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func (a artifact) attributes() []attribute.KeyValue {
-	return []attribute.KeyValue{
+func (r *recorder) artifactAttributes(a artifact) clean {
+	c := r.attributes(
 		attribute.String(wire.AttrArtifactName, a.name),
 		attribute.String(wire.AttrArtifactMediaType, a.media),
-		attribute.String(wire.AttrArtifactContent, a.content),
 		attribute.Int(wire.AttrArtifactSize, a.size),
 		attribute.String(wire.AttrArtifactSHA256, a.sha256),
 		attribute.Bool(wire.AttrArtifactTruncated, a.truncated),
-	}
+	)
+	c.add(wire.AttrArtifactContent, a.content)
+	return c
 }
 
 // stageArtifacts returns the files of a stage: one or two for each value that it came to.
 // Without content they show structure, counts and hashes only. value is the stage's value
 // as JSON, nil when it has none.
-func stageArtifacts(end StageEnd, value []byte, content bool) ([]artifact, error) {
+func (r *recorder) stageArtifacts(end StageEnd, value []byte, content bool) ([]artifact, error) {
 	name := ""
 	switch {
 	case end.Evidence != nil:
@@ -65,7 +66,7 @@ func stageArtifacts(end StageEnd, value []byte, content bool) ([]artifact, error
 		name = wire.ArtifactComment
 	case end.Gates != nil:
 		text := gateFailuresText(*end.Gates, content)
-		return []artifact{newArtifact(wire.ArtifactGateFailures, mediaText, text)}, nil
+		return []artifact{r.newArtifact(wire.ArtifactGateFailures, mediaText, text)}, nil
 	case end.Post != nil:
 		name, value = wire.ArtifactSlackPayload, end.Post.Payload
 	}
@@ -74,27 +75,27 @@ func stageArtifacts(end StageEnd, value []byte, content bool) ([]artifact, error
 	}
 	if !content {
 		var err error
-		if value, err = outlined(value); err != nil {
+		if value, err = outlined(value, r.mask); err != nil {
 			return nil, fmt.Errorf("encode artifact %s: %w", name, err)
 		}
 	}
-	list := []artifact{newArtifact(name, mediaJSON, indented(value))}
+	list := []artifact{r.newArtifact(name, mediaJSON, indented(value))}
 	if end.Facts != nil {
-		text := sourcesText(end.Record.Analysis.Sources, content)
-		list = append(list, newArtifact(wire.ArtifactSources, mediaText, text))
+		text := r.sourcesText(end.Record.Analysis.Sources, content)
+		list = append(list, r.newArtifact(wire.ArtifactSources, mediaText, text))
 	}
 	return list, nil
 }
 
 // sourcesText lists addresses and index entries, one a line.
-func sourcesText(sources []string, content bool) string {
+func (r *recorder) sourcesText(sources []string, content bool) string {
 	if len(sources) == 0 {
 		return "No source was used.\n"
 	}
 	var b strings.Builder
 	for _, s := range sources {
 		if !content {
-			s = fmt.Sprintf("%d bytes, sha256 %s", len(s), hash(s))
+			s = fmt.Sprintf("%d bytes, sha256 %s", len(s), hash(string(r.mask(s))))
 		}
 		b.WriteString(s)
 		b.WriteByte('\n')

@@ -1,15 +1,13 @@
 package telemetry
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"strconv"
 	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/redact"
 	"github.com/technoshare/commentator/internal/wire"
 )
 
@@ -218,14 +216,11 @@ func sessionID(m commentator.Message) string {
 	return m.Channel + ":" + m.Thread()
 }
 
-// userID returns a pseudonym that is stable within one job database and tells nothing
-// outside it: "u-" and the first 16 hex digits of an HMAC of the Slack user id under the
-// store id.
+// userID returns a pseudonym of the person, the same that stands in place of the Slack id in
+// texts. It is stable within one job database.
 func userID(storeID, user string) string {
 	if user == "" {
 		return ""
 	}
-	mac := hmac.New(sha256.New, []byte(storeID))
-	mac.Write([]byte(user))
-	return "u-" + hex.EncodeToString(mac.Sum(nil)[:8])
+	return redact.Pseudonym(storeID, user)
 }

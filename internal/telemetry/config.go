@@ -7,6 +7,7 @@ import (
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/redact"
 )
 
 // Config says what a Provider emits and where it goes. Nothing is read from the
@@ -43,6 +44,11 @@ type Config struct {
 	// CaptureContent lets text of pages, models and comments into spans and artifacts.
 	// Without it artifacts carry structure, counts and hashes only.
 	CaptureContent bool
+	// Redactor masks every text before it is recorded. Slack's ids of people become
+	// pseudonyms under StoreID. Default: the built-in rules.
+	Redactor *redact.Redactor
+	// Unredacted leaves texts as they are. Redactor has no effect then.
+	Unredacted bool
 
 	// ServiceName is service.name. Default: "commentator".
 	ServiceName string

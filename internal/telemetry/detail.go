@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/technoshare/commentator/internal/commentator"
@@ -17,7 +16,10 @@ import (
 
 // Detail is a span below a stage: a model call, a tool call, a request. The zero value
 // records nothing.
-type Detail struct{ span trace.Span }
+type Detail struct {
+	span trace.Span
+	rec  *recorder
+}
 
 // StartDetail starts a detail span below the stage that ctx belongs to. Unless the stage's
 // job is recorded in full it returns ctx itself and a Detail that records nothing.
@@ -26,11 +28,11 @@ func StartDetail(ctx context.Context, name string, kind trace.SpanKind) (context
 	if st == nil || !st.full {
 		return ctx, Detail{}
 	}
-	child, span := st.provider.tracer.Start(ctx, name, trace.WithSpanKind(kind), st.detailAttrs)
+	child, span := st.provider.rec.start(ctx, name, kind, time.Time{}, st.detailAttrs)
 	if !span.IsRecording() { // the stage has ended or holds too many
 		return ctx, Detail{}
 	}
-	return child, Detail{span: span}
+	return child, Detail{span, st.provider.rec}
 }
 
 // Recording reports whether the span is recorded. Ask before building attributes that
@@ -42,7 +44,7 @@ func (d Detail) Set(attrs ...attribute.KeyValue) {
 	if d.span == nil {
 		return
 	}
-	d.span.SetAttributes(clean(attrs)...)
+	d.rec.set(d.span, attrs...)
 }
 
 // End ends the span. An error becomes error.type and the span's status.
@@ -51,8 +53,8 @@ func (d Detail) End(err error) {
 		return
 	}
 	if err != nil {
-		d.span.SetAttributes(attribute.String(wire.AttrErrorType, errorType(err)))
-		d.span.SetStatus(codes.Error, cleanText(err.Error()))
+		d.rec.set(d.span, attribute.String(wire.AttrErrorType, errorType(err)))
+		d.rec.fail(d.span, err.Error())
 	}
 	d.span.End()
 }

@@ -9,4 +9,7 @@
 // values that the job database keeps, under ids that are known from the start. So no
 // span is open while a job runs, and a crash leaves nothing half done. Detail spans
 // (model calls, tool calls, requests) are ordinary SDK spans that leave with their stage.
+//
+// Every text is redacted on its way into a span, a measurement or the resource; record.go is
+// that way, and the only one.
 package telemetry

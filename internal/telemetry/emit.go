@@ -3,11 +3,9 @@ package telemetry
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
@@ -24,7 +22,7 @@ type lifecycleSpan struct {
 	id         trace.SpanID // zero: a random one
 	start, end time.Time
 	attrs      []attribute.KeyValue
-	texts      []attribute.KeyValue // job.input and job.output, clean already
+	texts      clean // job.input and job.output
 	artifacts  []artifact
 	failure    string // status description; empty when nothing went wrong
 	failed     bool
@@ -44,19 +42,18 @@ func (p *Provider) emit(l lifecycleSpan) (sdktrace.ReadOnlySpan, error) {
 		l.end = l.start
 		p.metrics.clockCorrected(ctx)
 	}
-	attrs := slices.Concat([]attribute.KeyValue{
+	attrs := p.rec.attributes(append([]attribute.KeyValue{
 		attribute.String(wire.AttrJobID, jobID(l.job)),
 		attribute.String(wire.AttrJobDetail, detailValue(l.job)),
 		attribute.String(wire.AttrTier, l.tier),
 		attribute.Int64(wire.AttrStartedAt, l.job.StartedAt.UnixMicro()),
-	}, clean(l.attrs), l.texts)
-	_, span := p.tracer.Start(ctx, l.name, trace.WithSpanKind(l.kind),
-		trace.WithTimestamp(l.start), trace.WithAttributes(attrs...))
+	}, l.attrs...)...)
+	_, span := p.rec.start(ctx, l.name, l.kind, l.start, attrs.option(), l.texts.option())
 	for _, a := range l.artifacts {
-		span.AddEvent(wire.EventArtifact, trace.WithTimestamp(l.end), trace.WithAttributes(a.attributes()...))
+		p.rec.artifact(span, l.end, p.rec.artifactAttributes(a))
 	}
 	if l.failed {
-		span.SetStatus(codes.Error, cleanText(l.failure))
+		p.rec.fail(span, l.failure)
 	}
 	span.End(trace.WithTimestamp(l.end))
 	read, ok := span.(sdktrace.ReadOnlySpan)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"strconv"
 
-	"go.opentelemetry.io/otel/attribute"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
@@ -64,7 +63,7 @@ func (p *Provider) JobEnded(j commentator.Job, m commentator.Message, stages []c
 	}
 	sum := p.summarize(stages)
 	_, rootID := jobIdentity(j)
-	var texts []attribute.KeyValue
+	var texts clean
 	if j.Detail == commentator.DetailFull && p.cfg.CaptureContent {
 		texts = p.jobTexts(j, m, sum)
 	}
@@ -81,7 +80,7 @@ func (p *Provider) JobEnded(j commentator.Job, m commentator.Message, stages []c
 }
 
 // jobTexts returns job.input and job.output of the root.
-func (p *Provider) jobTexts(j commentator.Job, m commentator.Message, sum summary) []attribute.KeyValue {
+func (p *Provider) jobTexts(j commentator.Job, m commentator.Message, sum summary) (texts clean) {
 	input := struct {
 		URL     string `json:"url,omitempty"`
 		Message string `json:"message,omitempty"`
@@ -95,5 +94,7 @@ func (p *Provider) jobTexts(j commentator.Job, m commentator.Message, sum summar
 	if sum.last.gates != nil {
 		output.Failures = sum.last.gates.Failures
 	}
-	return append(jsonAttribute(wire.AttrInput, input), jsonAttribute(wire.AttrOutput, output)...)
+	texts.addJSON(p.rec, wire.AttrInput, input)
+	texts.addJSON(p.rec, wire.AttrOutput, output)
+	return texts
 }

@@ -138,7 +138,7 @@ func TestRootIdsDoNotLeakIntoOtherRoots(t *testing.T) {
 	j := testJob(p, 7)
 	ctx, _ := p.StartStage(p.JobContext(context.Background(), j), j, commentator.StageA)
 	_, root := jobIdentity(j)
-	_, library := p.tracer.Start(ctx, "a library's own root", trace.WithNewRoot())
+	_, library := p.rec.tracer.Start(ctx, "a library's own root", trace.WithNewRoot())
 	if library.SpanContext().SpanID() == root {
 		t.Error("a new root below the job got the job's ids")
 	}
@@ -219,7 +219,7 @@ func TestRootRollsUp(t *testing.T) {
 		wire.AttrDurationStageA:                  0.9,
 		wire.AttrStageStatusPrefix + "stage_a":   "ok",
 		wire.AttrStageStatusPrefix + "retrieval": "ok",
-		wire.AttrCommentText:                     ends[4].Post.Text,
+		wire.AttrCommentText:                     p.rec.text(ends[4].Post.Text),
 	} {
 		if diff := cmp.Diff(want, got[key]); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", key, diff)

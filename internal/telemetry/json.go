@@ -105,15 +105,16 @@ func writeUnescaped(dst *strings.Builder, s []byte) {
 }
 
 // outlined returns the structure of JSON without its texts: each becomes its length and
-// its hash, except ids and enumerations.
-func outlined(src []byte) ([]byte, error) {
+// its hash, except ids and enumerations. The hash is of the text as it would be recorded, so
+// that nobody can try which secret has it.
+func outlined(src []byte, mask func(string) masked) ([]byte, error) {
 	dec := json.NewDecoder(bytes.NewReader(src))
 	dec.UseNumber()
 	var tree any
 	if err := dec.Decode(&tree); err != nil {
 		return nil, err
 	}
-	return json.Marshal(outline(tree, false))
+	return json.Marshal(outline(tree, false, mask))
 }
 
 // plainKeys hold ids, times and enumerations: structure rather than content.
@@ -122,23 +123,23 @@ var plainKeys = map[string]bool{
 	"fetched_at": true, "channel": true, "thread_ts": true, "reply_ts": true, "delivery": true,
 }
 
-func outline(v any, plain bool) any {
+func outline(v any, plain bool, mask func(string) masked) any {
 	switch v := v.(type) {
 	case map[string]any:
 		for k, item := range v {
-			v[k] = outline(item, plainKeys[k])
+			v[k] = outline(item, plainKeys[k], mask)
 		}
 		return v
 	case []any:
 		for i, item := range v {
-			v[i] = outline(item, plain)
+			v[i] = outline(item, plain, mask)
 		}
 		return v
 	case string:
 		if plain {
 			return v
 		}
-		return map[string]any{"bytes": len(v), "sha256": hash(v)}
+		return map[string]any{"bytes": len(v), "sha256": hash(string(mask(v)))}
 	default:
 		return v
 	}

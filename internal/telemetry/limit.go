@@ -3,8 +3,6 @@ package telemetry
 import (
 	"strings"
 	"unicode/utf8"
-
-	"go.opentelemetry.io/otel/attribute"
 )
 
 // Limits of what a message may hold. The SDK's own limits know nothing of the attributes
@@ -47,30 +45,4 @@ func valid(s string) string {
 		return s
 	}
 	return strings.ToValidUTF8(s, "\uFFFD")
-}
-
-// cleanText makes a text fit to leave the process as an attribute.
-func cleanText(s string) string { return cutText(redact(valid(s)), maxText) }
-
-// clean returns a copy of attrs in which every text is redacted, valid and within the
-// limits. All attributes of all spans pass through here.
-func clean(attrs []attribute.KeyValue) []attribute.KeyValue {
-	out := make([]attribute.KeyValue, len(attrs))
-	for i, a := range attrs {
-		switch a.Value.Type() {
-		case attribute.STRING:
-			s := a.Value.AsString()
-			if c := cleanText(s); c != s {
-				a.Value = attribute.StringValue(c)
-			}
-		case attribute.STRINGSLICE:
-			list := a.Value.AsStringSlice()
-			for k := range list {
-				list[k] = cleanText(list[k])
-			}
-			a.Value = attribute.StringSliceValue(list)
-		}
-		out[i] = a
-	}
-	return out
 }

@@ -25,6 +25,7 @@ import (
 type metrics struct {
 	provider *sdkmetric.MeterProvider
 	meter    metric.Meter
+	rec      *recorder
 
 	jobDuration   metric.Float64Histogram
 	stageDuration metric.Float64Histogram
@@ -38,7 +39,7 @@ type metrics struct {
 }
 
 // newMetrics makes the instruments and starts their export over conn.
-func newMetrics(ctx context.Context, cfg Config, res *resource.Resource, conn *grpc.ClientConn, box Outbox) (*metrics, error) {
+func newMetrics(ctx context.Context, cfg Config, rec *recorder, res *resource.Resource, conn *grpc.ClientConn, box Outbox) (*metrics, error) {
 	reader := cfg.metricReader
 	if reader == nil {
 		exporter, err := otlpmetricgrpc.New(ctx,
@@ -57,11 +58,11 @@ func newMetrics(ctx context.Context, cfg Config, res *resource.Resource, conn *g
 		sdkmetric.WithExemplarFilter(exemplar.AlwaysOffFilter),
 	)
 	m := &metrics{
-		provider: provider,
+		provider: provider, rec: rec,
 		meter: provider.Meter(wire.ScopeName,
 			metric.WithInstrumentationVersion(cfg.Version), metric.WithSchemaURL(wire.SchemaURL)),
 	}
-	return m, errors.Join(m.instruments(), m.observeOutbox(box, cfg.Now), m.observeRuntime())
+	return m, errors.Join(m.instruments(), m.observeOutbox(box, cfg.Now), m.observeRedactions(), m.observeRuntime())
 }
 
 // Bucket boundaries. Seconds of jobs reach from a cached page to a slow model; those of
@@ -106,7 +107,7 @@ func (m *metrics) jobEnded(ctx context.Context, j commentator.Job) {
 	if j.ErrorType != "" {
 		attrs = append(attrs, attribute.String(wire.AttrErrorType, j.ErrorType))
 	}
-	m.jobDuration.Record(ctx, max(0, j.FinishedAt.Sub(j.StartedAt).Seconds()), metric.WithAttributes(attrs...))
+	m.jobDuration.Record(ctx, max(0, j.FinishedAt.Sub(j.StartedAt).Seconds()), m.rec.labels(attrs...))
 }
 
 func (m *metrics) stageEnded(ctx context.Context, r commentator.StageRecord) {
@@ -114,7 +115,7 @@ func (m *metrics) stageEnded(ctx context.Context, r commentator.StageRecord) {
 	if r.Failed() {
 		attrs = append(attrs, attribute.String(wire.AttrErrorType, r.ErrorType))
 	}
-	m.stageDuration.Record(ctx, max(0, r.EndedAt.Sub(r.StartedAt).Seconds()), metric.WithAttributes(attrs...))
+	m.stageDuration.Record(ctx, max(0, r.EndedAt.Sub(r.StartedAt).Seconds()), m.rec.labels(attrs...))
 }
 
 func (m *metrics) modelCalled(ctx context.Context, c ModelCall) {
@@ -130,25 +131,25 @@ func (m *metrics) modelCalled(ctx context.Context, c ModelCall) {
 	if c.ResponseModel != "" {
 		attrs = append(attrs, attribute.String(wire.AttrGenAIResponseModel, c.ResponseModel))
 	}
-	common := metric.WithAttributes(attrs...)
+	common := m.rec.labels(attrs...)
 	if c.Usage.Calls > 0 {
-		m.tokens.Record(ctx, c.Usage.Input, common, metric.WithAttributes(attribute.String(wire.AttrTokenType, "input")))
-		m.tokens.Record(ctx, c.Usage.Output, common, metric.WithAttributes(attribute.String(wire.AttrTokenType, "output")))
+		m.tokens.Record(ctx, c.Usage.Input, common, m.rec.labels(attribute.String(wire.AttrTokenType, "input")))
+		m.tokens.Record(ctx, c.Usage.Output, common, m.rec.labels(attribute.String(wire.AttrTokenType, "output")))
 	}
 	if c.ErrorType != "" {
-		common = metric.WithAttributes(append(attrs, attribute.String(wire.AttrErrorType, c.ErrorType))...)
+		common = m.rec.labels(append(attrs, attribute.String(wire.AttrErrorType, c.ErrorType))...)
 	}
 	m.modelDuration.Record(ctx, c.Duration.Seconds(), common)
 }
 
 func (m *metrics) outboxDropped(ctx context.Context, n int64, reason string) {
-	m.dropped.Add(ctx, n, metric.WithAttributes(attribute.String(wire.AttrReason, reason)))
+	m.dropped.Add(ctx, n, m.rec.labels(attribute.String(wire.AttrReason, reason)))
 }
 
 func (m *metrics) detailCut(ctx context.Context, n int64) { m.cut.Add(ctx, n) }
 
 func (m *metrics) detailDropped(ctx context.Context, n int64, reason string) {
-	m.detailLost.Add(ctx, n, metric.WithAttributes(attribute.String(wire.AttrReason, reason)))
+	m.detailLost.Add(ctx, n, m.rec.labels(attribute.String(wire.AttrReason, reason)))
 }
 
 func (m *metrics) clockCorrected(ctx context.Context) { m.corrections.Add(ctx, 1) }

@@ -7,6 +7,7 @@ import (
 	runtimemetrics "runtime/metrics"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/technoshare/commentator/internal/wire"
@@ -68,6 +69,19 @@ func (m *metrics) observeOutbox(box Outbox, now func() time.Time) error {
 		return nil
 	}, depth, size, oldest)
 	return errors.Join(err1, err2, err3, err4)
+}
+
+// observeRedactions registers how often each rule masked something.
+func (m *metrics) observeRedactions() error {
+	_, err := m.meter.Int64ObservableCounter(wire.MetricRedactions, metric.WithUnit("{mask}"),
+		metric.WithDescription("Parts of texts that were masked before they were recorded, by rule."),
+		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
+			m.rec.redactor.Counts(func(rule string, n int64) {
+				o.Observe(n, m.rec.labels(attribute.String(wire.AttrRule, rule)))
+			})
+			return nil
+		}))
+	return err
 }
 
 // runtimeMetrics are gauges of the Go runtime, under the names of the semantic conventions.

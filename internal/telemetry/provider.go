@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/redact"
 	"github.com/technoshare/commentator/internal/wire"
 )
 
@@ -23,7 +24,7 @@ type Provider struct {
 	cfg     Config
 	decider decider
 	remote  *byRemote // one of the deciders, which has to be closed; nil: none
-	tracer  trace.Tracer
+	rec     *recorder
 	traces  *sdktrace.TracerProvider
 	metrics *metrics
 	relay   *Relay // nil without an outbox
@@ -47,8 +48,9 @@ func New(ctx context.Context, cfg Config, box Outbox) (*Provider, error) {
 	}
 	cfg = cfg.withDefaults()
 
-	p := &Provider{cfg: cfg}
-	res := cfg.resource()
+	rec := &recorder{redactor: cfg.redactor()}
+	p := &Provider{cfg: cfg, rec: rec}
+	res := cfg.resource(rec)
 	p.traces = sdktrace.NewTracerProvider(
 		sdktrace.WithResource(res),
 		sdktrace.WithSampler(tieredSampler{}),
@@ -56,14 +58,14 @@ func New(ctx context.Context, cfg Config, box Outbox) (*Provider, error) {
 		sdktrace.WithSpanProcessor(collector{}),
 		sdktrace.WithRawSpanLimits(spanLimits),
 	)
-	p.tracer = p.traces.Tracer(wire.ScopeName,
+	rec.tracer = p.traces.Tracer(wire.ScopeName,
 		trace.WithInstrumentationVersion(cfg.Version), trace.WithSchemaURL(wire.SchemaURL))
 
 	var err error
 	if p.conn, err = dial(cfg.Endpoint, cfg.Insecure); err != nil {
 		return nil, fmt.Errorf("start telemetry: %w", err)
 	}
-	if p.metrics, err = newMetrics(ctx, cfg, res, p.conn, box); err != nil {
+	if p.metrics, err = newMetrics(ctx, cfg, rec, res, p.conn, box); err != nil {
 		return nil, errors.Join(fmt.Errorf("start telemetry: %w", err), p.conn.Close())
 	}
 	p.decide()
@@ -183,14 +185,25 @@ func (c Config) relay() RelayConfig {
 	return r
 }
 
-func (c Config) resource() *resource.Resource {
+// redactor is bound to the store, whose id is the key of people's pseudonyms.
+func (c Config) redactor() *redact.Redactor {
+	switch {
+	case c.Unredacted:
+		return nil
+	case c.Redactor == nil:
+		return redact.New(nil).WithKey(c.StoreID)
+	}
+	return c.Redactor.WithKey(c.StoreID)
+}
+
+func (c Config) resource(rec *recorder) *resource.Resource {
 	attrs := make([]attribute.KeyValue, 0, len(c.ResourceAttributes)+10)
 	for k, v := range c.ResourceAttributes {
-		attrs = append(attrs, attribute.String(k, valid(v)))
+		attrs = append(attrs, attribute.String(k, v))
 	}
 	set := func(key, value string) {
 		if value != "" {
-			attrs = append(attrs, attribute.String(key, valid(value)))
+			attrs = append(attrs, attribute.String(key, value))
 		}
 	}
 	set(wire.ResServiceName, c.ServiceName)
@@ -203,5 +216,5 @@ func (c Config) resource() *resource.Resource {
 	set(wire.ResExecutableName, c.Executable)
 	set(wire.ResRevision, c.Revision)
 	// Of two attributes with one key the later wins, so the fields win over ResourceAttributes.
-	return resource.NewWithAttributes(wire.SchemaURL, attrs...)
+	return rec.resource(attrs...)
 }

@@ -50,11 +50,11 @@ func (p *Provider) StartStage(ctx context.Context, j commentator.Job, s commenta
 		full: j.Detail == commentator.DetailFull,
 	}
 	if st.full {
-		st.detailAttrs = trace.WithAttributes(
+		st.detailAttrs = p.rec.attributes(
 			attribute.String(wire.AttrJobID, jobID(j)),
 			attribute.String(wire.AttrJobDetail, detailValue(j)),
 			attribute.String(wire.AttrTier, wire.TierDetail),
-		)
+		).option()
 	}
 	ctx = trace.ContextWithSpanContext(ctx, rootContext(j).WithSpanID(st.id))
 	return context.WithValue(ctx, stageKey{}, st), st
@@ -106,11 +106,11 @@ func (s *Stage) End(end StageEnd) (Message, error) {
 	if err != nil {
 		return Message{}, err
 	}
-	artifacts, err := stageArtifacts(end, value, content)
+	artifacts, err := p.rec.stageArtifacts(end, value, content)
 	if err != nil {
 		return Message{}, err
 	}
-	var texts []attribute.KeyValue
+	var texts clean
 	if s.full && content {
 		texts = p.stageTexts(s.job, end, artifacts)
 	}
@@ -151,7 +151,7 @@ func (s *Stage) close(at time.Time) ([]sdktrace.ReadWriteSpan, bool) {
 			continue
 		}
 		open++
-		d.SetAttributes(attribute.Bool(wire.AttrCut, true))
+		s.provider.rec.set(d, attribute.Bool(wire.AttrCut, true))
 		end := at
 		if start := d.StartTime(); end.Before(start) {
 			end = start

@@ -5,10 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
-
-	"go.opentelemetry.io/otel/attribute"
 
 	"github.com/technoshare/commentator/internal/commentator"
 	"github.com/technoshare/commentator/internal/wire"
@@ -54,37 +51,26 @@ func encodeValue(end StageEnd) ([]byte, error) {
 
 // stageTexts returns job.input and job.output of a stage, redacted and within the limit.
 // What is an artifact already is neither encoded nor redacted again.
-func (p *Provider) stageTexts(j commentator.Job, end StageEnd, artifacts []artifact) []attribute.KeyValue {
-	var attrs []attribute.KeyValue
+func (p *Provider) stageTexts(j commentator.Job, end StageEnd, artifacts []artifact) (texts clean) {
 	if end.Input != nil {
-		if text, err := p.encoded.encode(j.ID, end.Input); err == nil {
-			attrs = append(attrs, attribute.String(wire.AttrInput, cutText(text, maxText)))
+		if text, err := p.encoded.encode(p.rec, j.ID, end.Input); err == nil {
+			texts.add(wire.AttrInput, text.text())
 		}
 	}
 	switch v := stageValue(end).(type) {
 	case *commentator.Evidence, *commentator.Facts, *commentator.Comment:
 		if len(artifacts) > 0 {
 			p.encoded.put(j.ID, v, artifacts[0].content)
-			attrs = append(attrs, attribute.String(wire.AttrOutput, cutText(artifacts[0].content, maxText)))
+			texts.add(wire.AttrOutput, artifacts[0].content.text())
 		}
 	case *commentator.GateReport:
-		attrs = append(attrs, jsonAttribute(wire.AttrOutput, v)...)
+		texts.addJSON(p.rec, wire.AttrOutput, v)
 	case *commentator.Post: // without the payload, which is an artifact
-		attrs = append(attrs, jsonAttribute(wire.AttrOutput, map[string]string{
+		texts.addJSON(p.rec, wire.AttrOutput, map[string]string{
 			"delivery": v.Delivery, "reply_ts": v.ReplyTS, "text": v.Text,
-		})...)
+		})
 	}
-	return attrs
-}
-
-// jsonAttribute returns an attribute with a value as JSON, fit to leave the process; none
-// if it cannot be encoded.
-func jsonAttribute(key string, v any) []attribute.KeyValue {
-	text, err := json.Marshal(v)
-	if err != nil {
-		return nil
-	}
-	return []attribute.KeyValue{attribute.String(key, cleanText(string(text)))}
+	return texts
 }
 
 // encodedCache remembers the JSON of the values that the stages of a job produced, because
@@ -92,25 +78,25 @@ func jsonAttribute(key string, v any) []attribute.KeyValue {
 // may forget.
 type encodedCache struct {
 	mu    sync.Mutex
-	byJob map[int64]map[any]string
+	byJob map[int64]map[any]masked
 }
 
 // maxEncodedJobs bounds the cache against jobs that never end in this process.
 const maxEncodedJobs = 32
 
-func (c *encodedCache) put(job int64, value any, text string) {
+func (c *encodedCache) put(job int64, value any, text masked) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.byJob[job] == nil {
 		if c.byJob == nil || len(c.byJob) >= maxEncodedJobs {
-			c.byJob = make(map[int64]map[any]string)
+			c.byJob = make(map[int64]map[any]masked)
 		}
-		c.byJob[job] = make(map[any]string)
+		c.byJob[job] = make(map[any]masked)
 	}
 	c.byJob[job][value] = text
 }
 
-func (c *encodedCache) get(job int64, value any) (string, bool) {
+func (c *encodedCache) get(job int64, value any) (masked, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	text, ok := c.byJob[job][value]
@@ -123,41 +109,30 @@ func (c *encodedCache) forget(job int64) {
 	delete(c.byJob, job)
 }
 
-// encode returns an input as redacted JSON.
-func (c *encodedCache) encode(job int64, input any) (string, error) {
+// encode returns an input as JSON.
+func (c *encodedCache) encode(rec *recorder, job int64, input any) (masked, error) {
 	switch v := input.(type) {
 	case *commentator.Evidence, *commentator.Facts, *commentator.Comment:
 		if text, ok := c.get(job, v); ok {
 			return text, nil
 		}
 	case Parts:
-		return c.encodeParts(job, v)
+		return c.encodeParts(rec, job, v)
 	}
-	text, err := json.Marshal(input)
-	return redact(valid(string(text))), err
+	return rec.encode(input)
 }
 
 // encodeParts stops where the text will be cut anyway.
-func (c *encodedCache) encodeParts(job int64, parts Parts) (string, error) {
-	var b strings.Builder
-	separator := "{"
+func (c *encodedCache) encodeParts(rec *recorder, job int64, parts Parts) (masked, error) {
+	object := newObject(rec)
 	for _, name := range slices.Sorted(maps.Keys(parts)) {
-		key, err := json.Marshal(name)
+		text, err := c.encode(rec, job, parts[name])
 		if err != nil {
 			return "", err
 		}
-		text, err := c.encode(job, parts[name])
-		if err != nil {
-			return "", err
-		}
-		b.WriteString(separator)
-		b.Write(key)
-		b.WriteByte(':')
-		b.WriteString(text)
-		if separator = ","; b.Len() > maxText {
+		if object.add(name, text); object.size() > maxText {
 			break
 		}
 	}
-	b.WriteByte('}')
-	return b.String(), nil
+	return object.end(), nil
 }

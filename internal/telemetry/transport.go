@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/technoshare/commentator/internal/redact"
 	"github.com/technoshare/commentator/internal/wire"
 )
 
@@ -87,7 +88,7 @@ func shownURL(u *url.URL, dropQuery bool) string {
 		values := u.Query()
 		for _, v := range values {
 			for i := range v {
-				v[i] = redacted
+				v[i] = redact.Redacted
 			}
 		}
 		shown.RawQuery = values.Encode()

@@ -105,6 +105,7 @@ var httpAttributes = []Entry{
 
 var metricAttributes = []Entry{
 	{Kind: KindAttr, Name: AttrTokenType, Type: "string, input | output", Meaning: "Kind of tokens; on gen_ai.client.token.usage.", From: byTelemetry, To: toBackends, Test: testMetrics},
+	{Kind: KindAttr, Name: AttrRule, Type: "string", Meaning: "Which rule masked something; on telemetry.redactions.", From: byTelemetry, To: toBackends, Test: testMetrics},
 	{Kind: KindAttr, Name: AttrReason, Type: "string", Meaning: "Why something was dropped; on the counters of drops.", From: byTelemetry, To: toBackends, Test: testMetrics},
 }
 
@@ -113,7 +114,7 @@ var eventAttributes = []Entry{
 	{Kind: KindAttr, Name: AttrArtifactMediaType, Type: "string", Meaning: "Media type of the file.", From: byTelemetry, To: "artifact", Test: testFixtures},
 	{Kind: KindAttr, Name: AttrArtifactContent, Type: "string, or bytes when it is not UTF-8", Meaning: "The file, at most 4 MiB.", From: byTelemetry, To: "artifact bytes", Test: testTable},
 	{Kind: KindAttr, Name: AttrArtifactSize, Type: "int, By", Meaning: "Size before cutting.", From: byTelemetry, To: "artifact", Test: testFixtures},
-	{Kind: KindAttr, Name: AttrArtifactSHA256, Type: "string, hex", Meaning: "Hash of the content before cutting.", From: byTelemetry, To: "artifact", Test: testTable},
+	{Kind: KindAttr, Name: AttrArtifactSHA256, Type: "string, hex", Meaning: "SHA-256 of the content as it was redacted, before cutting.", From: byTelemetry, To: "artifact", Test: testTable},
 	{Kind: KindAttr, Name: AttrArtifactTruncated, Type: "bool", Meaning: "Whether the worker had to cut the file.", From: byTelemetry, To: "tag artifacts.truncated", Test: testFixtures},
 	{Kind: KindAttr, Name: AttrEvaluationName, Type: "string", Meaning: "What was judged.", From: byTelemetry, To: "assessment, tag and metrics", Test: testTable},
 	{Kind: KindAttr, Name: AttrEvaluationValue, Type: "double", Meaning: "The verdict as a number.", From: byTelemetry, To: "assessment, metric", Test: testTable},

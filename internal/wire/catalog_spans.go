@@ -19,10 +19,11 @@ const (
 
 // The tests that pin most names.
 const (
-	testFixtures = "TestFixturesUseCatalogNames"
-	testTable    = "TestEveryFixtureOnce"
-	testMetrics  = "TestMetricsNameNoJob"
-	testService  = "TestServiceRun"
+	testFixtures   = "TestFixturesUseCatalogNames"
+	testTable      = "TestEveryFixtureOnce"
+	testMetrics    = "TestMetricsNameNoJob"
+	testRedactions = "TestRedactionsAreCountedByRule"
+	testService    = "TestServiceRun"
 )
 
 var spans = []Entry{
@@ -97,5 +98,6 @@ var instruments = []Entry{
 	{Kind: KindMetric, Name: MetricGoGoroutines, Type: "gauge, {goroutine}", Meaning: "Goroutines that exist.", From: byTelemetry, To: toService, Test: testMetrics},
 	{Kind: KindMetric, Name: MetricGoMemory, Type: "gauge, By", Meaning: "Memory that the Go runtime holds.", From: byTelemetry, To: toService, Test: testMetrics},
 	{Kind: KindMetric, Name: MetricGoHeapGoal, Type: "gauge, By", Meaning: "Heap size at which the garbage collector runs next.", From: byTelemetry, To: toService, Test: testMetrics},
+	{Kind: KindMetric, Name: MetricRedactions, Type: "counter, {mask}", Meaning: "Parts of texts that were masked before they were recorded, by rule.", From: byTelemetry, To: toBackends, Test: testRedactions},
 	{Kind: KindMetric, Name: MetricClockCorrections, Type: "counter, {span}", Meaning: "Lifecycle spans whose end had to be moved to their start.", From: byTelemetry, To: toBackends, Test: testMetrics},
 }

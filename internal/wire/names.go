@@ -187,7 +187,7 @@ const (
 	AttrArtifactMediaType = "artifact.media_type"
 	AttrArtifactContent   = "artifact.content" // string, or bytes when it is not UTF-8
 	AttrArtifactSize      = "artifact.size"    // int, bytes before cutting
-	AttrArtifactSHA256    = "artifact.sha256"  // string, hex, of the content before cutting
+	AttrArtifactSHA256    = "artifact.sha256"  // string, hex, of the redacted content before cutting
 	AttrArtifactTruncated = "artifact.truncated"
 
 	AttrEvaluationName  = "gen_ai.evaluation.name"
@@ -221,6 +221,9 @@ const (
 // AttrReason says on metrics why something was dropped.
 const AttrReason = "reason"
 
+// AttrRule says on telemetry.redactions which rule masked something.
+const AttrRule = "rule"
+
 // Metric instruments of the worker.
 const (
 	MetricJobDuration        = "job.duration"
@@ -237,6 +240,7 @@ const (
 	MetricDetailSpansCut     = "telemetry.detail_spans.cut"
 	MetricDetailSpansDropped = "telemetry.detail_spans.dropped"
 	MetricClockCorrections   = "telemetry.clock.corrections"
+	MetricRedactions         = "telemetry.redactions"
 
 	// Go runtime, OTel semantic conventions.
 	MetricGoGoroutines = "go.goroutine.count"

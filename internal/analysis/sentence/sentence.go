@@ -28,8 +28,8 @@ func Split(text string) []string {
 		start := 0
 		for it := sentences.FromString(paragraph); it.Next(); {
 			piece := strings.TrimSpace(paragraph[start:it.End()])
-			if endsOpen(piece) && it.End() < len(paragraph) {
-				continue // the next piece goes on with this sentence
+			if it.End() < len(paragraph) && (endsOpen(piece) || strings.ContainsAny(paragraph[it.End()-1:it.End()], ".?!")) {
+				continue // the next piece goes on with this sentence, or with a word such as an address with a query
 			}
 			start = it.End()
 			if piece != "" {

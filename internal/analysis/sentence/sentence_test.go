@@ -26,6 +26,10 @@ func TestSplit(t *testing.T) {
 			"Version 3.7.0 came in 2010. The file is called db.sqlite. It is 4.5 MB.",
 			[]string{"Version 3.7.0 came in 2010.", "The file is called db.sqlite.", "It is 4.5 MB."},
 		},
+		"within words": {
+			"See https://example.org/a?Page=2&x=Y!z for more. It is P4!Word there.",
+			[]string{"See https://example.org/a?Page=2&x=Y!z for more.", "It is P4!Word there."},
+		},
 		"wrapped lines":     {"A sentence that\n  goes on\there. Next.", []string{"A sentence that goes on here.", "Next."}},
 		"a blank line ends": {"A heading\n\nA sentence.\n \nAnother", []string{"A heading", "A sentence.", "Another"}},
 		"an abbreviation at the end of a paragraph": {"See Fig.\n\nNext one.", []string{"See Fig.", "Next one."}},

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/technoshare/commentator/internal/config"
+	"github.com/technoshare/commentator/internal/redact"
+)
+
+type redactCommand struct {
+	File string `arg:"" optional:"" help:"Text to look at; - is standard input."`
+
+	List  bool `help:"List what is found, as FILE:LINE:COLUMN: rule, length, in place of the masked text."`
+	Rules bool `help:"List the names of all rules."`
+}
+
+// Help is shown below the flags.
+func (redactCommand) Help() string {
+	return `Prints the text as it would be recorded or logged: with REDACTION_FILE's rules beside the built-in ones. Slack's ids of people, which become pseudonyms of the job database, are masked here.
+
+Exit code: 0; with --list 0 when nothing is found and 1 when something is; 2 for wrong input.`
+}
+
+// Run masks a file, or lists what would be masked.
+func (c *redactCommand) Run(_ context.Context, a *app) error {
+	r, err := loadRedactor(a.cfg)
+	if err != nil {
+		return usageError{err}
+	}
+	if c.Rules {
+		for _, name := range r.Rules() {
+			fmt.Fprintln(a.stdout, name)
+		}
+		return nil
+	}
+	if c.File == "" {
+		return usageError{fmt.Errorf("redact needs a FILE; - is standard input")}
+	}
+	body, err := readFile(c.File, a.stdin)
+	if err != nil {
+		return usageError{err}
+	}
+	if a.redactor == nil {
+		fmt.Fprintln(a.stderr, "warning: REDACTION=off, so that nothing is masked; this is what REDACTION=on would mask")
+	}
+	text := string(body)
+	if !c.List {
+		_, err := io.WriteString(a.stdout, r.Text(text))
+		return err
+	}
+	found := r.Find(text)
+	p := place{line: 1}
+	for _, f := range found {
+		p.advance(text, f.Start)
+		fmt.Fprintf(a.stdout, "%s:%d:%d: %s, %d bytes\n", c.File, p.line, p.column(text), f.Rule, f.End-f.Start)
+	}
+	if len(found) > 0 {
+		return errSaid
+	}
+	return nil
+}
+
+// place is where a byte of a text is for a person.
+type place struct {
+	offset    int
+	line      int // from 1
+	lineStart int
+}
+
+func (p *place) advance(text string, to int) {
+	p.line += strings.Count(text[p.offset:to], "\n")
+	if n := strings.LastIndexByte(text[:to], '\n'); n >= 0 {
+		p.lineStart = n + 1
+	}
+	p.offset = to
+}
+
+// column counts characters from 1.
+func (p *place) column(text string) int {
+	return utf8.RuneCountInString(text[p.lineStart:p.offset]) + 1
+}
+
+// newRedactor is what masks telemetry and logs; nil: REDACTION=off.
+func newRedactor(c config.Config) (*redact.Redactor, error) {
+	if !c.Redacts() {
+		return nil, nil
+	}
+	return loadRedactor(c)
+}
+
+func loadRedactor(c config.Config) (*redact.Redactor, error) {
+	if c.RedactionFile == "" {
+		return redact.New(nil), nil
+	}
+	file, err := redact.ReadFile(c.RedactionFile)
+	if err != nil {
+		return nil, fmt.Errorf("REDACTION_FILE: %w", err)
+	}
+	return redact.New(file), nil
+}

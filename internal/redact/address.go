@@ -1,0 +1,104 @@
+package redact
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// userInfo masks what stands before the @ of the host of a URL whose authority begins at a
+// place.
+func (sc *scan) userInfo(start int) {
+	s := sc.s
+	end, at := start, -1
+	for end < len(s) && !endsAuthority(s[end]) {
+		if s[end] == '@' {
+			at = end
+		}
+		end++
+	}
+	if at < 0 && strings.HasSuffix(s[start:end], "…") { // an error's short form of a long address
+		at = end - len("…")
+	}
+	if at <= start {
+		return
+	}
+	mask := Redacted
+	if strings.IndexByte(s[start:at], ':') >= 0 {
+		mask += ":" + Redacted
+	}
+	if s[start:at] == mask { // and no e-mail address either
+		sc.done = at + 1
+		return
+	}
+	sc.addAs(start, at, ruleUserInfo, mask)
+	sc.done = max(sc.done, at+1)
+}
+
+func endsAuthority(c byte) bool {
+	switch c {
+	case '/', '?', '#', '\\', ' ', '\t', '\r', '\n', '"', '\'', '<', '>', '|', '`', '(', ')', '[', '{', '}':
+		return true
+	}
+	return false
+}
+
+// email masks an address around the @ (or %40) from at to behind.
+func (sc *scan) email(at, behind int) {
+	s := sc.s
+	start := at
+	for start > sc.done && at-start < maxLocal {
+		r, n := utf8.DecodeLastRuneInString(s[sc.done:start])
+		if !isLocal(r) {
+			break
+		}
+		start -= n
+	}
+	if at-start >= maxLocal {
+		return
+	}
+	start = skipEscape(s, start, at)
+	for start < at && (s[start] == '.' || s[start] == '-') {
+		start++
+	}
+	end, dot := behind, 0
+	for end < len(s) && end-behind < maxDomain {
+		r, n := utf8.DecodeRuneInString(s[end:])
+		if r == '.' && end > behind && s[end-1] != '.' {
+			dot = end
+		} else if r == '.' || r != '-' && !unicode.IsLetter(r) && !unicode.IsDigit(r) {
+			break
+		}
+		end += n
+	}
+	for end > behind && (s[end-1] == '.' || s[end-1] == '-') {
+		end--
+	}
+	if dot == 0 || dot >= end {
+		dot = behind + max(0, strings.LastIndexByte(s[behind:end], '.'))
+	}
+	if start == at || dot <= behind || !isTopLevel(s[dot+1:end]) || s[start:at] == "git" || notADomain(s[behind:end]) {
+		return
+	}
+	sc.add(start, end, ruleEmail)
+}
+
+// Limits of RFC 5321, in bytes.
+const (
+	maxLocal  = 64
+	maxDomain = 255
+)
+
+func isLocal(r rune) bool {
+	return unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("._+-", r)
+}
+
+// isTopLevel reports whether a text may be a top-level domain.
+func isTopLevel(s string) bool {
+	return utf8.RuneCountInString(s) >= 2 && strings.IndexFunc(s, func(r rune) bool { return !unicode.IsLetter(r) }) < 0
+}
+
+// notADomain knows the files that are named like image@2x.png.
+func notADomain(s string) bool {
+	return len(s) > 3 && isDigit(s[0]) && s[1] == 'x' && s[2] == '.'
+}

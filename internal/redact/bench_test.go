@@ -1,0 +1,76 @@
+package redact
+
+import (
+	"encoding/json"
+	"fmt"
+	"html"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// prose returns n bytes of JSON as the pipeline records it, made of the demo's articles.
+func prose(tb testing.TB, n int) string {
+	files, err := filepath.Glob("../../data/demo/articles/*.html")
+	if err != nil || len(files) == 0 {
+		tb.Fatalf("no articles: %v", err)
+	}
+	var snippets []map[string]string
+	for _, name := range files {
+		body, err := os.ReadFile(name)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		for i, line := range strings.Split(html.UnescapeString(tags.ReplaceAllString(string(body), "")), "\n") {
+			if len(line) > 100 {
+				snippets = append(snippets, map[string]string{"id": fmt.Sprintf("s%d", i), "content": line, "source_url": "https://example.org/articles/" + filepath.Base(name)})
+			}
+		}
+	}
+	text, err := json.MarshalIndent(snippets, "", "  ")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return strings.Repeat(string(text), n/len(text)+1)[:n]
+}
+
+var tags = regexp.MustCompile(`<[^>]*>`)
+
+const contentOfAJob = 210 << 10
+
+// BenchmarkText is the text that telemetry records of a job: without a hit, and with a few.
+func BenchmarkText(b *testing.B) {
+	clean := prose(b, contentOfAJob)
+	half := len(clean) / 2
+	few := clean[:half] + " jane@example.org " + join("gh", "p_", alnum36) + " https://u:p@x.org/?token=abc password=hunter22 " +
+		join("sk-", alnum36) + " <@U0123456789> " + join("eyJ", "hbGciOiJIUzI1NiJ9.x.y") + clean[half:]
+	for _, bc := range []struct{ name, text string }{{"hits=0", clean}, {"hits=8", few}} {
+		b.Run(bc.name, func(b *testing.B) {
+			r := New(nil).WithKey(testKey)
+			b.SetBytes(int64(len(bc.text)))
+			b.ReportAllocs()
+			for b.Loop() {
+				r.Text(bc.text)
+			}
+		})
+	}
+}
+
+// BenchmarkHostileText is what a page may do to the worker: text that nearly matches at each
+// place.
+func BenchmarkHostileText(b *testing.B) {
+	for _, piece := range []string{
+		"@", "a@", "://", "a://b", "=", "token:", "token=", "password=${x", "?key=", "authorization:", "cookie:", "bearer ", "basic ", "%40", "%3D", "U", "\\n", "eyJ", "ghp_", "sk-", "--token=", "AKIA",
+		join("-----BEGIN ", "PRIVATE KEY-----"), join("-----END ", "PRIVATE KEY-----"), "-----BEGIN ", "_", "-", "xox", "SG.aaaaaaaaaaaaaaaaaaaa",
+	} {
+		text := strings.Repeat(piece, contentOfAJob/len(piece))
+		b.Run(strings.ReplaceAll(piece, " ", "+"), func(b *testing.B) {
+			r := New(nil)
+			for b.Loop() {
+				r.Text(text)
+			}
+		})
+	}
+}

@@ -1,0 +1,90 @@
+package redact
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func parsed(t *testing.T, body string) *File {
+	t.Helper()
+	f, err := Parse("rules.yaml", []byte(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func TestFileAddsRulesAndAllowsFindings(t *testing.T) {
+	r := New(parsed(t, `
+rules:
+  - name: employee_number
+    regex: 'EMP-[0-9]{6}'
+    prefix: EMP-
+  - {name: host, regex: '[a-z]+\.corp\.internal'}
+  - {name: customer, regex: 'customer (\w+)', prefix: "customer "}
+  - {name: ticket, regex: '(?:INC|REQ)[0-9]+', prefix: [INC, REQ]}
+allow:
+  - {text: press@example.org}
+  - {regex: '.*@example\.net', rule: email}
+  - {regex: 'build\..*'}
+`))
+	for in, want := range map[string]string{
+		"EMP-123456 and xEMP-123456":                         "[redacted:employee_number] and xEMP-123456",
+		"at db.corp.internal, jane@corp.example":             "at [redacted:host], [redacted:email]",
+		"build.corp.internal":                                "build.corp.internal",
+		"for customer Miller.":                               "for customer [redacted:customer].",
+		"INC42 REQ7":                                         "[redacted:ticket] [redacted:ticket]",
+		"press@example.org, jane@example.org, a@example.net": "press@example.org, [redacted:email], a@example.net",
+		"password=a@example.net":                             "password=[redacted:password]",
+	} {
+		if got := r.Text(in); got != want {
+			t.Errorf("%q became %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestWrongFilesAreRefusedWithLineAndRemedy(t *testing.T) {
+	for body, want := range map[string]string{
+		"rules:\n  - {name: x, regx: a}":                            "line 2: field regx not found",
+		"rules:\n  - {name: X-1, regex: a}":                         `rules.yaml:2: rule 1: name "X-1": write lower-case letters`,
+		"rules:\n\n  - name: x":                                     "rules.yaml:3: rule 1: regex is missing: write what is to be masked",
+		"rules:\n  - {name: x, regex: '(a'}":                        "rules.yaml:2: rule 1: regex: error parsing regexp: missing closing ): `(a`; the syntax is RE2's",
+		"rules:\n  - {name: x, regex: 'a*'}":                        `regex "a*" fits the empty text, and so everywhere`,
+		"rules:\n  - {name: x, regex: 'abc', prefix: b}":            `prefix "b" is too short`,
+		"rules:\n  - {name: x, regex: 'abc', prefix: abd}":          `prefix "abd": no match of the regex begins with it, but with "abc"`,
+		"allow:\n  - {rule: email}":                                 "rules.yaml:2: allow 1: write either text or regex",
+		"allow:\n  - {text: a, regex: b}":                           "rules.yaml:2: allow 1: write either text or regex",
+		"allow:\n  - {text: a, rule: emails}":                       `rules.yaml:2: allow 1: rule "emails" is not known`,
+		"allow:\n  - {regex: '['}":                                  "rules.yaml:2: allow 1: regex: error parsing regexp",
+		"rules:\n  - {name: X, regex: a}\n  - {name: y}\nallow: []": "rules.yaml:3: rule 2: regex is missing",
+		"- a": "cannot unmarshal",
+		"rules:\n  - {name: x, regex: a, prefix: {a: b}}":                                        "cannot unmarshal",
+		"rules:\n" + strings.Repeat("  - {name: x, regex: 'abc', prefix: abc}\n", maxLiterals+1): "101 prefixes are more than the 100",
+	} {
+		if _, err := Parse("rules.yaml", []byte(body)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", body, err, want)
+		}
+	}
+}
+
+func TestReadFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "redaction.yaml")
+	if _, err := ReadFile(path); err == nil || !strings.Contains(err.Error(), "read redaction file") {
+		t.Errorf("a file that is missing: %v", err)
+	}
+	if err := os.WriteFile(path, []byte("rules: [{name: x, regex: 'x1'}]"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := ReadFile(path)
+	if err != nil || New(f).Text("x1") != "[redacted:x]" {
+		t.Errorf("ReadFile() = %v, %v", f, err)
+	}
+}
+
+func TestAnEmptyFileHasNoRules(t *testing.T) {
+	if r := New(parsed(t, "# nothing yet\n")); r.Text("a@example.org") != "[redacted:email]" {
+		t.Error("the built-in rules are gone")
+	}
+}

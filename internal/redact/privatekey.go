@@ -1,0 +1,149 @@
+package redact
+
+import (
+	"slices"
+	"strings"
+)
+
+// maxKey is how far the end of a private key is looked for.
+const maxKey = 16 << 10
+
+// privateKey masks the body of a private key in PEM, from its BEGIN line to its END line. A
+// key may have been cut, its lines may be quoted strings of a program, or it may lie across
+// several strings of JSON; then its lines are masked, and what is between them stays.
+func (sc *scan) privateKey(at int) {
+	s := sc.s
+	body := pemLine(s, at+len(pemBegin))
+	if body < 0 {
+		return
+	}
+	end := -1
+	if n := strings.Index(s[body:min(len(s), body+maxKey)], pemEnd); n >= 0 {
+		end = pemLine(s, body+n+len(pemEnd))
+	}
+	if end > 0 && strings.IndexByte(s[body:end], '"') < 0 {
+		sc.add(at, end, rulePrivateKey)
+		return
+	}
+	limit, gap := end, maxKey
+	if end < 0 {
+		limit, gap = len(s), maxGap
+	}
+	for k := body; ; {
+		start, stop := nextLine(s, k, limit, gap)
+		if start < 0 {
+			return
+		}
+		sc.keyLine(start, stop)
+		k = stop
+	}
+}
+
+// keyLine notes a line of a key ahead of the scan, or behind it. What lies between lines is
+// scanned like everything else.
+func (sc *scan) keyLine(start, end int) {
+	if isMask(sc.s[start:]) || sc.allowed(rulePrivateKey, sc.s[start:end]) {
+		return
+	}
+	sc.keyLines = append(sc.keyLines, sc.finding(start, end, rulePrivateKey, ""))
+}
+
+// withKeyLines returns all findings in order. Of two that overlap one is made.
+func (sc *scan) withKeyLines() []Finding {
+	all := slices.Concat(sc.found, sc.keyLines)
+	slices.SortStableFunc(all, func(a, b Finding) int { return a.Start - b.Start })
+	out := all[:0]
+	for _, f := range all {
+		if n := len(out); n > 0 && f.Start < out[n-1].End {
+			out[n-1].End = max(out[n-1].End, f.End)
+			continue
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+// endOfPrivateKey masks the lines before an END line whose BEGIN was cut off.
+func (sc *scan) endOfPrivateKey(at int) {
+	if pemLine(sc.s, at+len(pemEnd)) < 0 {
+		return
+	}
+	first := at
+	for at-first < maxKey {
+		start := lineBefore(sc.s, first)
+		if start < 0 {
+			break
+		}
+		first = start
+	}
+	for k := first; ; {
+		start, stop := nextLine(sc.s, k, at, maxGap)
+		if start < 0 {
+			return
+		}
+		sc.keyLine(start, stop)
+		k = stop
+	}
+}
+
+const (
+	pemBegin = "-----BEGIN "
+	pemEnd   = "-----END "
+	// maxGap is how much may stand between two lines: an escape, quotes, a plus sign, a comma.
+	maxGap = 12
+	// minLine is the length of a line of a key; the last one may be shorter.
+	minLine = 20
+)
+
+// pemLine returns where the line "… PRIVATE KEY-----" ends whose label begins at a place, -1
+// when it is another line.
+func pemLine(s string, at int) int {
+	end := at
+	for end < len(s) && end-at < 48 && (isUpper(s[end]) || isDigit(s[end]) || s[end] == ' ') {
+		end++
+	}
+	label := s[at:end]
+	if !strings.HasSuffix(label, "PRIVATE KEY") && !strings.HasSuffix(label, "PRIVATE KEY BLOCK") {
+		return -1
+	}
+	for end < len(s) && s[end] == '-' {
+		end++
+	}
+	return end
+}
+
+func isBase64(c byte) bool { return isAlnum(c) || c == '+' || c == '/' || c == '=' }
+
+// nextLine returns the next run of base64 that is long enough for a line of a key and begins
+// at most gap bytes away, -1 when there is none.
+func nextLine(s string, from, limit, gap int) (start, stop int) {
+	for at := from; at < limit && at-from <= gap; {
+		if !isBase64(s[at]) {
+			at++
+			continue
+		}
+		start = at
+		for at < limit && isBase64(s[at]) {
+			at++
+		}
+		if start = skipEscape(s, start, at); at-start >= minLine {
+			return start, at
+		}
+	}
+	return -1, -1
+}
+
+// lineBefore returns the beginning of the line of a key that ends before a place, at most
+// maxGap bytes away, -1 when there is none.
+func lineBefore(s string, end int) int {
+	for stop := end; stop > 0 && end-stop <= maxGap; stop-- {
+		start := stop
+		for start > 0 && isBase64(s[start-1]) {
+			start--
+		}
+		if start = skipEscape(s, start, stop); stop-start >= minLine {
+			return start
+		}
+	}
+	return -1
+}

@@ -1,0 +1,400 @@
+package redact
+
+import (
+	"encoding/json"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+const testKey = "0b8f7c5e-1111-4222-8333-444455556666"
+
+// join keeps whole tokens out of this file, so that scanners of secrets leave it alone.
+func join(parts ...string) string { return strings.Join(parts, "") }
+
+var (
+	alnum36 = "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0eF3hJ6"
+	hex32   = "0123456789abcdef0123456789abcdef"
+	pemBody = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj"
+)
+
+// pem is a private key without a blank, as label says.
+func pem(label string) string {
+	return join("-----BEGIN ", label, "-----\n", pemBody, "\n", pemBody[8:], "\nq2w3e4==\n-----END ", label, "-----")
+}
+
+// secrets are examples of what has a rule of its own, by rule; the whole of each is masked.
+var secrets = map[string][]string{
+	"anthropic_key":         {join("sk-", "ant-api03-", alnum36)},
+	"openrouter_key":        {join("sk-", "or-v1-", hex32)},
+	"langfuse_key":          {join("sk-", "lf-0123456789ab-cdef")},
+	"openai_key":            {join("sk-", alnum36), join("sk-", "proj-", alnum36, "_x-", alnum36), join("sk-", "svcacct-", alnum36)},
+	"huggingface_token":     {join("hf", "_", alnum36)},
+	"groq_key":              {join("gsk", "_", alnum36)},
+	"xai_key":               {join("xai", "-", alnum36)},
+	"replicate_token":       {join("r8", "_", alnum36)},
+	"perplexity_key":        {join("pplx", "-", alnum36)},
+	"langsmith_key":         {join("lsv2", "_pt_", hex32, "_", "0123456789")},
+	"tavily_key":            {join("tvly", "-", alnum36)},
+	"aws_access_key_id":     {join("AKIA", "QWERTYUIOPASDFGH"), join("ASIA", "QWERTYUIOPASDFGH")},
+	"google_api_key":        {join("AIza", "SyA-", alnum36[:31])},
+	"google_oauth_secret":   {join("GOCSPX", "-", alnum36[:28])},
+	"google_oauth_token":    {join("ya29", ".a0", alnum36)},
+	"digitalocean_token":    {join("dop_v1", "_", hex32, hex32)},
+	"supabase_token":        {join("sbp", "_", hex32, "01234567")},
+	"github_token":          {join("ghp", "_", alnum36), join("ghs", "_", alnum36), join("gho", "_", alnum36), join("github", "_pat_11ABCDEFG0", alnum36)},
+	"gitlab_token":          {join("glpat", "-", alnum36[:20]), join("gldt", "-", alnum36[:20]), join("glrt", "-", alnum36[:20])},
+	"npm_token":             {join("npm", "_", alnum36)},
+	"pypi_token":            {join("pypi", "-AgEIcHlwaS5vcmc", alnum36)},
+	"rubygems_key":          {join("rubygems", "_", hex32)},
+	"docker_token":          {join("dckr", "_pat_", alnum36)},
+	"vault_token":           {join("hvs", ".CAES", alnum36)},
+	"age_key":               {join("AGE-SECRET", "-KEY-1QQPQ0123456789ABCDEFGHJK")},
+	"slack_token":           {join("xoxb", "-123456789012-1234567890123-", alnum36[:24]), join("xoxp", "-1-2-3-", hex32), join("xoxe.xoxp", "-1-", alnum36), join("xapp", "-1-A012-3-", hex32)},
+	"telegram_token":        nil, // masked in part, see TestPartsAreMasked
+	"sendgrid_key":          {join("SG", ".", alnum36[:22], ".", alnum36)},
+	"mailgun_key":           {join("key", "-", hex32)},
+	"stripe_key":            {join("sk", "_live_", alnum36[:24]), join("rk", "_test_", alnum36[:24])},
+	"stripe_webhook_secret": {join("whsec", "_", alnum36)},
+	"square_token":          {join("sq0", "csp-", alnum36)},
+	"shopify_token":         {join("shpat", "_", hex32)},
+	"grafana_token":         {join("glsa", "_", alnum36, "_a1b2c3d4")},
+	"newrelic_key":          {join("NRAK", "-0123456789ABCDEFGHIJKLMNOPQ")},
+	"sentry_token":          {join("sntrys", "_", alnum36)},
+	"linear_key":            {join("lin", "_api_", alnum36)},
+	"notion_token":          {join("ntn", "_", alnum36)},
+	"figma_token":           {join("figd", "_", alnum36)},
+	"postman_key":           {join("PMAK", "-", hex32)},
+	"atlassian_token":       {join("ATATT3", alnum36)},
+	"jwt":                   {join("eyJ", "hbGciOiJIUzI1NiJ9.", "eyJ", "zdWIiOiIxMjM0NTY3ODkwIn0.", alnum36)},
+	"private_key":           {pem("PRIVATE KEY"), pem("RSA PRIVATE KEY"), pem("EC PRIVATE KEY"), pem("OPENSSH PRIVATE KEY"), pem("PGP PRIVATE KEY BLOCK")},
+	"email":                 {"jane.doe+news@example.co.uk", "jürgen@exämple.de", "a_b@sub.domain.example"},
+	"slack_user":            {"U0123456789", "W012A3CDE", "U02AB34CD5E"},
+}
+
+// Each token is masked wherever it stands: alone, in prose, in brackets, behind an escape, in
+// JSON, in JSON within JSON, in a URL.
+func TestVendorsTokensAreMaskedInEveryPlace(t *testing.T) {
+	r := New(nil)
+	for rule, examples := range secrets {
+		for _, secret := range examples {
+			for _, form := range []string{"%", "see % now", "(%)", "\"%\"", "a\n%\nb", "<%>", "x=%", "x: %", "https://example.org/a/%/b", "`%`", "%.", "%, and", "key is '%'"} {
+				text := strings.Replace(form, "%", secret, 1)
+				for layer := range 3 {
+					got := r.Text(text)
+					if strings.Contains(got, secret) || strings.Contains(got, pemBody[8:28]) || !strings.Contains(got, "[redacted:"+rule+"]") {
+						t.Errorf("%s, %d layers of JSON: %q became %q", rule, layer, text, got)
+					}
+					if layer > 0 && !json.Valid([]byte(got)) {
+						t.Errorf("%s: no JSON any more: %s", rule, got)
+					}
+					b, err := json.Marshal(map[string]string{"content": text})
+					if err != nil {
+						t.Fatal(err)
+					}
+					text = string(b)
+				}
+			}
+		}
+	}
+}
+
+func TestEveryRuleHasAnExample(t *testing.T) {
+	elsewhere := map[string]bool{}
+	for _, tc := range parts {
+		for _, f := range New(nil).Find(tc.in) {
+			elsewhere[f.Rule] = true
+		}
+	}
+	for _, name := range New(nil).Rules() {
+		if _, ok := secrets[name]; !ok && !elsewhere[name] {
+			t.Errorf("rule %s is tried by no test", name)
+		}
+	}
+}
+
+// parts are texts of which a part is masked.
+var parts = []struct{ in, want string }{
+	{"no secret here", "no secret here"},
+	// URLs
+	{"see https://example.org/a?b=c#d.", "see https://example.org/a?b=c#d."},
+	{"https://medium.com/@user/post", "https://medium.com/@user/post"},
+	{"https://user:pass@example.org/x", "https://REDACTED:REDACTED@example.org/x"},
+	{"https://token@example.org", "https://REDACTED@example.org"},
+	{"https://us@er:pa@ss@example.org/x", "https://REDACTED:REDACTED@example.org/x"},
+	{"https://0123456789abcdef… carries a user name", "https://REDACTED… carries a user name"}, // the @ was cut off
+	{"two: ftp://a:b@c and https://d:e@f/g", "two: ftp://REDACTED:REDACTED@c and https://REDACTED:REDACTED@f/g"},
+	{"https://x.org/?access_token=abc&b=1", "https://x.org/?access_token=REDACTED&b=1"},
+	{"https://x.org/?a=1&X-Amz-Signature=abc#f", "https://x.org/?a=1&X-Amz-Signature=REDACTED#f"},
+	{`{"url":"https://x.org/?a=1\u0026sig=abc\u0026b=2"}`, `{"url":"https://x.org/?a=1\u0026sig=REDACTED\u0026b=2"}`},
+	{"https://x.org/?a=1&amp;key=abc&amp;b=2", "https://x.org/?a=1&amp;key=REDACTED&amp;b=2"},
+	{"/login?redirect=https%3A%2F%2Fx.org%2F%3Ftoken%3Dabc%26b%3D2", "/login?redirect=https%3A%2F%2Fx.org%2F%3Ftoken%3DREDACTED%26b%3D2"},
+	{"https://x.org/cb#access_token=abc&state=x", "https://x.org/cb#access_token=REDACTED&state=x"},
+	{"https://x.org/?token=", "https://x.org/?token="},
+	{"https://x.org/? key=abc&b=1", "https://x.org/? key=REDACTED&b=1"}, // cut into sentences and put together
+	{`{"content": "sig=abc&b=1"}`, `{"content": "sig=REDACTED&b=1"}`},
+	{"say X-Amz-Signature=0123456789abcdef&b=1", "say X-Amz-Signature=[redacted:token]&b=1"},
+	{"a key=value store", "a key=value store"},
+	{`"KEY=value" lines`, `"KEY=value" lines`},
+	{`"session.id": "november"`, `"session.id": "november"`},
+	{"<https://u:p@x.org|text>", "<https://REDACTED:REDACTED@x.org|text>"},
+	{"postgres://u:p@db:5432/x?sslmode=on", "postgres://REDACTED:REDACTED@db:5432/x?sslmode=on"},
+	{"://", "://"},
+	{"https://x.org/?monkey=1&turkey=2", "https://x.org/?monkey=1&turkey=2"},
+	{"https://x.org/?mail=jane%40example.org", "https://x.org/?mail=[redacted:email]"},
+	{join("https://hooks.slack.com", "/services/T0/B0/", alnum36), "https://hooks.slack.com/[redacted:slack_webhook]"},
+	{join("https://discord.com", "/api/webhooks/1/", alnum36), "https://discord.com/api/webhooks/[redacted:discord_webhook]"},
+	{join("bot123456789", ":AA", alnum36), "bot123456789:[redacted:telegram_token]"},
+	// Assignments
+	{"password=hunter2", "password=[redacted:password]"},
+	{"DB_PASSWORD = 'correct horse battery'", "DB_PASSWORD = '[redacted:password]'"},
+	{`{"password": "hunter2", "user": "x"}`, `{"password": "[redacted:password]", "user": "x"}`},
+	{`"{\"password\": \"hunter2\", \"a\": 1}"`, `"{\"password\": \"[redacted:password]\", \"a\": 1}"`},
+	{`"{\\\"password\\\": \\\"hunter2\\\"}"`, `"{\\\"password\\\": \\\"[redacted:password]\\\"}"`},
+	{`pw:\npassword: hunter22\nnext`, `pw:\npassword: [redacted:password]\nnext`},
+	{`{"password": 12345678, "token":123456789012}`, `{"password": "[redacted:password]", "token":"[redacted:token]"}`},
+	{`"{\"password\":12345678}"`, `"{\"password\":\"[redacted:password]\"}"`},
+	{`[{"a":"the password:"}],"b":1`, `[{"a":"the password:"}],"b":1`},
+	{"client_secret: abc123def", "client_secret: [redacted:secret]"},
+	{"X-Api-Key: 0123456789", "X-Api-Key: [redacted:api_key]"},
+	{"apiKey='abcdefgh1'", "apiKey='[redacted:api_key]'"},
+	{"'password' => 'hunter2',", "'password' => '[redacted:password]',"},
+	{"token := \"abcdefgh1\"", "token := \"[redacted:token]\""},
+	{"user=jane&password=hunter2&next=/", "user=jane&password=REDACTED&next=/"},
+	{"aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "aws_secret_access_key = [redacted:aws_secret_access_key]"},
+	{"connect(password=hunter2)", "connect(password=[redacted:password])"},
+	{"mysql --password hunter2 -u x", "mysql --password [redacted:password] -u x"},
+	{"cli --token abcdefgh1 run", "cli --token [redacted:token] run"},
+	{join("api_key=", "sk-", "ant-", alnum36), "api_key=[redacted:anthropic_key]"},
+	{"the token: a sequence of letters", "the token: a sequence of letters"},
+	{"password: string", "password: string"},
+	{"password=${PASSWORD}", "password=${PASSWORD}"},
+	{"prompt_tokens: 12345678", "prompt_tokens: 12345678"},
+	{"secretary: Johnson", "secretary: Johnson"},
+	{"password=[redacted:password]", "password=[redacted:password]"},
+	// Headers
+	{"Authorization: Bearer abc.def-123456", "Authorization: Bearer [redacted:authorization]"},
+	{"authorization: Basic dXNlcjpwYXNz", "authorization: Basic [redacted:authorization]"},
+	{"sent bearer abcdef123456 to it", "sent bearer [redacted:bearer_token] to it"},
+	{"Basic dXNlcjpwYXNzd29yZA==", "Basic [redacted:basic_auth]"},
+	{"Basic understanding of bearer authentication", "Basic understanding of bearer authentication"},
+	{"Set-Cookie: sid=abc123; Path=/\nX: y", "Set-Cookie: [redacted:cookie]\nX: y"},
+	{"Cookies: small files", "Cookies: small files"},
+	// People
+	{"<@U42> and <@W0123ABCD>", "<@[redacted:slack_user]> and <@[redacted:slack_user]>"},
+	{"\\u003c@U42\\u003e", "\\u003c@[redacted:slack_user]\\u003e"},
+	{"UNIVERSITY of WASHINGTON, UTF8 and C0123456789", "UNIVERSITY of WASHINGTON, UTF8 and C0123456789"},
+	{"clone git@github.com:a/b and react@18.2.0, logo@2x.png, @decorator, a @ b", "clone git@github.com:a/b and react@18.2.0, logo@2x.png, @decorator, a @ b"},
+	{"mailto:jane@example.org?subject=x", "mailto:[redacted:email]?subject=x"},
+	{`line\njane@example.org\n`, `line\n[redacted:email]\n`},
+	// Words that look like tokens
+	{"task-abcdefghijklmnopqrstuvwxyz and risk-proj-abcdefghijklmnopqrst", "task-abcdefghijklmnopqrstuvwxyz and risk-proj-abcdefghijklmnopqrst"},
+	{"-----BEGIN CERTIFICATE-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n-----END CERTIFICATE-----", "-----BEGIN CERTIFICATE-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n-----END CERTIFICATE-----"},
+}
+
+func TestPartsAreMasked(t *testing.T) {
+	r := New(nil)
+	for _, tc := range parts {
+		if got := r.Text(tc.in); got != tc.want {
+			t.Errorf("%q became %q, want %q", tc.in, got, tc.want)
+		}
+	}
+}
+
+// The file of a Google service account is a private key, its id, and an address.
+func TestServiceAccountKeysAreMasked(t *testing.T) {
+	file, err := json.MarshalIndent(map[string]string{
+		"type": "service_account", "project_id": "p", "private_key_id": hex32, "private_key": pem("PRIVATE KEY") + "\n",
+		"client_email": "robot@p.iam.gserviceaccount.com", "client_id": "1",
+	}, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		got := New(nil).Text(string(file))
+		if !json.Valid([]byte(got)) {
+			t.Errorf("no JSON any more: %s", got)
+		}
+		for _, secret := range []string{hex32, pemBody[:20], pemBody[20:40], "robot@"} {
+			if strings.Contains(got, secret) {
+				t.Errorf("%s is left: %s", secret, got)
+			}
+		}
+		if file, err = json.Marshal(map[string]string{"content": string(file)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A key whose lines lie in several strings of JSON, or whose beginning or end is missing, is
+// masked line by line, and the JSON stays.
+func TestCutPrivateKeysAreMasked(t *testing.T) {
+	r := New(nil)
+	begin, end := join("-----BEGIN ", "PRIVATE KEY-----"), join("-----END ", "PRIVATE KEY-----")
+	for _, text := range []string{
+		`[{"id":"s1","content":"x ` + begin + ` ` + pemBody + `"},{"id":"s2","content":"` + pemBody + ` ` + pemBody + ` ` + end + ` y"}]`,
+		`{"content":"` + begin + `\n` + pemBody + `\n` + pemBody + `"}`,
+		`{"content":"` + pemBody + `\n` + pemBody + `\n` + end + `"}`,
+		`{"code":"key := \"` + begin + `\\n\" +\n\t\"` + pemBody + `\\n\" +\n\t\"` + pemBody + `\\n\" +\n\t\"` + end + `\""}`,
+	} {
+		got := r.Text(text)
+		if strings.Contains(got, pemBody[:20]) || !strings.Contains(got, "[redacted:private_key]") || !json.Valid([]byte(got)) {
+			t.Errorf("%s became %s", text, got)
+		}
+	}
+	if got, want := r.Text(begin+" is how it begins."), begin+" is how it begins."; got != want {
+		t.Errorf("prose became %q", got)
+	}
+}
+
+func TestPeopleGetTheSamePseudonymUnderOneKey(t *testing.T) {
+	a, b := New(nil).WithKey(testKey), New(nil).WithKey("another")
+	want := "hi <@" + Pseudonym(testKey, "U0123456789") + ">"
+	if got := a.Text("hi <@U0123456789>"); got != want || b.Text("hi <@U0123456789>") == want {
+		t.Errorf("pseudonyms are %q and %q", got, b.Text("hi <@U0123456789>"))
+	}
+}
+
+func TestMasksAreCountedByRule(t *testing.T) {
+	r := New(nil)
+	r.Text("jane@example.org and joe@example.org, password=hunter2")
+	r.Find("jane@example.org")
+	got := map[string]int64{}
+	r.Counts(func(rule string, n int64) { got[rule] = n })
+	if len(got) != 2 || got["email"] != 2 || got["password"] != 1 {
+		t.Errorf("counts are %v", got)
+	}
+}
+
+func TestNilMasksNothing(t *testing.T) {
+	var r *Redactor
+	if got := r.WithKey("k").Text("jane@example.org"); got != "jane@example.org" || r.Find(got) != nil || r.Rules() != nil {
+		t.Errorf("Text() = %q", got)
+	}
+	r.Counts(func(string, int64) { t.Error("a count") })
+}
+
+func TestTextWithoutAFindingCostsNoAllocation(t *testing.T) {
+	r := New(nil)
+	s := strings.Repeat("a text with https://example.org/path?page=2, a: b, x=1, and tokens: 5; ", 1000)
+	if n := testing.AllocsPerRun(10, func() { r.Text(s) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// pieces of texts that make rules meet.
+var pieces = []string{
+	"://", "@", "?", "&", "=", ":", "#", "\"", "\\", "\\n", "\\u0026", "%3D", "%40", " ", "\n", "token", "password", "key", "sig", "U0123456789", "<@U42>",
+	"a", "b.org", "1", "REDACTED", "[redacted:email]", "bearer ", "Basic ", "dXNlcjpwYXNz", "authorization", "cookie", "é", "'", "`", ".", "-",
+	join("gh", "p_", alnum36), join("sk-", alnum36), join("eyJ", "hbGciOiJIUzI1NiJ9."), join("-----BEGIN ", "PRIVATE KEY-----"), join("-----END ", "PRIVATE KEY-----"), pemBody,
+}
+
+// text draws a text in which rules meet.
+func text(t *rapid.T) string {
+	return strings.Join(rapid.SliceOfN(rapid.OneOf(rapid.SampledFrom(pieces), rapid.StringN(0, 4, 8)), 0, 30).Draw(t, "pieces"), "")
+}
+
+// What is masked stays as it is when it is masked again. (With pieces of private keys, whose
+// lines are told by their neighbours, more of a nonsense text may be masked.)
+func TestMaskedTextIsStable(t *testing.T) {
+	r := New(nil)
+	rapid.Check(t, func(t *rapid.T) {
+		s := strings.ReplaceAll(text(t), "-----", "--")
+		once := r.Text(s)
+		if twice := r.Text(once); twice != once {
+			t.Errorf("%q became %q, then %q", s, once, twice)
+		}
+	})
+}
+
+// value draws what JSON may hold, under names that rules know.
+func value(t *rapid.T, depth int) any {
+	kind := rapid.IntRange(0, 6).Draw(t, "kind")
+	switch {
+	case kind == 0:
+		return rapid.Int().Draw(t, "number")
+	case kind == 1:
+		return rapid.SampledFrom([]any{true, nil, 0.5}).Draw(t, "literal")
+	case kind == 2 && depth > 0:
+		return []any{value(t, depth-1), value(t, depth-1)}
+	case kind == 3 && depth > 0:
+		object := map[string]any{}
+		for _, name := range rapid.SliceOfN(rapid.SampledFrom([]string{"password", "token", "Authorization", "cookie", "key", "content", "private_key"}), 0, 3).Draw(t, "names") {
+			object[name] = value(t, depth-1)
+		}
+		return object
+	}
+	return text(t)
+}
+
+// shape is a value without its texts and numbers.
+func shape(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for name, item := range v {
+			v[name] = shape(item)
+		}
+		return v
+	case []any:
+		for i, item := range v {
+			v[i] = shape(item)
+		}
+		return v
+	}
+	return nil
+}
+
+// JSON stays JSON of the same shape, however it is laid out and however often it was put into
+// JSON before.
+func TestMaskedJSONStaysJSON(t *testing.T) {
+	r := New(nil).WithKey(testKey)
+	rapid.Check(t, func(t *rapid.T) {
+		marshal := json.Marshal
+		if rapid.Bool().Draw(t, "indented") {
+			marshal = func(v any) ([]byte, error) { return json.MarshalIndent(v, "", "  ") }
+		}
+		b, err := marshal(value(t, 3))
+		layers := rapid.IntRange(0, 2).Draw(t, "layers")
+		for range layers {
+			b, err = marshal([]string{string(b)})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		before, after := string(b), r.Text(string(b))
+		for layer := range layers + 1 {
+			var was, is any
+			if err := errors.Join(json.Unmarshal([]byte(before), &was), json.Unmarshal([]byte(after), &is)); err != nil {
+				t.Fatalf("%s became %s: %v", before, after, err)
+			}
+			if layer < layers {
+				before, after = was.([]any)[0].(string), is.([]any)[0].(string)
+			} else if !reflect.DeepEqual(shape(was), shape(is)) {
+				t.Fatalf("%s became %s", before, after)
+			}
+		}
+	})
+}
+
+// Findings are in order, apart from each other and whole runes, and masking is what they say.
+func TestFindingsAreInOrder(t *testing.T) {
+	r := New(nil).WithKey(testKey)
+	rapid.Check(t, func(t *rapid.T) {
+		s := text(t)
+		end := 0
+		var b strings.Builder
+		for _, f := range r.Find(s) {
+			if f.Start < end || f.End <= f.Start || f.End > len(s) {
+				t.Fatalf("findings of %q: %v", s, r.Find(s))
+			}
+			b.WriteString(s[end:f.Start] + f.mask)
+			end = f.End
+		}
+		if b.WriteString(s[end:]); b.String() != r.Text(s) {
+			t.Errorf("%q: %q, but findings give %q", s, r.Text(s), b.String())
+		}
+	})
+}

@@ -1,0 +1,333 @@
+package redact
+
+import (
+	"cmp"
+	"regexp"
+	"strings"
+)
+
+// rule finds one kind of secret by literals that its matches begin with.
+type rule struct {
+	name     string
+	literals []string
+	fold     bool // ASCII letters of the literals in either case
+	// inside: a match may begin in the middle of a word.
+	inside bool
+	// pattern is tried at the beginning of a literal only. Its first group, if it has one, is
+	// what is masked. nil: what kind says is done.
+	pattern *regexp.Regexp
+	kind    kind
+	// free is the pattern of a rule without literals, tried everywhere.
+	free *regexp.Regexp
+}
+
+// kind is a rule that needs more than a pattern.
+type kind int
+
+const (
+	kindBearer kind = iota + 1
+	kindBasic
+	kindKeyBegin
+	kindKeyEnd
+)
+
+// probe is a literal as the scan looks for it: by its rarest byte and the one before it, or
+// behind it when it is the first.
+type probe struct {
+	literal string
+	offset  int // of the rarest byte
+	rule    *rule
+}
+
+// Actions that a byte may ask for.
+const (
+	actBefore  = 1 << iota // with the byte before it, it is a part of some literal
+	actBehind              // likewise with the byte behind it
+	actAt                  // @
+	actEqual               // =
+	actColon               // :
+	actID                  // U or W: perhaps a Slack id
+	actPercent             // %
+)
+
+// pairs finds the probes of two neighbouring bytes: an index into table.probes, 0 for none.
+type pairs [1 << 16]uint8
+
+func pairOf(first, second byte) uint16 { return uint16(first)<<8 | uint16(second) }
+
+// table says what to do at which byte.
+type table struct {
+	action [256]uint8
+	before pairs
+	behind pairs
+	probes [][]probe
+	free   []*rule
+	names  []string // of all rules
+	masks  []string // of these
+	index  map[string]int
+}
+
+func newTable(rules []*rule) *table {
+	t := &table{probes: [][]probe{nil}, index: map[string]int{}}
+	for c, act := range map[byte]uint8{'@': actAt, '=': actEqual, ':': actColon, 'U': actID, 'W': actID, '%': actPercent} {
+		t.action[c] |= act
+	}
+	for _, name := range codeRules {
+		t.name(name)
+	}
+	for _, r := range rules {
+		t.name(r.name)
+		if r.free != nil {
+			t.free = append(t.free, r)
+		}
+		for _, literal := range r.literals {
+			t.add(literal, r)
+		}
+	}
+	return t
+}
+
+func (t *table) name(name string) {
+	if _, known := t.index[name]; !known {
+		t.index[name] = len(t.names)
+		t.names = append(t.names, name)
+		t.masks = append(t.masks, maskBegin+name+"]")
+	}
+}
+
+func (t *table) add(literal string, r *rule) {
+	offset := 0
+	for i := 1; i < len(literal); i++ {
+		if rarity(literal[i], r.fold) > rarity(literal[offset], r.fold) {
+			offset = i
+		}
+	}
+	table, act, first := &t.before, uint8(actBefore), offset-1
+	if offset == 0 {
+		table, act, first = &t.behind, actBehind, 0
+	}
+	for _, a := range cases(literal[first], r.fold) {
+		for _, b := range cases(literal[first+1], r.fold) {
+			rarest := b
+			if offset == 0 {
+				rarest = a
+			}
+			t.action[rarest] |= act
+			n := &table[pairOf(a, b)]
+			if *n == 0 {
+				*n = uint8(len(t.probes))
+				t.probes = append(t.probes, nil)
+			}
+			t.probes[*n] = append(t.probes[*n], probe{literal, offset, r})
+		}
+	}
+}
+
+// maxLiterals bounds the literals of a file by what an index of one byte can tell apart.
+const maxLiterals = 100
+
+func cases(c byte, fold bool) []byte {
+	if fold && c|0x20 >= 'a' && c|0x20 <= 'z' {
+		return []byte{c | 0x20, c &^ 0x20}
+	}
+	return []byte{c}
+}
+
+// byFrequency holds bytes of English prose, JSON and code, the most frequent first.
+const byFrequency = " etaoinsrhldcumfpgwyb,.\"/vk'()0123456789TSAICMPWBEDRNFHLGOYUjxqzVKJQXZ-_:=%@"
+
+// rarity is greater the less frequent a byte is.
+func rarity(c byte, fold bool) int {
+	if fold {
+		c |= 0x20
+	}
+	if n := strings.IndexByte(byFrequency, c); n >= 0 {
+		return n
+	}
+	return len(byFrequency)
+}
+
+// scan is one pass over a text.
+type scan struct {
+	r     *Redactor
+	s     string
+	done  int // s[:done] is settled
+	found []Finding
+	// keyLines are lines of private keys, noted when the beginning or end of one is met.
+	keyLines []Finding
+}
+
+func (sc *scan) run() {
+	t, s := sc.r.table, sc.s
+	a := &t.action
+	for i := 0; i < len(s); {
+		// Eight bytes of which none asks for anything are the rule; a branch for each would cost
+		// three times as much.
+		for i+8 <= len(s) {
+			q := s[i : i+8]
+			if a[q[0]]|a[q[1]]|a[q[2]]|a[q[3]]|a[q[4]]|a[q[5]]|a[q[6]]|a[q[7]] != 0 {
+				break
+			}
+			i += 8
+		}
+		for end := min(i+8, len(s)); i < end; i++ {
+			if a[s[i]] == 0 {
+				continue
+			}
+			if i < sc.done { // inside of what was found
+				i = sc.done
+				break
+			}
+			sc.at(t, i)
+		}
+	}
+	if len(sc.keyLines) > 0 {
+		sc.found = sc.withKeyLines()
+	}
+	for _, r := range t.free {
+		sc.everywhere(r)
+	}
+}
+
+// at does what the byte at a place asks for.
+func (sc *scan) at(t *table, i int) {
+	if sc.literal(t, i) {
+		return
+	}
+	switch act := t.action[sc.s[i]]; {
+	case act&actEqual != 0:
+		sc.assignment(i)
+	case act&actColon != 0:
+		sc.colon(i)
+	case act&actAt != 0:
+		sc.email(i, i+1)
+	case act&actID != 0:
+		sc.person(i)
+	case act&actPercent != 0:
+		sc.percent(i)
+	}
+}
+
+// literal tries the literals whose rarest byte is the one at a place, and reports whether
+// one of them led to a finding there.
+func (sc *scan) literal(t *table, i int) bool {
+	s := sc.s
+	act := t.action[s[i]]
+	if act&actBefore != 0 && i > 0 {
+		if n := t.before[pairOf(s[i-1], s[i])]; n != 0 && sc.try(t.probes[n], i) {
+			return true
+		}
+	}
+	if act&actBehind != 0 && i+1 < len(s) {
+		if n := t.behind[pairOf(s[i], s[i+1])]; n != 0 && sc.try(t.probes[n], i) {
+			return true
+		}
+	}
+	return false
+}
+
+func (sc *scan) try(probes []probe, i int) bool {
+	for _, p := range probes {
+		at := i - p.offset
+		if at < sc.done || !begins(sc.s[at:], p.literal, p.rule.fold) || !p.rule.inside && !sc.atWord(at) {
+			continue
+		}
+		switch p.rule.kind {
+		case kindBearer:
+			sc.bearer(at)
+		case kindBasic:
+			sc.basic(at)
+		case kindKeyBegin:
+			sc.privateKey(at)
+		case kindKeyEnd:
+			sc.endOfPrivateKey(at)
+		default:
+			if m := p.rule.pattern.FindStringSubmatchIndex(sc.s[at:]); m != nil {
+				sc.mask(at, m, p.rule.name)
+			}
+		}
+		if i < sc.done {
+			return true
+		}
+	}
+	return false
+}
+
+func (sc *scan) mask(at int, m []int, name string) {
+	from, to := m[0], m[1]
+	if len(m) > 2 && m[2] >= 0 {
+		from, to = m[2], m[3]
+	}
+	sc.add(at+from, at+to, name)
+}
+
+// add notes a finding, unless it is allowed or overlaps with one before.
+func (sc *scan) add(start, end int, name string) {
+	sc.addAs(start, end, name, "")
+}
+
+// addAs is add with another mask than the rule's own, unless it is empty.
+func (sc *scan) addAs(start, end int, name, mask string) {
+	if start < sc.done || end <= start || isMask(sc.s[start:end]) || sc.allowed(name, sc.s[start:end]) {
+		return
+	}
+	if sc.found == nil {
+		sc.found = make([]Finding, 0, 8)
+	}
+	sc.found = append(sc.found, sc.finding(start, end, name, mask))
+	sc.done = end
+}
+
+func (sc *scan) finding(start, end int, name, mask string) Finding {
+	t := sc.r.table
+	id := t.index[name]
+	return Finding{start, end, name, id, cmp.Or(mask, t.masks[id])}
+}
+
+// allowed reports whether a finding is to be left as it is.
+func (sc *scan) allowed(name, found string) bool {
+	for _, a := range sc.r.allow {
+		if a.fits(name, found) {
+			return true
+		}
+	}
+	return false
+}
+
+// everywhere applies a rule without literals to what no other rule has found.
+func (sc *scan) everywhere(r *rule) {
+	before := sc.found
+	sc.found = make([]Finding, 0, len(before))
+	gap := func(from, to int) {
+		sc.done = from
+		for _, m := range r.free.FindAllStringSubmatchIndex(sc.s[from:to], -1) {
+			sc.mask(from, m, r.name)
+		}
+	}
+	from := 0
+	for _, f := range before {
+		gap(from, f.Start)
+		sc.found = append(sc.found, f)
+		from = f.End
+	}
+	gap(from, len(sc.s))
+}
+
+func begins(s, literal string, fold bool) bool {
+	if len(s) < len(literal) {
+		return false
+	}
+	if !fold {
+		return s[:len(literal)] == literal
+	}
+	for i := range len(literal) {
+		c := s[i]
+		if c >= 'A' && c <= 'Z' {
+			c |= 0x20
+		}
+		if c != literal[i] {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,178 @@
+package telemetry
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/sdk/resource"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/technoshare/commentator/internal/redact"
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+// recorder is the only way into spans, metrics and the resource: every text passes through
+// its redaction here. TestNothingIsRecordedAroundRedaction keeps it so: no other file calls
+// what is called here, or makes a masked text or a clean list of its own.
+type recorder struct {
+	tracer   trace.Tracer
+	redactor *redact.Redactor // nil: nothing is masked
+}
+
+// masked is a text that may leave the process: valid UTF-8, redacted.
+type masked string
+
+// mask makes a text fit to leave the process, whatever its length.
+func (r *recorder) mask(s string) masked { return masked(r.redactor.Text(valid(s))) }
+
+// text likewise, within the limit of an attribute.
+func (r *recorder) text(s string) string { return string(r.mask(s).text()) }
+
+// text cuts to the limit of an attribute, with a visible mark.
+func (m masked) text() masked { return masked(cutText(string(m), maxText)) }
+
+// cut cuts without a mark and reports whether anything is missing.
+func (m masked) cut(limit int) (masked, bool) {
+	head, missing := cut(string(m), limit)
+	return masked(head), missing
+}
+
+// encode returns a value as JSON that may leave the process.
+func (r *recorder) encode(v any) (masked, error) {
+	text, err := json.Marshal(v)
+	return r.mask(string(text)), err
+}
+
+// object is a JSON object under construction.
+type object struct {
+	rec  *recorder
+	text strings.Builder
+}
+
+func newObject(rec *recorder) *object { return &object{rec: rec} }
+
+func (o *object) size() int { return o.text.Len() }
+
+func (o *object) add(name string, value masked) {
+	separator := byte(',')
+	if o.text.Len() == 0 {
+		separator = '{'
+	}
+	key, err := o.rec.encode(name)
+	if err != nil { // no text is without JSON
+		return
+	}
+	o.text.WriteByte(separator)
+	o.text.WriteString(string(key))
+	o.text.WriteByte(':')
+	o.text.WriteString(string(value))
+}
+
+func (o *object) end() masked {
+	if o.text.Len() == 0 {
+		return "{}"
+	}
+	return masked(o.text.String() + "}")
+}
+
+// clean holds attributes that may leave the process.
+type clean struct{ list []attribute.KeyValue }
+
+// attributes returns a copy of attrs in which every text is redacted, valid and within the
+// limits.
+func (r *recorder) attributes(attrs ...attribute.KeyValue) clean {
+	out := make([]attribute.KeyValue, len(attrs))
+	for i, a := range attrs {
+		out[i] = attribute.KeyValue{Key: a.Key, Value: r.value(a.Value)}
+	}
+	return clean{out}
+}
+
+func (r *recorder) value(v attribute.Value) attribute.Value {
+	switch v.Type() {
+	case attribute.STRING:
+		s := v.AsString()
+		if c := r.text(s); c != s {
+			return attribute.StringValue(c)
+		}
+	case attribute.STRINGSLICE:
+		list := v.AsStringSlice()
+		for i := range list {
+			list[i] = r.text(list[i])
+		}
+		return attribute.StringSliceValue(list)
+	case attribute.BYTESLICE:
+		return attribute.ByteSliceValue([]byte(r.redactor.Text(string(v.AsByteSlice()))))
+	case attribute.SLICE:
+		list := v.AsSlice()
+		for i := range list {
+			list[i] = r.value(list[i])
+		}
+		return attribute.SliceValue(list...)
+	case attribute.MAP:
+		list := v.AsMap()
+		for i, a := range list {
+			list[i] = attribute.KeyValue{Key: attribute.Key(r.text(string(a.Key))), Value: r.value(a.Value)}
+		}
+		return attribute.MapValue(list...)
+	}
+	return v
+}
+
+// add adds a text as it is.
+func (c *clean) add(key string, m masked) {
+	c.list = append(c.list, attribute.String(key, string(m)))
+}
+
+// addJSON adds a value as JSON; nothing if it cannot be encoded.
+func (c *clean) addJSON(r *recorder, key string, v any) {
+	if text, err := r.encode(v); err == nil {
+		c.add(key, text.text())
+	}
+}
+
+// start starts a span. A zero time is now.
+func (r *recorder) start(ctx context.Context, name string, kind trace.SpanKind, at time.Time, options ...trace.SpanStartEventOption) (context.Context, trace.Span) {
+	all := make([]trace.SpanStartOption, 0, len(options)+2)
+	all = append(all, trace.WithSpanKind(kind))
+	if !at.IsZero() {
+		all = append(all, trace.WithTimestamp(at))
+	}
+	for _, o := range options {
+		all = append(all, o)
+	}
+	return r.tracer.Start(ctx, r.text(name), all...)
+}
+
+// option makes attributes a start option of a span.
+func (c clean) option() trace.SpanStartEventOption { return trace.WithAttributes(c.list...) }
+
+// set sets attributes of a span.
+func (r *recorder) set(span trace.Span, attrs ...attribute.KeyValue) {
+	span.SetAttributes(r.attributes(attrs...).list...)
+}
+
+// fail makes a span one that ended in an error.
+func (r *recorder) fail(span trace.Span, message string) {
+	span.SetStatus(codes.Error, r.text(message))
+}
+
+// artifact adds the event of an artifact.
+func (r *recorder) artifact(span trace.Span, at time.Time, c clean) {
+	span.AddEvent(wire.EventArtifact, trace.WithTimestamp(at), c.option())
+}
+
+// labels are the attributes of a measurement.
+func (r *recorder) labels(attrs ...attribute.KeyValue) metric.MeasurementOption {
+	return metric.WithAttributes(r.attributes(attrs...).list...)
+}
+
+// resource describes the process. Of two attributes with one key the later wins.
+func (r *recorder) resource(attrs ...attribute.KeyValue) *resource.Resource {
+	return resource.NewWithAttributes(wire.SchemaURL, r.attributes(attrs...).list...)
+}
