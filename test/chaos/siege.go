@@ -1,0 +1,401 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// experiment is where the jobs of the worker go.
+const experiment = "chaos"
+
+// siege is one run: the programs, what happens to them, and what came of it.
+type siege struct {
+	o     options
+	dir   string
+	began time.Time
+
+	bell     *bell
+	site     *site
+	gate     *gate
+	observer *observer
+	programs map[victim]*program
+	inputs   []input
+
+	mu       sync.Mutex
+	log      []act
+	trouble  []string // programs that ended by themselves
+	stepped  int      // steps that are done
+	fedUp    chan struct{}
+	feedErr  error
+	lastKill time.Time
+}
+
+// act is what was done to a program: a line of the raw log.
+type act struct {
+	N        int     `json:"n"`
+	Seconds  float64 `json:"seconds"` // since the beginning
+	What     string  `json:"what"`    // kill, kill again, fill or free
+	Victim   victim  `json:"victim"`
+	On       event   `json:"on,omitempty"`
+	After    int     `json:"after,omitempty"`
+	Underway int     `json:"jobs_underway"` // between their start and their final state in MLflow
+	Attempts int     `json:"attempts_open"`
+	Unsent   int     `json:"messages_unsent"`
+	Counts   bool    `json:"counts"` // a kill with work under way
+	// Recovering is set on a second kill that met the Collector before its queue was back.
+	Recovering bool    `json:"recovering,omitempty"`
+	Down       float64 `json:"down_seconds,omitempty"`
+}
+
+func newSiege(o options, dir string) (*siege, error) {
+	s := &siege{o: o, dir: dir, began: time.Now(), bell: &bell{}, programs: map[victim]*program{}, fedUp: make(chan struct{})}
+	for _, v := range []victim{worker, collector, mlflow} {
+		if err := os.MkdirAll(filepath.Join(dir, string(v)), 0o755); err != nil { //nolint:gosec // for everybody to read
+			return nil, err
+		}
+	}
+	if err := os.Mkdir(s.queue(), 0o700); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(filepath.Join(dir, string(worker), "sampling.yaml"), []byte(samplingRules), 0o600); err != nil {
+		return nil, err
+	}
+	var err error
+	if s.site, err = startSite(o.top, s.bell); err != nil {
+		return nil, err
+	}
+	ports, err := freePorts(8)
+	if err != nil {
+		return nil, err
+	}
+	s.gate = newGate(s.bell, ports[1], ports[0])
+	s.add(mlflow, "http://"+ports[0]+"/health", s.openGate, []string{
+		"MLFLOW_PORT=" + portOf(ports[0]),
+	}, filepath.Join(o.top, "scripts", "start_mlflow.sh"))
+	s.add(collector, "http://"+ports[3], nil, []string{
+		"MLFLOW_TRACKING_URI=http://" + ports[1], "MLFLOW_EXPERIMENT_NAME=" + experiment, "OTELCOL_DATA_DIR=" + s.queue(),
+		"OTELCOL_GRPC_ENDPOINT=" + ports[2], "OTELCOL_HEALTH_ENDPOINT=" + ports[3], "OTELCOL_HTTP_ENDPOINT=" + ports[4],
+		"OTELCOL_METRICS_PORT=" + portOf(ports[5]), "OTELCOL_PROMETHEUS_ENDPOINT=" + ports[6], "OTELCOL_REPLAY_ENDPOINT=" + ports[7],
+	}, filepath.Join(o.bin, "otelcol-mlflow"))
+	s.add(worker, "", nil, []string{
+		"DB_PATH=" + s.database(), "RETRIEVAL_ALLOW_HOSTS=loopback", "SAMPLING_FILE=sampling.yaml",
+		"MLFLOW_ENABLE_TRACKING=true", "MLFLOW_ENABLE_TRACING=true", "OTEL_TRACES_SAMPLER=traceidratio", "OTEL_TRACES_SAMPLER_ARG=0.8",
+		"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + ports[2], "SLACK_WORKSPACE_URL=https://chaos.slack.com",
+		"OPENAI_API_KEY=chaos", fmt.Sprintf("OPENAI_BASE_URL=http://127.0.0.1:%d/v1", s.site.port), "MODEL_STAGE_A=gpt-4o-mini", "MODEL_STAGE_B=gpt-4o",
+	}, filepath.Join(o.bin, "commentator"), "serve")
+	return s, watchWrites(s.bell, s.queue())
+}
+
+func (s *siege) add(name victim, health string, started func(), env []string, command ...string) {
+	s.programs[name] = &program{
+		name: name, dir: filepath.Join(s.dir, string(name)), env: env, command: command, health: health, started: started,
+		died: func(text string) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.trouble = append(s.trouble, text)
+		},
+	}
+}
+
+func (s *siege) queue() string    { return filepath.Join(s.dir, string(collector), "data") }
+func (s *siege) database() string { return filepath.Join(s.dir, string(worker), "db.sqlite") }
+func (s *siege) mlflow() string   { return filepath.Join(s.dir, string(mlflow)) }
+
+func (s *siege) openGate() {
+	if err := s.gate.open(); err != nil {
+		s.programs[mlflow].died("open the way to MLflow: " + err.Error())
+	}
+}
+
+// start starts all programs and waits until they answer.
+func (s *siege) start(ctx context.Context) error {
+	for _, v := range []victim{mlflow, collector, worker} {
+		if err := s.programs[v].start(); err != nil {
+			return err
+		}
+		if err := s.until(ctx, string(v)+" to start", startPatience, s.programs[v].ready); err != nil {
+			return err
+		}
+	}
+	err := s.until(ctx, "the job database", startPatience, func() bool { return exists(s.database()) })
+	if err != nil {
+		return err
+	}
+	s.observer, err = newObserver(s.bell, s.database(), filepath.Join(s.mlflow(), "mlflow.db"))
+	if err == nil {
+		go s.observer.run(ctx)
+	}
+	return err
+}
+
+const startPatience = 5 * time.Minute
+
+// stop ends all programs in peace, the first of the chain first.
+func (s *siege) stop() {
+	for _, v := range []victim{worker, collector} {
+		s.programs[v].stop()
+	}
+	s.gate.close()
+	s.programs[mlflow].stop()
+	_ = s.site.server.Close()
+	if s.observer != nil {
+		s.observer.close()
+	}
+}
+
+// until waits for a condition.
+func (s *siege) until(ctx context.Context, what string, patience time.Duration, met func() bool) error {
+	deadline := time.Now().Add(patience)
+	for !met() {
+		s.mu.Lock()
+		trouble := len(s.trouble)
+		s.mu.Unlock()
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case trouble > 0:
+			return fmt.Errorf("wait for %s: %s", what, s.trouble[0])
+		case time.Now().After(deadline):
+			return fmt.Errorf("wait for %s: %w", what, os.ErrDeadlineExceeded)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return nil
+}
+
+// feed puts the inputs in, as many as the steps so far allow, and never so many that more
+// than window jobs are under way.
+func (s *siege) feed(ctx context.Context, steps int) {
+	defer close(s.fedUp)
+	fed, window := 0, windowOf(s.o.jobs)
+	for _, in := range s.inputs {
+		for {
+			p := s.observer.progress()
+			waiting := fed - p.inMLflow - p.finalOff
+			s.mu.Lock()
+			allowed := s.o.jobs * (s.stepped + 1) / (steps + 1)
+			if s.stepped >= steps {
+				allowed = s.o.jobs
+			}
+			s.mu.Unlock()
+			if waiting < window && (fed < allowed || waiting <= 0) || s.away() && fed < allowed+window {
+				break
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(50 * time.Millisecond):
+			}
+		}
+		if err := enqueue(ctx, s.programs[worker], in); err != nil {
+			s.feedErr = err
+			return
+		}
+		fed += in.jobs()
+	}
+}
+
+// windowOf is how many jobs are put in before the first of them is in MLflow.
+func windowOf(jobs int) int { return min(max(jobs/8, 3), 16) }
+
+// away reports whether MLflow is down.
+func (s *siege) away() bool { return !s.programs[mlflow].ready() }
+
+// run does all steps of a plan. A kill that does not count is made up for by another one.
+func (s *siege) run(ctx context.Context, random *rand.Rand, plan []step) error {
+	between := max(1, s.o.jobs/len(plan))
+	for spare := len(plan); len(plan) > 0; plan = plan[1:] {
+		st := plan[0]
+		ok, err := s.do(ctx, st)
+		if err != nil {
+			return fmt.Errorf("step %d (%+v): %w", s.stepped+1, st, err)
+		}
+		s.mu.Lock()
+		s.stepped++
+		s.mu.Unlock()
+		if ok {
+			continue
+		}
+		if spare--; spare < 0 {
+			return errors.New("too few kills meet work under way: put in more jobs")
+		}
+		st.aim(random, between)
+		st.Second = min(st.Second, 1+random.IntN(maxSecond))
+		st.Down = 0
+		plan = append(plan, st)
+		s.mu.Lock()
+		s.stepped--
+		s.mu.Unlock()
+	}
+	return nil
+}
+
+// do does one step and reports whether it counts.
+func (s *siege) do(ctx context.Context, st step) (ok bool, err error) {
+	v := s.programs[st.Victim]
+	if err := s.until(ctx, string(st.Victim)+" to be there", startPatience, v.ready); err != nil {
+		return false, err
+	}
+	if st.On == eventRequest || st.On == eventAnswer {
+		if err := s.until(ctx, "MLflow to be there", startPatience, func() bool { return !s.away() }); err != nil {
+			return false, err
+		}
+	}
+	done := make(chan act, 1)
+	s.bell.set(st.On, st.After, func() { done <- s.strike(st) })
+	var first act
+	select {
+	case <-ctx.Done():
+		return false, ctx.Err()
+	case first = <-done:
+	case <-s.idle(ctx):
+		return false, fmt.Errorf("the event does not come, and all jobs are delivered: %+v", s.observer.progress())
+	}
+	if st.Full > 0 {
+		return s.fillFor(ctx, v, st, first)
+	}
+	if st.Second > 0 {
+		return s.again(ctx, v, st, first)
+	}
+	s.note(first)
+	if st.Down == 0 {
+		return first.Counts, v.start()
+	}
+	go func() {
+		select {
+		case <-ctx.Done():
+		case <-time.After(st.Down):
+			if err := v.start(); err != nil {
+				v.died(err.Error())
+			}
+		}
+	}()
+	return first.Counts, nil
+}
+
+// idle is closed when all is put in and delivered, so that no event comes any more.
+func (s *siege) idle(ctx context.Context) <-chan struct{} {
+	over := make(chan struct{})
+	go func() {
+		select {
+		case <-ctx.Done():
+		case <-s.fedUp:
+			if s.delivered(ctx) == nil {
+				close(over)
+			}
+		}
+	}()
+	return over
+}
+
+// strike does what a step is about to its program, while the event is held. Work under way is
+// counted before MLflow is killed, since its database cannot be read for a while afterwards.
+func (s *siege) strike(st step) act {
+	a := act{What: "kill", Victim: st.Victim, On: st.On, After: st.After, Down: st.Down.Seconds()}
+	v := s.programs[st.Victim]
+	var p progress
+	switch {
+	case st.Full > 0:
+		a.What = "fill"
+		p = s.observer.look()
+		if err := v.fill(); err != nil {
+			v.died(err.Error())
+		}
+	case st.Victim == mlflow:
+		p = s.observer.look()
+		v.kill()
+		s.gate.close()
+	default:
+		v.kill()
+		p = s.observer.look()
+	}
+	a.Seconds = time.Since(s.began).Seconds()
+	a.Underway, a.Attempts, a.Unsent = p.underway(), p.open, p.unsent
+	a.Counts = a.What == "kill" && a.Underway > 0
+	return a
+}
+
+// fillFor keeps the disk of a program full for a while.
+func (s *siege) fillFor(ctx context.Context, v *program, st step, filled act) (bool, error) {
+	s.note(filled)
+	select {
+	case <-ctx.Done():
+	case <-time.After(st.Full):
+	}
+	if err := v.free(); err != nil {
+		return false, err
+	}
+	filled.What, filled.Seconds = "free", time.Since(s.began).Seconds()
+	s.note(filled)
+	return true, nil
+}
+
+// again starts the Collector that was killed and kills it once more before its queue is back.
+func (s *siege) again(ctx context.Context, v *program, st step, first act) (bool, error) {
+	s.note(first)
+	second := make(chan act, 1)
+	cancel := s.bell.set(eventWrite, st.Second, func() {
+		early := !v.ready()
+		a := s.strike(step{Victim: collector, On: eventWrite, After: st.Second})
+		a.What, a.Recovering = "kill again", early
+		a.Counts = a.Underway > 0
+		second <- a
+	})
+	if err := v.start(); err != nil {
+		return false, err
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case a := <-second:
+			s.note(a)
+			return a.Recovering && a.Counts && first.Counts, v.start()
+		case <-time.After(10 * time.Millisecond):
+			if v.ready() && cancel() {
+				return false, nil // its queue was back after fewer writes
+			}
+		}
+	}
+}
+
+func (s *siege) note(a act) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a.N = len(s.log) + 1
+	s.log = append(s.log, a)
+	s.lastKill = time.Now()
+	fmt.Fprintf(os.Stderr, "%6.1f s  %-10s %-9s at %d × %s: %d jobs under way, %d attempts open, %d messages unsent\n",
+		a.Seconds, a.What, a.Victim, a.After, a.On, a.Underway, a.Attempts, a.Unsent)
+}
+
+// delivered waits until all jobs are final and in MLflow and nothing is on its way.
+func (s *siege) delivered(ctx context.Context) error {
+	total := 0
+	for _, in := range s.inputs {
+		total += in.jobs()
+	}
+	quiet := 0
+	var last map[event]int
+	return s.until(ctx, "all jobs to be delivered", deliverPatience-time.Since(s.lastKill), func() bool {
+		time.Sleep(500 * time.Millisecond)
+		p, now := s.observer.look(), s.bell.total()
+		still := p.jobs == total && p.final == total && p.unsent == 0 && p.inMLflow >= total-p.finalOff && now[eventRequest] == last[eventRequest]
+		if quiet++; !still {
+			quiet = 0
+		}
+		last = now
+		return quiet >= 6
+	})
+}
+
+// deliverPatience is the time from the last kill in which everything has to be there.
+const deliverPatience = 10 * time.Minute
