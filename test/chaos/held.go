@@ -128,7 +128,8 @@ func (h *heldReader) files(uri string) (map[string]string, error) {
 	root := filepath.Join(h.dir, "mlartifacts", filepath.FromSlash(below))
 	sums := map[string]string{}
 	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+		// A server that is killed while it takes a file leaves its own temporary one behind.
+		if err != nil || d.IsDir() || strings.HasPrefix(d.Name(), ".artifact.uploading.") {
 			return err
 		}
 		b, err := os.ReadFile(name)

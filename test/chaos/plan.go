@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -87,7 +89,30 @@ func planOf(random *rand.Rand, jobs int, e extent) []step {
 		plan[i].aim(random, between)
 	}
 	if e.outage > 0 {
-		plan[slices.IndexFunc(plan, func(s step) bool { return s.Victim == mlflow && s.Full == 0 })].Down = e.outage
+		plan = withOutage(plan, e.outage)
+	}
+	return plan
+}
+
+// withOutage makes the first kill of MLflow a long one. Meanwhile the worker is killed and the
+// Collector, which then has everything in its queue.
+func withOutage(plan []step, length time.Duration) []step {
+	is := func(v victim) func(step) bool {
+		return func(s step) bool { return s.Victim == v && s.Full == 0 }
+	}
+	first := slices.IndexFunc(plan, is(mlflow))
+	plan[first].Down = length
+	for i, v := range []victim{worker, collector} {
+		at := first + 1 + i
+		from := slices.IndexFunc(plan[min(at, len(plan)):], is(v))
+		if from < 0 {
+			continue // none is left
+		}
+		s := plan[at+from]
+		if s.On == eventRequest || s.On == eventAnswer { // there are none
+			s.On, s.After = eventSent, min(s.After, 2*perJob[eventSent])
+		}
+		plan = slices.Insert(slices.Delete(plan, at+from, at+from+1), at, s)
 	}
 	return plan
 }
