@@ -38,16 +38,17 @@ type extent struct {
 	outage  time.Duration
 	full    []victim // whose disk fills
 	filled  time.Duration
+	workers string // processes of MLflow
 }
 
 // extentOf: from 100 jobs on everything is done, below that a little of everything.
 func extentOf(jobs int) extent {
 	if jobs < 100 {
-		return extent{kills: 2, doubles: 1, full: []victim{collector}, filled: 2 * time.Second}
+		return extent{kills: 2, doubles: 1, full: []victim{collector}, filled: 2 * time.Second, workers: "1"}
 	}
 	return extent{
 		kills: max(8, jobs/48), doubles: 6, outage: 2 * time.Minute,
-		full: []victim{collector, mlflow}, filled: 10 * time.Second,
+		full: []victim{collector, mlflow}, filled: 10 * time.Second, workers: "2",
 	}
 }
 

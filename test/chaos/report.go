@@ -38,9 +38,7 @@ type result struct {
 	Refused     int                 `json:"messages_refused"`
 	Trouble     []string            `json:"trouble"` // programs that ended by themselves, time that ran out
 
-	Compared struct {
-		Jobs, Runs, Traces, Spans, Artifacts int
-	} `json:"compared"`
+	Compared compared       `json:"compared"`
 	Outcomes map[string]int `json:"outcomes"` // jobs by outcome
 	Attempts int            `json:"attempts"` // at all jobs together
 
@@ -48,6 +46,14 @@ type result struct {
 	DeliverSeconds float64       `json:"deliver_seconds"` // from the last kill until all was delivered
 	Events         map[event]int `json:"events"`
 	Log            []act         `json:"log"`
+}
+
+// compared is how much the judge looked at.
+type compared struct {
+	Runs      int `json:"runs"`
+	Artifacts int `json:"artifacts"`
+	Traces    int `json:"traces"`
+	Spans     int `json:"spans"`
 }
 
 // passed reports whether nothing is wrong.
@@ -138,8 +144,8 @@ func (r *result) judge(s *siege) error {
 		return err
 	}
 	r.Jobs, r.Doubled, r.Wrong = report.Jobs, report.Doubled, report.Wrong
-	r.Lost = append(report.Lost, report.Unrecorded...) // nothing is old enough to be pruned
-	r.Compared.Jobs, r.Compared.Runs, r.Compared.Traces, r.Compared.Spans, r.Compared.Artifacts = report.Jobs, report.Runs, report.Traces, report.Spans, report.Files
+	r.Lost = slices.Concat(report.Lost, report.Unrecorded) // nothing is old enough to be pruned
+	r.Compared = compared{report.Runs, report.Files, report.Traces, report.Spans}
 	if err := r.judgeInput(s); err != nil {
 		return err
 	}

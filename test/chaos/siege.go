@@ -79,7 +79,7 @@ func newSiege(o options, dir string) (*siege, error) {
 	s.gate = newGate(s.bell, ports[1], ports[0])
 	s.add(mlflow, "http://"+ports[0]+"/health", s.openGate, []string{
 		"MLFLOW_PORT=" + portOf(ports[0]),
-	}, filepath.Join(o.top, "scripts", "start_mlflow.sh"))
+	}, filepath.Join(o.top, "scripts", "start_mlflow.sh"), "--", "--workers", extentOf(o.jobs).workers)
 	s.add(collector, "http://"+ports[3], nil, []string{
 		"MLFLOW_TRACKING_URI=http://" + ports[1], "MLFLOW_EXPERIMENT_NAME=" + experiment, "OTELCOL_DATA_DIR=" + s.queue(),
 		"OTELCOL_GRPC_ENDPOINT=" + ports[2], "OTELCOL_HEALTH_ENDPOINT=" + ports[3], "OTELCOL_HTTP_ENDPOINT=" + ports[4],
