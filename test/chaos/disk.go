@@ -26,9 +26,12 @@ func (p *program) free() error { return p.limit(unix.RLIM_INFINITY) }
 
 func (p *program) limit(bytes uint64) error {
 	p.mu.Lock()
-	leader := p.cmd.Process.Pid
+	cmd := p.cmd
 	p.mu.Unlock()
-	members, err := group(leader)
+	if cmd == nil {
+		return fmt.Errorf("limit the files of %s: it does not run", p.name)
+	}
+	members, err := group(cmd.Process.Pid)
 	if err != nil {
 		return err
 	}

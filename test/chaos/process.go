@@ -99,7 +99,7 @@ func (p *program) kill() { p.end(syscall.SIGKILL) }
 func (p *program) end(signal syscall.Signal) {
 	p.mu.Lock()
 	cmd, done := p.cmd, p.done
-	p.wanted, p.isReady = false, false
+	p.cmd, p.wanted, p.isReady = nil, false, false
 	p.mu.Unlock()
 	if cmd == nil {
 		return

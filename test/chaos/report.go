@@ -30,13 +30,14 @@ type result struct {
 	DoubleKills int            `json:"double_kills"` // of a Collector whose queue was not back yet
 	Fills       int            `json:"disk_fills"`
 
-	Lost        []reconcile.Finding `json:"lost"`
-	Doubled     []reconcile.Finding `json:"doubled"`
-	Wrong       []reconcile.Finding `json:"wrong"`
-	Input       []string            `json:"input"`        // what is wrong with the jobs of the inputs
-	DeadLetters []string            `json:"dead_letters"` // what the Collector gave up
-	Refused     int                 `json:"messages_refused"`
-	Trouble     []string            `json:"trouble"` // programs that ended by themselves, time that ran out
+	Lost        int      `json:"lost"`
+	Doubled     int      `json:"doubled"`
+	Wrong       int      `json:"wrong"`
+	Findings    findings `json:"findings"`
+	Input       []string `json:"input"`        // what is wrong with the jobs of the inputs
+	DeadLetters []string `json:"dead_letters"` // what the Collector gave up
+	Refused     int      `json:"messages_refused"`
+	Trouble     []string `json:"trouble"` // programs that ended by themselves, time that ran out
 
 	Compared compared       `json:"compared"`
 	Outcomes map[string]int `json:"outcomes"` // jobs by outcome
@@ -46,6 +47,13 @@ type result struct {
 	DeliverSeconds float64       `json:"deliver_seconds"` // from the last kill until all was delivered
 	Events         map[event]int `json:"events"`
 	Log            []act         `json:"log"`
+}
+
+// findings are what was lost, doubled or is wrong, with the ids.
+type findings struct {
+	Lost    []reconcile.Finding `json:"lost,omitempty"`
+	Doubled []reconcile.Finding `json:"doubled,omitempty"`
+	Wrong   []reconcile.Finding `json:"wrong,omitempty"`
 }
 
 // compared is how much the judge looked at.
@@ -58,7 +66,7 @@ type compared struct {
 
 // passed reports whether nothing is wrong.
 func (r result) passed() bool {
-	return len(r.Lost)+len(r.Doubled)+len(r.Wrong)+len(r.Input)+len(r.DeadLetters)+len(r.Trouble)+r.Refused == 0
+	return r.Lost+r.Doubled+r.Wrong+len(r.Input)+len(r.DeadLetters)+len(r.Trouble)+r.Refused == 0
 }
 
 // siegeOf kills, judges, and gives the result; an error means that it could not be judged.
@@ -143,8 +151,10 @@ func (r *result) judge(s *siege) error {
 	if err != nil {
 		return err
 	}
-	r.Jobs, r.Doubled, r.Wrong = report.Jobs, report.Doubled, report.Wrong
-	r.Lost = slices.Concat(report.Lost, report.Unrecorded) // nothing is old enough to be pruned
+	r.Jobs = report.Jobs
+	// Nothing is old enough to be pruned from the outbox.
+	r.Findings = findings{slices.Concat(report.Lost, report.Unrecorded), report.Doubled, report.Wrong}
+	r.Lost, r.Doubled, r.Wrong = len(r.Findings.Lost), len(r.Findings.Doubled), len(r.Findings.Wrong)
 	r.Compared = compared{report.Runs, report.Files, report.Traces, report.Spans}
 	if err := r.judgeInput(s); err != nil {
 		return err
@@ -235,8 +245,8 @@ func (r result) String() string {
 	fmt.Fprintf(&b, "seed %d: %d jobs in %.0f s, %d kills with work under way (worker %d, Collector %d, MLflow %d), %d of them while the Collector recovered, disk full %d ×\n",
 		r.Seed, r.Jobs, r.Seconds, r.Counted, r.Kills[worker], r.Kills[collector], r.Kills[mlflow], r.DoubleKills, r.Fills)
 	fmt.Fprintf(&b, "compared %d runs, %d artifacts, %d traces, %d spans: %d lost, %d doubled, %d wrong; all delivered %.0f s after the last kill\n",
-		r.Compared.Runs, r.Compared.Artifacts, r.Compared.Traces, r.Compared.Spans, len(r.Lost), len(r.Doubled), len(r.Wrong), r.DeliverSeconds)
-	for what, list := range map[string][]reconcile.Finding{"lost": r.Lost, "doubled": r.Doubled, "wrong": r.Wrong} {
+		r.Compared.Runs, r.Compared.Artifacts, r.Compared.Traces, r.Compared.Spans, r.Lost, r.Doubled, r.Wrong, r.DeliverSeconds)
+	for what, list := range map[string][]reconcile.Finding{"lost": r.Findings.Lost, "doubled": r.Findings.Doubled, "wrong": r.Findings.Wrong} {
 		for i, f := range list {
 			if i == 10 {
 				fmt.Fprintf(&b, "  … %d more\n", len(list)-i)
