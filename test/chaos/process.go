@@ -34,6 +34,7 @@ type program struct {
 	done    chan struct{} // closed when the process of cmd has ended
 	wanted  bool          // it is not to end by itself
 	isReady bool
+	logged  int64 // size of its log when it was started last
 }
 
 // start starts the program and returns before it is ready.
@@ -45,6 +46,9 @@ func (p *program) start() error {
 		return err
 	}
 	defer out.Close()
+	if info, err := out.Stat(); err == nil {
+		p.logged = info.Size()
+	}
 	cmd := exec.Command(p.command[0], p.command[1:]...) //nolint:gosec // our own programs
 	cmd.Dir, cmd.Stdout, cmd.Stderr = p.dir, out, out
 	cmd.Env = append(cleanEnv(), p.env...)
@@ -119,6 +123,14 @@ const stopPatience = time.Minute
 func (p *program) stop() { p.end(syscall.SIGTERM) }
 
 func (p *program) log() string { return filepath.Join(p.dir, string(p.name)+".log") }
+
+// said reports whether the program has logged a text since it was started last.
+func (p *program) said(text string) bool {
+	b, err := os.ReadFile(p.log())
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return err == nil && strings.Contains(string(b[min(p.logged, int64(len(b))):]), text)
+}
 
 func (p *program) tail() string {
 	b, err := os.ReadFile(p.log())

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -86,12 +87,10 @@ func siegeOf(ctx context.Context, o options, dir string) (result, error) {
 		return r, err
 	}
 	go s.feed(ctx, len(plan))
-	for _, err := range []error{s.run(ctx, random, plan), s.finish(ctx)} {
-		if err != nil {
-			r.Trouble = append(r.Trouble, err.Error())
-		}
+	if err := errors.Join(s.run(ctx, random, plan), s.finish(ctx)); err != nil {
+		r.Trouble = append(r.Trouble, err.Error())
 	}
-	r.DeliverSeconds = time.Since(s.lastKill).Seconds()
+	r.DeliverSeconds = s.sinceStruck().Seconds()
 	if r.Refused, err = s.observer.refused(ctx); err != nil {
 		return r, err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 )
@@ -27,18 +28,26 @@ type siege struct {
 	programs map[victim]*program
 	inputs   []input
 
-	mu       sync.Mutex
-	log      []act
-	trouble  []string // programs that ended by themselves
-	stepped  int      // steps that are done
-	fedUp    chan struct{}
-	feedErr  error
-	lastKill time.Time
+	fedUp   chan struct{} // closed when all inputs are put in, or feedErr says why not
+	feedErr error
+
+	mu      sync.Mutex
+	log     []act
+	trouble []string // programs that ended by themselves
+	stepped int      // steps that are done
+	struck  time.Time
+}
+
+// sinceStruck is the time since something was done to a program.
+func (s *siege) sinceStruck() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return time.Since(s.struck)
 }
 
 func newSiege(o options, dir string) (*siege, error) {
 	s := &siege{
-		o: o, dir: dir, began: time.Now(), lastKill: time.Now(),
+		o: o, dir: dir, began: time.Now(), struck: time.Now(),
 		bell: &bell{}, programs: map[victim]*program{}, fedUp: make(chan struct{}),
 	}
 	for _, v := range []victim{worker, collector, mlflow} {
@@ -140,13 +149,13 @@ func (s *siege) until(ctx context.Context, what string, patience time.Duration, 
 	deadline := time.Now().Add(patience)
 	for !met() {
 		s.mu.Lock()
-		trouble := len(s.trouble)
+		trouble := strings.Join(s.trouble, "\n")
 		s.mu.Unlock()
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case trouble > 0:
-			return fmt.Errorf("wait for %s: %s", what, s.trouble[0])
+		case trouble != "":
+			return fmt.Errorf("wait for %s: %s", what, trouble)
 		case time.Now().After(deadline):
 			return fmt.Errorf("wait for %s: %w", what, os.ErrDeadlineExceeded)
 		}
@@ -201,7 +210,7 @@ func (s *siege) delivered(ctx context.Context) error {
 	}
 	quiet := 0
 	var last map[event]int
-	return s.until(ctx, "all jobs to be delivered", deliverPatience-time.Since(s.lastKill), func() bool {
+	return s.until(ctx, "all jobs to be delivered", deliverPatience-s.sinceStruck(), func() bool {
 		time.Sleep(500 * time.Millisecond)
 		p, now := s.observer.look(), s.bell.total()
 		still := p.jobs == total && p.final == total && p.unsent == 0 && p.inMLflow >= total-p.finalOff && now[eventRequest] == last[eventRequest]

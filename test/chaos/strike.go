@@ -161,15 +161,16 @@ func (s *siege) fillFor(ctx context.Context, v *program, st step, filled act) (b
 	return true, nil
 }
 
+// collectorReady is what a Collector says when all its parts have started, its queue among them.
+const collectorReady = "Everything is ready"
+
 // again starts the Collector that was killed and kills it once more before its queue is back.
 func (s *siege) again(ctx context.Context, v *program, st step, first act) (bool, error) {
 	s.note(first)
 	second := make(chan act, 1)
 	cancel := s.bell.set(eventWrite, st.Second, func() {
-		early := !v.ready()
 		a := s.strike(step{Victim: collector, On: eventWrite, After: st.Second})
-		a.What, a.Recovering = "kill again", early
-		a.Counts = a.Underway > 0
+		a.What, a.Recovering = "kill again", !v.said(collectorReady)
 		second <- a
 	})
 	if err := v.start(); err != nil {
@@ -195,7 +196,7 @@ func (s *siege) note(a act) {
 	defer s.mu.Unlock()
 	a.N = len(s.log) + 1
 	s.log = append(s.log, a)
-	s.lastKill = time.Now()
+	s.struck = time.Now()
 	fmt.Fprintf(os.Stderr, "%6.1f s  %-10s %-9s at %d × %s: %d jobs under way, %d attempts open, %d messages unsent\n",
 		a.Seconds, a.What, a.Victim, a.After, a.On, a.Underway, a.Attempts, a.Unsent)
 }
