@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"iter"
@@ -159,7 +160,7 @@ func (c *judge) compareRun(w wantRun, r Run, ids map[string]string) {
 	if !w.whole {
 		return
 	}
-	same("experiment", r.Experiment, or(w.experiment, c.experiment))
+	same("experiment", r.Experiment, cmp.Or(w.experiment, c.experiment))
 	same("start", r.StartMS, w.start)
 	same("end", r.EndMS, w.end)
 	same("tag "+tagRunName, r.Tags[tagRunName], w.name)
@@ -273,7 +274,7 @@ func (c *judge) compareTrace(w wantTrace, ids map[string]string) {
 			c.wrong(w.id, what+" of trace", "%v; want %v", got, want)
 		}
 	}
-	same("experiment", t.Experiment, or(w.experiment, c.experiment))
+	same("experiment", t.Experiment, cmp.Or(w.experiment, c.experiment))
 	c.compareTokens(w, t)
 	if !w.whole {
 		return
@@ -332,10 +333,3 @@ func (c *judge) compareTokens(w wantTrace, t Trace) {
 }
 
 func near(a, b float64) bool { return math.Abs(a-b) <= 1e-9*max(1, math.Abs(a), math.Abs(b)) }
-
-func or(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
-}

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"encoding/json"
 	"iter"
 	"maps"
@@ -220,7 +221,7 @@ func stateOf(t *testing.T, table fixture.Expected) State {
 	var s State
 	for i, r := range table.Runs {
 		run := Run{
-			ID: r.Key + " id", Experiment: or(r.Experiment, experiment), Name: r.Name, Status: r.Status, StartMS: r.StartMS, EndMS: r.EndMS,
+			ID: r.Key + " id", Experiment: cmp.Or(r.Experiment, experiment), Name: r.Name, Status: r.Status, StartMS: r.StartMS, EndMS: r.EndMS,
 			Params: copied(r.Params), Tags: copied(r.Tags), Metrics: map[string][]Point{}, Artifacts: copied(r.Artifacts),
 		}
 		maps.Copy(run.Tags, r.SystemTags)
@@ -236,7 +237,7 @@ func stateOf(t *testing.T, table fixture.Expected) State {
 	}
 	for _, tr := range table.Traces {
 		trace := Trace{
-			ID: tr.ID, Experiment: or(tr.Experiment, experiment), State: tr.State, StartMS: tr.RequestMS, DurationMS: tr.DurationMS,
+			ID: tr.ID, Experiment: cmp.Or(tr.Experiment, experiment), State: tr.State, StartMS: tr.RequestMS, DurationMS: tr.DurationMS,
 			Tags: copied(tr.Tags), Metadata: map[string]string{metaSession: tr.Session, metaUser: tr.User},
 		}
 		trace.Tags["mlflow.traceName"] = tr.Name

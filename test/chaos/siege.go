@@ -118,7 +118,10 @@ func (s *siege) start(ctx context.Context) error {
 			return err
 		}
 	}
-	err := s.until(ctx, "the job database", startPatience, func() bool { return exists(s.database()) })
+	err := s.until(ctx, "the job database", startPatience, func() bool {
+		_, err := os.Stat(s.database())
+		return err == nil
+	})
 	if err != nil {
 		return err
 	}

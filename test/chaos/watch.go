@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"sync"
 	"time"
 
@@ -140,9 +139,4 @@ func (o *observer) look() progress {
 func (o *observer) refused(ctx context.Context) (n int, err error) {
 	err = o.jobs.QueryRowContext(ctx, `SELECT count(*) FROM outbox WHERE refused_at IS NOT NULL`).Scan(&n)
 	return n, err
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
 }
