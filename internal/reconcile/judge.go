@@ -120,6 +120,11 @@ func (c *judge) judge(j Job) {
 		}
 		c.compareRun(w, r, ids)
 	}
+	for _, s := range j.spans {
+		if s.stage() != "" && !slices.ContainsFunc(j.Stages, func(row Stage) bool { return row.SpanID == s.id }) {
+			c.wrong(s.key(), "message of stage "+s.stage(), "no row of the database speaks of this attempt")
+		}
+	}
 	c.compareCosts(costs)
 	if w, ok := j.trace(); ok {
 		c.Traces++

@@ -133,6 +133,19 @@ func TestRunsWithoutMessageAreCompared(t *testing.T) {
 	}
 }
 
+// TestMessageWithoutRowIsWrong: what is recorded is recorded together.
+func TestMessageWithoutRowIsWrong(t *testing.T) {
+	requests, table, err := fixture.Load("success")
+	if err != nil {
+		t.Fatal(err)
+	}
+	jobs := jobsOf(t, requests)
+	jobs[0].Stages = jobs[0].Stages[1:]
+	if r := judged(t, jobs, stateOf(t, table)); len(r.Wrong) != 1 || len(r.Lost)+len(r.Doubled) > 0 {
+		t.Errorf("want one message that is wrong\n%s", text(t, r))
+	}
+}
+
 // TestJobsThatAreOffHaveNothing: whatever MLflow holds of them is wrong.
 func TestJobsThatAreOffHaveNothing(t *testing.T) {
 	requests, table, err := fixture.Load("success")
