@@ -75,8 +75,12 @@ contract-postgres: mlflow ## Contract tests against MLflow on PostgreSQL
 
 .PHONY: e2e
 e2e: build mlflow ## Worker, Collector and MLflow together, killed and restarted
-	MLFLOW_TEST_PYTHON=$(MLFLOW_PYTHON) go test -count=1 -timeout 30m -tags e2e ./test/...
+	MLFLOW_TEST_PYTHON=$(MLFLOW_PYTHON) go test -count=1 -p 1 -timeout 30m -tags e2e ./test/...
 	DEMO_WAIT=0 scripts/demo.sh
+
+.PHONY: chaos
+chaos: build mlflow ## Kill worker, Collector and MLflow while jobs flow, then compare; .bench/chaos.json (JOBS=1000, SEED, KEEP=1)
+	go run ./test/chaos -jobs $(or $(JOBS),200) $(if $(SEED),-seed $(SEED)) $(if $(KEEP),-keep)
 
 .PHONY: bench
 bench: ## Benchmarks, alone; raw rounds in .bench/, summary on the screen

@@ -1,0 +1,8 @@
+// Command chaos kills the worker, the Collector and MLflow while jobs flow, again and again
+// and at points that a seed chooses, and then compares what was put in with the job database
+// and with MLflow's own database. docs/CHAOS.md says how to read what it writes.
+//
+//	go run ./test/chaos -jobs 200 -seed 1     results in .bench/chaos.json
+//
+// It runs on Linux, from the top of the checkout, with the programs built into bin.
+package main

@@ -1,0 +1,81 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+type options struct {
+	jobs int
+	seed uint64
+	top  string // of the checkout
+	bin  string // folder of the programs
+	out  string // folder of the results
+	keep bool   // keep the databases and logs
+}
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "chaos:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) (err error) {
+	var o options
+	flags := flag.NewFlagSet("chaos", flag.ContinueOnError)
+	flags.IntVar(&o.jobs, "jobs", 25, "jobs to put in; from 100 on MLflow is away for minutes too")
+	flags.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "chooses jobs and kills; the default is another one each time") //nolint:gosec // a seed
+	flags.StringVar(&o.bin, "bin", "bin", "folder of commentator and otelcol-mlflow")
+	flags.StringVar(&o.out, "out", ".bench", "folder of the results")
+	flags.BoolVar(&o.keep, "keep", false, "keep databases and logs when nothing is wrong, too")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	o.top = "."
+	for _, folder := range []*string{&o.top, &o.bin, &o.out} {
+		if *folder, err = filepath.Abs(*folder); err != nil {
+			return err
+		}
+	}
+	if err := os.MkdirAll(o.out, 0o755); err != nil { //nolint:gosec // results, for everybody to read
+		return err
+	}
+	dir, err := os.MkdirTemp("", "commentator-chaos-")
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	fmt.Fprintf(os.Stderr, "seed %d, databases and logs in %s\n", o.seed, dir)
+	r, err := siegeOf(ctx, o, dir)
+	if err == nil {
+		err = r.save(filepath.Join(o.out, "chaos.json"))
+	}
+	if err != nil {
+		return fmt.Errorf("%w (see %s)", err, dir)
+	}
+	fmt.Print(r)
+	if !r.passed() {
+		return errors.New("not what was promised; databases and logs are in " + dir)
+	}
+	if o.keep {
+		return nil
+	}
+	return os.RemoveAll(dir)
+}
+
+func portOf(address string) string {
+	_, port, _ := net.SplitHostPort(address) // it comes from a listener
+	return port
+}

@@ -1,0 +1,130 @@
+//go:build linux
+
+package main
+
+import (
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// victim is a program that can be killed.
+type victim string
+
+const (
+	worker    victim = "worker"
+	collector victim = "collector"
+	mlflow    victim = "mlflow"
+)
+
+// step is a thing that is done to the programs when its event has come often enough.
+type step struct {
+	Victim victim `json:"victim"`
+	On     event  `json:"on"`
+	After  int    `json:"after"` // events of this kind since the step before
+	// Second, above 0, kills the Collector once more at so many writes after its restart, while
+	// its queue recovers.
+	Second int `json:"second,omitempty"`
+	// Down is how long the program stays away; 0: it is started at once.
+	Down time.Duration `json:"down,omitempty"`
+	// Full lets the disk of the program be full for that time instead of killing it.
+	Full time.Duration `json:"full,omitempty"`
+}
+
+// extent is how much is done to how many jobs.
+type extent struct {
+	kills   int // of each program, at least
+	doubles int // second kills of the Collector, beside as many first ones
+	outage  time.Duration
+	full    []victim // whose disk fills
+	filled  time.Duration
+	workers string // processes of MLflow
+}
+
+// extentOf: from 100 jobs on everything is done, below that a little of everything.
+func extentOf(jobs int) extent {
+	if jobs < 100 {
+		return extent{kills: 2, doubles: 1, full: []victim{collector}, filled: 2 * time.Second, workers: "1"}
+	}
+	return extent{
+		kills: max(8, jobs/48), doubles: 6, outage: 2 * time.Minute,
+		full: []victim{collector, mlflow}, filled: 10 * time.Second, workers: "2",
+	}
+}
+
+// perJob is about how often each event comes for a job.
+var perJob = map[event]int{
+	eventPage: 1, eventCall: 3, eventStage: 5, eventMessage: 7, eventSent: 7, eventWrite: 40, eventRequest: 26, eventAnswer: 26,
+}
+
+// events are those at which a program is killed: when it has to do with them.
+var events = map[victim][]event{
+	worker:    {eventPage, eventCall, eventStage, eventMessage, eventSent},
+	collector: {eventSent, eventWrite, eventRequest, eventAnswer},
+	mlflow:    {eventRequest, eventAnswer},
+}
+
+// maxSecond bounds the writes to the disk after which a Collector that recovers is killed.
+const maxSecond = 16
+
+// planOf makes the steps of a seed. The jobs last for all of them.
+func planOf(random *rand.Rand, jobs int, e extent) []step {
+	var plan []step
+	for _, v := range []victim{worker, mlflow} {
+		for range e.kills {
+			plan = append(plan, step{Victim: v})
+		}
+	}
+	for range e.doubles {
+		plan = append(plan, step{Victim: collector, Second: 1 + random.IntN(maxSecond)})
+	}
+	for range e.kills - 2*e.doubles {
+		plan = append(plan, step{Victim: collector})
+	}
+	for _, v := range e.full {
+		plan = append(plan, step{Victim: v, Full: e.filled})
+	}
+	random.Shuffle(len(plan), func(i, j int) { plan[i], plan[j] = plan[j], plan[i] })
+	between := max(1, jobs/len(plan)) // jobs from one step to the next
+	for i := range plan {
+		plan[i].aim(random, between)
+	}
+	if e.outage > 0 {
+		plan = withOutage(plan, e.outage)
+	}
+	return plan
+}
+
+// withOutage makes the first kill of MLflow a long one. Meanwhile the worker is killed and the
+// Collector, which then has everything in its queue.
+func withOutage(plan []step, length time.Duration) []step {
+	is := func(v victim) func(step) bool {
+		return func(s step) bool { return s.Victim == v && s.Full == 0 }
+	}
+	first := slices.IndexFunc(plan, is(mlflow))
+	plan[first].Down = length
+	for i, v := range []victim{worker, collector} {
+		at := first + 1 + i
+		from := slices.IndexFunc(plan[min(at, len(plan)):], is(v))
+		if from < 0 {
+			continue // none is left
+		}
+		s := plan[at+from]
+		if s.On == eventRequest || s.On == eventAnswer { // there are none
+			s.On, s.After = eventSent, min(s.After, 2*perJob[eventSent])
+		}
+		plan = slices.Insert(slices.Delete(plan, at+from, at+from+1), at, s)
+	}
+	return plan
+}
+
+// aim chooses the event of a step. What is chosen comes within half the jobs that there are
+// for the step; the other half passes while programs start again.
+func (s *step) aim(random *rand.Rand, jobs int) {
+	list := events[s.Victim]
+	if s.Second > 0 {
+		list = []event{eventRequest, eventAnswer} // something is in the Collector's hand then
+	}
+	s.On = list[random.IntN(len(list))]
+	s.After = 1 + random.IntN(max(1, perJob[s.On]*jobs/2))
+}
