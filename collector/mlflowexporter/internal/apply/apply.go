@@ -84,6 +84,7 @@ type Applier struct {
 
 	features features
 	breaker  breaker
+	refusal  refusal
 	// troubled is set while the last plan, or some of it, has to be tried again.
 	troubled atomic.Bool
 }
@@ -157,7 +158,9 @@ type Source func(traceID string) ptrace.Traces
 // ApplyFrom is Apply for a plan whose spans can be kept as dead letters.
 func (a *Applier) ApplyFrom(ctx context.Context, p reduce.Plan, source Source) error {
 	err := a.apply(ctx, group(p), source)
-	a.troubled.Store(slices.ContainsFunc(Errors(err), func(i *ItemError) bool { return !i.Permanent }))
+	items := Errors(err)
+	a.troubled.Store(slices.ContainsFunc(items, func(i *ItemError) bool { return !i.Permanent }))
+	a.refusal.note(a.log, items)
 	return err
 }
 
