@@ -1,0 +1,85 @@
+//go:build unix
+
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+const head = `# Compatibility
+
+Written by ` + "`make compat`" + ` from what each server held; not by hand. %s, revision %s, MLflow on %s, Python's packages
+as [versions.txt](../scripts/mlflow/versions.txt) and [requirements.txt](../scripts/mlflow/requirements.txt) have them.
+
+On each version the exporter, with its default configuration, writes one job of five stages with artifacts, model calls, a
+tool, cached tokens and cost (fixture ` + "`model`" + `), and MLflow's REST API is asked what is there. The text of a cell is the
+outcome of its check on that server.
+
+| | |
+|---|---|
+| ✓ | read back as it must be |
+| refused | this server takes no OpenTelemetry traces: none is there, and the log of the Collector says so in one line |
+| ✗ | something differs, see below the table |
+
+To repeat it: ` + "`make compat`" + `; a part of it, into ` + "`.bench/COMPATIBILITY.md`" + `: ` + "`make compat VERSIONS=\"3.7.0 3.17.2\"`" + `; on another
+database: ` + "`make compat STORE=postgresql+psycopg2://…`" + `. Raw results are in ` + "`.bench/compat.json`" + `.
+
+`
+
+// page is docs/COMPATIBILITY.md.
+func (r results) page() string {
+	var b, wrong strings.Builder
+	fmt.Fprintf(&b, head, r.Time.Format("2006-01-02"), r.Revision, r.Store)
+	b.WriteString("| MLflow |")
+	for _, c := range columns {
+		b.WriteString(" " + c.name + " |")
+	}
+	b.WriteString("\n|---|" + strings.Repeat("---|", len(columns)) + "\n")
+	for _, version := range r.Versions {
+		b.WriteString("| " + version.Version + " |")
+		for i, c := range version.Cells {
+			b.WriteString(" " + c.text() + " |")
+			if c.Wrong != "" {
+				fmt.Fprintf(&wrong, "\n%s, %s:\n\n```\n%s\n```\n", version.Version, columns[i].name, strings.TrimSpace(c.Wrong))
+			}
+		}
+		b.WriteString("\n")
+	}
+	b.WriteString("\n| column | what is checked |\n|---|---|\n")
+	for _, c := range columns {
+		fmt.Fprintf(&b, "| %s | %s |\n", c.name, c.about)
+	}
+	if wrong.Len() > 0 {
+		b.WriteString("\n## What differs\n" + wrong.String())
+	}
+	return b.String()
+}
+
+func (c cell) text() string {
+	switch {
+	case c.Wrong != "":
+		return "✗"
+	case c.Refused:
+		return "refused"
+	case c.Figure != "":
+		return "✓ " + c.Figure
+	}
+	return "✓"
+}
+
+// summary is a line for the screen.
+func (r result) summary() string {
+	var b strings.Builder
+	for _, c := range r.Cells {
+		switch {
+		case c.Wrong != "":
+			b.WriteString("✗")
+		case c.Refused:
+			b.WriteString("–")
+		default:
+			b.WriteString("✓")
+		}
+	}
+	return b.String()
+}
