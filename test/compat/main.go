@@ -120,7 +120,7 @@ func check(ctx context.Context, version, store string) (result, error) {
 	if server.Version != version {
 		return result{}, fmt.Errorf("it says that it is %q", server.Version)
 	}
-	v, err := newVisit(server)
+	v, err := newVisit(server.URL)
 	if err != nil {
 		return result{}, err
 	}

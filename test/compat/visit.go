@@ -57,7 +57,7 @@ type held struct {
 	Linked []string // ids of the traces that a search by the job's run finds
 }
 
-func newVisit(server *mlflowtest.Real) (*visit, error) {
+func newVisit(server string) (*visit, error) {
 	v := &visit{}
 	requests, want, err := fixture.Load(jobFixture)
 	if err != nil {
@@ -68,10 +68,10 @@ func newVisit(server *mlflowtest.Real) (*visit, error) {
 	if v.folder, err = os.MkdirTemp("", "commentator-compat-"); err != nil {
 		return nil, err
 	}
-	if v.client, err = server.Client(); err != nil {
+	if v.client, err = mlflow.New(mlflow.Config{Endpoint: server}); err != nil {
 		return nil, err
 	}
-	target, err := url.Parse(server.URL)
+	target, err := url.Parse(server)
 	if err != nil {
 		return nil, err
 	}
