@@ -73,8 +73,8 @@ contract-postgres: mlflow ## Contract tests against MLflow on PostgreSQL
 	store=$$(scripts/postgres.sh --database contract) && trap 'scripts/postgres.sh --stop' EXIT && \
 		MLFLOW_TEST_PYTHON=$(MLFLOW_PYTHON) MLFLOW_TEST_STORE=$$store $(CONTRACT)
 
-.PHONY: indistinguishable-3.7.0
-indistinguishable-3.7.0: ## A job by the bridge against the same by MLflow's SDK, on MLflow 3.7.0
+.PHONY: compare-3.7.0
+compare-3.7.0: ## A job by the bridge against the same by MLflow's SDK, on MLflow 3.7.0
 	MLFLOW_TEST_PYTHON=$$(MLFLOW_VERSION=3.7.0 scripts/start_mlflow.sh --python) \
 		go test -count=1 -timeout 20m -tags e2e -run '^TestJobLooksAsTheSDKWritesIt$$' ./test/e2e
 
@@ -83,7 +83,7 @@ compat: ## One job on every MLflow version, read back; docs/COMPATIBILITY.md (VE
 	go run ./test/compat $(if $(VERSIONS),-versions '$(VERSIONS)') $(if $(STORE),-store '$(STORE)')
 
 .PHONY: e2e
-e2e: build mlflow indistinguishable-3.7.0 ## Worker, Collector and MLflow together, killed and restarted
+e2e: build mlflow compare-3.7.0 ## Worker, Collector and MLflow together, killed and restarted
 	MLFLOW_TEST_PYTHON=$(MLFLOW_PYTHON) go test -count=1 -timeout 30m -tags e2e ./test/...
 	DEMO_WAIT=0 scripts/demo.sh
 
