@@ -79,8 +79,8 @@ compare-3.7.0: ## A job by the bridge against the same by MLflow's SDK, on MLflo
 		go test -count=1 -timeout 20m -tags e2e -run '^TestJobLooksAsTheSDKWritesIt$$' ./test/e2e
 
 .PHONY: compat
-compat: ## One job on every MLflow version, read back; docs/COMPATIBILITY.md (VERSIONS, STORE)
-	go run ./test/compat $(if $(VERSIONS),-versions '$(VERSIONS)') $(if $(STORE),-store '$(STORE)')
+compat: ## One job on every MLflow version, read back; docs/COMPATIBILITY.md (VERSIONS)
+	go run ./test/compat $(if $(VERSIONS),-versions '$(VERSIONS)')
 
 .PHONY: e2e
 e2e: build mlflow compare-3.7.0 ## Worker, Collector and MLflow together, killed and restarted

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,6 +12,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -28,7 +28,6 @@ const patience = 5 * time.Minute
 type results struct {
 	Time     time.Time
 	Revision string // of the checkout
-	Store    string // kind of database
 	Versions []result
 }
 
@@ -57,7 +56,6 @@ func main() {
 func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("compat", flag.ContinueOnError)
 	some := flags.String("versions", "", "versions to check, separated by spaces; empty = all")
-	store := flags.String("store", "", "database of MLflow; empty = SQLite")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -66,19 +64,16 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	page := filepath.Join("docs", "COMPATIBILITY.md")
-	if *some != "" || *store != "" {
-		page = filepath.Join(".bench", "COMPATIBILITY.md") // the one of docs is all of one go
-	}
 	if *some != "" {
 		versions = strings.Fields(*some)
+		page = filepath.Join(".bench", "COMPATIBILITY.md") // the one of docs is all of one go
 	}
-	kind, _, _ := strings.Cut(cmp.Or(*store, "sqlite"), ":")
-	all := results{Time: time.Now().UTC(), Revision: revision(ctx), Store: kind}
+	all := results{Time: time.Now().UTC(), Revision: revision(ctx)}
 	var failed []error
 	for _, version := range versions {
 		began := time.Now()
-		r, err := check(ctx, version, *store)
-		if err != nil {
+		r := check(ctx, version)
+		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("check MLflow %s: %w", version, err)
 		}
 		all.Versions = append(all.Versions, r)
@@ -106,37 +101,46 @@ func run(ctx context.Context, args []string) error {
 	return errors.Join(failed...)
 }
 
-// check runs all checks on one version.
-func check(ctx context.Context, version, store string) (result, error) {
+// check lets the exporter write on one version, and runs all checks.
+func check(ctx context.Context, version string) result {
+	r := result{Version: version}
+	err := visitVersion(ctx, version, func(v *visit) {
+		for _, c := range columns {
+			r.Cells = append(r.Cells, v.cell(ctx, c))
+		}
+	})
+	if err != nil {
+		r.Cells = slices.Repeat([]cell{{Wrong: err.Error()}}, len(columns))
+	}
+	return r
+}
+
+// visitVersion starts a version, lets the exporter write, and gives what came of it to look.
+func visitVersion(ctx context.Context, version string, look func(*visit)) error {
 	python, err := install(ctx, version)
 	if err != nil {
-		return result{}, err
+		return err
 	}
-	server, err := mlflowtest.StartReal(ctx, mlflowtest.RealConfig{Python: python, Store: store})
+	server, err := mlflowtest.StartReal(ctx, mlflowtest.RealConfig{Python: python})
 	if err != nil {
-		return result{}, err
+		return err
 	}
 	defer server.Stop()
 	if server.Version != version {
-		return result{}, fmt.Errorf("it says that it is %q", server.Version)
+		return fmt.Errorf("it says that it is %q", server.Version)
 	}
 	v, err := newVisit(server.URL)
 	if err != nil {
-		return result{}, err
+		return err
 	}
 	defer v.close()
 	writing, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	failure := v.write(writing)
-	r := result{Version: version}
-	for _, c := range columns {
-		if failure != nil {
-			r.Cells = append(r.Cells, cell{Wrong: failure.Error()})
-		} else {
-			r.Cells = append(r.Cells, v.cell(ctx, c))
-		}
+	if err := v.write(writing); err != nil {
+		return err
 	}
-	return r, ctx.Err()
+	look(v)
+	return nil
 }
 
 // install installs a version, once, and gives its Python.

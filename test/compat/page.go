@@ -9,8 +9,8 @@ import (
 
 const head = `# Compatibility
 
-Written by ` + "`make compat`" + ` from what each server held; not by hand. %s, revision %s, MLflow on %s, Python's packages
-as [versions.txt](../scripts/mlflow/versions.txt) and [requirements.txt](../scripts/mlflow/requirements.txt) have them.
+Written by ` + "`make compat`" + ` from what each server held; not by hand. %s, revision %s. Each MLflow ran on SQLite,
+with one worker and the packages of [versions.txt](../scripts/mlflow/versions.txt) and [requirements.txt](../scripts/mlflow/requirements.txt).
 
 On each version the exporter, with its default configuration, writes one job of five stages with artifacts, model calls, a
 tool, cached tokens and cost (fixture ` + "`model`" + `), and MLflow's REST API is asked what is there. The text of a cell is the
@@ -22,15 +22,15 @@ outcome of its check on that server.
 | refused | this server takes no OpenTelemetry traces: none is there, and the log of the Collector says so in one line |
 | ✗ | something differs, see below the table |
 
-To repeat it: ` + "`make compat`" + `; a part of it, into ` + "`.bench/COMPATIBILITY.md`" + `: ` + "`make compat VERSIONS=\"3.7.0 3.17.2\"`" + `; on another
-database: ` + "`make compat STORE=postgresql+psycopg2://…`" + `. Raw results are in ` + "`.bench/compat.json`" + `.
+To repeat it: ` + "`make compat`" + `; for some versions, into ` + "`.bench/COMPATIBILITY.md`" + `: ` + "`make compat VERSIONS=\"3.7.0 3.17.2\"`" + `.
+Raw results are in ` + "`.bench/compat.json`" + `. PostgreSQL: ` + "`make contract-postgres`" + `.
 
 `
 
 // page is docs/COMPATIBILITY.md.
 func (r results) page() string {
 	var b, wrong strings.Builder
-	fmt.Fprintf(&b, head, r.Time.Format("2006-01-02"), r.Revision, r.Store)
+	fmt.Fprintf(&b, head, r.Time.Format("2006-01-02"), r.Revision)
 	b.WriteString("| MLflow |")
 	for _, c := range columns {
 		b.WriteString(" " + c.name + " |")
