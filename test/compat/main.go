@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -20,21 +21,25 @@ import (
 	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
 )
 
+// The page, and what it is made of.
+const (
+	pageFile = "docs/COMPATIBILITY.md"
+	rawFile  = "test/compat/results.json"
+)
+
 // patience bounds the writing on one version, which takes seconds: what MLflow cannot take now
 // is sent for ever.
 const patience = 5 * time.Minute
 
-// results is everything that one go found out.
-type results struct {
-	Time     time.Time
-	Revision string // of the checkout
-	Versions []result
-}
+// results is what was found on each version, in order.
+type results []result
 
 // result is what was found on one version.
 type result struct {
-	Version string
-	Cells   []cell // one per column
+	Version  string
+	Time     time.Time
+	Revision string          // of the checkout
+	Cells    map[string]cell // by name of the column
 }
 
 // cell is the result of one check. The zero cell is a check that found all as it must be.
@@ -59,58 +64,89 @@ func run(ctx context.Context, args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
+	var failed []error
 	versions, err := knownVersions("scripts/mlflow")
 	if err != nil {
 		return err
 	}
-	page := filepath.Join("docs", "COMPATIBILITY.md")
+	chosen := versions
 	if *some != "" {
-		versions = strings.Fields(*some)
-		page = filepath.Join(".bench", "COMPATIBILITY.md") // the one of docs is all of one go
+		chosen = strings.Fields(*some)
 	}
-	all := results{Time: time.Now().UTC(), Revision: revision(ctx)}
-	var failed []error
-	for _, version := range versions {
-		began := time.Now()
+	all, err := readResults(rawFile)
+	if err != nil {
+		return err
+	}
+	for _, version := range chosen {
 		r := check(ctx, version)
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("check MLflow %s: %w", version, err)
 		}
-		all.Versions = append(all.Versions, r)
-		fmt.Printf("MLflow %-7s %s  %3.0f s\n", version, r.summary(), time.Since(began).Seconds())
-		for i, c := range r.Cells {
-			if c.Wrong != "" {
-				failed = append(failed, fmt.Errorf("MLflow %s, %s: %s", version, columns[i].name, c.Wrong))
+		all = all.with(r)
+		fmt.Printf("MLflow %-7s %s  %3.0f s\n", version, r.summary(), time.Since(r.Time).Seconds())
+		for _, c := range columns {
+			if wrong := r.Cells[c.name].Wrong; wrong != "" {
+				failed = append(failed, fmt.Errorf("MLflow %s, %s: %s", version, c.name, wrong))
 			}
 		}
 	}
-	if err := os.MkdirAll(".bench", 0o755); err != nil { //nolint:gosec // results, for everybody to read
-		return err
-	}
+	all = all.of(versions)
 	raw, err := json.MarshalIndent(all, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode results: %w", err)
 	}
-	if err := os.WriteFile(filepath.Join(".bench", "compat.json"), append(raw, '\n'), 0o644); err != nil { //nolint:gosec // results, for everybody to read
-		return err
+	for name, content := range map[string][]byte{rawFile: append(raw, '\n'), pageFile: []byte(all.page())} {
+		if err := os.WriteFile(name, content, 0o644); err != nil { //nolint:gosec // a page of the documentation, and what it is made of
+			return err
+		}
+		fmt.Println("written:", name)
 	}
-	if err := os.WriteFile(page, []byte(all.page()), 0o644); err != nil { //nolint:gosec // a page of the documentation
-		return err
-	}
-	fmt.Println("written:", page)
 	return errors.Join(failed...)
+}
+
+// readResults reads what was found before.
+func readResults(name string) (all results, err error) {
+	raw, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read results: %w", err)
+	}
+	if err := json.Unmarshal(raw, &all); err != nil {
+		return nil, fmt.Errorf("read results %s: %w", name, err)
+	}
+	return all, nil
+}
+
+// with is the results with those of one version replaced.
+func (all results) with(r result) results {
+	rest := slices.DeleteFunc(slices.Clone(all), func(o result) bool { return o.Version == r.Version })
+	return append(rest, r)
+}
+
+// of is the results of some versions, in their order.
+func (all results) of(versions []string) (some results) {
+	for _, version := range versions {
+		if i := slices.IndexFunc(all, func(r result) bool { return r.Version == version }); i >= 0 {
+			some = append(some, all[i])
+		}
+	}
+	return some
 }
 
 // check lets the exporter write on one version, and runs all checks.
 func check(ctx context.Context, version string) result {
-	r := result{Version: version}
+	r := result{Version: version, Time: time.Now().UTC().Truncate(time.Second), Revision: revision(ctx), Cells: map[string]cell{}}
 	err := visitVersion(ctx, version, func(v *visit) {
 		for _, c := range columns {
-			r.Cells = append(r.Cells, v.cell(ctx, c))
+			r.Cells[c.name] = v.cell(ctx, c)
 		}
 	})
 	if err != nil {
-		r.Cells = slices.Repeat([]cell{{Wrong: err.Error()}}, len(columns))
+		for _, c := range columns {
+			r.Cells[c.name] = cell{Wrong: err.Error()}
+		}
 	}
 	return r
 }
