@@ -48,8 +48,8 @@ type Config struct {
 	// or tls::server_name_override.
 	HostHeader string `mapstructure:"host_header"`
 
-	// MaxRequests bounds the requests that are on their way at one time, 1
-	// to 32. MLflow on SQLite writes one at a time.
+	// MaxRequests bounds the requests that are on their way at one time, 1 to 32. MLflow on
+	// SQLite gains nothing from more than 2.
 	MaxRequests int `mapstructure:"max_requests"`
 
 	// Auth names an extension that authenticates the requests, such as bearertokenauth.
