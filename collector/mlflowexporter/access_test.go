@@ -30,12 +30,13 @@ func deliver(t *testing.T, cfg *Config, name string) {
 // Every request has the Host and the credentials that are configured, those of the address
 // unless `headers` has others.
 func TestEveryRequestSaysWhereToAndWhoAsks(t *testing.T) {
+	inAddress := func(c *Config) { c.Endpoint = strings.Replace(c.Endpoint, "http://", "http://user:pass%2Fword@", 1) }
 	for name, c := range map[string]struct {
 		change func(*Config)
 		want   string
 	}{
-		"address": {func(c *Config) { c.Endpoint = strings.Replace(c.Endpoint, "http://", "http://user:pass%2Fword@", 1) }, " Basic dXNlcjpwYXNzL3dvcmQ="},
-		"headers": {func(c *Config) { c.Headers.Set("authorization", "Bearer token") }, " Bearer token"},
+		"address": {inAddress, " Basic dXNlcjpwYXNzL3dvcmQ="},
+		"headers": {func(c *Config) { inAddress(c); c.Headers.Set("authorization", "Bearer token") }, " Bearer token"},
 		"host":    {func(c *Config) { c.HostHeader = "mlflow.example.org:443" }, "mlflow.example.org:443 "},
 		"nothing": {func(*Config) {}, " "},
 	} {
