@@ -73,8 +73,17 @@ contract-postgres: mlflow ## Contract tests against MLflow on PostgreSQL
 	store=$$(scripts/postgres.sh --database contract) && trap 'scripts/postgres.sh --stop' EXIT && \
 		MLFLOW_TEST_PYTHON=$(MLFLOW_PYTHON) MLFLOW_TEST_STORE=$$store $(CONTRACT)
 
+.PHONY: compare-3.7.0
+compare-3.7.0: ## A job by the bridge against the same by MLflow's SDK, on MLflow 3.7.0
+	MLFLOW_TEST_PYTHON=$$(MLFLOW_VERSION=3.7.0 scripts/start_mlflow.sh --python) \
+		go test -count=1 -timeout 20m -tags e2e -run '^TestJobLooksAsTheSDKWritesIt$$' ./test/e2e
+
+.PHONY: compat
+compat: ## One job on every MLflow version, read back; docs/COMPATIBILITY.md (VERSIONS)
+	go run ./test/compat $(if $(VERSIONS),-versions '$(VERSIONS)')
+
 .PHONY: e2e
-e2e: build mlflow ## Worker, Collector and MLflow together, killed and restarted
+e2e: build mlflow compare-3.7.0 ## Worker, Collector and MLflow together, killed and restarted
 	MLFLOW_TEST_PYTHON=$(MLFLOW_PYTHON) go test -count=1 -p 1 -timeout 30m -tags e2e ./test/...
 	DEMO_WAIT=0 scripts/demo.sh
 

@@ -3,7 +3,6 @@ package mlflowexporter
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"regexp"
 	"strings"
 	"time"
@@ -42,6 +41,16 @@ type Config struct {
 
 	// Headers are sent with every request, for instance Authorization.
 	Headers configopaque.MapList `mapstructure:"headers"`
+
+	// HostHeader replaces the host of Endpoint in the Host header, for a server that takes
+	// certain names only and is reached by another: MLflow's --allowed-hosts, or a proxy
+	// that chooses by name. The certificate is still checked against the host of Endpoint,
+	// or tls::server_name_override.
+	HostHeader string `mapstructure:"host_header"`
+
+	// MaxRequests bounds the requests that are on their way at one time, 1 to 32. MLflow on
+	// SQLite gains nothing from more than 2.
+	MaxRequests int `mapstructure:"max_requests"`
 
 	// Auth names an extension that authenticates the requests, such as bearertokenauth.
 	Auth configoptional.Optional[configauth.Config] `mapstructure:"auth"`
@@ -183,42 +192,10 @@ var _ confmap.Validator = (*Config)(nil)
 // what to do. Sections that Config only embeds validate themselves.
 func (c *Config) Validate() error {
 	return errors.Join(
-		c.validateEndpoint(), c.validateExperiment(), c.validateOwnership(), c.validateDelivery(),
+		c.validateAccess(), c.validateTimes(), c.validateExperiment(), c.validateOwnership(), c.validateDelivery(),
 		c.Mapping.conditions().Validate(component.TelemetrySettings{Logger: zap.NewNop()}),
 		c.Mapping.mapping().Validate(),
 	)
-}
-
-func (c *Config) validateEndpoint() error {
-	var errs []error
-	if c.Endpoint == "" {
-		errs = append(errs, errors.New("`endpoint` must be set to the address of the MLflow server, for instance http://127.0.0.1:5000"))
-	} else if err := webAddress(c.Endpoint); err != nil {
-		errs = append(errs, fmt.Errorf("`endpoint`: %w", err))
-	}
-	if c.UIURL != "" {
-		if err := webAddress(c.UIURL); err != nil {
-			errs = append(errs, fmt.Errorf("`ui_url`: %w", err))
-		}
-	}
-	if c.StaleAfter < 0 || (c.StaleAfter > 0 && c.StaleAfter < maintenanceInterval) {
-		errs = append(errs, fmt.Errorf("`stale_after` must be 0 (runs are never ended for want of news) or at least %s, found %s: it must exceed the longest time between two messages of a job, 24h is the default", maintenanceInterval, c.StaleAfter))
-	}
-	if c.Timeout <= 0 {
-		errs = append(errs, fmt.Errorf("`timeout` must be positive, found %s: it bounds one HTTP request, 60s is the default", c.Timeout))
-	}
-	return errors.Join(errs...)
-}
-
-func webAddress(s string) error {
-	u, err := url.Parse(s)
-	if err != nil {
-		return fmt.Errorf("parse address: %w", err)
-	}
-	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return fmt.Errorf("%q is not an address: write http://host:port or https://host:port", s)
-	}
-	return nil
 }
 
 func (c *Config) validateExperiment() error {
@@ -235,8 +212,19 @@ func (c *Config) validateExperiment() error {
 	if c.Workspace != "" && !workspaceName.MatchString(c.Workspace) {
 		errs = append(errs, fmt.Errorf("`workspace` must be 2 to 63 lower-case letters, digits and inner hyphens, found %q: name a workspace of the server, or remove it", c.Workspace))
 	}
-	if _, twice := c.Headers.Get(headerWorkspace); twice && c.Workspace != "" {
+	if c.Workspace != "" && c.header(headerWorkspace) {
 		errs = append(errs, fmt.Errorf("`headers` must not hold %s: set `workspace` only", headerWorkspace))
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Config) validateTimes() error {
+	var errs []error
+	if c.StaleAfter < 0 || (c.StaleAfter > 0 && c.StaleAfter < maintenanceInterval) {
+		errs = append(errs, fmt.Errorf("`stale_after` must be 0 (runs are never ended for want of news) or at least %s, found %s: it must exceed the longest time between two messages of a job, 24h is the default", maintenanceInterval, c.StaleAfter))
+	}
+	if c.Timeout <= 0 {
+		errs = append(errs, fmt.Errorf("`timeout` must be positive, found %s: it bounds one HTTP request, 60s is the default", c.Timeout))
 	}
 	return errors.Join(errs...)
 }

@@ -69,7 +69,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 	if got, _ := cfg.Headers.Get("Authorization"); got != configopaque.String("Bearer ${env:MLFLOW_TRACKING_TOKEN}") {
 		t.Errorf("header is %q", string(got))
 	}
-	if !cfg.Auth.HasValue() || cfg.TLS.CAFile == "" || cfg.UIURL == "" || cfg.DeadLetterDirectory == "" || cfg.PricesFile == "" {
+	if !cfg.Auth.HasValue() || cfg.TLS.CAFile == "" || cfg.UIURL == "" || cfg.HostHeader == "" || cfg.DeadLetterDirectory == "" || cfg.PricesFile == "" {
 		t.Errorf("config is %+v", cfg)
 	}
 	// What the file spells out as defaults are the defaults.
@@ -81,7 +81,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 		got.ExperimentSuffix != want.Service.ExperimentSuffix || got.Queue.Get().QueueSize != want.Service.Queue.Get().QueueSize {
 		t.Errorf("service is %+v", got)
 	}
-	if cfg.Timeout != want.Timeout || cfg.Retry != want.Retry || cfg.Queue.Get().QueueSize != want.Queue.Get().QueueSize || cfg.StaleAfter != want.StaleAfter ||
+	if cfg.Timeout != want.Timeout || cfg.MaxRequests != want.MaxRequests || cfg.Retry != want.Retry || cfg.Queue.Get().QueueSize != want.Queue.Get().QueueSize || cfg.StaleAfter != want.StaleAfter ||
 		cfg.ExperimentAttribute != want.ExperimentAttribute || cfg.MaxExperiments != want.MaxExperiments || cfg.Layout != want.Layout || cfg.Workspace != "team-a" || cfg.Artifacts.MaxBytes != 0 {
 		t.Errorf("config is %+v", cfg)
 	}
@@ -149,9 +149,16 @@ func TestValidateNamesEveryProblem(t *testing.T) {
 		"experiments": {
 			func(c *Config) {
 				c.ExperimentAttribute, c.MaxExperiments, c.Workspace = "", 0, "Team A"
-				c.Headers.Set("X-MLFLOW-WORKSPACE", "b")
+				c.Headers.Set("x-mlflow-workspace", "b")
 			},
 			[]string{"`experiment_attribute` must name", "`max_experiments` must be at least 1, found 0", "`workspace` must be 2 to 63", "`headers` must not hold X-MLFLOW-WORKSPACE: set `workspace` only"},
+		},
+		"access": {
+			func(c *Config) {
+				c.Endpoint, c.UIURL, c.HostHeader, c.MaxRequests = "http://user:/s3cr3t@host", "http://user:s3cr3t@host", "http://s3cr3t@host/", 33
+				c.Headers.Set("host", "mlflow")
+			},
+			[]string{"`endpoint`: \"…@host\" is not an address", "`ui_url` must hold no credentials", "`host_header` must be a host", "`headers` must not hold Host", "`max_requests` must be 1 to 32, found 33"},
 		},
 		"layout": {
 			func(c *Config) { c.Layout = "tree" },
@@ -204,6 +211,9 @@ func TestValidateNamesEveryProblem(t *testing.T) {
 			err := confmap.Validate(cfg)
 			if err == nil {
 				t.Fatal("no error")
+			}
+			if strings.Contains(err.Error(), "s3cr3t") {
+				t.Errorf("error tells a password:\n%v", err)
 			}
 			for _, want := range c.want {
 				if !strings.Contains(err.Error(), want) {

@@ -106,13 +106,14 @@ func (e *mlflowExporter) start(ctx context.Context, host component.Host) error {
 		Ledger:            runs,
 		DefaultExperiment: e.cfg.Experiment,
 		MaxExperiments:    e.cfg.MaxExperiments,
+		Parallel:          e.cfg.MaxRequests,
 		UIURL:             strings.TrimRight(e.cfg.UIURL, "/"),
 		DeadLetterDir:     e.cfg.DeadLetterDirectory,
 		Shared:            e.cfg.Ownership == ownershipShared,
 		Count:             e.telemetry.dropped,
 		Finished:          e.telemetry.finished,
 		Delivered:         e.telemetry.delivered,
-		Changed:           func() { e.status.update(func() string { return e.applier.State().Away }) },
+		Changed:           func() { e.status.update(e.applier.State) },
 		Logger:            e.log,
 		Now:               e.now,
 	})
@@ -145,12 +146,14 @@ func (e *mlflowExporter) newClient(ctx context.Context, host component.Host) (*m
 		headers[headerWorkspace] = e.cfg.Workspace
 	}
 	client, err := mlflow.New(mlflow.Config{
-		Endpoint:  e.cfg.Endpoint,
-		Headers:   headers,
-		Timeout:   e.cfg.Timeout,
-		TLS:       tlsConfig,
-		Proxy:     http.ProxyFromEnvironment,
-		UserAgent: e.set.BuildInfo.Command + "/" + e.set.BuildInfo.Version,
+		Endpoint:   e.cfg.Endpoint,
+		Headers:    headers,
+		HostHeader: e.cfg.HostHeader,
+		Timeout:    e.cfg.Timeout,
+		TLS:        tlsConfig,
+		Proxy:      http.ProxyFromEnvironment,
+		MaxConns:   e.cfg.MaxRequests + 2, // version and experiments are asked for beside them
+		UserAgent:  e.set.BuildInfo.Command + "/" + e.set.BuildInfo.Version,
 		Wrap: func(base http.RoundTripper) (http.RoundTripper, error) {
 			measured := &measuredTransport{next: base, telemetry: e.telemetry, now: e.now}
 			if !e.cfg.Auth.HasValue() {

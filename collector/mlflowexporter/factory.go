@@ -29,6 +29,8 @@ const (
 	defaultStaleAfter          = 24 * time.Hour
 	// defaultQueueBytes holds about 30,000 jobs with their evidence.
 	defaultQueueBytes = 4 << 30
+	// defaultMaxRequests is what MLflow on SQLite can make use of.
+	defaultMaxRequests = 2
 	// defaultConsumers is how many messages are in hand. Those that wait for MLflow share
 	// requests of spans; how many requests are on their way is bounded apart from that.
 	defaultConsumers = 8
@@ -59,6 +61,7 @@ func createDefaultConfig() component.Config {
 	retry.MaxElapsedTime = 0
 
 	return &Config{
+		MaxRequests:         defaultMaxRequests,
 		Timeout:             defaultTimeout,
 		TLS:                 configtls.NewDefaultClientConfig(),
 		Experiment:          defaultExperiment,

@@ -52,13 +52,13 @@ func NewPreview(ctx context.Context, cfg *Config, messages []ptrace.Traces) (*Pr
 		return nil, err
 	}
 	server := &plannedServer{}
-	applier, closeClient, err := previewApplier(ctx, cfg, server)
+	applier, client, err := previewApplier(ctx, cfg, server)
 	if err != nil {
 		return nil, err
 	}
-	defer closeClient()
+	defer client.Close()
 
-	p := &Preview{endpoint: cfg.Endpoint, experiment: cfg.Experiment}
+	p := &Preview{endpoint: client.Endpoint(), experiment: cfg.Experiment}
 	for _, td := range messages {
 		spans, err := selector.Classify(ctx, td)
 		if err != nil {
@@ -78,7 +78,7 @@ func NewPreview(ctx context.Context, cfg *Config, messages []ptrace.Traces) (*Pr
 	return p, nil
 }
 
-func previewApplier(ctx context.Context, cfg *Config, server *plannedServer) (*apply.Applier, func(), error) {
+func previewApplier(ctx context.Context, cfg *Config, server *plannedServer) (*apply.Applier, *mlflow.Client, error) {
 	client, err := mlflow.New(mlflow.Config{
 		Endpoint: cfg.Endpoint,
 		Wrap:     func(http.RoundTripper) (http.RoundTripper, error) { return server, nil },
@@ -94,5 +94,5 @@ func previewApplier(ctx context.Context, cfg *Config, server *plannedServer) (*a
 	}
 	return apply.New(apply.Config{
 		Client: client, Ledger: runs, DefaultExperiment: cfg.Experiment, UIURL: cfg.UIURL, Shared: cfg.Ownership == ownershipShared,
-	}), client.Close, nil
+	}), client, nil
 }

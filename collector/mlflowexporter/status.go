@@ -7,6 +7,8 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componentstatus"
 	"go.uber.org/zap"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/apply"
 )
 
 // status tells the Collector, and the log, when MLflow goes away and when it is back. The
@@ -18,7 +20,7 @@ type status struct {
 
 	mu    sync.Mutex // held while reporting, so that the last report is the latest state
 	hosts []component.Host
-	away  string // what was reported last; empty: nothing, or that it is back
+	last  apply.State // that was reported
 }
 
 // join reports to a host from now on. What starts is taken to be well by the Collector.
@@ -26,8 +28,8 @@ func (s *status) join(host component.Host) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.hosts = append(s.hosts, host)
-	if s.away != "" {
-		report(host, s.away)
+	if s.last.Away != "" {
+		report(host, s.last.Away)
 	}
 }
 
@@ -38,23 +40,27 @@ func (s *status) end() {
 	s.hosts = nil
 }
 
-// update reports the state when MLflow went away or came back since the last report; that
-// the reason is another one now is no news. State is asked for under the lock.
-func (s *status) update(state func() (away string)) {
+// update reports the state when MLflow went away, came back, or began or ended to refuse
+// everything since the last report; that the reason is another one now is no news. State is
+// asked for under the lock.
+func (s *status) update(state func() apply.State) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := state()
-	if (now == "") == (s.away == "") {
+	if (now.Away == "") == (s.last.Away == "") && now.Refuses == s.last.Refuses {
 		return
 	}
-	s.away = now
-	if now == "" {
+	s.last = now
+	switch {
+	case now.Away == "":
 		s.log.Info("MLflow is back")
-	} else {
-		s.log.Warn("MLflow is away", zap.String("reason", now))
+	case now.Refuses:
+		s.log.Error("MLflow refuses every request until the configuration is right: look at `endpoint`, `headers`, `auth`, `host_header` and `workspace`, or at the server's users; what comes stays in the queue", zap.String("reason", now.Away))
+	default:
+		s.log.Warn("MLflow is away", zap.String("reason", now.Away))
 	}
 	for _, h := range s.hosts {
-		report(h, now)
+		report(h, now.Away)
 	}
 }
 

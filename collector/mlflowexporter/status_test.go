@@ -2,6 +2,7 @@ package mlflowexporter
 
 import (
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -9,6 +10,8 @@ import (
 	"go.opentelemetry.io/collector/component/componentstatus"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/apply"
 )
 
 // watched is a host that notes what is reported to it.
@@ -51,7 +54,7 @@ func TestStatusIsReportedOnChange(t *testing.T) {
 	logged, entries := observer.New(zap.InfoLevel)
 	s := status{log: zap.New(logged)}
 	first, second := &watched{}, &watched{}
-	becomes := func(away string) { s.update(func() string { return away }) }
+	becomes := func(away string) { s.update(func() apply.State { return apply.State{Away: away} }) }
 	s.join(first)
 	becomes("")
 	first.check(t, "well from the start")
@@ -64,10 +67,20 @@ func TestStatusIsReportedOnChange(t *testing.T) {
 	becomes("")
 	first.check(t, "back", recoverable, ok)
 	second.check(t, "back", recoverable, ok)
-	s.end()
-	if n := entries.Len(); n != 2 {
+	if n := len(entries.TakeAll()); n != 2 {
 		t.Errorf("%d lines were logged of two changes", n)
 	}
+	for range 3 {
+		s.update(func() apply.State { return apply.State{Away: "401", Refuses: true} })
+	}
+	first.check(t, "refused", recoverable, ok, recoverable)
+	if said := entries.TakeAll(); len(said) != 1 || said[0].Level != zap.ErrorLevel || !strings.HasPrefix(said[0].Message, "MLflow refuses every request until the configuration is right") {
+		t.Errorf("said %v of refusals", said)
+	}
+	becomes("connection refused") // of another kind
+	becomes("")
+	first.check(t, "mended", recoverable, ok, recoverable, recoverable, ok)
+	s.end()
 	becomes("away")
-	first.check(t, "after the end", recoverable, ok)
+	first.check(t, "after the end", recoverable, ok, recoverable, recoverable, ok)
 }

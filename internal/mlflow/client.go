@@ -63,12 +63,9 @@ type Client struct {
 
 // New makes a client; it sends nothing.
 func New(cfg Config) (*Client, error) {
-	base, err := url.Parse(strings.TrimRight(cfg.Endpoint, "/"))
+	base, err := ParseAddress(strings.TrimRight(cfg.Endpoint, "/"))
 	if err != nil {
-		return nil, fmt.Errorf("parse endpoint: %w", err)
-	}
-	if (base.Scheme != "http" && base.Scheme != "https") || base.Host == "" {
-		return nil, fmt.Errorf("endpoint %q: want http://host[:port][/prefix] or https://…", cfg.Endpoint)
+		return nil, fmt.Errorf("endpoint: %w", err)
 	}
 	if cfg.Timeout == 0 {
 		cfg.Timeout = DefaultTimeout

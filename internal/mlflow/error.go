@@ -89,7 +89,10 @@ func (e *Error) permanent500() bool {
 	if e.Code == CodeDisabled || e.Code == CodeInvalidState {
 		return true
 	}
-	for _, s := range []string{"cannot contain NUL", "blank-out primary key", "due to a constraint violation"} {
+	for _, s := range []string{
+		"cannot contain NUL", "blank-out primary key", "due to a constraint violation",
+		"'str' object has no attribute 'items'", // 3.10 and 3.11 on a cost of a span that is no object
+	} {
 		if strings.Contains(e.Message, s) {
 			return true
 		}

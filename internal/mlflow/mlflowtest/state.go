@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -67,7 +68,8 @@ func Read(ctx context.Context, c *mlflow.Client, experimentID string) (*State, e
 		s.Runs[key] = one
 	}
 	traces, _, err := c.SearchTraces(ctx, mlflow.SearchTraces{ExperimentIDs: []string{experimentID}, MaxResults: 500})
-	if err != nil {
+	var e *mlflow.Error
+	if err != nil && !(errors.As(err, &e) && e.NoRoute()) { // MLflow 2 has no such traces
 		return nil, fmt.Errorf("read traces: %w", err)
 	}
 	for _, t := range traces {

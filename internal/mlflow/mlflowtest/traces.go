@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -79,8 +80,11 @@ func (s *Server) traceRoutes() {
 	})
 }
 
-// matches knows the one filter that tests use: prompt = 'name/version'.
+// matches knows the filters that tests use: prompt = 'name/version' and run_id = 'id'.
 func (t *traceState) matches(filter string) bool {
+	if id, ok := strings.CutPrefix(filter, "run_id = "); ok {
+		return id == "'"+t.run+"'" || id == "'"+t.info.Metadata[mlflow.MetaSourceRun]+"'"
+	}
 	return slices.ContainsFunc(t.prompts, func(p mlflow.PromptVersion) bool {
 		return filter == "prompt = '"+p.Name+"/"+p.Version+"'"
 	})

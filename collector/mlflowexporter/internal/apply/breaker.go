@@ -38,6 +38,7 @@ type breaker struct {
 	until   time.Time // no requests before; zero: the server is there
 	probing bool
 	cause   string
+	refuses bool // cause is an answer that a person has to do something about
 }
 
 // awayError is a request that was not sent. It does not wrap what came of the requests
@@ -71,11 +72,12 @@ func (b *breaker) leave(probe bool, err error) {
 	}
 }
 
-// note is leave, and reports whether the server went away or came back.
+// note is leave, and reports whether the server went away or came back, or began or ended to
+// refuse everything.
 func (b *breaker) note(probe bool, err error) (changed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	was := b.until.IsZero()
+	was, refused := b.until.IsZero(), b.refuses
 	if probe {
 		b.probing = false
 	}
@@ -89,13 +91,14 @@ func (b *breaker) note(probe bool, err error) (changed bool) {
 		b.failed++
 		if b.failed >= awayAfter || pause > 0 || probe || timedOut(err) {
 			b.heard = b.now()
-			b.cause = err.Error()
+			var e *mlflow.Error
+			b.cause, b.refuses = err.Error(), errors.As(err, &e) && e.Configuration()
 			if until := b.now().Add(max(pause, awayPause)); until.After(b.until) {
 				b.until = until
 			}
 		}
 	}
-	return was != b.until.IsZero()
+	return was != b.until.IsZero() || (!was && refused != b.refuses)
 }
 
 // away reports whether an error is one that every other request would meet too, and how

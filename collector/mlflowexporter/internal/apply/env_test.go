@@ -30,6 +30,7 @@ var stopReal = func() {}
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) { stopReal(); os.Exit(code) }),
+		goleak.IgnoreAnyFunction("github.com/technoshare/commentator/internal/mlflow/mlflowtest.(*Real).collect"), // until stopReal
 		goleak.IgnoreTopFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreTopFunction("net/http.(*persistConn).writeLoop"))
 }
 

@@ -32,9 +32,9 @@ func aged(t *testing.T, version string) (*env, *mlflowtest.Server, *time.Time, *
 	return e, s, &now, logs
 }
 
-// A server before 3.6 is told nothing of traces, which is said once and counted each time.
+// A server before 3.7 is told nothing of traces, which is said once and counted each time.
 func TestOldServerGetsRunsOnly(t *testing.T) {
-	for _, version := range []string{"2.14.3", "2.22.5", "3.0.1", "3.5.1"} {
+	for _, version := range []string{"2.14.3", "2.22.5", "3.0.1", "3.5.1", "3.6.0"} {
 		e, _, _, logs := aged(t, version)
 		e.mustApply(t, e.plan(1), e.plan(2))
 		e.check(t, runsOnly(e.plan(1), e.plan(2)))

@@ -12,6 +12,9 @@ type State struct {
 	// Away is why it counts as away: it does not answer, or credentials or configuration
 	// stand in the way of every request. Empty: it is there.
 	Away string
+	// Refuses is set when it answers, but refuses every request until a person changes
+	// something.
+	Refuses bool
 }
 
 // State says whether the server is there, as the requests so far have shown.
@@ -21,7 +24,7 @@ func (a *Applier) State() State {
 	defer b.mu.Unlock()
 	s := State{Known: !b.heard.IsZero()}
 	if !b.until.IsZero() {
-		s.Away = b.cause
+		s.Away, s.Refuses = b.cause, b.refuses
 	}
 	return s
 }

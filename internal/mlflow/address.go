@@ -1,0 +1,23 @@
+package mlflow
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+// ParseAddress reads the address of a server: http or https, with a host, perhaps with
+// credentials and a path. A password that is not escaped makes url.Parse see a port, a path,
+// a query or a fragment in it, so what url.Parse says is not repeated, nor is anything
+// before an @, and an address with an @ behind its host is refused.
+func ParseAddress(s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" ||
+		strings.Contains(u.Path, "@") || u.RawQuery != "" || u.Fragment != "" {
+		if i := strings.LastIndex(s, "@"); i >= 0 {
+			return nil, fmt.Errorf("%q is not an address: want http://user:password@host[:port][/prefix] or https://…, in the password / as %%2F, ? as %%3F, # as %%23 and @ as %%40", "…"+s[i:])
+		}
+		return nil, fmt.Errorf("%q is not an address: want http://host[:port][/prefix] or https://…", s)
+	}
+	return u, nil
+}

@@ -1,0 +1,150 @@
+//go:build unix
+
+package mlflowtest
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/technoshare/commentator/internal/mlflow"
+)
+
+// patience is how long a real server may take to start; the first time on a busy machine is
+// the slowest.
+const patience = 5 * time.Minute
+
+// RealConfig says which MLflow to start, and how.
+type RealConfig struct {
+	// Python has mlflow installed. Required.
+	Python string
+	// Store is the address of the database; empty means SQLite in the server's directory.
+	Store string
+	// Args are further arguments of `mlflow server`.
+	Args []string
+	// Env is added to the environment.
+	Env []string
+	// Reach is how clients reach the server, where Endpoint is its --static-prefix.
+	Reach mlflow.Config
+}
+
+// Real is a real MLflow server in a directory of its own.
+type Real struct {
+	URL     string // with the prefix
+	Version string
+
+	dir   string // database and artifacts
+	reach mlflow.Config
+	cmd   *exec.Cmd
+	done  chan struct{}
+}
+
+// StartReal starts MLflow on loopback and returns when it answers. With one worker there is
+// no supervisor that kills workers which a busy machine keeps from answering.
+func StartReal(ctx context.Context, cfg RealConfig) (*Real, error) {
+	if cfg.Python == "" {
+		return nil, errors.New("start MLflow: no Python with mlflow installed is named")
+	}
+	dir, err := os.MkdirTemp("", "mlflow-real-*")
+	if err != nil {
+		return nil, fmt.Errorf("start MLflow: %w", err)
+	}
+	r := &Real{dir: dir, reach: cfg.Reach, done: make(chan struct{})}
+	if err := r.start(cfg); err != nil {
+		return nil, errors.Join(fmt.Errorf("start MLflow: %w", err), os.RemoveAll(dir))
+	}
+	if err := r.wait(ctx); err != nil {
+		text, _ := os.ReadFile(r.log()) // what there is of it
+		r.Stop()
+		return nil, fmt.Errorf("start MLflow: %w\n%s", err, text)
+	}
+	return r, nil
+}
+
+func (r *Real) log() string { return filepath.Join(r.dir, "server.log") }
+
+func (r *Real) start(cfg RealConfig) error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	addr := l.Addr().(*net.TCPAddr)
+	if err := l.Close(); err != nil {
+		return err
+	}
+	r.URL = "http://" + addr.String() + cfg.Reach.Endpoint
+	r.reach.Endpoint = r.URL
+	out, err := os.Create(r.log())
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	store := cmp.Or(cfg.Store, "sqlite:///"+filepath.Join(r.dir, "mlflow.db"))
+	args := append([]string{
+		"-m", "mlflow", "server", "--host", "127.0.0.1", "--port", fmt.Sprint(addr.Port), "--workers", "1",
+		"--backend-store-uri", store, "--artifacts-destination", filepath.Join(r.dir, "artifacts"),
+	}, cfg.Args...)
+	r.cmd = exec.Command(cfg.Python, args...) //nolint:gosec // the caller's own Python
+	r.cmd.Dir, r.cmd.Stdout, r.cmd.Stderr = r.dir, out, out
+	r.cmd.Env = append(r.cmd.Environ(), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false") // as start_mlflow.sh does
+	r.cmd.Env = append(r.cmd.Env, cfg.Env...)
+	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := r.cmd.Start(); err != nil {
+		return err
+	}
+	go r.collect()
+	return nil
+}
+
+// collect waits for the end of the program.
+func (r *Real) collect() {
+	_ = r.cmd.Wait() // how it ended is in its log
+	close(r.done)
+}
+
+// wait waits until the server answers, its database included.
+func (r *Real) wait(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	client, err := r.Client()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	for {
+		if r.Version, err = client.Version(ctx); err == nil {
+			if _, err = client.GetExperimentByName(ctx, "Default"); err == nil {
+				return nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("it does not answer: %w", err)
+		case <-r.done:
+			return errors.New("it ended")
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// Client makes a client of the server.
+func (r *Real) Client() (*mlflow.Client, error) { return mlflow.New(r.reach) }
+
+// Stop ends the server and removes its directory.
+func (r *Real) Stop() {
+	_ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGTERM)
+	select {
+	case <-r.done:
+	case <-time.After(20 * time.Second):
+	}
+	_ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL)
+	<-r.done
+	_ = os.RemoveAll(r.dir)
+}
