@@ -31,7 +31,9 @@ type Error struct {
 	RetryAfter time.Duration // what the server asked for; 0 = nothing
 
 	notSent bool
-	cause   error
+	// elsewhere is set when a route is not there that every MLflow has.
+	elsewhere bool
+	cause     error
 }
 
 func (e *Error) Error() string {
@@ -116,11 +118,12 @@ func (e *Error) NoRoute() bool {
 	return e.Status == http.StatusNotFound && (e.HTML || e.Code == "ENDPOINT_NOT_FOUND" || e.Code == "")
 }
 
-// Configuration reports whether credentials, permissions, the server's host check or a
-// workspace that it does not have stand in the way of every request alike, which a person has to change.
+// Configuration reports whether credentials, permissions, the server's host check, a
+// workspace that it does not have, or an address where there is no MLflow stand in the way of
+// every request alike, which a person has to change.
 func (e *Error) Configuration() bool {
 	return e.Status == http.StatusUnauthorized || (e.Status == http.StatusForbidden && e.Code == "") ||
-		(e.Status >= 300 && e.Status < 400) || e.workspace()
+		(e.Status >= 300 && e.Status < 400) || e.workspace() || e.elsewhere
 }
 
 // workspace recognises what a server says of X-MLFLOW-WORKSPACE: it has no workspaces, or

@@ -3,6 +3,7 @@ package mlflow
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -146,6 +147,10 @@ func (c *Client) GetExperimentByName(ctx context.Context, name string) (Experime
 		Experiment Experiment `json:"experiment"`
 	}
 	err := c.call(ctx, http.MethodGet, api2+"/experiments/get-by-name", url.Values{"experiment_name": {name}}, nil, &out)
+	var e *Error
+	if errors.As(err, &e) && e.NoRoute() {
+		e.elsewhere = true // a wrong prefix, or a proxy without a server behind it
+	}
 	return out.Experiment, err
 }
 

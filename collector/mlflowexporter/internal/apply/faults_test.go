@@ -260,6 +260,28 @@ func TestWrongCredentialsWait(t *testing.T) {
 	e.check(t, e.plan(0), e.plan(1))
 }
 
+// A wrong prefix, or a proxy without MLflow behind it: what comes waits until that is mended.
+func TestAddressWithoutMLflowWaits(t *testing.T) {
+	for _, body := range []string{"<!doctype html><title>404</title>", "default backend - 404", `{"error_code":"ENDPOINT_NOT_FOUND","message":"no such route"}`} {
+		e, s := faulty(t)
+		s.Fail(func(*http.Request) *mlflowtest.Fault { return &mlflowtest.Fault{Status: http.StatusNotFound, Body: body} })
+		for range 5 {
+			for _, item := range apply.Errors(e.Apply(t.Context(), e.plan(1))) {
+				if item.Permanent {
+					t.Fatalf("%s: gave up: %v", body, item)
+				}
+			}
+		}
+		if state := e.State(); !state.Refuses || state.Away == "" {
+			t.Errorf("%s: state is %+v", body, state)
+		}
+		s.Fail(nil)
+		e.restart(t)
+		e.mustApply(t, e.plan(1))
+		e.check(t, e.plan(1))
+	}
+}
+
 func TestDeadLetterHoldsTheItem(t *testing.T) {
 	e, s := faulty(t)
 	e.mustApply(t, e.plan(0))
