@@ -142,7 +142,7 @@ func (v *visit) write(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer first.stop()
+	defer func() { _ = first.stop() }() // again: what it said first is below
 	if err := errors.Join(first.send(ctx, v.job), v.read(ctx, &v.before), first.send(ctx, []ptrace.Traces{v.late}), v.read(ctx, &v.after)); err != nil {
 		return err
 	}

@@ -69,7 +69,10 @@ func Read(ctx context.Context, c *mlflow.Client, experimentID string) (*State, e
 	}
 	traces, _, err := c.SearchTraces(ctx, mlflow.SearchTraces{ExperimentIDs: []string{experimentID}, MaxResults: 500})
 	var e *mlflow.Error
-	if err != nil && !(errors.As(err, &e) && e.NoRoute()) { // MLflow 2 has no such traces
+	if errors.As(err, &e) && e.NoRoute() { // MLflow 2 has no such traces
+		return s, nil
+	}
+	if err != nil {
 		return nil, fmt.Errorf("read traces: %w", err)
 	}
 	for _, t := range traces {
