@@ -2,6 +2,7 @@ package mlflowexporter
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -83,7 +84,8 @@ func TestMaintenanceAsksAfterMLflow(t *testing.T) {
 		client, err := mlflow.New(mlflow.Config{Endpoint: "http://mlflow", Wrap: func(http.RoundTripper) (http.RoundTripper, error) {
 			return answers(func(*http.Request) *http.Response {
 				asked++
-				return &http.Response{StatusCode: http.StatusNotFound, Body: http.NoBody}
+				body := `{"error_code": "RESOURCE_DOES_NOT_EXIST"}`
+				return &http.Response{StatusCode: http.StatusNotFound, Body: io.NopCloser(strings.NewReader(body))}
 			}), nil
 		}})
 		if err != nil {
