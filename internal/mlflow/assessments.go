@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -72,8 +73,46 @@ func (c *Client) DeleteAssessment(ctx context.Context, traceID, id string) error
 }
 
 // AssessmentExists reports whether MLflow refused an assessment because it has one with that
-// id, which it answers with a status that looks like a fault of its own.
+// id. From 3.14 on it says so in its own words, with a status that looks like a fault of its
+// own; before that it passes on what the database said.
 func AssessmentExists(err error) bool {
 	var e *Error
-	return errors.As(err, &e) && strings.Contains(e.Message, "due to a constraint violation")
+	if !errors.As(err, &e) {
+		return false
+	}
+	says := func(text string) bool { return strings.Contains(e.Message, text) }
+	return says("due to a constraint violation") ||
+		says("UNIQUE constraint failed: assessments.") || // SQLite
+		says("assessments_pk") || // PostgreSQL, by the name of the constraint
+		(says("Duplicate entry") && says("INSERT INTO assessments")) // MySQL
+}
+
+// AssessmentsLost reports whether MLflow refused the info of a trace because the trace has
+// assessments that the info lacks: before 3.13 it takes an info for the whole trace, and then
+// fails to cut the assessments off. WithAssessments makes one that it takes.
+func AssessmentsLost(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && strings.Contains(e.Message, "UPDATE assessments SET trace_id")
+}
+
+// WithAssessments adds to the info of a trace the assessments that MLflow has of it, as they are.
+func (c *Client) WithAssessments(ctx context.Context, traceID string, info []byte) ([]byte, error) {
+	var held struct {
+		Trace struct {
+			Info struct {
+				Assessments json.RawMessage `json:"assessments"`
+			} `json:"trace_info"`
+		} `json:"trace"`
+	}
+	if err := c.call(ctx, http.MethodGet, api3+"/traces/"+url.PathEscape(traceID), nil, nil, &held); err != nil {
+		return nil, err
+	}
+	var whole map[string]json.RawMessage
+	if err := json.Unmarshal(info, &whole); err != nil {
+		return nil, fmt.Errorf("decode trace info: %w", err)
+	}
+	if len(held.Trace.Info.Assessments) > 0 {
+		whole["assessments"] = held.Trace.Info.Assessments
+	}
+	return json.Marshal(whole)
 }

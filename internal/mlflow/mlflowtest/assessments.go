@@ -33,6 +33,9 @@ func (s *Server) assessmentRoutes() {
 		}
 		for _, o := range s.traces { // ids are unique on the server
 			if slices.ContainsFunc(o.info.Assessments, func(a mlflow.Assessment) bool { return a.ID == in.Assessment.ID }) {
+				if s.OldAssessments {
+					return nil, failure{http.StatusBadRequest, "BAD_REQUEST", "(sqlite3.IntegrityError) UNIQUE constraint failed: assessments.assessment_id\n[SQL: INSERT INTO assessments (assessment_id, …"}
+				}
 				return nil, failure{http.StatusInternalServerError, "INTERNAL_ERROR", "Failed to create assessment for trace '" + r.PathValue("id") + "' due to a constraint violation."}
 			}
 		}

@@ -59,6 +59,9 @@ func Lost() *Fault { return &Fault{Serve: true} }
 type Server struct {
 	URL string
 
+	// OldAssessments answers as MLflow before 3.13 does when the info of a trace with assessments
+	// is written again, and before 3.14 when an assessment is there already.
+	OldAssessments bool
 	// Version is what GET /version answers.
 	Version string
 	// ArtifactRoot, if set, is the artifact address of experiments made from then on,

@@ -187,6 +187,14 @@ func (s *Server) startTrace(in struct {
 		t = &traceState{spans: map[pcommon.SpanID]ptrace.Span{}}
 		s.traces[info.TraceID] = t
 	}
+	kept := func(a mlflow.Assessment) bool {
+		return slices.ContainsFunc(info.Assessments, func(b mlflow.Assessment) bool { return a.ID == b.ID })
+	}
+	for _, a := range t.info.Assessments {
+		if s.OldAssessments && !kept(a) {
+			return nil, failure{http.StatusBadRequest, "BAD_REQUEST", "(sqlite3.IntegrityError) NOT NULL constraint failed: assessments.trace_id\n[SQL: UPDATE assessments SET trace_id=? WHERE assessments.assessment_id = ?]"}
+		}
+	}
 	metadata, tags := t.info.Metadata, t.info.Tags
 	if metadata == nil {
 		metadata, tags = map[string]string{}, map[string]string{}

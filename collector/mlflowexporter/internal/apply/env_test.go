@@ -37,11 +37,15 @@ func TestMain(m *testing.M) {
 // servers are what the contract tests run over: the server in memory, and the real one
 // when it is built in with -tags realserver.
 var servers = map[string]func(t *testing.T) (url string){
-	"memory": func(t *testing.T) string {
-		s := mlflowtest.Start()
-		t.Cleanup(s.Close)
-		return s.URL
-	},
+	"memory": func(t *testing.T) string { return inMemory(t, false) },
+	"older":  func(t *testing.T) string { return inMemory(t, true) },
+}
+
+func inMemory(t *testing.T, oldAssessments bool) string {
+	s := mlflowtest.Start()
+	s.OldAssessments = oldAssessments
+	t.Cleanup(s.Close)
+	return s.URL
 }
 
 // contract runs a test over every server.

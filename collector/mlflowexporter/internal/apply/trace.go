@@ -23,6 +23,9 @@ import (
 const (
 	maxTraceName = 4096
 	maxPreview   = 1000
+	// maxVerdictRounds is how often what a trace's judges said is read again because another
+	// one spoke in between.
+	maxVerdictRounds = 3
 )
 
 // trace is one trace of a plan while it is being applied.
@@ -137,7 +140,7 @@ func (a *Applier) tell(ctx context.Context, t *trace) error {
 	if t.rec.Told {
 		return a.linkTrace(ctx, t)
 	}
-	err := a.failed.result("trace", t.TraceID, a.call(ctx, func() error { return a.client.StartTraceJSON(ctx, t.rec.Info) }))
+	err := a.failed.result("trace", t.TraceID, a.startTrace(ctx, "tr-"+t.TraceID, t.rec.Info))
 	var e *mlflow.Error
 	if errors.As(err, &e) && (e.Inactive() || e.Code == mlflow.CodeNotFound) {
 		a.forget(t.Experiment)
@@ -147,6 +150,23 @@ func (a *Applier) tell(ctx context.Context, t *trace) error {
 		return err
 	}
 	return a.linkTrace(ctx, t)
+}
+
+// startTrace writes the info of a trace, with what people and judges said of it meanwhile where
+// MLflow takes it for the whole trace.
+func (a *Applier) startTrace(ctx context.Context, traceID string, info []byte) error {
+	err := a.call(ctx, func() error { return a.client.StartTraceJSON(ctx, info) })
+	for range maxVerdictRounds {
+		if !mlflow.AssessmentsLost(err) {
+			break
+		}
+		var whole []byte
+		err = a.call(ctx, func() (err error) { whole, err = a.client.WithAssessments(ctx, traceID, info); return err })
+		if err == nil {
+			err = a.call(ctx, func() error { return a.client.StartTraceJSON(ctx, whole) })
+		}
+	}
+	return err
 }
 
 // info is the body of StartTraceV3.
