@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -326,17 +327,26 @@ func (a *Applier) assess(ctx context.Context, traceID, id string, s *ledger.Scor
 	return err
 }
 
-// overwrite updates an assessment unless it holds a later verdict.
+// overwrite updates an assessment unless it holds this verdict, or a later one.
 func (a *Applier) overwrite(ctx context.Context, in mlflow.Assessment, s *ledger.Score) error {
 	var now mlflow.Assessment
 	err := a.call(ctx, func() (err error) { now, err = a.client.GetAssessment(ctx, in.TraceID, in.ID); return err })
 	if err != nil {
 		return err
 	}
-	if at, err := strconv.ParseUint(now.Metadata[metaTime], 10, 64); err == nil && at > s.Version.EndUnixNano {
+	if at, err := strconv.ParseUint(now.Metadata[metaTime], 10, 64); err == nil && (at > s.Version.EndUnixNano || (at == s.Version.EndUnixNano && same(now, in))) {
 		return nil
 	}
 	return a.call(ctx, func() error { return a.client.UpdateAssessment(ctx, in) })
+}
+
+// same reports whether two assessments say the same. MLflow writes 1 as 1.0.
+func same(x, y mlflow.Assessment) bool {
+	if x.Feedback == nil || y.Feedback == nil || x.Why != y.Why || x.Metadata[metaLabel] != y.Metadata[metaLabel] {
+		return false
+	}
+	var v, w any
+	return json.Unmarshal(x.Feedback.Value, &v) == nil && json.Unmarshal(y.Feedback.Value, &w) == nil && reflect.DeepEqual(v, w)
 }
 
 func assessment(traceID, id string, s *ledger.Score) mlflow.Assessment {

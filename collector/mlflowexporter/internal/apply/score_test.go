@@ -136,7 +136,19 @@ func TestScoreWithoutATrace(t *testing.T) {
 func TestScoreAfterALostLedger(t *testing.T) {
 	contract(t, func(t *testing.T, e *env) {
 		e.mustApply(t, e.plan(1), scored(e.score(1, "u-1", 5, value(1)), e.score(1, "u-2", 1, value(1))))
+		said := func() []mlflow.Assessment {
+			info, err := e.client.GetTraceInfo(t.Context(), "tr-"+jobID(e.experiment, 1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return info.Assessments
+		}
+		before := said()
 		e.lose(t)
+		e.mustApply(t, scored(e.score(1, "u-2", 1, value(1))))
+		if diff := cmp.Diff(before, said()); diff != "" {
+			t.Errorf("what is there as it should be is written again: -before +after\n%s", diff)
+		}
 		e.mustApply(t, scored(e.score(1, "u-1", 3, value(0))))
 		held := map[string]string{"helpful u-1": "1 | HUMAN |  | because 5", "helpful u-2": "1 | HUMAN |  | because 1"}
 		e.saidIs(t, 1, held, "2 1 up 2")
