@@ -264,7 +264,9 @@ func TestWrongCredentialsWait(t *testing.T) {
 func TestAddressWithoutMLflowWaits(t *testing.T) {
 	for _, body := range []string{"<!doctype html><title>404</title>", "default backend - 404", `{"error_code":"ENDPOINT_NOT_FOUND","message":"no such route"}`} {
 		e, s := faulty(t)
-		s.Fail(func(*http.Request) *mlflowtest.Fault { return &mlflowtest.Fault{Status: http.StatusNotFound, Body: body} })
+		s.Fail(func(*http.Request) *mlflowtest.Fault {
+			return &mlflowtest.Fault{Status: http.StatusNotFound, Body: body}
+		})
 		for range 5 {
 			for _, item := range apply.Errors(e.Apply(t.Context(), e.plan(1))) {
 				if item.Permanent {
