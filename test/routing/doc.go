@@ -2,7 +2,7 @@
 // components they name, with MLflow's stand-in, other backends and Kafka around it, and
 // checks what arrives where. docs/ROUTING.md says which configuration is for what.
 //
-// It is a module of its own: tail sampling, load balancing and Kafka bring two hundred
+// It is a module of its own: tail sampling, load balancing and Kafka bring four hundred
 // packages, of which neither the programs nor whoever builds a distribution with the
 // exporter should have to know.
 package routing
