@@ -48,11 +48,21 @@ unit: ## Unit tests, without servers
 	go test ./...
 
 .PHONY: test
-test: lint race servers e2e ## All tests, with the real servers; what CI runs
+test: lint race routing servers e2e ## All tests, with the real servers; what CI runs
 
 .PHONY: race
 race: ## Unit tests under the race detector
 	go test -race -timeout 20m ./...
+
+# A module of its own, which compiles what the programs do not need. The test cache does not
+# see the configurations, which lie outside of it.
+.PHONY: routing
+routing: $(TOOLS)/golangci-lint ## Every configuration of otel-config in a Collector, with other backends and Kafka around it
+	cd test/routing && $(TOOLS)/golangci-lint run ./... && go test -count=1 -timeout 20m ./...
+
+.PHONY: soak-routing
+soak-routing: ## Another backend hangs, then refuses, for OUTAGE each (10m) while jobs come
+	cd test/routing && go test -count=1 -timeout 2h -v -run TestDeadBackendDelaysNobody . -outage $(or $(OUTAGE),10m)
 
 .PHONY: servers
 servers: mlflow contract-3.7.0 contract-postgres ## Contract tests against real servers, and a build of the exporter by ocb

@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/collector/extension"
 	"go.opentelemetry.io/collector/otelcol"
 	"go.opentelemetry.io/collector/processor"
+	"go.opentelemetry.io/collector/processor/batchprocessor"
 	"go.opentelemetry.io/collector/processor/memorylimiterprocessor"
 	"go.opentelemetry.io/collector/receiver"
 	"go.opentelemetry.io/collector/receiver/otlpreceiver"
@@ -25,8 +26,9 @@ import (
 
 // components returns the factories of everything that a configuration may name.
 // builder.yaml lists the same for the OpenTelemetry Collector Builder; a test keeps
-// the two equal. There is no batch processor on purpose: it would hold spans in
-// memory in front of the disk queue and lose them with the process.
+// the two equal. The batch processor is for backends other than MLflow, see
+// docs/ROUTING.md; in front of the mlflow exporter it would hold spans in memory and lose
+// them with the process.
 func components() (otelcol.Factories, error) {
 	factories := otelcol.Factories{Telemetry: otelconftelemetry.NewFactory()}
 	var err error
@@ -38,6 +40,7 @@ func components() (otelcol.Factories, error) {
 		return otelcol.Factories{}, err
 	}
 	factories.Processors, err = otelcol.MakeFactoryMap[processor.Factory](
+		batchprocessor.NewFactory(),
 		filterprocessor.NewFactory(),
 		memorylimiterprocessor.NewFactory(),
 		probabilisticsamplerprocessor.NewFactory(),

@@ -20,7 +20,7 @@ func TestBuilderBuildsADistribution(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	m := readManifest(t)
+	m := readManifest(t, "builder.yaml")
 	m.Dist["output_path"] = filepath.Join(dir, "out")
 	for i := range m.Exporters {
 		if m.Exporters[i].Path != "" {

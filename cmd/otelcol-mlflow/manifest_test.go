@@ -36,15 +36,16 @@ type manifest struct {
 	Exporters  []module       `yaml:"exporters"`
 	Extensions []module       `yaml:"extensions"`
 	Providers  []module       `yaml:"providers"`
+	Replaces   []string       `yaml:"replaces,omitempty"`
 }
 
 func (m manifest) all() []module {
 	return slices.Concat(m.Receivers, m.Processors, m.Exporters, m.Extensions, m.Providers)
 }
 
-func readManifest(t *testing.T) manifest {
+func readManifest(t *testing.T, file string) manifest {
 	t.Helper()
-	body, err := os.ReadFile("builder.yaml")
+	body, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,11 +56,47 @@ func readManifest(t *testing.T) manifest {
 	return m
 }
 
-// The manifest for the builder lists what the hand-written main imports, in the versions
-// of go.mod.
+// A manifest for the builder lists what the Go code beside it imports, in the versions and
+// with the replacements of its go.mod.
 func TestManifestEqualsComponents(t *testing.T) {
+	root := filepath.Join("..", "..")
+	full := filepath.Join(root, "test", "routing")
+	for _, c := range []struct {
+		manifest, gomod string
+		code            []string
+	}{
+		{"builder.yaml", filepath.Join(root, "go.mod"), []string{"components.go", "command.go"}},
+		{"builder-full.yaml", filepath.Join(full, "go.mod"), []string{filepath.Join(full, "components_test.go"), filepath.Join(full, "collector_test.go")}},
+	} {
+		t.Run(c.manifest, func(t *testing.T) {
+			gomod, err := os.ReadFile(c.gomod)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := readManifest(t, c.manifest)
+			listed := map[string]bool{}
+			for _, one := range m.all() {
+				listed[one.path()] = true
+				if one.Path == "" && !bytes.Contains(gomod, []byte("\t"+one.GoMod)) {
+					t.Errorf("go.mod does not require %q", one.GoMod)
+				}
+			}
+			if diff := cmp.Diff(listed, componentsImportedBy(t, c.code)); diff != "" {
+				t.Errorf("the manifest and the imports differ (-manifest +imports)\n%s", diff)
+			}
+			for _, r := range m.Replaces {
+				if !bytes.Contains(gomod, []byte("replace "+r)) {
+					t.Errorf("go.mod does not replace %s", r)
+				}
+			}
+		})
+	}
+}
+
+func componentsImportedBy(t *testing.T, files []string) map[string]bool {
+	t.Helper()
 	imported := map[string]bool{}
-	for _, file := range []string{"components.go", "command.go"} {
+	for _, file := range files {
 		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
 		if err != nil {
 			t.Fatal(err)
@@ -76,18 +113,15 @@ func TestManifestEqualsComponents(t *testing.T) {
 			}
 		}
 	}
-	gomod, err := os.ReadFile(filepath.Join("..", "..", "go.mod"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	listed := map[string]bool{}
-	for _, m := range readManifest(t).all() {
-		listed[m.path()] = true
-		if m.Path == "" && !bytes.Contains(gomod, []byte("\t"+m.GoMod)) {
-			t.Errorf("go.mod does not require %q", m.GoMod)
+	return imported
+}
+
+// Everything that the distribution has, the full one has too.
+func TestFullDistributionHasAllOfTheDistribution(t *testing.T) {
+	full := readManifest(t, "builder-full.yaml").all()
+	for _, one := range readManifest(t, "builder.yaml").all() {
+		if !slices.Contains(full, one) {
+			t.Errorf("builder-full.yaml lacks %s", one.GoMod)
 		}
-	}
-	if diff := cmp.Diff(listed, imported); diff != "" {
-		t.Errorf("builder.yaml and the imports differ (-manifest +imports)\n%s", diff)
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 )
 
-// collector is an otelcol-mlflow with its embedded configuration.
+// collector is an otelcol-mlflow, with its embedded configuration unless told otherwise.
 type collector struct {
 	*process
 	grpc    string // address of the OTLP receiver
@@ -28,7 +28,7 @@ type collector struct {
 }
 
 // startCollector starts a Collector with a data directory that outlives it.
-func startCollector(t *testing.T, mlflow, experiment, data string) *collector {
+func startCollector(t *testing.T, mlflow, experiment, data string, args ...string) *collector {
 	t.Helper()
 	ports, err := freePorts(7)
 	if err != nil {
@@ -41,7 +41,7 @@ func startCollector(t *testing.T, mlflow, experiment, data string) *collector {
 		"OTELCOL_GRPC_ENDPOINT=" + address(0), "OTELCOL_HTTP_ENDPOINT=" + address(1), "OTELCOL_HEALTH_ENDPOINT=" + address(2),
 		fmt.Sprintf("OTELCOL_METRICS_PORT=%d", ports[3]), "OTELCOL_PROMETHEUS_ENDPOINT=" + address(4),
 		"OTELCOL_REPLAY_ENDPOINT=" + address(5), "OTELCOL_STATUS_ENDPOINT=" + address(6),
-	}, program(t, "otelcol-mlflow"))
+	}, program(t, "otelcol-mlflow"), args...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,121 @@
+package routing
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+// checkWhole reports what a backend has of a job, if it is not all of it.
+func checkWhole(t *testing.T, b *backend, j job) {
+	t.Helper()
+	if got, want := b.trace(j.trace), j.spans(); !slices.Equal(got, want) {
+		t.Errorf("the backend has of %s\n%s\nwant\n%s", j.trace, strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// checkForMLflowAlone reports what a backend should never get.
+func checkForMLflowAlone(t *testing.T, b *backend) {
+	t.Helper()
+	b.each(func(sp ptrace.Span) {
+		tier, _ := sp.Attributes().Get(wire.AttrTier)
+		detail, _ := sp.Attributes().Get(wire.AttrJobDetail)
+		if tier.Str() == wire.TierMessage || detail.Str() != wire.DetailFull {
+			t.Errorf("the backend got %s of a job with detail %s", sp.Name(), detail.Str())
+		}
+		for _, e := range sp.Events().All() {
+			if e.Name() == wire.EventArtifact {
+				t.Errorf("the backend got an artifact of %s", sp.Name())
+			}
+		}
+	})
+}
+
+// content are the attributes that hold what pages, people and models said.
+var content = []string{
+	wire.AttrInput, wire.AttrOutput, wire.AttrCommentText, wire.AttrGenAIInput, wire.AttrGenAIOutput, wire.AttrGenAIToolArguments, wire.AttrGenAIToolResult,
+}
+
+// Jaeger gets jobs in full detail, whole; Prometheus the metrics; MLflow everything.
+func TestJaegerAndPrometheus(t *testing.T) {
+	server, jaeger := startMLflow(t), startBackend(t)
+	prometheus := freeAddress(t)
+	t.Setenv("OTELCOL_PROMETHEUS_ENDPOINT", prometheus)
+	c := start(t, newPlace(t), "jaeger-prometheus.yaml")
+	full := []job{recorded(t, "success"), recorded(t, "retried"), recorded(t, "late_feedback")}
+	tracked := recorded(t, "tracking_only")
+	for _, j := range append(full, tracked) {
+		c.send(j.requests...)
+	}
+	c.sendMetrics(queueDepth(7))
+
+	server.holds(t, append(full, tracked)...)
+	for _, j := range full {
+		await(t, "Jaeger to have "+j.trace.String(), func() bool { return len(jaeger.trace(j.trace)) >= len(j.spans()) })
+		checkWhole(t, jaeger, j)
+	}
+	if got := jaeger.trace(tracked.trace); len(got) > 0 {
+		t.Errorf("Jaeger has %v of a job that is only tracked", got)
+	}
+	checkForMLflowAlone(t, jaeger)
+	await(t, "Prometheus to show the metric", func() bool {
+		return strings.Contains(string(get(t, "http://"+prometheus+"/metrics")), "job_queue_depth")
+	})
+}
+
+func queueDepth(n int64) pmetric.Metrics {
+	md := pmetric.NewMetrics()
+	rm := md.ResourceMetrics().AppendEmpty()
+	rm.Resource().Attributes().PutStr(wire.ResServiceName, "commentator")
+	m := rm.ScopeMetrics().AppendEmpty().Metrics().AppendEmpty()
+	m.SetName(wire.MetricQueueDepth)
+	p := m.SetEmptyGauge().DataPoints().AppendEmpty()
+	p.SetTimestamp(pcommon.NewTimestampFromTime(time.Now()))
+	p.SetIntValue(n)
+	return md
+}
+
+// One job in ten goes to the other backend, whole and without content.
+func TestHeadSampling(t *testing.T) {
+	server, tempo := startMLflow(t), startBackend(t)
+	c := start(t, newPlace(t), "head-sampling.yaml")
+	jobs := copies(t, "success", 0, 40)
+	for _, j := range jobs {
+		c.send(j.requests...)
+	}
+	server.holds(t, jobs...)
+	await(t, "the spans to be sent", func() bool {
+		return c.metric("otelcol_exporter_queue_size", `exporter="otlp_grpc"`) == 0 && c.metric("otelcol_exporter_sent_spans", `exporter="otlp_grpc"`) > 0
+	})
+	sampled := 0
+	for _, j := range jobs {
+		if len(tempo.trace(j.trace)) > 0 {
+			sampled++
+			checkWhole(t, tempo, j)
+		}
+	}
+	// The trace ids are always the same, and so are those that are taken.
+	if sampled < 1 || sampled > len(jobs)/4 {
+		t.Errorf("%d of %d jobs went to the backend", sampled, len(jobs))
+	}
+	checkForMLflowAlone(t, tempo)
+	checkNoContent(t, tempo)
+}
+
+func checkNoContent(t *testing.T, b *backend) {
+	t.Helper()
+	b.each(func(sp ptrace.Span) {
+		for _, key := range content {
+			if _, ok := sp.Attributes().Get(key); ok {
+				t.Errorf("the backend got %s of %s", key, sp.Name())
+			}
+		}
+	})
+}

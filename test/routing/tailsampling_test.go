@@ -1,0 +1,53 @@
+package routing
+
+import (
+	"testing"
+)
+
+// MLflow gets every job; the other backend the one that failed a stage, also what comes of
+// it long after the decision, and neither the dull one nor anything of it. Verdicts that
+// come days later make no trace there.
+func TestTailSampling(t *testing.T) {
+	server, tempo := startMLflow(t), startBackend(t)
+	c := start(t, newPlace(t), "full/tail-sampling.yaml",
+		"processors::tail_sampling::decision_wait: 1s",
+		"processors::tail_sampling::decision_wait_after_root_received: 0s",
+		// The share of the rest is left to chance; here it is none.
+		"processors::tail_sampling::policies: [{name: failed, type: status_code, status_code: {status_codes: [ERROR]}}, "+
+			"{name: gates, type: boolean_attribute, boolean_attribute: {key: gates.passed, value: false}}]")
+	decided := func(as string) float64 {
+		return c.metric("otelcol_processor_tail_sampling_global_count_traces_sampled", `sampled="`+as+`"`)
+	}
+	forgotten := func() bool { return c.metric("otelcol_processor_tail_sampling_sampling_traces_on_memory") == 0 }
+
+	// Each of these jobs takes longer than the wait: the second half comes after it. That a
+	// gate fails in the second half of the last one comes too late.
+	failed, dull, late := recorded(t, "retried"), recorded(t, "late_feedback"), recorded(t, "gate_failed")
+	c.send(failed.before("stage_b")...)
+	c.send(dull.before("stage_b")...)
+	c.send(late.before("quality_gates")...)
+	await(t, "the decisions", func() bool { return decided("true") == 1 && decided("false") == 2 && forgotten() })
+	c.send(failed.after("stage_b")...)
+	c.send(dull.after("stage_b")...) // with the verdict
+	c.send(late.after("quality_gates")...)
+
+	server.holds(t, failed, dull, late)
+	await(t, "the whole failed job", func() bool { return len(tempo.trace(failed.trace)) == len(failed.spans()) })
+	checkWhole(t, tempo, failed)
+
+	// A job within the wait is seen whole, though its root comes last.
+	gate := copies(t, "gate_failed", 0, 1)[0]
+	c.send(gate.requests...)
+	await(t, "the job whose gate failed", func() bool { return len(tempo.trace(gate.trace)) == len(gate.spans()) })
+	for _, j := range []job{dull, late} {
+		if got := tempo.trace(j.trace); len(got) > 0 {
+			t.Errorf("the backend has %v of a job that was not taken", got)
+		}
+	}
+	if n := c.metric("otelcol_processor_tail_sampling_early_releases_from_cache_decision"); n == 0 {
+		t.Error("no span followed an earlier decision")
+	}
+	checkForMLflowAlone(t, tempo)
+	checkNoContent(t, tempo)
+	server.holds(t, failed, dull, late, gate)
+}
