@@ -22,8 +22,8 @@ type step struct {
 	Victim victim `json:"victim"`
 	On     event  `json:"on"`
 	After  int    `json:"after"` // events of this kind since the step before
-	// Second, above 0, kills the Collector once more at so many writes after its restart, while
-	// its queue recovers.
+	// Second, above 0, kills the Collector once more while its queue recovers: at so many
+	// hundredths of the writes to its disk that its last start took.
 	Second int `json:"second,omitempty"`
 	// Down is how long the program stays away; 0: it is started at once.
 	Down time.Duration `json:"down,omitempty"`
@@ -64,8 +64,8 @@ var events = map[victim][]event{
 	mlflow:    {eventRequest, eventAnswer},
 }
 
-// maxSecond bounds the writes to the disk after which a Collector that recovers is killed.
-const maxSecond = 16
+// maxSecond is the whole start of a Collector.
+const maxSecond = 100
 
 // planOf makes the steps of a seed. The jobs last for all of them.
 func planOf(random *rand.Rand, jobs int, e extent) []step {

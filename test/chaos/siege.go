@@ -36,6 +36,9 @@ type siege struct {
 	trouble []string // programs that ended by themselves
 	stepped int      // steps that are done
 	struck  time.Time
+	// startWrites are those to the Collector's disk while it started last; writesBefore those
+	// before it was started.
+	startWrites, writesBefore int
 }
 
 // sinceStruck is the time since something was done to a program.
@@ -73,7 +76,7 @@ func newSiege(o options, dir string) (*siege, error) {
 	s.add(mlflow, "http://"+ports[0]+"/health", s.openGate, []string{
 		"MLFLOW_PORT=" + portOf(ports[0]),
 	}, filepath.Join(o.top, "scripts", "start_mlflow.sh"), "--", "--workers", extentOf(o.jobs).workers)
-	s.add(collector, "http://"+ports[3], nil, []string{
+	s.add(collector, "http://"+ports[3], s.learn, []string{
 		"MLFLOW_TRACKING_URI=http://" + ports[1], "MLFLOW_EXPERIMENT_NAME=" + experiment, "OTELCOL_DATA_DIR=" + s.queue(),
 		"OTELCOL_GRPC_ENDPOINT=" + ports[2], "OTELCOL_HEALTH_ENDPOINT=" + ports[3], "OTELCOL_HTTP_ENDPOINT=" + ports[4],
 		"OTELCOL_METRICS_PORT=" + portOf(ports[5]), "OTELCOL_PROMETHEUS_ENDPOINT=" + ports[6], "OTELCOL_REPLAY_ENDPOINT=" + ports[7],
@@ -106,6 +109,14 @@ func (s *siege) openGate() {
 	if err := s.gate.open(); err != nil {
 		s.programs[mlflow].died("open the way to MLflow: " + err.Error())
 	}
+}
+
+// learn notes how many writes to its disk the Collector's start took.
+func (s *siege) learn() {
+	writes := s.bell.total()[eventWrite]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.startWrites = writes - s.writesBefore
 }
 
 // start starts all programs and waits until they answer.

@@ -84,6 +84,9 @@ func (s *siege) do(ctx context.Context, st step) (ok bool, err error) {
 		return s.again(ctx, v, st, first)
 	}
 	s.note(first)
+	if st.Victim == collector {
+		return first.Counts, s.startCollector(v)
+	}
 	if st.Down == 0 {
 		return first.Counts, v.start()
 	}
@@ -161,6 +164,14 @@ func (s *siege) fillFor(ctx context.Context, v *program, st step, filled act) (b
 	return true, nil
 }
 
+// startCollector starts it and lets learn count its writes.
+func (s *siege) startCollector(v *program) error {
+	s.mu.Lock()
+	s.writesBefore = s.bell.total()[eventWrite]
+	s.mu.Unlock()
+	return v.start()
+}
+
 // collectorReady is what a Collector says when all its parts have started, its queue among them.
 const collectorReady = "Everything is ready"
 
@@ -168,8 +179,12 @@ const collectorReady = "Everything is ready"
 func (s *siege) again(ctx context.Context, v *program, st step, first act) (bool, error) {
 	s.note(first)
 	second := make(chan act, 1)
-	cancel := s.bell.set(eventWrite, st.Second, func() {
-		a := s.strike(step{Victim: collector, On: eventWrite, After: st.Second})
+	s.mu.Lock()
+	after := max(1, s.startWrites*st.Second/maxSecond)
+	s.writesBefore = s.bell.total()[eventWrite]
+	s.mu.Unlock()
+	cancel := s.bell.set(eventWrite, after, func() {
+		a := s.strike(step{Victim: collector, On: eventWrite, After: after})
 		a.What, a.Recovering = "kill again", !v.said(collectorReady)
 		second <- a
 	})
@@ -182,7 +197,7 @@ func (s *siege) again(ctx context.Context, v *program, st step, first act) (bool
 			return false, ctx.Err()
 		case a := <-second:
 			s.note(a)
-			return a.Recovering && a.Counts && first.Counts, v.start()
+			return a.Recovering && a.Counts && first.Counts, s.startCollector(v)
 		case <-time.After(10 * time.Millisecond):
 			if v.ready() && cancel() {
 				return false, nil // its queue was back after fewer writes
