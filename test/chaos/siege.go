@@ -68,7 +68,7 @@ func newSiege(o options, dir string) (*siege, error) {
 	if s.site, err = startSite(o.top, s.bell); err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(8)
+	ports, err := freePorts(9)
 	if err != nil {
 		return nil, err
 	}
@@ -80,6 +80,7 @@ func newSiege(o options, dir string) (*siege, error) {
 		"MLFLOW_TRACKING_URI=http://" + ports[1], "MLFLOW_EXPERIMENT_NAME=" + experiment, "OTELCOL_DATA_DIR=" + s.queue(),
 		"OTELCOL_GRPC_ENDPOINT=" + ports[2], "OTELCOL_HEALTH_ENDPOINT=" + ports[3], "OTELCOL_HTTP_ENDPOINT=" + ports[4],
 		"OTELCOL_METRICS_PORT=" + portOf(ports[5]), "OTELCOL_PROMETHEUS_ENDPOINT=" + ports[6], "OTELCOL_REPLAY_ENDPOINT=" + ports[7],
+		"OTELCOL_STATUS_ENDPOINT=" + ports[8],
 	}, filepath.Join(o.bin, "otelcol-mlflow"))
 	s.add(worker, "", nil, []string{
 		"DB_PATH=" + s.database(), "RETRIEVAL_ALLOW_HOSTS=loopback", "SAMPLING_FILE=sampling.yaml",
