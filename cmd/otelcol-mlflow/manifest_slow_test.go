@@ -22,9 +22,11 @@ func TestBuilderBuildsADistribution(t *testing.T) {
 	dir := t.TempDir()
 	m := readManifest(t, "builder.yaml")
 	m.Dist["output_path"] = filepath.Join(dir, "out")
-	for i := range m.Exporters {
-		if m.Exporters[i].Path != "" {
-			m.Exporters[i].Path = root
+	for _, modules := range [][]module{m.Exporters, m.Extensions} {
+		for i := range modules {
+			if modules[i].Path != "" {
+				modules[i].Path = root
+			}
 		}
 	}
 	body, err := yaml.Marshal(m)
