@@ -302,6 +302,18 @@ func (a *Applier) each(jobs []*job, work func(*job)) {
 	wg.Wait()
 }
 
+// readRun reads what MLflow has of a run.
+func (a *Applier) readRun(ctx context.Context, id string) (now mlflow.Run, err error) {
+	err = a.call(ctx, func() (err error) { now, err = a.client.GetRun(ctx, id); return err })
+	return now, err
+}
+
+// readTrace reads what MLflow has of a trace, whose id is that of OpenTelemetry.
+func (a *Applier) readTrace(ctx context.Context, id string) (info mlflow.TraceInfo, err error) {
+	err = a.call(ctx, func() (err error) { info, err = a.client.GetTraceInfo(ctx, "tr-"+id); return err })
+	return info, err
+}
+
 // call runs one request when a slot is free.
 func (a *Applier) call(ctx context.Context, request func() error) error {
 	select {

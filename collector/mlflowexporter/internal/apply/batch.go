@@ -93,8 +93,8 @@ func (a *Applier) logBatch(ctx context.Context, r *run, b batch) error {
 // withoutConflicts drops the params that the run has with another value, and adds a tag
 // that names them.
 func (a *Applier) withoutConflicts(ctx context.Context, r *run, b batch) (batch, error) {
-	var now mlflow.Run
-	if err := a.call(ctx, func() (err error) { now, err = a.client.GetRun(ctx, r.rec.ID); return err }); err != nil {
+	now, err := a.readRun(ctx, r.rec.ID)
+	if err != nil {
 		return b, fmt.Errorf("read params: %w", err)
 	}
 	has := map[string]string{}

@@ -39,8 +39,7 @@ func (a *Applier) writeAll(ctx context.Context, r *run, b batch) error {
 		b.add(p)
 	}
 	if len(late) > 0 {
-		var now mlflow.Run
-		err := a.call(ctx, func() (err error) { now, err = a.client.GetRun(ctx, r.rec.ID); return err })
+		now, err := a.readRun(ctx, r.rec.ID)
 		if err = a.lost(ctx, r, err); err != nil || r.rec.Gone {
 			return err
 		}

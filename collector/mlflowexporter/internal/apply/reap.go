@@ -69,8 +69,7 @@ func (a *Applier) reapRun(ctx context.Context, j *job, key string, newsMS int64,
 		return nil
 	}
 	r := &run{job: j, rec: rec, Run: reduce.Run{Key: key, TraceID: j.traceID, Name: rec.Name, Version: rec.Version}}
-	var now mlflow.Run
-	err := a.call(ctx, func() (err error) { now, err = a.client.GetRun(ctx, rec.ID); return err })
+	now, err := a.readRun(ctx, rec.ID)
 	if mlflow.IsCode(err, mlflow.CodeNotFound) || (err == nil && now.Info.Stage == mlflow.Deleted) {
 		rec.Gone = true
 		return nil

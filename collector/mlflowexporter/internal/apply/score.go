@@ -166,8 +166,7 @@ func (a *Applier) countScores(ctx context.Context, j *job, rec *ledger.Run, scor
 		return nil
 	}
 	r := &run{job: j, rec: rec, Run: reduce.Run{Key: scores[0].RunKey, TraceID: j.traceID, Name: rec.Name, Version: rec.Version}}
-	var now mlflow.Run
-	err := a.call(ctx, func() (err error) { now, err = a.client.GetRun(ctx, rec.ID); return err })
+	now, err := a.readRun(ctx, rec.ID)
 	if err == nil && now.Info.Stage == mlflow.Deleted {
 		counted() // it stays deleted
 		return nil
@@ -219,8 +218,7 @@ func (a *Applier) withHeld(ctx context.Context, j *job, scores []*ledger.Score) 
 	if !scores[0].InTrace || !a.takesTraces() || !a.searches(j, scores[0]) {
 		return scores, nil
 	}
-	var info mlflow.TraceInfo
-	err := a.call(ctx, func() (err error) { info, err = a.client.GetTraceInfo(ctx, "tr-"+j.traceID); return err })
+	info, err := a.readTrace(ctx, j.traceID)
 	if err != nil && !permanent(err) {
 		return nil, err
 	}
@@ -298,7 +296,7 @@ func (a *Applier) tracedAlready(ctx context.Context, j *job, exp experiment, s *
 	if !a.searches(j, s) {
 		return false, nil
 	}
-	err := a.call(ctx, func() error { _, err := a.client.GetTraceInfo(ctx, "tr-"+j.traceID); return err })
+	_, err := a.readTrace(ctx, j.traceID)
 	if mlflow.IsCode(err, mlflow.CodeNotFound) {
 		return false, nil
 	}

@@ -15,7 +15,7 @@ import (
 // write before. A run that one of them ended for want of news is opened again; a run whose
 // own span it has in a newer version gets older set.
 func (a *Applier) catchUp(ctx context.Context, r *run) (now mlflow.Run, older bool, err error) {
-	err = a.call(ctx, func() (err error) { now, err = a.client.GetRun(ctx, r.rec.ID); return err })
+	now, err = a.readRun(ctx, r.rec.ID)
 	if err = a.lost(ctx, r, err); err != nil || r.rec.Gone {
 		return now, false, err
 	}

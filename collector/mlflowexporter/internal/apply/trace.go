@@ -81,8 +81,7 @@ func (a *Applier) home(ctx context.Context, t *trace) (ref string, err error) {
 	if known && !a.cfg.Shared {
 		return "", nil
 	}
-	var info mlflow.TraceInfo
-	err = a.call(ctx, func() (err error) { info, err = a.client.GetTraceInfo(ctx, "tr-"+t.TraceID); return err })
+	info, err := a.readTrace(ctx, t.TraceID)
 	if mlflow.IsCode(err, mlflow.CodeNotFound) {
 		return "", nil
 	}
