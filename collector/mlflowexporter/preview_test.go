@@ -16,6 +16,26 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
+// isGolden compares with a golden file, which -update writes first.
+func isGolden(t *testing.T, file, got string) {
+	t.Helper()
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("differs from %s; run with -update if it should (-want +got)\n%s", file, diff)
+	}
+}
+
 func preview(t *testing.T, cfg *Config, messages ...ptrace.Traces) string {
 	t.Helper()
 	p, err := NewPreview(t.Context(), cfg, messages)
@@ -55,22 +75,7 @@ func TestPreview(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := preview(t, c.cfg, c.messages...)
-			file := filepath.Join("testdata", "plan", name+".txt")
-			if *update {
-				if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got); diff != "" {
-				t.Errorf("differs from %s; run with -update if it should (-want +got)\n%s", file, diff)
-			}
+			isGolden(t, filepath.Join("testdata", "plan", name+".txt"), got)
 			// The requests overlap; what is printed must not depend on which was first.
 			for range 5 {
 				if again := preview(t, c.cfg, c.messages...); again != got {
