@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -149,21 +148,6 @@ func tail(path string) string {
 		lines = lines[len(lines)-15:]
 	}
 	return string(bytes.Join(lines, []byte("\n")))
-}
-
-// freePorts returns n ports of 127.0.0.1 that nobody listens on. They are held together
-// while they are chosen, so that no two are the same.
-func freePorts(n int) ([]int, error) {
-	ports := make([]int, n)
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
-		}
-		defer l.Close()
-		ports[i] = l.Addr().(*net.TCPAddr).Port
-	}
-	return ports, nil
 }
 
 // The file that names the running demo's processes, for `make demo-stop`.

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/technoshare/commentator/internal/sandbox"
+
 	"github.com/technoshare/commentator/internal/analysis/openaitest"
 	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/pipeline"
@@ -45,7 +47,7 @@ func startServers(ctx context.Context, dir string, documents http.Handler) (*ser
 	if s.model, err = serve(&openaitest.Handler{}); err != nil {
 		return s, err
 	}
-	ports, err := freePorts(8)
+	ports, err := sandbox.FreePorts(8)
 	if err != nil {
 		return s, err
 	}

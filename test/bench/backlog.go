@@ -18,6 +18,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/technoshare/commentator/internal/sandbox"
+
 	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
 	"github.com/technoshare/commentator/internal/wire"
@@ -50,7 +52,7 @@ func benchBacklog(o options) error {
 	if err != nil {
 		return err
 	}
-	ports, err := freePorts(1)
+	ports, err := sandbox.FreePorts(1)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/technoshare/commentator/internal/sandbox"
+
 	"github.com/open-telemetry/opentelemetry-collector-contrib/exporter/prometheusexporter"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/healthcheckextension"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/storage/filestorage"
@@ -97,7 +99,7 @@ func startCollector(top, dir, name, mlflow, overlay string) (*collector, error) 
 	if err := os.WriteFile(changes, []byte(overlay), 0o600); err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(7)
+	ports, err := sandbox.FreePorts(7)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/technoshare/commentator/internal/sandbox"
 )
 
 // server is MLflow, started by way of scripts/start_mlflow.sh.
@@ -19,7 +21,7 @@ type server struct {
 
 // startServer starts MLflow; store is the address of its database, "" meaning SQLite.
 func startServer(top, dir, store string) (*server, error) {
-	ports, err := freePorts(1)
+	ports, err := sandbox.FreePorts(1)
 	if err != nil {
 		return nil, err
 	}

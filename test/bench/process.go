@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -17,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/technoshare/commentator/internal/sandbox"
 )
 
 // process is a program in a process group of its own.
@@ -35,7 +36,7 @@ func launch(dir, name string, env []string, prepare func(*exec.Cmd) error, comma
 	}
 	defer out.Close()
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, out, out
-	p.cmd.Env = append(cleanEnv(), env...)
+	p.cmd.Env = append(sandbox.Environ(), env...)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if prepare != nil {
 		p.cmd.Stdout = nil
@@ -48,17 +49,6 @@ func launch(dir, name string, env []string, prepare func(*exec.Cmd) error, comma
 	}
 	go func() { _, _ = p.cmd.Process.Wait(); close(p.done) }()
 	return p, nil
-}
-
-// cleanEnv is the environment without the caller's own settings of these programs.
-func cleanEnv() []string {
-	var out []string
-	for _, e := range os.Environ() {
-		if !strings.HasPrefix(e, "MLFLOW_") && !strings.HasPrefix(e, "OTEL") {
-			out = append(out, e)
-		}
-	}
-	return out
 }
 
 // stop ends the group gently, then at once.
@@ -144,20 +134,6 @@ func ownCPU() time.Duration {
 	var u syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u) // cannot fail for oneself
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
-// freePorts returns loopback ports that nobody listens on.
-func freePorts(n int) ([]int, error) {
-	var ports []int
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer l.Close()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-	}
-	return ports, nil
 }
 
 // diskUse is the size of all files below a directory, in bytes.

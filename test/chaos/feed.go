@@ -11,6 +11,8 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+
+	"github.com/technoshare/commentator/internal/sandbox"
 )
 
 // input is a Slack event that is put in. Each link is a job; without one there is a job too.
@@ -70,7 +72,7 @@ func enqueue(ctx context.Context, p *program, in input) error {
 	}
 	for deadline := time.Now().Add(2 * time.Minute); ; {
 		cmd := exec.CommandContext(ctx, p.command[0], "replay", "--enqueue", "--event", "-") //nolint:gosec // our own program
-		cmd.Dir, cmd.Env, cmd.Stdin = p.dir, append(cleanEnv(), p.env...), bytes.NewReader(body)
+		cmd.Dir, cmd.Env, cmd.Stdin = p.dir, append(sandbox.Environ(), p.env...), bytes.NewReader(body)
 		out, err := cmd.CombinedOutput()
 		if err == nil || ctx.Err() != nil {
 			return ctx.Err()

@@ -6,16 +6,16 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/technoshare/commentator/internal/sandbox"
 )
 
 // program is one of the three under test, in a process group of its own. It can be killed
@@ -51,7 +51,7 @@ func (p *program) start() error {
 	}
 	cmd := exec.Command(p.command[0], p.command[1:]...) //nolint:gosec // our own programs
 	cmd.Dir, cmd.Stdout, cmd.Stderr = p.dir, out, out
-	cmd.Env = append(cleanEnv(), p.env...)
+	cmd.Env = append(sandbox.Environ(), p.env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", p.name, err)
@@ -154,26 +154,4 @@ func answers(url string) bool {
 	defer res.Body.Close()
 	_, _ = io.Copy(io.Discard, res.Body)
 	return res.StatusCode == http.StatusOK
-}
-
-// cleanEnv is the environment without the caller's own settings of these programs.
-func cleanEnv() []string {
-	return slices.DeleteFunc(os.Environ(), func(entry string) bool {
-		return slices.ContainsFunc([]string{"MLFLOW_", "OTEL", "OPENAI_", "SLACK_", "MODEL_", "DB_PATH", "RETRIEVAL_", "TECHNOSHARE_", "DATA_DIR", "SAMPLING_"},
-			func(prefix string) bool { return strings.HasPrefix(entry, prefix) })
-	})
-}
-
-// freePorts returns loopback addresses that nobody listens on.
-func freePorts(n int) ([]string, error) {
-	var addresses []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer l.Close()
-		addresses = append(addresses, l.Addr().String())
-	}
-	return addresses, nil
 }

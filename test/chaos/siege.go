@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/technoshare/commentator/internal/sandbox"
 )
 
 // experiment is where the jobs of the worker go.
@@ -68,9 +70,13 @@ func newSiege(o options, dir string) (*siege, error) {
 	if s.site, err = startSite(o.top, s.bell); err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(9)
+	free, err := sandbox.FreePorts(9)
 	if err != nil {
 		return nil, err
+	}
+	var ports []string // with their host
+	for _, port := range free {
+		ports = append(ports, fmt.Sprintf("127.0.0.1:%d", port))
 	}
 	s.gate = newGate(s.bell, ports[1], ports[0])
 	s.add(mlflow, "http://"+ports[0]+"/health", s.openGate, []string{

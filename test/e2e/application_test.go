@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/technoshare/commentator/internal/sandbox"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -37,7 +39,7 @@ func TestAnyApplicationInPython(t *testing.T) {
 	}
 	c := startCollector(t, s.url, "default-of-the-collector", t.TempDir())
 	cmd := exec.Command(interpreter, filepath.Join(checkout, "test", "e2e", "application", "nightly.py"), experiment)
-	cmd.Env = append(cleanEnv(), "OTEL_EXPORTER_OTLP_ENDPOINT="+c.http)
+	cmd.Env = append(sandbox.Environ(), "OTEL_EXPORTER_OTLP_ENDPOINT="+c.http)
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("run application: %v\n%s", err, out)

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/technoshare/commentator/internal/sandbox"
+
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
 	"google.golang.org/grpc"
@@ -30,7 +32,7 @@ type collector struct {
 // startCollector starts a Collector with a data directory that outlives it.
 func startCollector(t *testing.T, mlflow, experiment, data string, args ...string) *collector {
 	t.Helper()
-	ports, err := freePorts(7)
+	ports, err := sandbox.FreePorts(7)
 	if err != nil {
 		t.Fatal(err)
 	}

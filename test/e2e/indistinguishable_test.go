@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/technoshare/commentator/internal/sandbox"
+
 	"github.com/technoshare/commentator/internal/wire/fixture"
 )
 
@@ -104,7 +106,7 @@ func mlflowScript(t *testing.T, s *server, name string, args ...string) *exec.Cm
 		t.Fatal(err)
 	}
 	cmd := exec.Command(interpreter, append([]string{filepath.Join(checkout, "scripts", "mlflow", name)}, args...)...)
-	cmd.Env = append(cleanEnv(), "MLFLOW_TRACKING_URI="+s.url)
+	cmd.Env = append(sandbox.Environ(), "MLFLOW_TRACKING_URI="+s.url)
 	cmd.Dir = s.dir
 	return cmd
 }

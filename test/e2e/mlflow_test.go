@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/technoshare/commentator/internal/sandbox"
+
 	"github.com/technoshare/commentator/internal/wire/fixture"
 )
 
@@ -66,7 +68,7 @@ func startServer(dir string) (*server, error) {
 }
 
 func runServer(dir string, launch func(port int) (*process, error)) (*server, error) {
-	ports, err := freePorts(1)
+	ports, err := sandbox.FreePorts(1)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +93,7 @@ func (s *server) startReader() error {
 		return err
 	}
 	s.reader = exec.Command(interpreter, filepath.Join(checkout, "scripts", "mlflow", "dump.py"))
-	s.reader.Env = append(cleanEnv(), "MLFLOW_TRACKING_URI="+s.url, "MLFLOW_HTTP_REQUEST_TIMEOUT=60")
+	s.reader.Env = append(sandbox.Environ(), "MLFLOW_TRACKING_URI="+s.url, "MLFLOW_HTTP_REQUEST_TIMEOUT=60")
 	s.reader.Dir, s.reader.Stderr = s.dir, os.Stderr
 	if s.in, err = s.reader.StdinPipe(); err != nil {
 		return err

@@ -3,19 +3,17 @@
 package e2e
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/technoshare/commentator/internal/sandbox"
 )
 
 // process is a program in a process group of its own.
@@ -43,7 +41,7 @@ func start(dir, name string, env []string, command string, args ...string) (*pro
 	}
 	defer out.Close()
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, out, out
-	p.cmd.Env = append(cleanEnv(), env...)
+	p.cmd.Env = append(sandbox.Environ(), env...)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
@@ -51,18 +49,6 @@ func start(dir, name string, env []string, command string, args ...string) (*pro
 	running.Store(p, nil)
 	go func() { _ = p.cmd.Wait(); close(p.done) }()
 	return p, nil
-}
-
-// cleanEnv is the environment without the caller's own settings of these programs.
-func cleanEnv() []string {
-	return slices.DeleteFunc(os.Environ(), func(entry string) bool {
-		for _, prefix := range []string{"MLFLOW_", "OTEL", "OPENAI_", "SLACK_", "MODEL_STAGE", "DB_PATH", "RETRIEVAL_", "TECHNOSHARE_", "DATA_DIR"} {
-			if strings.HasPrefix(entry, prefix) {
-				return true
-			}
-		}
-		return false
-	})
 }
 
 // kill ends the group at once.
@@ -118,19 +104,4 @@ func (p *process) until(what string, met func() bool) error {
 		}
 	}
 	return nil
-}
-
-// freePorts returns loopback ports that nobody listens on.
-func freePorts(n int) ([]int, error) {
-	var ports []int
-	var errs []error
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer func() { errs = append(errs, l.Close()) }()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-	}
-	return ports, errors.Join(errs...)
 }

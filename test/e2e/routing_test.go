@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/technoshare/commentator/internal/sandbox"
+
 	"github.com/technoshare/commentator/internal/wire/fixture"
 )
 
@@ -17,7 +19,7 @@ func TestDeadJaegerBesideMLflow(t *testing.T) {
 	const experiment = "routing"
 	s := sharedServer(t)
 	s.registerPrompts(t)
-	ports, err := freePorts(1)
+	ports, err := sandbox.FreePorts(1)
 	if err != nil {
 		t.Fatal(err)
 	}

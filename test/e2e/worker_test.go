@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/technoshare/commentator/internal/sandbox"
+
 	_ "modernc.org/sqlite" // reads the worker's database
 
 	"github.com/technoshare/commentator/internal/wire"
@@ -64,7 +66,7 @@ func (w *worker) run(t *testing.T, args ...string) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, w.program, args...)
-	cmd.Dir, cmd.Env = w.dir, append(cleanEnv(), w.env()...)
+	cmd.Dir, cmd.Env = w.dir, append(sandbox.Environ(), w.env()...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("commentator %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
