@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/technoshare/commentator/internal/sandbox"
+	"github.com/technoshare/commentator/test/sandbox"
 
 	"github.com/technoshare/commentator/internal/analysis/openaitest"
 	"github.com/technoshare/commentator/internal/mlflow"

@@ -18,7 +18,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/technoshare/commentator/internal/sandbox"
+	"github.com/technoshare/commentator/test/sandbox"
 
 	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"

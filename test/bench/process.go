@@ -17,7 +17,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/technoshare/commentator/internal/sandbox"
+	"github.com/technoshare/commentator/test/sandbox"
 )
 
 // process is a program in a process group of its own.

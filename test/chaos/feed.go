@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/technoshare/commentator/internal/sandbox"
+	"github.com/technoshare/commentator/test/sandbox"
 )
 
 // input is a Slack event that is put in. Each link is a job; without one there is a job too.

@@ -15,7 +15,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/technoshare/commentator/internal/sandbox"
+	"github.com/technoshare/commentator/test/sandbox"
 )
 
 // program is one of the three under test, in a process group of its own. It can be killed

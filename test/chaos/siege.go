@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/technoshare/commentator/internal/sandbox"
+	"github.com/technoshare/commentator/test/sandbox"
 )
 
 // experiment is where the jobs of the worker go.

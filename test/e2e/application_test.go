@@ -12,7 +12,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/technoshare/commentator/internal/sandbox"
+	"github.com/technoshare/commentator/test/sandbox"
 
 	"github.com/google/go-cmp/cmp"
 )

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/technoshare/commentator/internal/sandbox"
+	"github.com/technoshare/commentator/test/sandbox"
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/technoshare/commentator/internal/sandbox"
+	"github.com/technoshare/commentator/test/sandbox"
 
 	"github.com/technoshare/commentator/internal/wire/fixture"
 )

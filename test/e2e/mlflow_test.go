@@ -13,7 +13,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/technoshare/commentator/internal/sandbox"
+	"github.com/technoshare/commentator/test/sandbox"
 
 	"github.com/technoshare/commentator/internal/wire/fixture"
 )

@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/technoshare/commentator/internal/sandbox"
+	"github.com/technoshare/commentator/test/sandbox"
 
 	_ "modernc.org/sqlite" // reads the worker's database
 
