@@ -32,6 +32,7 @@ type round struct {
 	MS          float64 `json:"ms_per_job"`
 	CPU         float64 `json:"cpu_ms_per_job"`        // of the writer
 	ServerCPU   float64 `json:"server_cpu_ms_per_job"` // of all processes of MLflow
+	Busiest     float64 `json:"server_cpu_busiest"`    // share of that which one process had
 	Disk        float64 `json:"mlflow_disk_bytes_per_job"`
 	AnonymousMB float64 `json:"anonymous_mb,omitempty"` // of the writer, afterwards
 }
@@ -92,7 +93,7 @@ func benchBridge(o options) error {
 			if err != nil {
 				return fmt.Errorf("%s: %w", w.name, err)
 			}
-			fmt.Fprintf(os.Stderr, "round %d  %-14s %8.1f ms per job\n", i+1, w.name, r.MS)
+			fmt.Fprintf(os.Stderr, "round %d  %-14s %8.1f ms per job, %3.0f %% of MLflow's CPU in one process\n", i+1, w.name, r.MS, 100*r.Busiest)
 			rounds = append(rounds, r)
 		}
 	}
@@ -234,13 +235,19 @@ func (s *site) round(w way, number int) (round, error) {
 	if err != nil {
 		return round{}, err
 	}
-	cpu, server := w.cpu(), s.server.cpu()
+	cpu, server := w.cpu(), s.server.cpus()
 	took, err := w.write(jobs)
 	if err != nil {
 		return round{}, err
 	}
 	perJob := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 / float64(jobs) }
-	r := round{Way: w.name, Round: number, Jobs: jobs, MS: perJob(took), CPU: perJob(w.cpu() - cpu), ServerCPU: perJob(s.server.cpu() - server)}
+	r := round{Way: w.name, Round: number, Jobs: jobs, MS: perJob(took), CPU: perJob(w.cpu() - cpu)}
+	var all, busiest time.Duration
+	for pid, now := range s.server.cpus() {
+		all += now - server[pid]
+		busiest = max(busiest, now-server[pid])
+	}
+	r.ServerCPU, r.Busiest = perJob(all), busiest.Seconds()/all.Seconds()
 	if w.memory != nil {
 		r.AnonymousMB = float64(w.memory()) / 1e6
 	}

@@ -24,7 +24,7 @@ import (
 // made for one job, ready to be sent but for the ids of the runs, over two connections that
 // acknowledge at once. Of the answers it looks at the status and, where a run was made, for
 // its id. The order is the freest that the data allow: the job's run first; then the stages
-// beside each other, and the spans; then the trace's info and the end of the job's run.
+// beside each other, and the spans with the trace's info; then the end of the job's run.
 type floor struct {
 	host    string
 	conns   []*conn
@@ -63,24 +63,42 @@ func newFloor(target string, job []recorded, id pcommon.TraceID) (*floor, error)
 	return f, nil
 }
 
-// dial makes the connections anew: MLflow closes what was idle for 5 s.
+// dial makes the first connection anew: MLflow closes what was idle for 5 s.
 func (f *floor) dial() error {
 	f.close()
 	f.conns = nil
-	for range 2 {
-		tcp, err := net.Dial("tcp", f.host)
-		if err != nil {
-			return err
-		}
-		raw, err := tcp.(*net.TCPConn).SyscallConn()
-		if err != nil {
-			return err
-		}
-		c := &conn{Conn: tcp, raw: raw}
-		c.in = bufio.NewReader(c)
+	first, err := f.connect()
+	if err == nil {
+		f.conns = []*conn{first}
+	}
+	return err
+}
+
+// second makes the other connection while a worker of MLflow is busy with what the first one
+// sent, so that another worker is likely to take it.
+func (f *floor) second() error {
+	if len(f.conns) > 1 {
+		return nil
+	}
+	c, err := f.connect()
+	if err == nil {
 		f.conns = append(f.conns, c)
 	}
-	return nil
+	return err
+}
+
+func (f *floor) connect() (*conn, error) {
+	tcp, err := net.Dial("tcp", f.host)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := tcp.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{Conn: tcp, raw: raw}
+	c.in = bufio.NewReader(c)
+	return c, nil
 }
 
 func (f *floor) close() {
@@ -98,10 +116,8 @@ func (f *floor) arrange(job []recorded) error {
 		}
 		own := ownRun(r)
 		switch operation := operationOf(strings.SplitN(r.Path, "?", 2)[0]); {
-		case operation == "v1/traces":
+		case operation == "v1/traces", operation == "traces":
 			chains["spans"] = append(chains["spans"], r)
-		case operation == "traces":
-			f.last = append(f.last, r)
 		case operation == "runs/update" && len(f.runs) > 0 && own == f.runs[0]:
 			f.last = append(f.last, r)
 		case own != "":
@@ -195,7 +211,10 @@ func (f *floor) request(r recorded, id pcommon.TraceID) ([]byte, error) {
 // write sends a job.
 func (f *floor) write(p *prepared) error {
 	var job []string // old and new id of the job's run
-	if err := f.conns[0].exchange(p.chains[0][0], &job); err != nil {
+	made := make(chan error, 1)
+	first := f.conns[0]
+	go func() { made <- first.exchange(p.chains[0][0], &job) }()
+	if err := errors.Join(f.second(), <-made); err != nil {
 		return err
 	}
 	job = []string{f.runs[0], job[0]}

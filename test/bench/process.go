@@ -94,8 +94,16 @@ func (p *process) tail() string {
 }
 
 // cpu is the processor time of the whole group so far.
-func (p *process) cpu() time.Duration {
-	var ticks int64
+func (p *process) cpu() (all time.Duration) {
+	for _, took := range p.cpus() {
+		all += took
+	}
+	return all
+}
+
+// cpus is the processor time so far of each process of the group, by its id.
+func (p *process) cpus() map[string]time.Duration {
+	out := map[string]time.Duration{}
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, name := range stats {
 		b, err := os.ReadFile(name)
@@ -109,10 +117,10 @@ func (p *process) cpu() time.Duration {
 		}
 		for _, i := range []int{11, 12} { // utime, stime
 			n, _ := strconv.ParseInt(f[i], 10, 64)
-			ticks += n
+			out[name] += time.Duration(n) * time.Second / 100 // USER_HZ
 		}
 	}
-	return time.Duration(ticks) * time.Second / 100 // USER_HZ
+	return out
 }
 
 // anonymous is the memory of the process that no file stands behind, in bytes.
