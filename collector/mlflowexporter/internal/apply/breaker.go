@@ -37,6 +37,7 @@ type breaker struct {
 	failed  int       // in a row
 	until   time.Time // no requests before; zero: the server is there
 	probing bool
+	fell    int // how often it was found to be away
 	cause   string
 	refuses bool // cause is an answer that a person has to do something about
 }
@@ -50,47 +51,54 @@ type awayError struct {
 
 func (e *awayError) Error() string { return "not sent, MLflow is away: " + e.cause }
 
-// enter asks for leave to send a request; probe says that the server has to be asked
-// first whether it is back.
-func (b *breaker) enter() (probe bool, err error) {
+// ticket is the leave to send a request.
+type ticket struct {
+	probe bool // the server has to be asked first whether it is back
+	fell  int  // as it was then
+}
+
+// enter asks for leave to send a request.
+func (b *breaker) enter() (ticket, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.until.IsZero() {
-		return false, nil
+		return ticket{false, b.fell}, nil
 	}
 	if wait := b.until.Sub(b.now()); wait > 0 || b.probing {
-		return false, &awayError{b.cause, max(wait, 0)}
+		return ticket{}, &awayError{b.cause, max(wait, 0)}
 	}
 	b.probing = true
-	return true, nil
+	return ticket{true, b.fell}, nil
 }
 
 // leave notes what came of a request.
-func (b *breaker) leave(probe bool, err error) {
-	if b.note(probe, err) {
+func (b *breaker) leave(t ticket, err error) {
+	if b.note(t, err) {
 		b.changed()
 	}
 }
 
 // note is leave, and reports whether the server went away or came back, or began or ended to
 // refuse everything.
-func (b *breaker) note(probe bool, err error) (changed bool) {
+func (b *breaker) note(t ticket, err error) (changed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	was, refused := b.until.IsZero(), b.refuses
-	if probe {
+	if t.probe {
 		b.probing = false
 	}
 	pause, gone := away(err)
 	switch {
 	case errors.Is(err, context.Canceled): // by us: says nothing of the server
+	case !gone && t.fell != b.fell: // it was on its way when the server went away
 	case !gone:
 		b.heard = b.now()
 		b.failed, b.until = 0, time.Time{}
 	default:
 		b.failed++
-		if b.failed >= awayAfter || pause > 0 || probe || timedOut(err) {
+		if b.failed >= awayAfter || pause > 0 || t.probe || timedOut(err) {
 			b.heard = b.now()
+			b.fell++
 			var e *mlflow.Error
 			b.cause, b.refuses = err.Error(), errors.As(err, &e) && e.Configuration()
 			if until := b.now().Add(max(pause, awayPause)); until.After(b.until) {
@@ -125,18 +133,41 @@ func timedOut(err error) bool {
 
 // guard runs one request unless the server is away.
 func (a *Applier) guard(ctx context.Context, request func() error) error {
-	probe, err := a.breaker.enter()
+	leave, err := a.breaker.enter()
 	if err != nil {
 		return err
 	}
-	if probe {
+	if leave.probe {
 		err = a.isBack(ctx)
 	}
 	if err == nil {
 		err = request()
 	}
-	a.breaker.leave(probe, err)
+	a.breaker.leave(leave, err)
 	return err
+}
+
+// askVersion is guard for the version, which is told even where everything else is refused.
+func (a *Applier) askVersion(ctx context.Context) (version string, err error) {
+	leave, err := a.breaker.enter()
+	if err != nil {
+		return "", err
+	}
+	if version, err = a.client.Version(ctx); err != nil || !a.breaker.refused(leave) {
+		a.breaker.leave(leave, err)
+	}
+	return version, err
+}
+
+// refused reports whether everything was refused last; a probe ends then without a result.
+func (b *breaker) refused(t ticket) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	refused := !b.until.IsZero() && b.refuses
+	if t.probe && refused {
+		b.probing = false
+	}
+	return refused
 }
 
 // isBack asks for the version: a request that costs nothing and is answered at once. What

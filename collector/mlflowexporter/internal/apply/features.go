@@ -32,8 +32,7 @@ func (a *Applier) probe(ctx context.Context) error {
 	if !due {
 		return nil
 	}
-	var version string
-	err := a.guard(ctx, func() (err error) { version, err = a.client.Version(ctx); return err })
+	version, err := a.askVersion(ctx)
 	if err != nil && !permanent(err) {
 		return fmt.Errorf("ask for version: %w", err)
 	}

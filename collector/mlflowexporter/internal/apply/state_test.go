@@ -115,3 +115,34 @@ func TestWhatCountsAsAway(t *testing.T) {
 		})
 	}
 }
+
+// MLflow tells its version while its host check refuses everything else: the first job asks
+// for it, and that is no news.
+func TestVersionDoesNotEndARefusal(t *testing.T) {
+	e, s, now, away := pinged(t)
+	s.Fail(func(r *http.Request) *mlflowtest.Fault {
+		if r.URL.Path == "/version" {
+			return nil
+		}
+		return &mlflowtest.Fault{Status: http.StatusForbidden, Body: "Invalid Host header - possible DNS rebinding attack detected"}
+	})
+	e.Ping(t.Context(), time.Second)
+	for range 3 {
+		*now = now.Add(3 * time.Second)
+		if err := e.Apply(t.Context(), e.plan(1)); err == nil {
+			t.Error("no error although everything is refused")
+		}
+	}
+	if e.requests.get("GET /version") == 0 {
+		t.Error("nobody asked for the version")
+	}
+	if len(*away) != 1 || !(*away)[0] {
+		t.Errorf("told that it is away: %v", *away)
+	}
+	s.Fail(nil)
+	*now = now.Add(3 * time.Second)
+	e.mustApply(t, e.plan(1))
+	if len(*away) != 2 {
+		t.Errorf("told that it is away: %v", *away)
+	}
+}
