@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -131,6 +132,13 @@ func (s *Server) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.calls = nil
+}
+
+// Purge removes a run for good, as `mlflow gc` does.
+func (s *Server) Purge(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.runs = slices.DeleteFunc(s.runs, func(r *runState) bool { return r.info.ID == id })
 }
 
 // Wipe makes the server as if it had a new, empty database.

@@ -155,8 +155,12 @@ func (j *job) fail(err error) bool {
 	}
 	item := &ItemError{TraceID: j.traceID, Permanent: permanent(err), Err: err}
 	j.mu.Lock()
+	defer j.mu.Unlock()
+	var unsent *awayError
+	if errors.As(err, &unsent) && slices.ContainsFunc(j.errs, func(e *ItemError) bool { return !e.Permanent }) {
+		return false // no news
+	}
 	j.errs = append(j.errs, item)
-	j.mu.Unlock()
 	return item.Permanent
 }
 
@@ -211,9 +215,24 @@ func (a *Applier) apply(ctx context.Context, jobs []*job, source Source) error {
 	for i, j := range jobs {
 		j.entry = entries[i]
 		j.repair()
+		for _, r := range j.runs {
+			r.rec, r.known = j.entry.Job.Run(r.Key), make(chan struct{})
+		}
 	}
+	// Runs and traces are written beside each other. A trace's info waits for its run, and so
+	// do all spans while it is not known whether the server is there: one request finds out.
+	var traces sync.WaitGroup
+	traces.Go(func() {
+		if state := a.State(); len(jobs) > 0 && (!state.Known || state.Away != "") {
+			for _, r := range jobs[0].tops() {
+				<-r.known
+			}
+		}
+		a.applySpans(ctx, jobs)
+		a.each(jobs, func(j *job) { a.tellTraces(ctx, j) })
+	})
 	a.each(jobs, func(j *job) { a.applyRuns(ctx, j) })
-	a.applySpans(ctx, jobs)
+	traces.Wait()
 	a.each(jobs, func(j *job) { a.complete(ctx, j) })
 
 	a.writeLetters(all, source)
@@ -290,9 +309,6 @@ func (a *Applier) each(jobs []*job, work func(*job)) {
 	var wg sync.WaitGroup
 	free := make(chan struct{}, a.cfg.Parallel)
 	for _, j := range jobs {
-		if j.stopped() {
-			continue
-		}
 		free <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-free }()

@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/ledger"
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
 	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/wire"
 )
@@ -43,6 +44,9 @@ func (j *job) repair() {
 			continue
 		}
 		kept.Told = false
+		if t.Info != nil {
+			kept.Info, kept.Version = nil, reduce.Version{} // it names a run that may be another one now
+		}
 		for _, s := range missing(t.Spans, nil) {
 			if kept.Spans[s.span.SpanID()] == s.version {
 				delete(kept.Spans, s.span.SpanID())

@@ -64,6 +64,26 @@ func TestRepairBringsBackADeletedRun(t *testing.T) {
 	})
 }
 
+// Runs that were removed for good are made anew, and the trace names the new one.
+func TestRepairMakesARemovedRunAnew(t *testing.T) {
+	e, s := faulty(t)
+	e.mustApply(t, e.plan(1))
+	before := e.findRun(t, jobID(e.experiment, 1)).Info.ID
+	for _, r := range e.plan(1).Runs {
+		s.Purge(e.findRun(t, r.Key).Info.ID)
+	}
+	p := repaired(e.plan(1), wire.RepairRecreate)
+	for range 10 { // one removal after the other is found out
+		if e.Apply(t.Context(), p) == nil {
+			break
+		}
+	}
+	if after := e.findRun(t, jobID(e.experiment, 1)).Info.ID; after == before {
+		t.Errorf("the run is still %s", after)
+	}
+	e.check(t, e.plan(1))
+}
+
 // changed is a plan whose runs ended later.
 func changed(p reduce.Plan) reduce.Plan {
 	for i := range p.Runs {

@@ -26,18 +26,24 @@ type run struct {
 	job    *job
 	rec    *ledger.Run
 	parent *ledger.Run // as it was when this run's turn came; nil: none, or not known
+	// known is closed when it is settled whether the run has an id, which is id then.
+	known chan struct{}
+	id    string
 	// created is set when the run was made just now, with the tags of this plan.
 	created bool
 	// ended is set when the run was not known and was found in MLflow in a final state.
 	ended bool
 }
 
+// settle ends the waiting for the run's id.
+func (r *run) settle() {
+	r.id = r.rec.ID
+	close(r.known)
+}
+
 // applyRuns makes the runs of a job and finishes all but the topmost ones, which wait for
 // the trace.
 func (a *Applier) applyRuns(ctx context.Context, j *job) {
-	for _, r := range j.runs {
-		r.rec = j.entry.Job.Run(r.Key)
-	}
 	var wg sync.WaitGroup
 	for _, r := range j.tops() {
 		if above := j.entry.Job.Runs[r.ParentKey]; above != nil {
@@ -56,6 +62,14 @@ func (j *job) tops() []*run {
 	})
 }
 
+// abandon settles a run that was not made, and those below it.
+func (r *run) abandon() {
+	r.settle()
+	for _, below := range r.children() {
+		below.abandon()
+	}
+}
+
 func (r *run) children() []*run {
 	return slices.DeleteFunc(slices.Clone(r.job.runs), func(o *run) bool { return o.ParentKey != r.Key })
 }
@@ -69,12 +83,14 @@ func (a *Applier) applyTree(ctx context.Context, r *run) bool {
 	}
 	if err != nil {
 		err = fmt.Errorf("create run %s: %w", r.Name, err)
-		if r.job.fail(err) {
+		goesOn := r.job.fail(err)
+		r.abandon()
+		if goesOn {
 			a.buryTree(r, err)
-			return true
 		}
-		return false
+		return goesOn
 	}
+	r.settle()
 	children := r.children()
 	done := make([]bool, len(children))
 	now := *r.rec

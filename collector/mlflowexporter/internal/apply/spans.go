@@ -179,8 +179,8 @@ func (a *Applier) exportOnce(ctx context.Context, experimentID string, spans []s
 		return finalError{fmt.Errorf("encode spans: %w", err)}
 	}
 	runID, item := "", spans[0].of.TraceID
-	if len(tracesOf(spans)) == 1 {
-		runID = spans[0].of.runID() // a request links all its traces to one run
+	if t := spans[0].of; len(tracesOf(spans)) == 1 && t.Info == nil { // info links it, too
+		runID = t.runID() // a request links all its traces to one run
 	}
 	return a.failed.result("spans", fmt.Sprint(item, len(spans)), a.call(ctx, func() error {
 		return a.client.ExportTraces(ctx, experimentID, runID, body)

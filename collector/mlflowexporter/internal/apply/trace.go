@@ -91,10 +91,13 @@ func (a *Applier) home(ctx context.Context, t *trace) (ref string, err error) {
 	return "", err
 }
 
-// complete tells MLflow what it must know of the traces of a job after their spans, and
-// finishes the job's own run, last of all.
-func (a *Applier) complete(ctx context.Context, j *job) {
+// tellTraces tells MLflow what it must know of the traces of a job after their spans.
+func (a *Applier) tellTraces(ctx context.Context, j *job) {
 	for _, t := range j.traces {
+		t.runID() // a job whose run could not be made is tried again, whole
+		if j.stopped() {
+			return
+		}
 		if err := a.tell(ctx, t); err != nil {
 			err = fmt.Errorf("write info of trace: %w", err)
 			if j.fail(err) {
@@ -102,6 +105,10 @@ func (a *Applier) complete(ctx context.Context, j *job) {
 			}
 		}
 	}
+}
+
+// complete finishes the job's own run, last of all, and gives it its scores.
+func (a *Applier) complete(ctx context.Context, j *job) {
 	if j.stopped() {
 		return
 	}
@@ -194,8 +201,8 @@ func (a *Applier) info(t *trace, used []mlflow.PromptVersion) mlflow.TraceInfo {
 	if in.Name != "" {
 		out.Tags[mlflow.TagTraceName] = clip(in.Name, maxTraceName)
 	}
-	if r := t.job.entry.Job.Runs[t.RunKey]; r != nil && r.ID != "" {
-		out.Metadata[mlflow.MetaSourceRun] = r.ID
+	if id := t.runID(); id != "" {
+		out.Metadata[mlflow.MetaSourceRun] = id
 	}
 	if in.Session != "" {
 		out.Metadata[mlflow.MetaSession] = clip(in.Session, mlflow.MaxSession)
@@ -213,8 +220,14 @@ func (a *Applier) info(t *trace, used []mlflow.PromptVersion) mlflow.TraceInfo {
 	return out
 }
 
-// runID is the run that a trace links to, "" while it has none.
+// runID is the run that a trace links to, "" while it has none. It waits until that is settled.
 func (t *trace) runID() string {
+	for _, r := range t.job.runs {
+		if r.Key == t.RunKey {
+			<-r.known
+			return r.id
+		}
+	}
 	if r := t.job.entry.Job.Runs[t.RunKey]; r != nil {
 		return r.ID
 	}

@@ -122,7 +122,10 @@ func (j *Job) last() (end uint64) {
 	return end
 }
 
-func (j *Job) empty() bool { return len(j.Runs) == 0 && j.Trace == nil && len(j.Scores) == 0 }
+func (j *Job) empty() bool { return len(j.Runs) == 0 && j.Trace.empty() && len(j.Scores) == 0 }
+
+// empty reports whether MLflow has nothing of the trace.
+func (t *Trace) empty() bool { return t == nil || (len(t.Spans) == 0 && len(t.Info) == 0) }
 
 // SpanVersion orders what is known of one span of a trace: the later end wins, ties by
 // hash.

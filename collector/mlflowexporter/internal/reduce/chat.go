@@ -78,7 +78,6 @@ func chatContent(s Span, attrs pcommon.Map) {
 		request := chatRequest{Model: s.text(wire.AttrGenAIRequestModel)}
 		if system, ok := parseParts(s.text(attrSystemInstructions)); ok {
 			request.Messages = append(request.Messages, flatten(message{Role: "system", Parts: system})...)
-			attrs.Remove(attrSystemInstructions)
 		}
 		for _, m := range in {
 			request.Messages = append(request.Messages, flatten(m)...)
@@ -92,7 +91,6 @@ func chatContent(s Span, attrs pcommon.Map) {
 			request.MaxTokens = &n
 		}
 		formatted = putJSON(attrs, attrSpanInputs, request)
-		attrs.Remove(wire.AttrGenAIInput)
 	}
 	if out, ok := parseMessages(s.text(wire.AttrGenAIOutput)); ok {
 		answer := chatAnswer{Model: cmp.Or(s.text(wire.AttrGenAIResponseModel), s.text(wire.AttrGenAIRequestModel))}
@@ -107,10 +105,9 @@ func chatContent(s Span, attrs pcommon.Map) {
 			}
 		}
 		formatted = putJSON(attrs, attrSpanOutputs, answer) || formatted
-		attrs.Remove(wire.AttrGenAIOutput)
 	}
-	move(attrs, attrSpanInputs, wire.AttrGenAIInput)
-	move(attrs, attrSpanOutputs, wire.AttrGenAIOutput)
+	show(attrs, attrSpanInputs, wire.AttrGenAIInput)
+	show(attrs, attrSpanOutputs, wire.AttrGenAIOutput)
 	if formatted {
 		putNew(attrs, attrMessageFormat, formatOpenAI)
 	}

@@ -8,28 +8,24 @@ import (
 	"github.com/technoshare/commentator/internal/wire"
 )
 
-// content moves what went in and came out to where MLflow's UI shows it. What is moved is
-// removed under its first name: prompts and pages are large.
+// content copies what went in and came out to where MLflow's UI shows it. It stays under its
+// first name too, as with every other way into MLflow.
 func content(s Span, attrs pcommon.Map) {
 	if s.text(wire.AttrGenAIInput) != "" || s.text(wire.AttrGenAIOutput) != "" {
 		chatContent(s, attrs)
 	}
-	move(attrs, attrSpanInputs, wire.AttrInput, wire.AttrGenAIToolArguments)
-	move(attrs, attrSpanOutputs, wire.AttrOutput, wire.AttrGenAIToolResult)
+	show(attrs, attrSpanInputs, wire.AttrInput, wire.AttrGenAIToolArguments)
+	show(attrs, attrSpanOutputs, wire.AttrOutput, wire.AttrGenAIToolResult)
 	httpContent(s, attrs)
 }
 
-// move puts the first of the named attributes that is there under the native name, as
-// JSON, unless the span has the native one; and removes them all.
-func move(attrs pcommon.Map, native string, from ...string) {
+// show puts the first of the named attributes that is there under the native name, as
+// JSON, unless the span has the native one.
+func show(attrs pcommon.Map, native string, from ...string) {
 	for _, key := range from {
-		v, ok := attrs.Get(key)
-		if !ok {
-			continue
+		if v, ok := attrs.Get(key); ok {
+			putNew(attrs, native, jsonText(v))
 		}
-		text := jsonText(v)
-		attrs.Remove(key)
-		putNew(attrs, native, text)
 	}
 }
 

@@ -54,8 +54,8 @@ const (
 // here becomes a tag of the trace, so the many that describe host and SDK stay out.
 var keptResource = []string{wire.ResServiceName, wire.ResServiceVersion, wire.ResEnvironment}
 
-// stripped are attributes that only speak to the bridge.
-var stripped = []string{wire.AttrTier, wire.AttrStartedAt, attrTraceRequestID, attrExperimentID}
+// stripped are attributes by which MLflow knows a trace; it sets them itself.
+var stripped = []string{attrTraceRequestID, attrExperimentID}
 
 // usageAttributes are the token counts of one model call.
 var usageAttributes = []string{

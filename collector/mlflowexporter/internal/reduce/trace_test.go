@@ -35,6 +35,11 @@ func TestModelCallIsNative(t *testing.T) {
 		wire.AttrGenAIOperation: "chat", wire.AttrGenAIProvider: "openai", wire.AttrGenAIRequestModel: "gpt-4o",
 		wire.AttrGenAIResponseModel: "gpt-4o-2024-08-06", wire.AttrTemperature: 0.2, wire.AttrMaxTokens: int64(900),
 		wire.AttrUsageInput: int64(100), wire.AttrUsageOutput: int64(20), wire.AttrUsageCacheRead: int64(64),
+		wire.AttrTier: wire.TierDetail,
+	}
+	for _, key := range []string{attrSystemInstructions, wire.AttrGenAIInput, wire.AttrGenAIOutput} {
+		v, _ := s.Span.Attributes().Get(key)
+		want[key] = v.Str()
 	}
 	if diff := cmp.Diff(want, nativeAttrs(t, s)); diff != "" {
 		t.Error(diff)
@@ -74,7 +79,7 @@ func TestMessagesOfAnotherShapeArePassedOn(t *testing.T) {
 		`[]`:                               `[]`,
 	} {
 		got := nativeAttrs(t, newSpan(t, Detail, "chat x", 2, map[string]any{wire.AttrGenAIOperation: "chat", wire.AttrGenAIInput: in}))
-		if got[attrSpanInputs] != want || got[wire.AttrGenAIInput] != nil || got[attrMessageFormat] != nil {
+		if got[attrSpanInputs] != want || got[wire.AttrGenAIInput] != in || got[attrMessageFormat] != nil {
 			t.Errorf("%s: %v", in, got)
 		}
 	}
@@ -92,20 +97,24 @@ func TestTotalsAreTakenOffStagesAndJob(t *testing.T) {
 	}
 }
 
-func TestContentMovesAndIsNotDoubled(t *testing.T) {
+// Content is shown where people look, and stays where the conventions have it.
+func TestContentIsShown(t *testing.T) {
 	for name, c := range map[string]struct {
 		span Span
 		want map[string]any
 	}{
 		"stage": {
 			newSpan(t, Stage, "retrieval", 2, map[string]any{wire.AttrInput: `{"url":"u"}`, wire.AttrOutput: "text"}),
-			map[string]any{attrSpanType: "RETRIEVER", attrSpanInputs: `{"url":"u"}`, attrSpanOutputs: `"text"`},
+			map[string]any{attrSpanType: "RETRIEVER", attrSpanInputs: `{"url":"u"}`, attrSpanOutputs: `"text"`, wire.AttrInput: `{"url":"u"}`, wire.AttrOutput: "text"},
 		},
 		"tool": {
 			newSpan(t, Detail, "execute_tool search", 2, map[string]any{
 				wire.AttrGenAIOperation: "execute_tool", wire.AttrGenAIToolArguments: map[string]any{"q": "wal"}, wire.AttrGenAIToolResult: `[1]`,
 			}),
-			map[string]any{attrSpanType: "TOOL", attrSpanInputs: `{"q":"wal"}`, attrSpanOutputs: `[1]`, wire.AttrGenAIOperation: "execute_tool"},
+			map[string]any{
+				attrSpanType: "TOOL", attrSpanInputs: `{"q":"wal"}`, attrSpanOutputs: `[1]`, wire.AttrGenAIOperation: "execute_tool",
+				wire.AttrGenAIToolArguments: map[string]any{"q": "wal"}, wire.AttrGenAIToolResult: `[1]`,
+			},
 		},
 		"http": {
 			newSpan(t, Detail, "GET", 2, map[string]any{wire.AttrHTTPMethod: "GET", wire.AttrURLFull: "https://e.org/?a=1&b=2", wire.AttrHTTPStatus: 200}),
@@ -116,7 +125,7 @@ func TestContentMovesAndIsNotDoubled(t *testing.T) {
 		},
 		"own native attributes win": {
 			newSpan(t, Detail, "x", 2, map[string]any{attrSpanType: "AGENT", attrSpanInputs: "mine", wire.AttrInput: "other"}),
-			map[string]any{attrSpanType: "AGENT", attrSpanInputs: "mine"},
+			map[string]any{attrSpanType: "AGENT", attrSpanInputs: "mine", wire.AttrInput: "other"},
 		},
 	} {
 		if diff := cmp.Diff(c.want, nativeAttrs(t, c.span)); diff != "" {
