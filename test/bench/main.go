@@ -58,6 +58,7 @@ func run(args []string) (err error) {
 		return err
 	}
 	defer os.RemoveAll(o.dir)
+	endOnSignal(o.dir)
 	switch command {
 	case "bridge":
 		return benchBridge(o)

@@ -11,9 +11,11 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -47,8 +49,28 @@ func launch(dir, name string, env []string, prepare func(*exec.Cmd) error, comma
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
+	groups.Store(p.cmd.Process.Pid, true)
 	go func() { _, _ = p.cmd.Process.Wait(); close(p.done) }()
 	return p, nil
+}
+
+// groups are the process groups that run, by the id of their leader.
+var groups sync.Map
+
+// endOnSignal ends all groups when a person, or the system, ends the benchmark: MLflow's
+// processes would go on for ever.
+func endOnSignal(scratch string) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		groups.Range(func(pid, _ any) bool {
+			_ = syscall.Kill(-pid.(int), syscall.SIGKILL)
+			return true
+		})
+		_ = os.RemoveAll(scratch)
+		os.Exit(1)
+	}()
 }
 
 // stop ends the group gently, then at once.
@@ -60,6 +82,7 @@ func (p *process) stop() {
 	}
 	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 	<-p.done
+	groups.Delete(p.cmd.Process.Pid)
 }
 
 // answers waits until an address answers 200.
