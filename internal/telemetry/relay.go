@@ -37,8 +37,9 @@ type RelayConfig struct {
 	UntilEmpty bool
 	// Logger receives outages, refusals and partial successes. Default: discard.
 	Logger *slog.Logger
-	// Now is the clock. Default: time.Now.
-	Now func() time.Time
+	// Now is the clock, and After its timer. Default: time.Now, time.After.
+	Now   func() time.Time
+	After func(time.Duration) <-chan time.Time
 }
 
 func (c RelayConfig) withDefaults() RelayConfig {
@@ -54,6 +55,9 @@ func (c RelayConfig) withDefaults() RelayConfig {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.After == nil {
+		c.After = time.After
 	}
 	return c
 }
@@ -172,11 +176,18 @@ func (r *Relay) run(ctx context.Context) {
 	}
 }
 
+// probeBytes bounds what is read and unpacked only to ask whether the Collector is back.
+const probeBytes = 64 << 10
+
 // round sends everything that is unsent now and returns how many rows it put off.
 func (r *Relay) round(ctx context.Context) (left int, err error) {
 	r.struck = 0
 	for after := int64(0); ; {
-		rows, err := r.box.Unsent(ctx, after, r.cfg.BatchBytes)
+		limit := r.cfg.BatchBytes
+		if r.down {
+			limit = min(limit, probeBytes)
+		}
+		rows, err := r.box.Unsent(ctx, after, limit)
 		if err != nil {
 			return left, fmt.Errorf("read outbox: %w", err)
 		}
@@ -200,12 +211,10 @@ func (r *Relay) round(ctx context.Context) (left int, err error) {
 
 // sleep waits and reports whether it was woken. It ends early when the relay is stopped.
 func (r *Relay) sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
 	case <-wake:
 		return true
-	case <-timer.C:
+	case <-r.cfg.After(d):
 	case <-r.stop:
 	case <-ctx.Done():
 	}

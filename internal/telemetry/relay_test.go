@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -158,6 +159,55 @@ func TestRelayOutlivesADeadCollectorAndSaysSoOnce(t *testing.T) {
 	if len(box.links) != 2 || box.links[0].Problem == "" || box.links[1].Problem != "" {
 		t.Errorf("noted %+v", box.links)
 	}
+}
+
+// limitedOutbox notes the most that was asked for since the last look.
+type limitedOutbox struct {
+	memoryOutbox
+	most atomic.Int64
+}
+
+func (b *limitedOutbox) Unsent(ctx context.Context, after int64, maxBytes int) ([]OutboxRow, error) {
+	b.most.Store(max(b.most.Load(), int64(maxBytes)))
+	return b.memoryOutbox.Unsent(ctx, after, maxBytes)
+}
+
+func TestAnOutageIsWaitedForWithSmallRequests(t *testing.T) {
+	c := &testCollector{}
+	startCollector(t, c)()
+	box := &limitedOutbox{}
+	box.add(named(t, names("m", 100)...)...)
+	_, log := startRelay(t, c, box, nil)
+	eventually(t, "a warning", func() bool { return log.count("no Collector takes telemetry") == 1 })
+	box.most.Store(0)
+	eventually(t, "another try", func() bool { return box.most.Load() > 0 })
+	if n := box.most.Load(); n > probeBytes {
+		t.Errorf("%d bytes are read to ask whether the Collector is back", n)
+	}
+	startCollector(t, c)
+	eventually(t, "sending", func() bool { sent, _ := box.state(); return sent == 100 })
+	if n := box.most.Load(); n != maxMessage {
+		t.Errorf("afterwards %d bytes are read at a time", n)
+	}
+}
+
+// The clock and its timer are those of the configuration: a day of waiting takes no time.
+func TestRelayWaitsByTheInjectedClock(t *testing.T) {
+	c := &testCollector{}
+	startCollector(t, c)()
+	box := &memoryOutbox{}
+	box.add(named(t, "a")...)
+	var waited atomic.Int64
+	startRelay(t, c, box, func(rc *RelayConfig) {
+		rc.MinBackoff, rc.MaxBackoff = time.Hour, time.Hour
+		rc.After = func(d time.Duration) <-chan time.Time {
+			waited.Add(int64(d))
+			return time.After(time.Millisecond)
+		}
+	})
+	eventually(t, "a day", func() bool { return time.Duration(waited.Load()) > 24*time.Hour })
+	startCollector(t, c)
+	eventually(t, "sending", func() bool { sent, _ := box.state(); return sent == 1 })
 }
 
 func TestStopLeavesRowsOfADeadCollector(t *testing.T) {
