@@ -90,7 +90,7 @@ func (a *app) openWorker(ctx context.Context, poster commentator.Poster, backoff
 // startTelemetry starts what the mode asks for. When it is off, nothing runs but a relay
 // for messages of an earlier run, until the outbox is empty.
 func (w *worker) startTelemetry(ctx context.Context, settings telemetry.Config) (err error) {
-	settings.StoreID = w.store.StoreID()
+	settings.StoreID, settings.PseudonymKey = w.store.StoreID(), w.store.PseudonymKey()
 	if w.telemetry, err = telemetry.New(ctx, settings, w.store); err != nil {
 		return err
 	}

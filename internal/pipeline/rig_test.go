@@ -77,7 +77,7 @@ func openRig(ctx context.Context, c rigConfig) (*rig, func() error, error) {
 		box = s
 	}
 	provider, err := telemetry.New(ctx, telemetry.Config{
-		Mode: c.mode, Endpoint: c.endpoint, Ratio: 1, CaptureContent: !c.noContent, StoreID: s.StoreID(),
+		Mode: c.mode, Endpoint: c.endpoint, Ratio: 1, CaptureContent: !c.noContent, StoreID: s.StoreID(), PseudonymKey: s.PseudonymKey(),
 		Gates: gates.DefaultLimits, Render: render.Slack, Version: "test",
 		SlackURL: c.slackURL, Unredacted: c.unredacted, Logger: c.logger,
 	}, box)

@@ -5,7 +5,7 @@
 
 CREATE TABLE IF NOT EXISTS meta (
     key   TEXT PRIMARY KEY,
-    value TEXT NOT NULL            -- store_id (UUID), schema_version
+    value TEXT NOT NULL            -- store_id (UUID), pseudonym_key (secret), schema_version, notes
 ) STRICT;
 
 CREATE TABLE IF NOT EXISTS messages (

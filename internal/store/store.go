@@ -19,8 +19,9 @@ const (
 
 // Store is the open job database. It is safe for concurrent use.
 type Store struct {
-	path    string
-	storeID string
+	path         string
+	storeID      string
+	pseudonymKey string
 
 	db     *sql.DB // the only writer; one connection, shared with River
 	reader *sql.DB // read-only pool
@@ -101,7 +102,7 @@ func (s *Store) open(ctx context.Context) error {
 	if s.db, err = openWriter(s.path, busyTimeout); err != nil {
 		return err
 	}
-	if s.storeID, err = prepareSchema(ctx, s.db); err != nil {
+	if s.storeID, s.pseudonymKey, err = prepareSchema(ctx, s.db); err != nil {
 		return explain(err)
 	}
 	if s.checkpointer, err = openWriter(s.path, busyTimeoutCheckpoint); err != nil {
@@ -138,6 +139,10 @@ func (s *Store) closeDatabases() error {
 
 // StoreID is the UUID written when the database was created; part of every job's identity.
 func (s *Store) StoreID() string { return s.storeID }
+
+// PseudonymKey is the secret under which Slack's ids of people become pseudonyms: random,
+// written when the database was created, and kept nowhere else.
+func (s *Store) PseudonymKey() string { return s.pseudonymKey }
 
 // Path is the absolute path of the database file.
 func (s *Store) Path() string { return s.path }

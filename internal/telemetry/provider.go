@@ -185,15 +185,15 @@ func (c Config) relay() RelayConfig {
 	return r
 }
 
-// redactor is bound to the store, whose id is the key of people's pseudonyms.
+// redactor puts people's pseudonyms in place of their ids.
 func (c Config) redactor() *redact.Redactor {
 	switch {
 	case c.Unredacted:
 		return nil
 	case c.Redactor == nil:
-		return redact.New(nil).WithKey(c.StoreID)
+		return redact.New(nil).WithKey(c.PseudonymKey)
 	}
-	return c.Redactor.WithKey(c.StoreID)
+	return c.Redactor.WithKey(c.PseudonymKey)
 }
 
 func (c Config) resource(rec *recorder) *resource.Resource {
