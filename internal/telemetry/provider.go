@@ -47,6 +47,7 @@ func New(ctx context.Context, cfg Config, box Outbox) (*Provider, error) {
 		return nil, errors.New("start telemetry: the store id is empty")
 	}
 	cfg = cfg.withDefaults()
+	(&sdkErrors{log: cfg.Logger, now: cfg.Now}).listen()
 
 	rec := &recorder{redactor: cfg.redactor()}
 	p := &Provider{cfg: cfg, rec: rec}
