@@ -62,7 +62,7 @@ func (a *app) openWorker(ctx context.Context, poster commentator.Poster, backoff
 			err = errors.Join(err, w.close(ctx))
 		}
 	}()
-	if w.store, err = store.Open(ctx, a.cfg.DBPath, store.WithLogger(a.log)); err != nil {
+	if w.store, err = a.store(ctx); err != nil {
 		return nil, err
 	}
 	settings.Adapter = func(j commentator.Job) string { return retriever.Adapter(j.Domain) }
@@ -210,5 +210,10 @@ func (a *app) openStore(ctx context.Context) (*store.Store, error) {
 	if _, err := os.Stat(a.cfg.DBPath); err != nil {
 		return nil, usageError{fmt.Errorf("there is no job database %s yet; run `commentator replay URL` first, or set DB_PATH", a.cfg.DBPath)}
 	}
-	return store.Open(ctx, a.cfg.DBPath, store.WithLogger(a.log))
+	return a.store(ctx)
+}
+
+func (a *app) store(ctx context.Context) (*store.Store, error) {
+	return store.Open(ctx, a.cfg.DBPath, store.WithLogger(a.log),
+		store.WithOutboxLimit(a.cfg.OutboxMaxBytes), store.WithMaxAge(a.cfg.OutboxMaxAge), store.WithKeepSent(a.cfg.OutboxKeepSent))
 }

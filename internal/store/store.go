@@ -15,6 +15,7 @@ import (
 const (
 	DefaultOutboxLimit = 1 << 30        // bytes of message bodies
 	DefaultKeepSent    = 72 * time.Hour // how long a sent message stays for repairs
+	DefaultMaxAge      = 30 * 24 * time.Hour
 )
 
 // Store is the open job database. It is safe for concurrent use.
@@ -32,6 +33,7 @@ type Store struct {
 	log         *slog.Logger
 	outboxLimit int64
 	keepSent    time.Duration
+	maxAge      time.Duration
 
 	counters counters
 	noted    map[string]int64 // losses of this process that are noted in the database
@@ -59,6 +61,10 @@ func WithOutboxLimit(bytes int64) Option { return func(s *Store) { s.outboxLimit
 // limit of the outbox may remove them earlier.
 func WithKeepSent(d time.Duration) Option { return func(s *Store) { s.keepSent = d } }
 
+// WithMaxAge sets after how long a message that nobody took, or that was set aside, is given
+// up and counted; default DefaultMaxAge.
+func WithMaxAge(d time.Duration) Option { return func(s *Store) { s.maxAge = d } }
+
 // Open opens the job database at path and creates it if there is none. It refuses, with
 // a sentence that says what to do, a file that is something else (ErrNotDatabase,
 // ErrOldDeployment, ErrForeign, ErrNewerSchema) or that cannot be written (ErrReadOnly).
@@ -74,6 +80,7 @@ func Open(ctx context.Context, path string, opts ...Option) (*Store, error) {
 		log:         slog.New(slog.DiscardHandler),
 		outboxLimit: DefaultOutboxLimit,
 		keepSent:    DefaultKeepSent,
+		maxAge:      DefaultMaxAge,
 	}
 	for _, opt := range opts {
 		opt(s)

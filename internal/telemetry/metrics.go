@@ -162,7 +162,7 @@ func (m *metrics) shutdown(ctx context.Context) error {
 }
 
 // OutboxDropped counts messages that the store could not keep, by reason: "build",
-// "write", "too_large", "evicted".
+// "write", "too_large", "evicted", "expired".
 func (p *Provider) OutboxDropped(n int64, reason string) {
 	if p != nil {
 		p.metrics.outboxDropped(context.Background(), n, reason)
