@@ -69,6 +69,8 @@ type Relay struct {
 	box     Outbox
 	conn    *grpc.ClientConn      // set before Start when it is shared; else the relay's own
 	refused func(context.Context) // counts a row that was set aside; may be nil
+	// shortened counts what was cut off a message for a receiver that takes less; may be nil.
+	shortened func(int64)
 
 	wake    chan struct{}
 	stop    chan struct{} // closed: drain and end
