@@ -115,14 +115,24 @@ func (w *worker) close(ctx context.Context) error {
 	if w.queue != nil {
 		errs = append(errs, w.queue.Stop(ctx))
 	}
-	errs = append(errs, w.telemetry.Shutdown(ctx))
+	errs = append(errs, w.drained(ctx, w.telemetry.Shutdown(ctx)))
 	if w.leftovers != nil {
-		errs = append(errs, w.leftovers.Stop(ctx))
+		errs = append(errs, w.drained(ctx, w.leftovers.Stop(ctx)))
 	}
 	if w.store != nil {
 		errs = append(errs, w.store.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// drained says that not everything was sent in time, which is no failure: nothing is lost.
+func (w *worker) drained(ctx context.Context, err error) error {
+	if !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	left, _, _, depthErr := w.store.Depth(context.WithoutCancel(ctx))
+	w.app.log.WarnContext(ctx, "the Collector did not take everything in time; what waits is sent after the next start", "messages", left)
+	return depthErr
 }
 
 // queueState is asked once per export of metrics.
