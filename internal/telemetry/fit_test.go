@@ -89,9 +89,10 @@ func TestAMessageIsCutForAReceiverThatTakesLess(t *testing.T) {
 	messages := play(t, p, testJob(p, 7), ends, commentator.OutcomeSuccess)
 	box := &memoryOutbox{}
 	box.add(messages...)
-	r, log := startRelay(t, c, box, nil)
+	r, log := newTestRelay(c, box, nil)
 	var shortened int64
 	r.shortened = func(n int64) { shortened += n }
+	start(t, r)
 	if err := r.Stop(context.Background()); err != nil {
 		t.Fatal(err)
 	}

@@ -65,10 +65,12 @@ func (c RelayConfig) withDefaults() RelayConfig {
 // Relay empties the outbox into a Collector. It needs no SDK. A row is marked as sent only
 // after the Collector took it, so what a crash interrupts is sent again, with the same ids.
 type Relay struct {
-	cfg     RelayConfig
-	box     Outbox
-	conn    *grpc.ClientConn      // set before Start when it is shared; else the relay's own
-	refused func(context.Context) // counts a row that was set aside; may be nil
+	cfg  RelayConfig
+	box  Outbox
+	conn *grpc.ClientConn // set before Start when it is shared; else the relay's own
+	// dropped counts what is not kept, by reason: a row that was set aside ("refused"), a request
+	// that the Collector took only in part ("in_part"); may be nil.
+	dropped func(ctx context.Context, reason string)
 	// shortened counts what was cut off a message for a receiver that takes less; may be nil.
 	shortened func(int64)
 

@@ -63,6 +63,12 @@ func (l *safeLog) count(text string) int {
 // startRelay runs a relay with short pauses against a Collector.
 func startRelay(t testing.TB, c *testCollector, box Outbox, change func(*RelayConfig)) (*Relay, *safeLog) {
 	t.Helper()
+	r, log := newTestRelay(c, box, change)
+	start(t, r)
+	return r, log
+}
+
+func newTestRelay(c *testCollector, box Outbox, change func(*RelayConfig)) (*Relay, *safeLog) {
 	log := &safeLog{}
 	cfg := RelayConfig{
 		Endpoint: "http://" + c.address, BatchWait: time.Millisecond, PollInterval: 10 * time.Millisecond,
@@ -72,7 +78,11 @@ func startRelay(t testing.TB, c *testCollector, box Outbox, change func(*RelayCo
 	if change != nil {
 		change(&cfg)
 	}
-	r := NewRelay(cfg, box)
+	return NewRelay(cfg, box), log
+}
+
+func start(t testing.TB, r *Relay) {
+	t.Helper()
 	if err := r.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +91,6 @@ func startRelay(t testing.TB, c *testCollector, box Outbox, change func(*RelayCo
 		defer cancel()
 		_ = r.Stop(ctx) // a test that cares has stopped it
 	})
-	return r, log
 }
 
 func names(prefix string, n int) (list []string) {
@@ -272,9 +281,15 @@ func TestPartialSuccessIsAWarning(t *testing.T) {
 	startCollector(t, c)
 	box := &memoryOutbox{}
 	box.add(named(t, "a", "b")...)
-	r, log := startRelay(t, c, box, nil)
+	r, log := newTestRelay(c, box, nil)
+	dropped := map[string]int{}
+	r.dropped = func(_ context.Context, reason string) { dropped[reason]++ }
+	start(t, r)
 	if err := r.Stop(context.Background()); err != nil {
 		t.Fatal(err)
+	}
+	if dropped["in_part"] != 1 || len(dropped) != 1 {
+		t.Errorf("counted %v", dropped)
 	}
 	if sent, _ := box.state(); sent != 2 || c.count() != 1 || log.count("one was too old") != 1 {
 		t.Errorf("%d rows sent in %d requests, warned %d times", sent, c.count(), log.count("one was too old"))
