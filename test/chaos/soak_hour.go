@@ -193,7 +193,7 @@ func (h *hour) work(ctx context.Context, p phase, jobs int, pace time.Duration) 
 				return err
 			}
 		}
-		link, at := h.site.link("article", h.jobs), time.Now()
+		link, at := h.site.link("article", h.jobs%20), time.Now() // the site remembers what it was asked for
 		h.jobs++
 		m := commentator.Message{Channel: "C0SOAK", TS: fmt.Sprintf("1795000000.%06d", h.jobs), User: "U0123456789", Text: "Look", ReceivedAt: h.clock.now()}
 		made, _, err := h.box.Ingest(ctx, m, []string{link}, false, func(context.Context, *sql.Tx, int64) error { return nil })
