@@ -87,6 +87,8 @@ func soakHour(ctx context.Context, o soakOptions, dir string) (_ *hourResult, er
 	if err := h.open(ctx, dir); err != nil {
 		return nil, err
 	}
+	// What is measured must not grow with the measurements.
+	h.samples = make([]took, 0, 2*o.jobs+100)
 	defer func() { err = errors.Join(err, h.close()) }()
 
 	r := &hourResult{Speed: h.clock.speed}
