@@ -15,7 +15,6 @@ import (
 	"github.com/technoshare/commentator/internal/commentator"
 	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
 	"github.com/technoshare/commentator/internal/queue"
-	"github.com/technoshare/commentator/internal/reconcile"
 	"github.com/technoshare/commentator/internal/store"
 	"github.com/technoshare/commentator/internal/wire"
 )
@@ -117,10 +116,11 @@ type flow struct {
 	rate  int
 	began time.Time
 
-	put    int
-	parts  []part
-	memory []memory
-	err    error // the first; everything ends with it
+	put      int
+	unphased int // jobs that started in no phase
+	parts    []part
+	memory   []memory
+	err      error // the first; everything ends with it
 }
 
 // part is when a phase was.
@@ -221,11 +221,38 @@ func (f *flow) samples(ctx context.Context) ([]took, error) {
 		at := time.UnixMicro(started)
 		i := slices.IndexFunc(f.parts, func(p part) bool { return !at.Before(p.from) && at.Before(p.end) })
 		if i < 0 || f.parts[i].phase == "" {
+			f.unphased++
 			continue
 		}
 		all = append(all, took{f.parts[i].phase, at.Sub(f.began).Seconds(), float64(finished-started) / 1000})
 	}
 	return all, rows.Err()
+}
+
+// keys are those of the runs that MLflow must hold: of each job and of each stage.
+func (f *flow) keys(ctx context.Context) (keys []string, err error) {
+	rows, err := f.look.QueryContext(ctx, `SELECT j.id, j.created_at, coalesce(s.span_id, '') FROM jobs j LEFT JOIN stages s ON s.job_id = j.id`)
+	if err != nil {
+		return nil, fmt.Errorf("read stages: %w", err)
+	}
+	defer rows.Close()
+	known := map[int64]bool{}
+	for rows.Next() {
+		var id, created int64
+		var span string
+		if err := rows.Scan(&id, &created, &span); err != nil {
+			return nil, fmt.Errorf("read stages: %w", err)
+		}
+		trace, _ := wire.JobIdentity(f.store.StoreID(), id, time.UnixMicro(created))
+		if !known[id] {
+			known[id] = true
+			keys = append(keys, trace.String())
+		}
+		if span != "" {
+			keys = append(keys, trace.String()+"-"+span)
+		}
+	}
+	return keys, rows.Err()
 }
 
 // judge compares the job database with what MLflow holds.
@@ -241,22 +268,15 @@ func (r *outageResult) judge(ctx context.Context, f *flow, fake *mlflowtest.Serv
 	for _, n := range finished {
 		r.Doubled += n - 1
 	}
-	for j, err := range reconcile.Jobs(ctx, f.s.database()) {
-		if err != nil {
-			return err
-		}
-		r.Jobs++
-		keys := []string{j.TraceID}
-		for _, s := range j.Stages {
-			keys = append(keys, j.TraceID+"-"+s.SpanID)
-		}
-		if len(keys) != 1+len(commentator.Stages) {
-			r.Lost += 1 + len(commentator.Stages) - len(keys)
-		}
-		for _, key := range keys {
-			if r.Runs++; finished[key] == 0 {
-				r.Lost++
-			}
+	keys, err := f.keys(ctx)
+	if err != nil {
+		return err
+	}
+	r.Jobs, r.Runs = len(r.Samples)+f.unphased, len(keys)
+	r.Lost = max(0, f.put*(1+len(commentator.Stages))-len(keys)) // that the database does not have
+	for _, key := range keys {
+		if finished[key] == 0 {
+			r.Lost++
 		}
 	}
 	st, err := f.store.Status(ctx)
@@ -283,7 +303,7 @@ func (r *outageResult) judge(ctx context.Context, f *flow, fake *mlflowtest.Serv
 // arrived reports whether as many runs have ended in MLflow as the database has jobs and stages.
 func arrived(ctx context.Context, fake *mlflowtest.Server, jobs *sql.DB) func() bool {
 	return func() bool {
-		time.Sleep(200 * time.Millisecond) // counting is no small thing
+		time.Sleep(time.Second) // counting is no small thing
 		var wanted int
 		err := jobs.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM jobs) + (SELECT count(*) FROM stages)`).Scan(&wanted)
 		return err == nil && len(fake.Finished(wire.TagKey)) >= wanted
