@@ -85,10 +85,14 @@ func soakMLflow(ctx context.Context, o soakOptions, dir string) (*mlflowResult, 
 		return nil, err
 	}
 	r.RunsSeconds = time.Since(began).Seconds()
-	s.struck = time.Now()
-	s.inputs = []input{{Links: make([]string, 1+jobs)}}
-	if err := s.delivered(ctx); err != nil {
-		return nil, err
+	// Detail spans and artifacts may come behind the end of a run.
+	for last := -1; last != s.bell.total()[eventRequest]; {
+		last = s.bell.total()[eventRequest]
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(3 * time.Second):
+		}
 	}
 	r.Said = warnings(s.programs[worker]) - quiet
 	cancel()
