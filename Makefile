@@ -101,6 +101,10 @@ e2e: build mlflow compare-3.7.0 ## Worker, Collector and MLflow together, killed
 chaos: build mlflow ## Kill worker, Collector and MLflow while jobs flow, then compare; .bench/chaos.json (JOBS=1000, SEED, KEEP=1)
 	go run ./test/chaos -jobs $(or $(JOBS),200) $(if $(SEED),-seed $(SEED)) $(if $(KEEP),-keep)
 
+.PHONY: soak
+soak: build mlflow ## The Collector away for OUTAGE (10m) and for an hour of an injected clock, MLflow killed; .bench/soak.json (RATE, DOWN, ONLY)
+	go run ./test/chaos soak $(if $(OUTAGE),-outage $(OUTAGE)) $(if $(RATE),-rate $(RATE)) $(if $(DOWN),-down $(DOWN)) $(if $(ONLY),-only $(ONLY)) $(if $(KEEP),-keep)
+
 .PHONY: bench
 bench: ## Benchmarks, alone; raw rounds in .bench/, summary on the screen
 	@scripts/bench.sh

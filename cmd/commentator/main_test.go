@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -13,6 +14,8 @@ import (
 
 	"github.com/gofrs/flock"
 	"github.com/rogpeppe/go-internal/testscript"
+	coltrace "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	"google.golang.org/grpc"
 )
 
 func TestMain(m *testing.M) {
@@ -22,7 +25,7 @@ func TestMain(m *testing.M) {
 // The scripts run the program as a user does. They find the addresses of two pages in
 // $ARTICLE (long enough for a comment) and $THIN (too short), and of a page that is not
 // there in $GONE. $CLOSED is an address where nothing listens, so that whatever connects to
-// it fails.
+// it fails; $HANGING takes connections and never answers; $COLLECTOR takes telemetry.
 func TestScripts(t *testing.T) {
 	article, err := os.ReadFile(filepath.Join("testdata", "article.html"))
 	if err != nil {
@@ -47,6 +50,12 @@ func TestScripts(t *testing.T) {
 	if err := closed.Close(); err != nil {
 		t.Fatal(err)
 	}
+	hanging, err := net.Listen("tcp", "127.0.0.1:0") // the system takes connections, nobody reads
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = hanging.Close() })
+	collector := startCollector(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
 		RequireExplicitExec: true,
@@ -56,11 +65,36 @@ func TestScripts(t *testing.T) {
 			e.Setenv("THIN", web.URL+"/thin")
 			e.Setenv("GONE", web.URL+"/gone")
 			e.Setenv("CLOSED", "http://"+closed.Addr().String())
+			e.Setenv("HANGING", "http://"+hanging.Addr().String())
+			e.Setenv("COLLECTOR", "http://"+collector)
 			e.Setenv("RETRIEVAL_ALLOW_HOSTS", "loopback")
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": status, "expand": expand, "wait_for_lock": waitForLock},
 	})
+}
+
+// collector takes all telemetry and forgets it.
+type collector struct {
+	coltrace.UnimplementedTraceServiceServer
+}
+
+// Export takes a request.
+func (collector) Export(context.Context, *coltrace.ExportTraceServiceRequest) (*coltrace.ExportTraceServiceResponse, error) {
+	return &coltrace.ExportTraceServiceResponse{}, nil
+}
+
+func startCollector(t *testing.T) (address string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := grpc.NewServer()
+	coltrace.RegisterTraceServiceServer(server, collector{})
+	go func() { _ = server.Serve(l) }()
+	t.Cleanup(server.Stop)
+	return l.Addr().String()
 }
 
 // status runs a command line and checks its exit code: status 2 commentator replay.

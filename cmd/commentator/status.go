@@ -86,7 +86,7 @@ func (a *app) status(s *store.Store, held store.Status, now time.Time) state {
 	o := &out.Outbox
 	o.Depth, o.Bytes, o.OldestAge = held.Unsent.Messages, held.Unsent.Bytes, age(held.Unsent.Oldest, now)
 	o.Sent, o.SentBytes, o.LastSent = held.Sent.Messages, held.Sent.Bytes, orNil(held.LastSent)
-	o.SetAside, o.LastRefusal, o.Lost, o.Limit = held.Refused.Messages, held.LastRefusal, held.Losses, store.DefaultOutboxLimit
+	o.SetAside, o.LastRefusal, o.Lost, o.Limit = held.Refused.Messages, held.LastRefusal, held.Losses, a.cfg.OutboxMaxBytes
 	if o.Lost == nil {
 		o.Lost = map[string]int64{}
 	}

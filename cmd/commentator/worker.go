@@ -62,7 +62,7 @@ func (a *app) openWorker(ctx context.Context, poster commentator.Poster, backoff
 			err = errors.Join(err, w.close(ctx))
 		}
 	}()
-	if w.store, err = store.Open(ctx, a.cfg.DBPath, store.WithLogger(a.log)); err != nil {
+	if w.store, err = a.store(ctx); err != nil {
 		return nil, err
 	}
 	settings.Adapter = func(j commentator.Job) string { return retriever.Adapter(j.Domain) }
@@ -90,7 +90,7 @@ func (a *app) openWorker(ctx context.Context, poster commentator.Poster, backoff
 // startTelemetry starts what the mode asks for. When it is off, nothing runs but a relay
 // for messages of an earlier run, until the outbox is empty.
 func (w *worker) startTelemetry(ctx context.Context, settings telemetry.Config) (err error) {
-	settings.StoreID = w.store.StoreID()
+	settings.StoreID, settings.PseudonymKey = w.store.StoreID(), w.store.PseudonymKey()
 	if w.telemetry, err = telemetry.New(ctx, settings, w.store); err != nil {
 		return err
 	}
@@ -115,14 +115,24 @@ func (w *worker) close(ctx context.Context) error {
 	if w.queue != nil {
 		errs = append(errs, w.queue.Stop(ctx))
 	}
-	errs = append(errs, w.telemetry.Shutdown(ctx))
+	errs = append(errs, w.drained(ctx, w.telemetry.Shutdown(ctx)))
 	if w.leftovers != nil {
-		errs = append(errs, w.leftovers.Stop(ctx))
+		errs = append(errs, w.drained(ctx, w.leftovers.Stop(ctx)))
 	}
 	if w.store != nil {
 		errs = append(errs, w.store.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// drained says that not everything was sent in time, which is no failure: nothing is lost.
+func (w *worker) drained(ctx context.Context, err error) error {
+	if !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	left, _, _, depthErr := w.store.Depth(context.WithoutCancel(ctx))
+	w.app.log.WarnContext(ctx, "the Collector did not take everything in time; what waits is sent after the next start", "messages", left)
+	return depthErr
 }
 
 // queueState is asked once per export of metrics.
@@ -210,5 +220,10 @@ func (a *app) openStore(ctx context.Context) (*store.Store, error) {
 	if _, err := os.Stat(a.cfg.DBPath); err != nil {
 		return nil, usageError{fmt.Errorf("there is no job database %s yet; run `commentator replay URL` first, or set DB_PATH", a.cfg.DBPath)}
 	}
-	return store.Open(ctx, a.cfg.DBPath, store.WithLogger(a.log))
+	return a.store(ctx)
+}
+
+func (a *app) store(ctx context.Context) (*store.Store, error) {
+	return store.Open(ctx, a.cfg.DBPath, store.WithLogger(a.log),
+		store.WithOutboxLimit(a.cfg.OutboxMaxBytes), store.WithMaxAge(a.cfg.OutboxMaxAge), store.WithKeepSent(a.cfg.OutboxKeepSent))
 }

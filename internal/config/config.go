@@ -107,6 +107,17 @@ type Config struct {
 	// OTLPHeaders go with each request to the Collector: key=value, separated by commas,
 	// values percent-encoded. A secret.
 	OTLPHeaders Pairs `env:"OTEL_EXPORTER_OTLP_HEADERS" secret:"true"`
+	// OutboxMaxBytes bounds what waits for the Collector in the job database, and what was sent
+	// and is kept: when it is full, sent messages go first, then those that were set aside, then
+	// the oldest that wait, which is counted. At least 16777216, twice what a message may have;
+	// default 1073741824 (1 GiB).
+	OutboxMaxBytes int64 `env:"OUTBOX_MAX_BYTES" envDefault:"1073741824"`
+	// OutboxMaxAge is after how long a message that nobody took is given up, which is counted.
+	// A Go duration, above 0, default 720h (30 days).
+	OutboxMaxAge time.Duration `env:"OUTBOX_MAX_AGE" envDefault:"720h"`
+	// OutboxKeepSent is how long messages are kept after they were sent, to compare them with
+	// what MLflow holds. A Go duration; 0 keeps none. Default 72h.
+	OutboxKeepSent time.Duration `env:"OUTBOX_KEEP_SENT" envDefault:"72h"`
 	// ServiceName names the worker in telemetry. Default technoshare-commentator.
 	ServiceName string `env:"OTEL_SERVICE_NAME" envDefault:"technoshare-commentator"`
 	// ResourceAttributes: deployment.environment.name is passed on. Written as the headers are.

@@ -78,13 +78,16 @@ func TestOutOfRangeValuesAreJoined(t *testing.T) {
 		"MAX_LINKS_PER_MESSAGE=0", "RETRIEVAL_TIMEOUT=0s", "RETRIEVAL_MAX_BYTES=1", "RETRIEVAL_ALLOW_HOSTS=loopback,10.0.0.0/40",
 		"OPENAI_BASE_URL=ftp://x/", "OTEL_EXPORTER_OTLP_ENDPOINT=localhost:4317", "OTEL_TRACES_EXPORTER=jaeger",
 		"OTEL_TRACES_SAMPLER=sometimes", "OTEL_TRACES_SAMPLER_ARG=NaN", "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=perhaps",
-		"REDACTION=false",
+		"REDACTION=false", "OUTBOX_MAX_BYTES=1000", "OUTBOX_MAX_AGE=0s", "OUTBOX_KEEP_SENT=-1h",
 	}, "")
 	checkLines(t, err, []string{
 		`MAX_LINKS_PER_MESSAGE: 0 would ignore every link; use 1 or more`,
 		`RETRIEVAL_TIMEOUT: 0s leaves no time; use for instance 15s`,
 		`RETRIEVAL_MAX_BYTES: 1 bytes hold no page; use 1024 or more`,
 		`RETRIEVAL_ALLOW_HOSTS: "10.0.0.0/40" is neither loopback, nor an address block such as 10.1.0.0/16, nor a host, nor host:port`,
+		`OUTBOX_MAX_BYTES: 1000 bytes may be too few for two messages; use 16777216 or more`,
+		`OUTBOX_MAX_AGE: 0s would give up everything at once; use for instance 720h`,
+		`OUTBOX_KEEP_SENT: -1h0m0s is negative; use 0 or more`,
 		`OPENAI_BASE_URL: "ftp://x/" is not an http or https address; write http://host:port or https://host:port`,
 		`OTEL_EXPORTER_OTLP_ENDPOINT: "localhost:4317" is not an http or https address; write http://localhost:4317`,
 		`OTEL_TRACES_EXPORTER: "jaeger" is not supported; use otlp or none`,

@@ -101,6 +101,15 @@ func (c Config) validate(unread []string) ([]Warning, error) {
 	if c.RetrievalTimeout <= 0 {
 		no("RETRIEVAL_TIMEOUT", "%s leaves no time; use for instance 15s", c.RetrievalTimeout)
 	}
+	if c.OutboxMaxBytes < 16<<20 {
+		no("OUTBOX_MAX_BYTES", "%d bytes may be too few for two messages; use 16777216 or more", c.OutboxMaxBytes)
+	}
+	if c.OutboxMaxAge <= 0 {
+		no("OUTBOX_MAX_AGE", "%s would give up everything at once; use for instance 720h", c.OutboxMaxAge)
+	}
+	if c.OutboxKeepSent < 0 {
+		no("OUTBOX_KEEP_SENT", "%s is negative; use 0 or more", c.OutboxKeepSent)
+	}
 	for _, host := range c.RetrievalAllow {
 		if !validAllow(strings.TrimSpace(host)) {
 			no("RETRIEVAL_ALLOW_HOSTS", "%q is neither loopback, nor an address block such as 10.1.0.0/16, nor a host, nor host:port", host)

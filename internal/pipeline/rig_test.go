@@ -39,6 +39,7 @@ type rigConfig struct {
 	mode     telemetry.Mode
 	endpoint string // empty: messages stay in the outbox
 	slackURL string // of the workspace; empty: no links to threads
+	sampling string // path of a sampling file; empty: every job is recorded in full
 
 	// For tests of what leaves the process:
 	keep       bool // messages stay in the outbox although there is an endpoint, for metrics
@@ -77,9 +78,9 @@ func openRig(ctx context.Context, c rigConfig) (*rig, func() error, error) {
 		box = s
 	}
 	provider, err := telemetry.New(ctx, telemetry.Config{
-		Mode: c.mode, Endpoint: c.endpoint, Ratio: 1, CaptureContent: !c.noContent, StoreID: s.StoreID(),
+		Mode: c.mode, Endpoint: c.endpoint, Ratio: 1, CaptureContent: !c.noContent, StoreID: s.StoreID(), PseudonymKey: s.PseudonymKey(),
 		Gates: gates.DefaultLimits, Render: render.Slack, Version: "test",
-		SlackURL: c.slackURL, Unredacted: c.unredacted, Logger: c.logger,
+		SlackURL: c.slackURL, Unredacted: c.unredacted, Logger: c.logger, SamplingFile: c.sampling,
 	}, box)
 	if err != nil {
 		return nil, nil, err

@@ -3,6 +3,7 @@ package reconcile
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"iter"
 	"net/url"
@@ -76,8 +77,13 @@ func Jobs(ctx context.Context, path string) iter.Seq2[Job, error] {
 			yield(Job{}, fmt.Errorf("read jobs: %w", err))
 			return
 		}
+		known, err := readMessageIDs(ctx, db)
+		if err != nil {
+			yield(Job{}, fmt.Errorf("read messages: %w", err))
+			return
+		}
 		for _, j := range jobs {
-			err := j.read(ctx, db)
+			err := j.read(ctx, db, known)
 			if err != nil {
 				err = fmt.Errorf("read job %d: %w", j.ID, err)
 			}
@@ -112,8 +118,32 @@ func readJobs(ctx context.Context, db *sql.DB) ([]Job, error) {
 	return jobs, rows.Err()
 }
 
+// messageIDs are the ids of the messages by job, up to the last one. The outbox has no index by
+// job, and may be large.
+type messageIDs struct {
+	byJob map[int64][]int64
+	last  int64
+}
+
+func readMessageIDs(ctx context.Context, db *sql.DB) (messageIDs, error) {
+	m := messageIDs{byJob: map[int64][]int64{}}
+	rows, err := db.QueryContext(ctx, `SELECT id, job_id FROM outbox ORDER BY id`)
+	if err != nil {
+		return m, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var job int64
+		if err := rows.Scan(&m.last, &job); err != nil {
+			return m, err
+		}
+		m.byJob[job] = append(m.byJob[job], m.last)
+	}
+	return m, rows.Err()
+}
+
 // read adds the stages and the messages of a job.
-func (j *Job) read(ctx context.Context, db *sql.DB) error {
+func (j *Job) read(ctx context.Context, db *sql.DB, known messageIDs) error {
 	stages, err := db.QueryContext(ctx, `SELECT stage, attempt, span_id, error_type <> '' FROM stages WHERE job_id = ? ORDER BY id`, j.ID)
 	if err != nil {
 		return fmt.Errorf("read stages: %w", err)
@@ -129,7 +159,16 @@ func (j *Job) read(ctx context.Context, db *sql.DB) error {
 	if err := stages.Err(); err != nil {
 		return fmt.Errorf("read stages: %w", err)
 	}
-	messages, err := db.QueryContext(ctx, `SELECT body FROM outbox WHERE job_id = ? ORDER BY id`, j.ID)
+	ids, err := json.Marshal(known.byJob[j.ID])
+	if err != nil {
+		return fmt.Errorf("read messages: %w", err)
+	}
+	// A worker may have added some since, for stages that have been read just now.
+	messages, err := db.QueryContext(ctx, `
+		SELECT body FROM (
+			SELECT id, body FROM outbox WHERE id IN (SELECT value FROM json_each(?))
+			UNION ALL SELECT id, body FROM outbox WHERE id > ? AND job_id = ?)
+		ORDER BY id`, string(ids), known.last, j.ID)
 	if err != nil {
 		return fmt.Errorf("read messages: %w", err)
 	}

@@ -1,8 +1,7 @@
 package store
 
 import (
-	"database/sql"
-	_ "embed"
+	_ "embed" // for the fixtures
 	"errors"
 	"testing"
 
@@ -42,35 +41,53 @@ func TestDecisionIsKeptAndCounted(t *testing.T) {
 	}
 }
 
-//go:embed testdata/version1.sql
-var version1 string
+var (
+	//go:embed testdata/version1.sql
+	version1 string
+	//go:embed testdata/version2.sql
+	version2 string
+)
 
-// A database of the release before goes on: its decisions stay, its finished stages too.
-func TestDatabaseOfVersion1GoesOn(t *testing.T) {
-	path := dbPath(t)
-	db, err := sql.Open("sqlite", path)
-	if err != nil {
-		t.Fatal(err)
+// A database of a release before goes on: its decisions stay, its finished stages too. One that
+// has no key of pseudonyms gets one, once.
+func TestDatabasesOfEarlierReleasesGoOn(t *testing.T) {
+	for _, before := range []struct {
+		name, statements string
+		decision         commentator.Decision // of the running job
+	}{
+		{"version 1", version1, commentator.Decision{Detail: commentator.DetailFull}},
+		{"version 2 without a key", version2, commentator.Decision{Detail: commentator.DetailFull, By: commentator.BySettings, Ratio: 0.5}},
+	} {
+		t.Run(before.name, func(t *testing.T) {
+			path := dbPath(t)
+			create(before.statements)(t, path)
+			var key string
+			for range 2 { // opening it again changes nothing more
+				s, err := Open(t.Context(), path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if s.StoreID() != "6f1c5f0e-6d0c-4f4e-9a57-0a4e5f1b2c3d" {
+					t.Errorf("store id %s", s.StoreID())
+				}
+				if key == "" {
+					key = s.PseudonymKey()
+				}
+				if len(key) < 20 || s.PseudonymKey() != key {
+					t.Errorf("the key of pseudonyms is %q, then %q", key, s.PseudonymKey())
+				}
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			goesOn(t, open(t, path), before.decision)
+		})
 	}
-	if _, err := db.Exec(version1); err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
-	for range 2 { // opening it again changes nothing more
-		s, err := Open(t.Context(), path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if s.StoreID() != "6f1c5f0e-6d0c-4f4e-9a57-0a4e5f1b2c3d" {
-			t.Errorf("store id %s", s.StoreID())
-		}
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	s := open(t, path)
+}
+
+// goesOn works on the jobs of such a database: one is running, one waiting, one final.
+func goesOn(t *testing.T, s *Store, decision commentator.Decision) {
+	t.Helper()
 	again := func(commentator.Job, commentator.Message) commentator.Decision {
 		t.Error("decided twice")
 		return commentator.Decision{}
@@ -82,7 +99,7 @@ func TestDatabaseOfVersion1GoesOn(t *testing.T) {
 	if a.Job.Detail != commentator.DetailFull || a.Job.Attempt != 2 || a.Job.Kills != 1 || len(a.Stages) != 1 {
 		t.Errorf("the running job goes on as %+v with %d stages", a.Job, len(a.Stages))
 	}
-	if d, err := s.Decision(t.Context(), 1); err != nil || d != (commentator.Decision{Detail: commentator.DetailFull}) {
+	if d, err := s.Decision(t.Context(), 1); err != nil || d != decision {
 		t.Errorf("its decision: %+v, %v", d, err)
 	}
 	if _, err := s.BeginAttempt(t.Context(), 2, start, full, startedMessage); err != nil {

@@ -17,6 +17,7 @@ const (
 
 	pruneEvery = time.Minute
 	pruneBatch = 200 // messages deleted in one transaction, so that no job waits long
+	expireMost = 50  // batches of messages that are given up in one sweep, oldest first
 )
 
 // runCheckpointer moves the write-ahead log into the database beside the jobs, on a
@@ -57,9 +58,12 @@ func (s *Store) checkpoint(ctx context.Context, from int64) error {
 	return nil
 }
 
-// runPruner deletes sent messages that are old enough, and notes what was lost.
+// runPruner deletes messages that are old enough, and notes what was lost.
 func (s *Store) runPruner(ctx context.Context) {
 	every(ctx, pruneEvery, func() {
+		if err := s.expire(ctx, s.clock().Add(-s.maxAge)); err != nil && ctx.Err() == nil {
+			s.log.WarnContext(ctx, "give up old telemetry messages", "err", err)
+		}
 		if err := s.prune(ctx, s.clock().Add(-s.keepSent)); err != nil && ctx.Err() == nil {
 			s.log.WarnContext(ctx, "prune sent telemetry messages", "err", err)
 		}
@@ -87,6 +91,39 @@ func (s *Store) prune(ctx context.Context, before time.Time) error {
 			return s.measureOutbox(ctx)
 		}
 	}
+}
+
+// expire gives up messages made before a time that were never sent: those that wait and those
+// that were set aside.
+func (s *Store) expire(ctx context.Context, before time.Time) error {
+	total := int64(0)
+	defer func() {
+		s.counters.expired.Add(total)
+		if total > 0 {
+			s.log.WarnContext(ctx, "telemetry messages are given up, since nobody took them for so long", "messages", total, "max_age", s.maxAge.String())
+		}
+	}()
+	for _, group := range []struct{ oldest, where string }{
+		{`SELECT id, created_at FROM outbox WHERE ` + isUnsent + ` ORDER BY id LIMIT ?`, isUnsent},
+		{`SELECT id, created_at FROM outbox WHERE ` + isRefused + ` ORDER BY refused_at, id LIMIT ?`, isRefused},
+	} {
+		for range expireMost {
+			// A few of the oldest are read, so that a sweep that finds nothing costs nothing.
+			res, err := s.db.ExecContext(ctx, `DELETE FROM outbox WHERE id IN (SELECT id FROM (`+group.oldest+`) WHERE created_at < ?) AND `+group.where,
+				pruneBatch, micros(before))
+			if err != nil {
+				return fmt.Errorf("delete messages that nobody took: %w", explain(err))
+			}
+			n, err := res.RowsAffected()
+			if err != nil {
+				return err
+			}
+			if total += n; n < pruneBatch {
+				break
+			}
+		}
+	}
+	return nil
 }
 
 // every calls fn at each interval until ctx ends.

@@ -14,24 +14,24 @@ import (
 	"github.com/technoshare/commentator/internal/wire"
 )
 
-func TestStoreIDIsKeptAndDiffersBetweenDatabases(t *testing.T) {
+func TestStoreIDAndKeyAreKeptAndDifferBetweenDatabases(t *testing.T) {
 	path := dbPath(t)
 	s, err := Open(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	first := s.StoreID()
+	first, key := s.StoreID(), s.PseudonymKey()
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if again := open(t, path).StoreID(); again != first {
-		t.Errorf("store id %s, then %s", first, again)
+	if s := open(t, path); s.StoreID() != first || s.PseudonymKey() != key {
+		t.Errorf("store id %s, then %s; or another key of pseudonyms", first, s.StoreID())
 	}
 	if len(first) != 36 || first != strings.ToLower(first) {
 		t.Errorf("store id %q is no lower-case UUID", first)
 	}
-	if other := newStore(t).StoreID(); other == first {
-		t.Error("two databases share a store id")
+	if other := newStore(t); other.StoreID() == first || other.PseudonymKey() == key || key == first {
+		t.Error("two databases share a store id or a key of pseudonyms, or the two are one")
 	}
 }
 
@@ -77,7 +77,7 @@ func TestOpenWorksWithAnyPath(t *testing.T) {
 
 func TestManyProcessesMayCreateTheDatabaseAtOnce(t *testing.T) {
 	path := dbPath(t)
-	ids := make([]string, 8)
+	ids := make([]string, 8) // and keys
 	var wg sync.WaitGroup
 	for i := range ids {
 		wg.Go(func() {
@@ -86,7 +86,7 @@ func TestManyProcessesMayCreateTheDatabaseAtOnce(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			ids[i] = s.StoreID()
+			ids[i] = s.StoreID() + s.PseudonymKey()
 			if err := s.Close(); err != nil {
 				t.Error(err)
 			}
@@ -95,7 +95,7 @@ func TestManyProcessesMayCreateTheDatabaseAtOnce(t *testing.T) {
 	wg.Wait()
 	for _, id := range ids {
 		if id != ids[0] {
-			t.Fatalf("store ids differ: %v", ids)
+			t.Fatalf("store ids or keys differ: %v", ids)
 		}
 	}
 }

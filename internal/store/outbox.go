@@ -68,20 +68,31 @@ func (s *Store) insertMessageRow(ctx context.Context, tx *writeTx, jobID int64, 
 	return nil
 }
 
+// The conditions of the three groups of messages, as the partial indexes have them.
+const (
+	isSent    = "sent_at IS NOT NULL"
+	isRefused = "refused_at IS NOT NULL AND sent_at IS NULL"
+	isUnsent  = "sent_at IS NULL AND refused_at IS NULL"
+)
+
+// evictions are the groups in the order in which they make room. Each query goes by an index:
+// it runs in the transaction of a job, also when the outbox is full and stays so.
+var evictions = []struct {
+	oldest string // query for id and size
+	lost   bool
+}{
+	{`SELECT id, length(body) FROM outbox WHERE ` + isSent + ` ORDER BY sent_at, id LIMIT 1`, false},
+	{`SELECT id, length(body) FROM outbox WHERE ` + isRefused + ` ORDER BY refused_at, id LIMIT 1`, true},
+	{`SELECT id, length(body) FROM outbox WHERE ` + isUnsent + ` ORDER BY id LIMIT 1`, true},
+}
+
 // evict deletes messages until excess bytes are free: sent ones first, then refused
 // ones, then unsent ones, each time the oldest first.
 func evict(ctx context.Context, tx *writeTx, excess int64) error {
-	for _, group := range []struct {
-		where string
-		lost  bool
-	}{
-		{"sent_at IS NOT NULL", false},
-		{"refused_at IS NOT NULL AND sent_at IS NULL", true},
-		{"sent_at IS NULL AND refused_at IS NULL", true},
-	} {
+	for _, group := range evictions {
 		for excess > 0 {
 			var id, size int64
-			err := tx.QueryRowContext(ctx, `SELECT id, length(body) FROM outbox WHERE `+group.where+` ORDER BY id LIMIT 1`).Scan(&id, &size)
+			err := tx.QueryRowContext(ctx, group.oldest).Scan(&id, &size)
 			if errors.Is(err, sql.ErrNoRows) {
 				break
 			}
@@ -105,7 +116,7 @@ func evict(ctx context.Context, tx *writeTx, excess int64) error {
 func (s *Store) Unsent(ctx context.Context, afterID int64, maxBytes int) ([]telemetry.OutboxRow, error) {
 	rows, err := s.reader.QueryContext(ctx, `
 		SELECT id, kind, body, size FROM outbox
-		WHERE id > ? AND sent_at IS NULL AND refused_at IS NULL ORDER BY id`, afterID)
+		WHERE id > ? AND `+isUnsent+` ORDER BY id`, afterID)
 	if err != nil {
 		return nil, fmt.Errorf("read outbox: %w", err)
 	}
@@ -161,7 +172,7 @@ func (s *Store) Depth(ctx context.Context) (rows int, bytes int64, oldest time.T
 	var created sql.NullInt64
 	err = s.reader.QueryRowContext(ctx, `
 		SELECT count(*), coalesce(sum(length(body)), 0), min(created_at) FROM outbox
-		WHERE sent_at IS NULL AND refused_at IS NULL`).Scan(&rows, &bytes, &created)
+		WHERE `+isUnsent).Scan(&rows, &bytes, &created)
 	if err != nil {
 		return 0, 0, time.Time{}, fmt.Errorf("measure outbox: %w", err)
 	}

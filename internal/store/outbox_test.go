@@ -252,6 +252,104 @@ func TestSentMessagesAreKeptForAWhile(t *testing.T) {
 	}
 }
 
+// What was never sent is given up after a time, and counted; what waits for less stays.
+func TestMessagesThatNobodyTakesAreGivenUpAfterATime(t *testing.T) {
+	now := start
+	s := newStore(t, WithClock(func() time.Time { return now }), WithMaxAge(24*time.Hour))
+	for range 90 { // with more messages than one batch
+		runJob(t, s)
+	}
+	now = now.Add(time.Hour)
+	for range 2 {
+		runJob(t, s)
+	}
+	if err := errors.Join(s.MarkSent(t.Context(), []int64{1, 2, 3}, now), s.Refuse(t.Context(), 4, "no", now)); err != nil {
+		t.Fatal(err)
+	}
+	sweep := func(want int64) {
+		t.Helper()
+		if err := s.expire(t.Context(), now.Add(-s.maxAge)); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Stats().OutboxExpired; got != want {
+			t.Errorf("%d messages are given up, want %d", got, want)
+		}
+	}
+	now = start.Add(23 * time.Hour)
+	sweep(0)
+	now = start.Add(24*time.Hour + time.Minute)
+	sweep(270 - 3) // the sent ones are none of them
+	sweep(270 - 3)
+	if got := kinds(t, s); len(got) != 6 {
+		t.Errorf("messages %v are left", got)
+	}
+	if got := s.Stats().Losses(); got["expired"] != 267 || len(got) != 1 {
+		t.Errorf("losses %v", got)
+	}
+}
+
+// The queries of a job's transaction and of the relay find their rows without looking at the
+// others, however many wait: a full outbox must not slow down the jobs.
+func TestAFullOutboxIsNeverSearchedRowByRow(t *testing.T) {
+	s := newStore(t)
+	queries := map[string]string{
+		"relay": `SELECT id, kind, body, size FROM outbox WHERE id > 5 AND ` + isUnsent + ` ORDER BY id`,
+		"prune": `SELECT id FROM outbox WHERE sent_at IS NOT NULL AND sent_at < 7 ORDER BY sent_at LIMIT 200`,
+		"last":  `SELECT max(sent_at) FROM outbox WHERE ` + isSent,
+	}
+	for i, e := range evictions {
+		queries[fmt.Sprint("evict ", i)] = e.oldest
+	}
+	for name, query := range queries {
+		var id, parent, unused int
+		var plan string
+		if err := s.Reader().QueryRow(`EXPLAIN QUERY PLAN `+query).Scan(&id, &parent, &unused, &plan); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(plan, "INDEX outbox_") || strings.Contains(plan, "TEMP") {
+			t.Errorf("%s: %s", name, plan)
+		}
+	}
+}
+
+// The time of an insert that has to make room does not grow with what waits.
+func TestMakingRoomCostsTheSameHoweverMuchWaits(t *testing.T) {
+	const size, few, many = 6000, 100, 8000
+	took := func(rows int) time.Duration {
+		s := newStore(t, WithOutboxLimit(int64(rows*size)))
+		a := begin(t, s, newJob(t, s).ID)
+		msg := telemetry.Message{Kind: "x", Body: make([]byte, size), Size: size}
+		add := func(n int) {
+			err := s.write(t.Context(), func(tx *writeTx) error {
+				for range n {
+					if err := s.enqueueMessage(t.Context(), tx, a.Job.ID, func() (telemetry.Message, error) { return msg, nil }); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		add(rows)
+		best := time.Hour
+		for range 10 {
+			before, at := s.Stats().OutboxEvicted, time.Now()
+			add(1)
+			if best = min(best, time.Since(at)); s.Stats().OutboxEvicted == before {
+				t.Fatal("nothing had to make room")
+			}
+		}
+		return best
+	}
+	if a, b := took(few), took(many); b > 20*a+5*time.Millisecond {
+		t.Errorf("%v with %d messages, %v with %d", a, few, b, many)
+	} else {
+		t.Logf("%v with %d messages, %v with %d", a, few, b, many)
+	}
+}
+
 func TestTheOutboxIsMeasuredWhenTheDatabaseIsOpened(t *testing.T) {
 	path := dbPath(t)
 	s, err := Open(t.Context(), path)

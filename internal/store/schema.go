@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	_ "embed" // for schema.sql
 	"errors"
@@ -22,33 +23,37 @@ var upgrades = map[int]string{
 	1: `ALTER TABLE jobs ADD COLUMN decision TEXT NOT NULL DEFAULT ''`,
 }
 
-// prepareSchema creates the tables in a new database and returns the store id.
-func prepareSchema(ctx context.Context, db *sql.DB) (string, error) {
+// prepareSchema creates the tables in a new database and returns the store id and the key of
+// pseudonyms. A database of a release that had no such key gets one.
+func prepareSchema(ctx context.Context, db *sql.DB) (id, pseudonymKey string, err error) {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	defer tx.Rollback()
 	if err := upgrade(ctx, tx); err != nil {
-		return "", err
+		return "", "", err
 	}
 	if _, err := tx.ExecContext(ctx, schemaSQL); err != nil {
-		return "", fmt.Errorf("create tables: %w", err)
+		return "", "", fmt.Errorf("create tables: %w", err)
 	}
 	for key, value := range map[string]string{
 		"store_id":       uuid.NewString(),
+		"pseudonym_key":  rand.Text(),
 		"schema_version": strconv.Itoa(schemaVersion),
 	} {
 		_, err := tx.ExecContext(ctx, `INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT DO NOTHING`, key, value)
 		if err != nil {
-			return "", fmt.Errorf("write %s: %w", key, err)
+			return "", "", fmt.Errorf("write %s: %w", key, err)
 		}
 	}
-	id, err := meta(ctx, tx, "store_id")
-	if err != nil {
-		return "", err
+	if id, err = meta(ctx, tx, "store_id"); err != nil {
+		return "", "", err
 	}
-	return id, tx.Commit()
+	if pseudonymKey, err = meta(ctx, tx, "pseudonym_key"); err != nil {
+		return "", "", err
+	}
+	return id, pseudonymKey, tx.Commit()
 }
 
 // upgrade brings the tables of an older release up to date; a new database has none.

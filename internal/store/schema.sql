@@ -5,7 +5,7 @@
 
 CREATE TABLE IF NOT EXISTS meta (
     key   TEXT PRIMARY KEY,
-    value TEXT NOT NULL            -- store_id (UUID), schema_version
+    value TEXT NOT NULL            -- store_id (UUID), pseudonym_key (secret), schema_version, notes
 ) STRICT;
 
 CREATE TABLE IF NOT EXISTS messages (
@@ -76,3 +76,5 @@ CREATE TABLE IF NOT EXISTS outbox (
 ) STRICT;
 CREATE INDEX IF NOT EXISTS outbox_unsent ON outbox (id) WHERE sent_at IS NULL AND refused_at IS NULL;
 CREATE INDEX IF NOT EXISTS outbox_sent ON outbox (sent_at) WHERE sent_at IS NOT NULL;
+-- The columns behind body are as far away as body is long: nothing may look for them row by row.
+CREATE INDEX IF NOT EXISTS outbox_refused ON outbox (refused_at) WHERE refused_at IS NOT NULL AND sent_at IS NULL;

@@ -10,6 +10,7 @@ type Stats struct {
 	OutboxWriteFailed int64 // messages that the database would not take
 	OutboxTooLarge    int64 // messages larger than the whole outbox may be
 	OutboxEvicted     int64 // unsent or refused messages deleted to make room
+	OutboxExpired     int64 // unsent or refused messages deleted because they were too old
 	OutboxRefused     int64 // messages set aside because the Collector refuses them
 	OutboxBytes       int64 // stored bytes of all messages now, sent ones too
 
@@ -26,6 +27,7 @@ func (s *Store) Stats() Stats {
 		OutboxWriteFailed:  c.writeFailed.Load(),
 		OutboxTooLarge:     c.tooLarge.Load(),
 		OutboxEvicted:      c.evicted.Load(),
+		OutboxExpired:      c.expired.Load(),
 		OutboxRefused:      c.refused.Load(),
 		OutboxBytes:        c.bytes.Load(),
 		Checkpoints:        c.checkpoints.Load(),
@@ -39,6 +41,7 @@ func (s Stats) Losses() map[string]int64 {
 	lost := map[string]int64{}
 	for reason, n := range map[string]int64{
 		"build": s.OutboxBuildFailed, "write": s.OutboxWriteFailed, "too_large": s.OutboxTooLarge, "evicted": s.OutboxEvicted,
+		"expired": s.OutboxExpired,
 	} {
 		if n > 0 {
 			lost[reason] = n
@@ -48,9 +51,9 @@ func (s Stats) Losses() map[string]int64 {
 }
 
 type counters struct {
-	stored, buildFailed, writeFailed, tooLarge, evicted, refused atomic.Int64
-	bytes                                                        atomic.Int64
-	checkpoints, checkpointFailures                              atomic.Int64
+	stored, buildFailed, writeFailed, tooLarge, evicted, expired, refused atomic.Int64
+	bytes                                                                 atomic.Int64
+	checkpoints, checkpointFailures                                       atomic.Int64
 }
 
 // outboxChange is what a transaction does to the outbox.

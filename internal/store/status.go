@@ -70,9 +70,7 @@ func readPiles(ctx context.Context, tx querier, out *Status) error {
 		pile  *Pile
 		where string
 	}{
-		{&out.Unsent, "sent_at IS NULL AND refused_at IS NULL"},
-		{&out.Sent, "sent_at IS NOT NULL"},
-		{&out.Refused, "refused_at IS NOT NULL AND sent_at IS NULL"},
+		{&out.Unsent, isUnsent}, {&out.Sent, isSent}, {&out.Refused, isRefused},
 	} {
 		var oldest sql.NullInt64
 		err := tx.QueryRowContext(ctx, `SELECT count(*), coalesce(sum(length(body)), 0), min(created_at) FROM outbox WHERE `+p.where).
@@ -83,11 +81,11 @@ func readPiles(ctx context.Context, tx querier, out *Status) error {
 		p.pile.Oldest = fromNullMicros(oldest)
 	}
 	var last sql.NullInt64
-	if err := tx.QueryRowContext(ctx, `SELECT max(sent_at) FROM outbox`).Scan(&last); err != nil {
+	if err := tx.QueryRowContext(ctx, `SELECT max(sent_at) FROM outbox WHERE `+isSent).Scan(&last); err != nil {
 		return err
 	}
 	out.LastSent = fromNullMicros(last)
-	err := tx.QueryRowContext(ctx, `SELECT error FROM outbox WHERE refused_at IS NOT NULL ORDER BY refused_at DESC LIMIT 1`).Scan(&out.LastRefusal)
+	err := tx.QueryRowContext(ctx, `SELECT error FROM outbox WHERE `+isRefused+` ORDER BY refused_at DESC LIMIT 1`).Scan(&out.LastRefusal)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}

@@ -15,12 +15,14 @@ import (
 const (
 	DefaultOutboxLimit = 1 << 30        // bytes of message bodies
 	DefaultKeepSent    = 72 * time.Hour // how long a sent message stays for repairs
+	DefaultMaxAge      = 30 * 24 * time.Hour
 )
 
 // Store is the open job database. It is safe for concurrent use.
 type Store struct {
-	path    string
-	storeID string
+	path         string
+	storeID      string
+	pseudonymKey string
 
 	db     *sql.DB // the only writer; one connection, shared with River
 	reader *sql.DB // read-only pool
@@ -31,6 +33,7 @@ type Store struct {
 	log         *slog.Logger
 	outboxLimit int64
 	keepSent    time.Duration
+	maxAge      time.Duration
 
 	counters counters
 	noted    map[string]int64 // losses of this process that are noted in the database
@@ -58,6 +61,10 @@ func WithOutboxLimit(bytes int64) Option { return func(s *Store) { s.outboxLimit
 // limit of the outbox may remove them earlier.
 func WithKeepSent(d time.Duration) Option { return func(s *Store) { s.keepSent = d } }
 
+// WithMaxAge sets after how long a message that nobody took, or that was set aside, is given
+// up and counted; default DefaultMaxAge.
+func WithMaxAge(d time.Duration) Option { return func(s *Store) { s.maxAge = d } }
+
 // Open opens the job database at path and creates it if there is none. It refuses, with
 // a sentence that says what to do, a file that is something else (ErrNotDatabase,
 // ErrOldDeployment, ErrForeign, ErrNewerSchema) or that cannot be written (ErrReadOnly).
@@ -73,6 +80,7 @@ func Open(ctx context.Context, path string, opts ...Option) (*Store, error) {
 		log:         slog.New(slog.DiscardHandler),
 		outboxLimit: DefaultOutboxLimit,
 		keepSent:    DefaultKeepSent,
+		maxAge:      DefaultMaxAge,
 	}
 	for _, opt := range opts {
 		opt(s)
@@ -101,7 +109,7 @@ func (s *Store) open(ctx context.Context) error {
 	if s.db, err = openWriter(s.path, busyTimeout); err != nil {
 		return err
 	}
-	if s.storeID, err = prepareSchema(ctx, s.db); err != nil {
+	if s.storeID, s.pseudonymKey, err = prepareSchema(ctx, s.db); err != nil {
 		return explain(err)
 	}
 	if s.checkpointer, err = openWriter(s.path, busyTimeoutCheckpoint); err != nil {
@@ -138,6 +146,10 @@ func (s *Store) closeDatabases() error {
 
 // StoreID is the UUID written when the database was created; part of every job's identity.
 func (s *Store) StoreID() string { return s.storeID }
+
+// PseudonymKey is the secret under which Slack's ids of people become pseudonyms: random,
+// written when the database was created, and kept nowhere else.
+func (s *Store) PseudonymKey() string { return s.pseudonymKey }
 
 // Path is the absolute path of the database file.
 func (s *Store) Path() string { return s.path }

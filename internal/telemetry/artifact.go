@@ -30,7 +30,9 @@ type artifact struct {
 func (r *recorder) newArtifact(name, media, text string) artifact {
 	content := r.mask(text)
 	a := artifact{name: name, media: media, size: len(content), sha256: hash(string(content))}
-	a.content, a.truncated = content.cut(maxArtifact)
+	if a.content, a.truncated = content.cut(maxArtifact); a.truncated {
+		r.cuts.artifacts.Add(1)
+	}
 	return a
 }
 

@@ -63,7 +63,7 @@ func (p *Provider) jobAttributes(j commentator.Job, m commentator.Message) []att
 	a.text(wire.AttrURLFull, j.URL)
 	a.text(wire.AttrURLDomain, j.Domain)
 	a.text(wire.AttrSessionID, sessionID(m))
-	a.text(wire.AttrUserID, userID(j.StoreID, m.User))
+	a.text(wire.AttrUserID, userID(p.cfg.PseudonymKey, m.User))
 	if j.RetryOf != 0 {
 		a.text(wire.AttrJobRetryOf, strconv.FormatInt(j.RetryOf, 10))
 	}
@@ -217,10 +217,10 @@ func sessionID(m commentator.Message) string {
 }
 
 // userID returns a pseudonym of the person, the same that stands in place of the Slack id in
-// texts. It is stable within one job database.
-func userID(storeID, user string) string {
-	if user == "" {
+// texts. It is stable under one key.
+func userID(key, user string) string {
+	if user == "" || key == "" {
 		return ""
 	}
-	return redact.Pseudonym(storeID, user)
+	return redact.Pseudonym(key, user)
 }

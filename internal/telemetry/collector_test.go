@@ -43,7 +43,7 @@ func startCollector(t testing.TB, c *testCollector, options ...grpc.ServerOption
 		t.Fatal(err)
 	}
 	c.address = listener.Addr().String()
-	server := grpc.NewServer(append(options, grpc.MaxRecvMsgSize(16<<20))...)
+	server := grpc.NewServer(append([]grpc.ServerOption{grpc.MaxRecvMsgSize(16 << 20)}, options...)...)
 	collectorpb.RegisterTraceServiceServer(server, c)
 	metricspb.RegisterMetricsServiceServer(server, metricsReceiver{c: c})
 	done := make(chan struct{})

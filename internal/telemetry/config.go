@@ -44,9 +44,12 @@ type Config struct {
 	// CaptureContent lets text of pages, models and comments into spans and artifacts.
 	// Without it artifacts carry structure, counts and hashes only.
 	CaptureContent bool
-	// Redactor masks every text before it is recorded. Slack's ids of people become
-	// pseudonyms under StoreID. Default: the built-in rules.
+	// Redactor masks every text before it is recorded. Default: the built-in rules.
 	Redactor *redact.Redactor
+	// PseudonymKey is the secret under which Slack's ids of people become pseudonyms, in texts
+	// and as user.id. It is never emitted. Empty: they are masked like everything else, and
+	// there is no user.id.
+	PseudonymKey string
 	// Unredacted leaves texts as they are. Redactor has no effect then.
 	Unredacted bool
 

@@ -18,7 +18,10 @@ import (
 	"github.com/technoshare/commentator/internal/commentator"
 )
 
-const testStore = "0b8f7c5e-1111-4222-8333-444455556666"
+const (
+	testStore = "0b8f7c5e-1111-4222-8333-444455556666"
+	testKey   = "the key of pseudonyms"
+)
 
 var testStart = time.Date(2026, 11, 23, 9, 0, 0, 123456000, time.UTC)
 
@@ -27,7 +30,7 @@ func newTestProvider(t testing.TB, change func(*Config)) (*Provider, *sdkmetric.
 	t.Helper()
 	reader := sdkmetric.NewManualReader()
 	cfg := Config{
-		Mode: ModeTracing, Ratio: 1, CaptureContent: true, StoreID: testStore, Version: "1.2.3",
+		Mode: ModeTracing, Ratio: 1, CaptureContent: true, StoreID: testStore, PseudonymKey: testKey, Version: "1.2.3",
 		Gates:        commentator.GateLimits{SummaryMin: 10, SummaryMax: 15, TLDR: 3, ThemesMin: 2},
 		metricReader: reader,
 	}

@@ -194,7 +194,7 @@ func TestRootRollsUp(t *testing.T) {
 		wire.AttrSlackMessageTS:                  "1700000000.000100",
 		wire.AttrSlackPermalink:                  "https://team.slack.com/archives/C123/p1700000000000100",
 		wire.AttrSessionID:                       "C123:1700000000.000100",
-		wire.AttrUserID:                          userID(testStore, "U42"),
+		wire.AttrUserID:                          userID(testKey, "U42"),
 		wire.AttrURLFull:                         "https://example.org/page?a=1",
 		wire.AttrURLDomain:                       "example.org",
 		wire.AttrRetrievalAdapter:                "GenericAdapter",
@@ -293,8 +293,8 @@ func TestClockSetBackKeepsSpansInOrder(t *testing.T) {
 }
 
 func TestUserPseudonym(t *testing.T) {
-	a, b := userID(testStore, "U42"), userID("another store", "U42")
-	if len(a) != 18 || a[:2] != "u-" || a == b || a != userID(testStore, "U42") || userID(testStore, "") != "" {
+	a, b := userID(testKey, "U42"), userID("another key", "U42")
+	if len(a) != 18 || a[:2] != "u-" || a == b || a != userID(testKey, "U42") || userID(testKey, "") != "" || userID("", "U42") != "" {
 		t.Errorf("pseudonyms are %q and %q", a, b)
 	}
 }

@@ -27,9 +27,11 @@ func (p *Provider) encode(kind string, spans []sdktrace.ReadOnlySpan) (Message, 
 		return Message{}, fmt.Errorf("encode %s: %w", kind, err)
 	}
 	if len(buf.plain) > maxMessage {
-		if dropped := fit(request, maxMessage); dropped > 0 {
+		dropped, cut := fit(request, maxMessage)
+		if dropped > 0 {
 			p.metrics.detailDropped(context.Background(), int64(dropped), "message_full")
 		}
+		p.rec.cuts.messages.Add(int64(cut))
 		if err := buf.marshal(request); err != nil {
 			return Message{}, fmt.Errorf("encode %s: %w", kind, err)
 		}

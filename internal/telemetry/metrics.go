@@ -62,7 +62,7 @@ func newMetrics(ctx context.Context, cfg Config, rec *recorder, res *resource.Re
 		meter: provider.Meter(wire.ScopeName,
 			metric.WithInstrumentationVersion(cfg.Version), metric.WithSchemaURL(wire.SchemaURL)),
 	}
-	return m, errors.Join(m.instruments(), m.observeOutbox(box, cfg.Now), m.observeRedactions(), m.observeRuntime())
+	return m, errors.Join(m.instruments(), m.observeOutbox(box, cfg.Now), m.observeRedactions(), m.observeCuts(), m.observeRuntime())
 }
 
 // Bucket boundaries. Seconds of jobs reach from a cached page to a slow model; those of
@@ -162,7 +162,7 @@ func (m *metrics) shutdown(ctx context.Context) error {
 }
 
 // OutboxDropped counts messages that the store could not keep, by reason: "build",
-// "write", "too_large", "evicted".
+// "write", "too_large", "evicted", "expired".
 func (p *Provider) OutboxDropped(n int64, reason string) {
 	if p != nil {
 		p.metrics.outboxDropped(context.Background(), n, reason)

@@ -51,7 +51,7 @@ func TestMetricsNameNoJob(t *testing.T) {
 	}
 	p.OutboxDropped(2, "full")
 	p.metrics.detailDropped(ctx, 1, "stage_full")
-	p.rec.text("U42 is jane@example.org")
+	p.rec.text("U42 is jane@example.org" + strings.Repeat(".", maxText))
 
 	id := regexp.MustCompile(`4711|U42|C123|example\.org`)
 	traceID, _ := jobIdentity(j)

@@ -84,6 +84,23 @@ func (m *metrics) observeRedactions() error {
 	return err
 }
 
+// observeCuts registers how much was cut to a limit.
+func (m *metrics) observeCuts() error {
+	_, err := m.meter.Int64ObservableCounter(wire.MetricContentCut, metric.WithUnit("{text}"),
+		metric.WithDescription("Texts and artifacts that were cut to a limit, by reason."),
+		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
+			for reason, n := range map[string]int64{
+				"attribute": m.rec.cuts.texts.Load(), "artifact": m.rec.cuts.artifacts.Load(), "message_full": m.rec.cuts.messages.Load(),
+			} {
+				if n > 0 {
+					o.Observe(n, m.rec.labels(attribute.String(wire.AttrReason, reason)))
+				}
+			}
+			return nil
+		}))
+	return err
+}
+
 // runtimeMetrics are gauges of the Go runtime, under the names of the semantic conventions.
 var runtimeMetrics = []struct{ name, unit, description, sample string }{
 	{wire.MetricGoGoroutines, "{goroutine}", "Goroutines that exist.", "/sched/goroutines:goroutines"},

@@ -47,6 +47,7 @@ func New(ctx context.Context, cfg Config, box Outbox) (*Provider, error) {
 		return nil, errors.New("start telemetry: the store id is empty")
 	}
 	cfg = cfg.withDefaults()
+	(&sdkErrors{log: cfg.Logger, now: cfg.Now}).listen()
 
 	rec := &recorder{redactor: cfg.redactor()}
 	p := &Provider{cfg: cfg, rec: rec}
@@ -72,7 +73,8 @@ func New(ctx context.Context, cfg Config, box Outbox) (*Provider, error) {
 	if box != nil {
 		p.relay = NewRelay(cfg.relay(), box)
 		p.relay.conn = p.conn
-		p.relay.refused = func(ctx context.Context) { p.metrics.outboxDropped(ctx, 1, "refused") }
+		p.relay.dropped = func(ctx context.Context, reason string) { p.metrics.outboxDropped(ctx, 1, reason) }
+		p.relay.shortened = func(n int64) { p.rec.cuts.messages.Add(n) }
 		if err := p.relay.Start(); err != nil {
 			return nil, errors.Join(err, p.Shutdown(ctx))
 		}
@@ -185,15 +187,15 @@ func (c Config) relay() RelayConfig {
 	return r
 }
 
-// redactor is bound to the store, whose id is the key of people's pseudonyms.
+// redactor puts people's pseudonyms in place of their ids.
 func (c Config) redactor() *redact.Redactor {
 	switch {
 	case c.Unredacted:
 		return nil
 	case c.Redactor == nil:
-		return redact.New(nil).WithKey(c.StoreID)
+		return redact.New(nil).WithKey(c.PseudonymKey)
 	}
-	return c.Redactor.WithKey(c.StoreID)
+	return c.Redactor.WithKey(c.PseudonymKey)
 }
 
 func (c Config) resource(rec *recorder) *resource.Resource {

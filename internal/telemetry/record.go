@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -22,6 +23,14 @@ import (
 type recorder struct {
 	tracer   trace.Tracer
 	redactor *redact.Redactor // nil: nothing is masked
+	cuts     cuts
+}
+
+// cuts counts what was cut to a limit.
+type cuts struct {
+	texts     atomic.Int64 // attributes
+	artifacts atomic.Int64
+	messages  atomic.Int64 // texts and artifacts, because their message was too large
 }
 
 // masked is a text that may leave the process: valid UTF-8, redacted.
@@ -31,10 +40,15 @@ type masked string
 func (r *recorder) mask(s string) masked { return masked(r.redactor.Text(valid(s))) }
 
 // text likewise, within the limit of an attribute.
-func (r *recorder) text(s string) string { return string(r.mask(s).text()) }
+func (r *recorder) text(s string) string { return string(r.limited(r.mask(s))) }
 
-// text cuts to the limit of an attribute, with a visible mark.
-func (m masked) text() masked { return masked(cutText(string(m), maxText)) }
+// limited cuts to the limit of an attribute, with a visible mark.
+func (r *recorder) limited(m masked) masked {
+	if len(m) > maxText {
+		r.cuts.texts.Add(1)
+	}
+	return masked(cutText(string(m), maxText))
+}
 
 // cut cuts without a mark and reports whether anything is missing.
 func (m masked) cut(limit int) (masked, bool) {
@@ -132,7 +146,7 @@ func (c *clean) add(key string, m masked) {
 // addJSON adds a value as JSON; nothing if it cannot be encoded.
 func (c *clean) addJSON(r *recorder, key string, v any) {
 	if text, err := r.encode(v); err == nil {
-		c.add(key, text.text())
+		c.add(key, r.limited(text))
 	}
 }
 

@@ -187,7 +187,7 @@ func TestRedactionsAreCountedByRule(t *testing.T) {
 // Texts and user.id name a person alike.
 func TestPeopleHaveOnePseudonym(t *testing.T) {
 	p, _ := newTestProvider(t, nil)
-	if got, want := p.rec.text("by <@U0123456789>"), "by <@"+userID(testStore, "U0123456789")+">"; got != want {
+	if got, want := p.rec.text("by <@U0123456789>"), "by <@"+userID(testKey, "U0123456789")+">"; got != want {
 		t.Errorf("text is %q, want %q", got, want)
 	}
 }

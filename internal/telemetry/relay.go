@@ -37,8 +37,9 @@ type RelayConfig struct {
 	UntilEmpty bool
 	// Logger receives outages, refusals and partial successes. Default: discard.
 	Logger *slog.Logger
-	// Now is the clock. Default: time.Now.
-	Now func() time.Time
+	// Now is the clock, and After its timer. Default: time.Now, time.After.
+	Now   func() time.Time
+	After func(time.Duration) <-chan time.Time
 }
 
 func (c RelayConfig) withDefaults() RelayConfig {
@@ -55,16 +56,23 @@ func (c RelayConfig) withDefaults() RelayConfig {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.After == nil {
+		c.After = time.After
+	}
 	return c
 }
 
 // Relay empties the outbox into a Collector. It needs no SDK. A row is marked as sent only
 // after the Collector took it, so what a crash interrupts is sent again, with the same ids.
 type Relay struct {
-	cfg     RelayConfig
-	box     Outbox
-	conn    *grpc.ClientConn      // set before Start when it is shared; else the relay's own
-	refused func(context.Context) // counts a row that was set aside; may be nil
+	cfg  RelayConfig
+	box  Outbox
+	conn *grpc.ClientConn // set before Start when it is shared; else the relay's own
+	// dropped counts what is not kept, by reason: a row that was set aside ("refused"), a request
+	// that the Collector took only in part ("in_part"); may be nil.
+	dropped func(ctx context.Context, reason string)
+	// shortened counts what was cut off a message for a receiver that takes less; may be nil.
+	shortened func(int64)
 
 	wake    chan struct{}
 	stop    chan struct{} // closed: drain and end
@@ -172,11 +180,18 @@ func (r *Relay) run(ctx context.Context) {
 	}
 }
 
+// probeBytes bounds what is read and unpacked only to ask whether the Collector is back.
+const probeBytes = 64 << 10
+
 // round sends everything that is unsent now and returns how many rows it put off.
 func (r *Relay) round(ctx context.Context) (left int, err error) {
 	r.struck = 0
 	for after := int64(0); ; {
-		rows, err := r.box.Unsent(ctx, after, r.cfg.BatchBytes)
+		limit := r.cfg.BatchBytes
+		if r.down {
+			limit = min(limit, probeBytes)
+		}
+		rows, err := r.box.Unsent(ctx, after, limit)
 		if err != nil {
 			return left, fmt.Errorf("read outbox: %w", err)
 		}
@@ -200,12 +215,10 @@ func (r *Relay) round(ctx context.Context) (left int, err error) {
 
 // sleep waits and reports whether it was woken. It ends early when the relay is stopped.
 func (r *Relay) sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
 	case <-wake:
 		return true
-	case <-timer.C:
+	case <-r.cfg.After(d):
 	case <-r.stop:
 	case <-ctx.Done():
 	}

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -25,6 +27,7 @@ type plainRow struct {
 	id   int64
 	kind string
 	body []byte
+	cut  bool // it is smaller than what is stored
 }
 
 // strike remembers a row that was refused for a reason that may pass.
@@ -56,7 +59,7 @@ func (r *Relay) unpack(ctx context.Context, rows []OutboxRow) ([]plainRow, error
 			}
 			continue
 		}
-		batch = append(batch, plainRow{row.ID, row.Kind, plain})
+		batch = append(batch, plainRow{id: row.ID, kind: row.Kind, body: plain})
 	}
 	return batch, nil
 }
@@ -86,6 +89,8 @@ func (r *Relay) deliver(ctx context.Context, rows []plainRow) (left int, err err
 		}
 		n, err := r.deliver(ctx, rows[half:])
 		return left + n, err
+	case v == tooLarge && r.cut(&rows[0], err):
+		return r.deliver(ctx, rows)
 	case v == doubtful && !r.strikeOut(rows[0].id):
 		if r.struck >= maxStruck {
 			return 1, err
@@ -94,6 +99,35 @@ func (r *Relay) deliver(ctx context.Context, rows []plainRow) (left int, err err
 	default:
 		return 0, r.refuse(ctx, rows[0].id, rows[0].kind, status.Convert(errors.Unwrap(err)).Message())
 	}
+}
+
+// cut makes a row small enough for the receiver that found it too large. It does so once: a
+// receiver that then still refuses it means something else.
+func (r *Relay) cut(row *plainRow, err error) bool {
+	limit := sizeTaken(err)
+	smaller, missing, ok := refit(row.body, limit)
+	if !ok || row.cut {
+		return false
+	}
+	r.cfg.Logger.Warn("a telemetry message is cut, since the Collector takes no larger one; raise max_recv_msg_size_mib of its receiver",
+		"outbox_id", row.id, "kind", row.kind, "bytes", len(row.body), "taken", limit, "cut_or_missing", missing)
+	row.body, row.cut = smaller, true
+	if r.shortened != nil {
+		r.shortened(int64(missing))
+	}
+	return true
+}
+
+// taken finds the size that a receiver takes in its answer, as grpc-go words it.
+var taken = regexp.MustCompile(`larger than max \(\d+ vs\. (\d+)\)`)
+
+func sizeTaken(err error) int {
+	m := taken.FindStringSubmatch(err.Error())
+	if m == nil {
+		return 0
+	}
+	n, _ := strconv.Atoi(m[1]) // more digits than a number has are 0: nothing fits
+	return n
 }
 
 func (r *Relay) accepted(ctx context.Context, rows []plainRow) error {
@@ -139,10 +173,14 @@ func (r *Relay) refuse(ctx context.Context, id int64, kind, reason string) error
 	if err := r.box.Refuse(ctx, id, reason, r.cfg.Now()); err != nil {
 		return fmt.Errorf("set message %d aside: %w", id, err)
 	}
-	if r.refused != nil {
-		r.refused(ctx)
-	}
+	r.drop(ctx, "refused")
 	return nil
+}
+
+func (r *Relay) drop(ctx context.Context, reason string) {
+	if r.dropped != nil {
+		r.dropped(ctx, reason)
+	}
 }
 
 // send makes one request of the rows. The only field of an ExportTraceServiceRequest is
@@ -165,6 +203,9 @@ func (r *Relay) send(ctx context.Context, rows []plainRow) error {
 		// The specification forbids sending again.
 		r.cfg.Logger.Warn("the Collector took telemetry only in part",
 			"rejected_spans", p.GetRejectedSpans(), "message", p.GetErrorMessage())
+		if p.GetRejectedSpans() > 0 {
+			r.drop(ctx, "in_part")
+		}
 	}
 	return nil
 }

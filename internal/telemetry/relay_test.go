@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -62,6 +63,12 @@ func (l *safeLog) count(text string) int {
 // startRelay runs a relay with short pauses against a Collector.
 func startRelay(t testing.TB, c *testCollector, box Outbox, change func(*RelayConfig)) (*Relay, *safeLog) {
 	t.Helper()
+	r, log := newTestRelay(c, box, change)
+	start(t, r)
+	return r, log
+}
+
+func newTestRelay(c *testCollector, box Outbox, change func(*RelayConfig)) (*Relay, *safeLog) {
 	log := &safeLog{}
 	cfg := RelayConfig{
 		Endpoint: "http://" + c.address, BatchWait: time.Millisecond, PollInterval: 10 * time.Millisecond,
@@ -71,7 +78,11 @@ func startRelay(t testing.TB, c *testCollector, box Outbox, change func(*RelayCo
 	if change != nil {
 		change(&cfg)
 	}
-	r := NewRelay(cfg, box)
+	return NewRelay(cfg, box), log
+}
+
+func start(t testing.TB, r *Relay) {
+	t.Helper()
 	if err := r.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +91,6 @@ func startRelay(t testing.TB, c *testCollector, box Outbox, change func(*RelayCo
 		defer cancel()
 		_ = r.Stop(ctx) // a test that cares has stopped it
 	})
-	return r, log
 }
 
 func names(prefix string, n int) (list []string) {
@@ -160,6 +170,55 @@ func TestRelayOutlivesADeadCollectorAndSaysSoOnce(t *testing.T) {
 	}
 }
 
+// limitedOutbox notes the most that was asked for since the last look.
+type limitedOutbox struct {
+	memoryOutbox
+	most atomic.Int64
+}
+
+func (b *limitedOutbox) Unsent(ctx context.Context, after int64, maxBytes int) ([]OutboxRow, error) {
+	b.most.Store(max(b.most.Load(), int64(maxBytes)))
+	return b.memoryOutbox.Unsent(ctx, after, maxBytes)
+}
+
+func TestAnOutageIsWaitedForWithSmallRequests(t *testing.T) {
+	c := &testCollector{}
+	startCollector(t, c)()
+	box := &limitedOutbox{}
+	box.add(named(t, names("m", 100)...)...)
+	_, log := startRelay(t, c, box, nil)
+	eventually(t, "a warning", func() bool { return log.count("no Collector takes telemetry") == 1 })
+	box.most.Store(0)
+	eventually(t, "another try", func() bool { return box.most.Load() > 0 })
+	if n := box.most.Load(); n > probeBytes {
+		t.Errorf("%d bytes are read to ask whether the Collector is back", n)
+	}
+	startCollector(t, c)
+	eventually(t, "sending", func() bool { sent, _ := box.state(); return sent == 100 })
+	if n := box.most.Load(); n != maxMessage {
+		t.Errorf("afterwards %d bytes are read at a time", n)
+	}
+}
+
+// The clock and its timer are those of the configuration: a day of waiting takes no time.
+func TestRelayWaitsByTheInjectedClock(t *testing.T) {
+	c := &testCollector{}
+	startCollector(t, c)()
+	box := &memoryOutbox{}
+	box.add(named(t, "a")...)
+	var waited atomic.Int64
+	startRelay(t, c, box, func(rc *RelayConfig) {
+		rc.MinBackoff, rc.MaxBackoff = time.Hour, time.Hour
+		rc.After = func(d time.Duration) <-chan time.Time {
+			waited.Add(int64(d))
+			return time.After(time.Millisecond)
+		}
+	})
+	eventually(t, "a day", func() bool { return time.Duration(waited.Load()) > 24*time.Hour })
+	startCollector(t, c)
+	eventually(t, "sending", func() bool { sent, _ := box.state(); return sent == 1 })
+}
+
 func TestStopLeavesRowsOfADeadCollector(t *testing.T) {
 	c := &testCollector{}
 	startCollector(t, c)()
@@ -222,9 +281,15 @@ func TestPartialSuccessIsAWarning(t *testing.T) {
 	startCollector(t, c)
 	box := &memoryOutbox{}
 	box.add(named(t, "a", "b")...)
-	r, log := startRelay(t, c, box, nil)
+	r, log := newTestRelay(c, box, nil)
+	dropped := map[string]int{}
+	r.dropped = func(_ context.Context, reason string) { dropped[reason]++ }
+	start(t, r)
 	if err := r.Stop(context.Background()); err != nil {
 		t.Fatal(err)
+	}
+	if dropped["in_part"] != 1 || len(dropped) != 1 {
+		t.Errorf("counted %v", dropped)
 	}
 	if sent, _ := box.state(); sent != 2 || c.count() != 1 || log.count("one was too old") != 1 {
 		t.Errorf("%d rows sent in %d requests, warned %d times", sent, c.count(), log.count("one was too old"))

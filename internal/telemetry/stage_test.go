@@ -339,7 +339,7 @@ func TestMessageLimitSparesTheLifecycleSpanAndTheParents(t *testing.T) {
 		ids[string(s.SpanId)] = true
 	}
 	for name, a := range artifacts(spans[0]) {
-		if n := len(a[wire.AttrArtifactContent].(string)); n < leastArtifact-4 || a[wire.AttrArtifactTruncated] != true {
+		if n := len(a[wire.AttrArtifactContent].(string)); n < maxMessage/artifactShare-4 || a[wire.AttrArtifactTruncated] != true {
 			t.Errorf("%d bytes of %s are left", n, name)
 		}
 	}

@@ -54,14 +54,14 @@ func encodeValue(end StageEnd) ([]byte, error) {
 func (p *Provider) stageTexts(j commentator.Job, end StageEnd, artifacts []artifact) (texts clean) {
 	if end.Input != nil {
 		if text, err := p.encoded.encode(p.rec, j.ID, end.Input); err == nil {
-			texts.add(wire.AttrInput, text.text())
+			texts.add(wire.AttrInput, p.rec.limited(text))
 		}
 	}
 	switch v := stageValue(end).(type) {
 	case *commentator.Evidence, *commentator.Facts, *commentator.Comment:
 		if len(artifacts) > 0 {
 			p.encoded.put(j.ID, v, artifacts[0].content)
-			texts.add(wire.AttrOutput, artifacts[0].content.text())
+			texts.add(wire.AttrOutput, p.rec.limited(artifacts[0].content))
 		}
 	case *commentator.GateReport:
 		texts.addJSON(p.rec, wire.AttrOutput, v)

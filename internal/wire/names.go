@@ -241,6 +241,7 @@ const (
 	MetricDetailSpansDropped = "telemetry.detail_spans.dropped"
 	MetricClockCorrections   = "telemetry.clock.corrections"
 	MetricRedactions         = "telemetry.redactions"
+	MetricContentCut         = "telemetry.content.cut"
 
 	// Go runtime, OTel semantic conventions.
 	MetricGoGoroutines = "go.goroutine.count"

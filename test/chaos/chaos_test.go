@@ -5,11 +5,13 @@ package main
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/technoshare/commentator/internal/reconcile"
@@ -23,14 +25,8 @@ func TestChaos(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bin := t.TempDir()
-	build := exec.Command("go", "build", "-o", bin+string(filepath.Separator), "./cmd/commentator", "./cmd/otelcol-mlflow")
-	build.Dir = top
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build programs: %v\n%s", err, out)
-	}
 	dir := t.TempDir()
-	r, err := siegeOf(context.Background(), options{jobs: 25, seed: 7, top: top, bin: bin}, dir)
+	r, err := siegeOf(context.Background(), options{jobs: 25, seed: 7, top: top, bin: builtPrograms(t, top)}, dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,6 +40,40 @@ func TestChaos(t *testing.T) {
 	for name, f := range faults {
 		t.Run(name, func(t *testing.T) { f.mustBeFound(t, dir) })
 	}
+}
+
+// built is the folder of the worker and the Collector, once builtPrograms was called.
+var built struct {
+	sync.Once
+	bin string
+	err error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if built.bin != "" {
+		_ = os.RemoveAll(built.bin)
+	}
+	os.Exit(code)
+}
+
+// builtPrograms builds the worker and the Collector once and returns their folder.
+func builtPrograms(t *testing.T, top string) string {
+	t.Helper()
+	built.Do(func() {
+		if built.bin, built.err = os.MkdirTemp("", "commentator-chaos-bin-"); built.err != nil {
+			return
+		}
+		build := exec.Command("go", "build", "-o", built.bin+string(filepath.Separator), "./cmd/commentator", "./cmd/otelcol-mlflow")
+		build.Dir = top
+		if out, err := build.CombinedOutput(); err != nil {
+			built.err = fmt.Errorf("build programs: %w\n%s", err, out)
+		}
+	})
+	if built.err != nil {
+		t.Fatal(built.err)
+	}
+	return built.bin
 }
 
 // fault is a damage to what MLflow holds.

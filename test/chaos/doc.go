@@ -3,6 +3,10 @@
 // and with MLflow's own database. docs/CHAOS.md says how to read what it writes.
 //
 //	go run ./test/chaos -jobs 200 -seed 1     results in .bench/chaos.json
+//	go run ./test/chaos soak -outage 10m      results in .bench/soak.json
+//
+// The soak kills nothing at chosen points: it takes the Collector or MLflow away for long, lets
+// jobs come at a rate, and measures what that does to the worker.
 //
 // It runs on Linux, from the top of the checkout, with the programs built into bin.
 package main

@@ -289,6 +289,20 @@ func (s *Server) searchRuns(in mlflow.SearchRuns, _ *http.Request) (any, error) 
 	return map[string]any{"runs": found}, nil
 }
 
+// Finished counts the runs that ended well by their value of a tag. It is for tests with more
+// runs than an answer may list.
+func (s *Server) Finished(tag string) map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	count := map[string]int{}
+	for _, r := range s.runs {
+		if r.info.Status == mlflow.StatusFinished && r.info.Stage != mlflow.Deleted {
+			count[r.tags[tag]]++
+		}
+	}
+	return count
+}
+
 // said gives the run's tags or params.
 func (r *runState) said(kind string) map[string]string {
 	if kind == "params" {

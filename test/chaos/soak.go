@@ -1,0 +1,172 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"time"
+)
+
+// soakOptions say how long things are away, and how many jobs come meanwhile.
+type soakOptions struct {
+	options
+	outage time.Duration // of the Collector, by the clock on the wall
+	rate   int           // jobs a second meanwhile
+	hour   time.Duration // of the Collector, by the injected clock
+	within time.Duration // how long that hour is by the clock on the wall
+	jobs   int           // in that hour
+	down   time.Duration // of MLflow
+	only   string        // one of the three; "": all
+}
+
+// soaked is what soak.json holds.
+type soaked struct {
+	Time     time.Time `json:"time"`
+	Revision string    `json:"revision"`
+	Machine  string    `json:"machine"`
+
+	Outage *outageResult `json:"outage,omitempty"`
+	Hour   *hourResult   `json:"hour,omitempty"`
+	MLflow *mlflowResult `json:"mlflow,omitempty"`
+}
+
+func runSoak(args []string) (err error) {
+	var o soakOptions
+	flags := flag.NewFlagSet("chaos soak", flag.ContinueOnError)
+	flags.DurationVar(&o.outage, "outage", 10*time.Minute, "how long the Collector is away")
+	flags.IntVar(&o.rate, "rate", 10, "jobs a second while it is away")
+	flags.DurationVar(&o.hour, "hour", time.Hour, "how long the Collector is away by the injected clock")
+	flags.DurationVar(&o.within, "within", time.Minute, "how long that takes")
+	flags.IntVar(&o.jobs, "jobs", 3600, "jobs in that time")
+	flags.DurationVar(&o.down, "down", time.Minute, "how long MLflow is down")
+	flags.StringVar(&o.only, "only", "", "one of outage, hour, mlflow; empty = all")
+	flags.StringVar(&o.bin, "bin", "bin", "folder of commentator and otelcol-mlflow")
+	flags.StringVar(&o.out, "out", ".bench", "folder of the results")
+	flags.BoolVar(&o.keep, "keep", false, "keep databases and logs when nothing is wrong, too")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if o.outage <= 0 || o.rate <= 0 || o.hour <= 0 || o.within <= 0 || o.jobs <= 0 || o.down < 0 {
+		return errors.New("durations, rate and jobs must be above 0")
+	}
+	o.top = "."
+	for _, folder := range []*string{&o.top, &o.bin, &o.out} {
+		if *folder, err = filepath.Abs(*folder); err != nil {
+			return err
+		}
+	}
+	if err := os.MkdirAll(o.out, 0o755); err != nil { //nolint:gosec // results, for everybody to read
+		return err
+	}
+	dir, err := os.MkdirTemp("", "commentator-soak-")
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	fmt.Fprintf(os.Stderr, "databases and logs in %s\n", dir)
+	r, err := soak(ctx, o, dir)
+	if err = errors.Join(err, r.save(filepath.Join(o.out, "soak.json"))); err != nil {
+		return fmt.Errorf("%w (see %s)", err, dir)
+	}
+	r.print()
+	if missed := r.missed(); len(missed) > 0 {
+		return fmt.Errorf("not what was promised: %v; databases and logs are in %s", missed, dir)
+	}
+	if o.keep {
+		return nil
+	}
+	return os.RemoveAll(dir)
+}
+
+// soak does one after the other; what failed ends it.
+func soak(ctx context.Context, o soakOptions, dir string) (soaked, error) {
+	r := soaked{Time: time.Now().UTC(), Revision: revision(o.top), Machine: machine()}
+	var err error
+	for _, part := range []struct {
+		name string
+		run  func(dir string) error
+	}{
+		{"hour", func(dir string) error { r.Hour, err = soakHour(ctx, o, dir); return err }},
+		{"mlflow", func(dir string) error { r.MLflow, err = soakMLflow(ctx, o, dir); return err }},
+		{"outage", func(dir string) error { r.Outage, err = soakOutage(ctx, o, dir); return err }},
+	} {
+		if o.only != "" && o.only != part.name {
+			continue
+		}
+		own := filepath.Join(dir, part.name)
+		if err := os.Mkdir(own, 0o700); err != nil {
+			return r, err
+		}
+		if err := part.run(own); err != nil {
+			return r, fmt.Errorf("soak %s: %w", part.name, err)
+		}
+	}
+	return r, nil
+}
+
+func (r soaked) goals() (all []goal) {
+	if r.Outage != nil {
+		all = append(all, r.Outage.Goals...)
+	}
+	if r.Hour != nil {
+		all = append(all, r.Hour.Goals...)
+	}
+	if r.MLflow != nil {
+		all = append(all, r.MLflow.Goals...)
+	}
+	return all
+}
+
+func (r soaked) missed() (names []string) {
+	for _, g := range r.goals() {
+		if g.Verdict == notMet {
+			names = append(names, g.Name)
+		}
+	}
+	return slices.Clip(names)
+}
+
+func (r soaked) save(path string) error {
+	b, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("encode results: %w", err)
+	}
+	return os.WriteFile(path, append(b, '\n'), 0o644) //nolint:gosec // results, for everybody to read
+}
+
+func (r soaked) print() {
+	fmt.Println(r.Machine)
+	if o := r.Outage; o != nil {
+		fmt.Printf("\nCollector away for %.0f s, %d jobs a second: %d messages (%.1f MB) waited, sent %.1f s after it was back, all in MLflow %.1f s later\n",
+			o.OutageSeconds, o.Rate, o.MostWaiting, float64(o.MostBytes)/1e6, o.CatchUpSeconds, o.DeliverSeconds)
+		printPhases(o.Phases)
+		printGoals(o.Goals)
+	}
+	if h := r.Hour; h != nil {
+		fmt.Printf("\nCollector away for %.0f s of the injected clock, %d jobs: %d messages waited, %d tries to send\n", h.OutageSeconds, h.Jobs, h.MostWaiting, h.Tries)
+		printPhases(h.Phases)
+		printGoals(h.Goals)
+	}
+	if m := r.MLflow; m != nil {
+		fmt.Printf("\nMLflow killed, %d jobs, started again after %.0f s: it answered after %.1f s, the runs were there %.1f s later\n", m.Jobs, m.DownSeconds, m.StartSeconds, m.RunsSeconds)
+		printGoals(m.Goals)
+	}
+}
+
+func printPhases(all map[phase]summary) {
+	for _, p := range phases {
+		if s, ok := all[p]; ok {
+			fmt.Printf("  %-12s %6d jobs, %.1f ms p50, %.1f ms p99, %.1f ms at most\n", p, s.Jobs, s.P50, s.P99, s.Most)
+		}
+	}
+}

@@ -1,0 +1,411 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/klauspost/compress/s2"
+	colmetrics "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
+	coltrace "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/technoshare/commentator/data"
+	"github.com/technoshare/commentator/internal/analysis"
+	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/gates"
+	"github.com/technoshare/commentator/internal/pipeline"
+	"github.com/technoshare/commentator/internal/render"
+	"github.com/technoshare/commentator/internal/retrieval"
+	"github.com/technoshare/commentator/internal/slack"
+	"github.com/technoshare/commentator/internal/store"
+	"github.com/technoshare/commentator/internal/telemetry"
+)
+
+// hourResult is what became of jobs while nobody listened for an hour of the injected clock.
+type hourResult struct {
+	OutageSeconds float64 `json:"outage_seconds"` // by the injected clock
+	Speed         float64 `json:"speed"`          // of that clock
+	Jobs          int     `json:"jobs"`           // in all phases
+	MostWaiting   int     `json:"most_waiting"`   // messages
+	MostBytes     int64   `json:"most_waiting_bytes"`
+	Tries         int64   `json:"tries"`           // of the relay, meanwhile
+	OldestSeconds float64 `json:"oldest_seconds"`  // of what waited, at the end of the outage, by that clock
+	Spans         int     `json:"spans"`           // that were recorded
+	Lost          int     `json:"lost"`            // of them, at the end
+	Unwanted      int     `json:"unwanted"`        // spans that arrived and were not recorded
+	SentAgain     int     `json:"spans_sent_more"` // with the same ids, which doubles nothing
+	GivenUp       int64   `json:"given_up"`
+	Said          int     `json:"said"` // warnings and errors
+
+	Phases  map[phase]summary `json:"phases"`
+	Goals   []goal            `json:"goals"`
+	Windows []window          `json:"windows"`
+	Memory  []memory          `json:"memory"` // live heap
+	Samples []took            `json:"samples"`
+}
+
+// fastClock runs faster than the clock on the wall.
+type fastClock struct {
+	began time.Time
+	speed float64
+}
+
+func (c fastClock) now() time.Time {
+	return c.began.Add(time.Duration(float64(time.Since(c.began)) * c.speed))
+}
+
+func (c fastClock) after(d time.Duration) <-chan time.Time {
+	return time.After(time.Duration(float64(d) / c.speed))
+}
+
+// soakHour takes jobs through the real pipeline, outbox and relay in this process, on a clock
+// that lets an hour pass in a minute, while the sink that stands for the Collector is gone.
+func soakHour(ctx context.Context, o soakOptions, dir string) (_ *hourResult, err error) {
+	web, err := startSite(o.top, &bell{})
+	if err != nil {
+		return nil, err
+	}
+	defer web.server.Close()
+	h := &hour{sink: &sink{spans: map[string]int{}}, site: web, clock: fastClock{time.Now(), o.hour.Seconds() / o.within.Seconds()}}
+	if err := h.sink.listen(); err != nil {
+		return nil, err
+	}
+	defer h.sink.stop()
+	if err := h.open(ctx, dir); err != nil {
+		return nil, err
+	}
+	// What is measured must not grow with the measurements.
+	h.samples = make([]took, 0, 2*o.jobs+100)
+	defer func() { err = errors.Join(err, h.close()) }()
+
+	r := &hourResult{Speed: h.clock.speed}
+	around := max(o.jobs/10, 20)
+	pace := o.within / time.Duration(o.jobs)
+	if err := h.work(ctx, "", around, pace); err != nil { // warms up
+		return nil, err
+	}
+	if err := h.work(ctx, before, around, pace); err != nil {
+		return nil, err
+	}
+	quiet := h.log.warnings()
+	h.sink.stop()
+	tries, began := h.box.rounds.Load(), h.clock.now()
+	if err := h.work(ctx, away, o.jobs, pace); err != nil {
+		return nil, err
+	}
+	for h.clock.now().Sub(began) < o.hour { // the last of it, when the jobs went fast
+		time.Sleep(time.Millisecond)
+	}
+	r.Tries, r.OutageSeconds = h.box.rounds.Load()-tries, h.clock.now().Sub(began).Seconds()
+	_, _, oldest, err := h.box.Depth(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.OldestSeconds = h.clock.now().Sub(oldest).Seconds()
+	r.Said = h.log.warnings() - quiet
+	if err := h.sink.listen(); err != nil {
+		return nil, err
+	}
+	if err := h.empty(ctx); err != nil {
+		return nil, err
+	}
+	if err := h.work(ctx, after, around, pace); err != nil {
+		return nil, err
+	}
+	if err := h.empty(ctx); err != nil {
+		return nil, err
+	}
+	return r, r.judge(ctx, h)
+}
+
+// hour is a worker in this process.
+type hour struct {
+	sink     *sink
+	site     *site
+	clock    fastClock
+	log      *countingLog
+	box      *countingBox
+	provider *telemetry.Provider
+	pipeline *pipeline.Pipeline
+	path     string
+
+	jobs    int
+	memory  []memory
+	samples []took
+}
+
+func (h *hour) open(ctx context.Context, dir string) error {
+	h.log = &countingLog{}
+	logger := slog.New(slog.NewJSONHandler(h.log, nil))
+	h.path = filepath.Join(dir, "db.sqlite")
+	s, err := store.Open(ctx, h.path, store.WithClock(h.clock.now), store.WithLogger(logger))
+	if err != nil {
+		return err
+	}
+	h.box = &countingBox{Store: s}
+	h.provider, err = telemetry.New(ctx, telemetry.Config{
+		Mode: telemetry.ModeTracing, Endpoint: "http://" + h.sink.address, Ratio: 1, CaptureContent: true,
+		StoreID: s.StoreID(), PseudonymKey: s.PseudonymKey(),
+		Gates: gates.DefaultLimits, Render: render.Slack, Logger: logger,
+		Now: h.clock.now, Relay: telemetry.RelayConfig{After: h.clock.after},
+	}, h.box)
+	if err != nil {
+		return errors.Join(err, s.Close())
+	}
+	retriever, err := retrieval.New(retrieval.Config{AllowHosts: []string{"loopback"}})
+	if err != nil {
+		return errors.Join(err, h.close())
+	}
+	loaded := data.Default()
+	h.pipeline = pipeline.New(pipeline.Config{
+		Store: s, Telemetry: h.provider, Retriever: retriever, Analyser: analysis.NewOffline(loaded),
+		Render: render.Slack, Poster: slack.Keeper(slack.DeliveryStore), Themes: loaded.ThemeNames(), Gates: gates.DefaultLimits,
+		Now: h.clock.now, Logger: slog.New(slog.DiscardHandler),
+	})
+	return nil
+}
+
+func (h *hour) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return errors.Join(h.provider.Shutdown(ctx), h.box.Close())
+}
+
+// work takes so many jobs from start to end, one each pace.
+func (h *hour) work(ctx context.Context, p phase, jobs int, pace time.Duration) error {
+	tick := time.NewTicker(pace)
+	defer tick.Stop()
+	every := max(1, jobs/40)
+	for i := range jobs {
+		if i%every == 0 {
+			if err := h.sample(ctx, p); err != nil {
+				return err
+			}
+		}
+		link, at := h.site.link("article", h.jobs%20), time.Now() // the site remembers what it was asked for
+		h.jobs++
+		m := commentator.Message{Channel: "C0SOAK", TS: fmt.Sprintf("1795000000.%06d", h.jobs), User: "U0123456789", Text: "Look", ReceivedAt: h.clock.now()}
+		made, _, err := h.box.Ingest(ctx, m, []string{link}, false, func(context.Context, *sql.Tx, int64) error { return nil })
+		if err != nil {
+			return err
+		}
+		j, err := h.pipeline.Attempt(ctx, made[0].ID, nil)
+		if err != nil || j.State != commentator.JobFinal {
+			return fmt.Errorf("job %d is %s: %w", j.ID, j.State, err)
+		}
+		if p != "" {
+			h.samples = append(h.samples, took{p, at.Sub(h.clock.began).Seconds(), float64(time.Since(at).Microseconds()) / 1000})
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+	return nil
+}
+
+func (h *hour) sample(ctx context.Context, p phase) error {
+	var stats runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&stats)
+	m := memory{Phase: p, Seconds: time.Since(h.clock.began).Seconds(), MB: float64(stats.HeapAlloc) / 1e6}
+	var err error
+	m.Waiting, m.Bytes, _, err = h.box.Depth(ctx)
+	h.memory = append(h.memory, m)
+	return err
+}
+
+// empty waits until nothing waits.
+func (h *hour) empty(ctx context.Context) error {
+	for deadline := time.Now().Add(deliverPatience); ; time.Sleep(10 * time.Millisecond) {
+		n, _, _, err := h.box.Depth(ctx)
+		if err != nil || n == 0 {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%d messages still wait", n)
+		}
+	}
+}
+
+func (r *hourResult) judge(ctx context.Context, h *hour) error {
+	db, err := openReadOnly(h.path)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	rows, err := db.QueryContext(ctx, `SELECT body FROM outbox`)
+	if err != nil {
+		return fmt.Errorf("read outbox: %w", err)
+	}
+	defer rows.Close()
+	recorded := map[string]bool{}
+	for rows.Next() {
+		var packed []byte
+		if err := rows.Scan(&packed); err != nil {
+			return fmt.Errorf("read outbox: %w", err)
+		}
+		body, err := s2.Decode(nil, packed)
+		if err != nil {
+			return fmt.Errorf("read outbox: %w", err)
+		}
+		var request coltrace.ExportTraceServiceRequest
+		if err := proto.Unmarshal(body, &request); err != nil {
+			return fmt.Errorf("read outbox: %w", err)
+		}
+		eachSpan(&request, func(id string) { recorded[id] = true })
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("read outbox: %w", err)
+	}
+	r.Jobs, r.Spans = h.jobs, len(recorded)
+	got := h.sink.taken()
+	for id := range recorded {
+		if n := got[id]; n > 0 {
+			r.SentAgain += n - 1
+		} else {
+			r.Lost++
+		}
+		delete(got, id)
+	}
+	r.Unwanted = len(got)
+	// Seven messages a job, each of one span or more: a shorter list would compare nothing.
+	if r.Spans < 7*r.Jobs {
+		r.Lost += 7*r.Jobs - r.Spans
+	}
+	for _, n := range h.box.Stats().Losses() {
+		r.GivenUp += n
+	}
+	r.GivenUp += h.box.Stats().OutboxRefused
+	r.Memory, r.Samples, r.Phases = h.memory, h.samples, summaries(h.samples)
+	for _, m := range h.memory {
+		r.MostWaiting, r.MostBytes = max(r.MostWaiting, m.Waiting), max(r.MostBytes, m.Bytes)
+	}
+	r.Windows = windowsOf(r.Samples, max(0.2, r.OutageSeconds/r.Speed/60))
+	r.Goals = []goal{
+		atMost("hour: spans lost", exactly(float64(r.Lost)), 0),
+		atMost("hour: spans that were not recorded", exactly(float64(r.Unwanted)), 0),
+		atMost("hour: messages given up", exactly(float64(r.GivenUp)), 0),
+		atMost("hour: live heap, last quarter of the outage / first", growth(r.Memory), 1.1),
+		atMost("hour: p50 of a job, while / before and after", latencies(r.Windows, func(w window) float64 { return w.P50 }), 1.05),
+		atMost("hour: p99 of a job, while / before and after", latencies(r.Windows, func(w window) float64 { return w.P99 }), 1.1),
+		atMost("hour: warnings meanwhile", exactly(float64(r.Said)), 1),
+	}
+	return nil
+}
+
+// countingBox counts how often the relay begins to read.
+type countingBox struct {
+	*store.Store
+	rounds atomic.Int64
+}
+
+// Unsent implements telemetry.Outbox.
+func (b *countingBox) Unsent(ctx context.Context, afterID int64, maxBytes int) ([]telemetry.OutboxRow, error) {
+	if afterID == 0 {
+		b.rounds.Add(1)
+	}
+	return b.Store.Unsent(ctx, afterID, maxBytes)
+}
+
+// countingLog keeps the lines that ask for attention.
+type countingLog struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+// Write takes one line, as slog writes them.
+func (l *countingLog) Write(line []byte) (int, error) {
+	if bytes.Contains(line, []byte(`"level":"WARN"`)) || bytes.Contains(line, []byte(`"level":"ERROR"`)) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.lines = append(l.lines, string(line))
+	}
+	return len(line), nil
+}
+
+func (l *countingLog) warnings() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.lines)
+}
+
+// sink is an OTLP receiver that can go away and come back at its address. It counts spans.
+type sink struct {
+	coltrace.UnimplementedTraceServiceServer
+	address string
+	server  *grpc.Server
+
+	mu    sync.Mutex
+	spans map[string]int // by trace id and span id
+}
+
+func (s *sink) listen() error {
+	address := s.address
+	if address == "" {
+		address = "127.0.0.1:0"
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	s.address, s.server = l.Addr().String(), grpc.NewServer(grpc.MaxRecvMsgSize(16<<20))
+	coltrace.RegisterTraceServiceServer(s.server, s)
+	colmetrics.RegisterMetricsServiceServer(s.server, anyMetrics{})
+	go func(server *grpc.Server) { _ = server.Serve(l) }(s.server)
+	return nil
+}
+
+func (s *sink) stop() { s.server.Stop() }
+
+// Export takes a request.
+func (s *sink) Export(_ context.Context, r *coltrace.ExportTraceServiceRequest) (*coltrace.ExportTraceServiceResponse, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	eachSpan(r, func(id string) { s.spans[id]++ })
+	return &coltrace.ExportTraceServiceResponse{}, nil
+}
+
+func (s *sink) taken() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := map[string]int{}
+	for id, n := range s.spans {
+		all[id] = n
+	}
+	return all
+}
+
+func eachSpan(r *coltrace.ExportTraceServiceRequest, f func(id string)) {
+	for _, rs := range r.ResourceSpans {
+		for _, ss := range rs.ScopeSpans {
+			for _, span := range ss.Spans {
+				f(string(span.TraceId) + string(span.SpanId))
+			}
+		}
+	}
+}
+
+// anyMetrics takes metrics and forgets them.
+type anyMetrics struct {
+	colmetrics.UnimplementedMetricsServiceServer
+}
+
+// Export takes a request.
+func (anyMetrics) Export(context.Context, *colmetrics.ExportMetricsServiceRequest) (*colmetrics.ExportMetricsServiceResponse, error) {
+	return &colmetrics.ExportMetricsServiceResponse{}, nil
+}

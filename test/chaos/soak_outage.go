@@ -1,0 +1,322 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
+	"github.com/technoshare/commentator/internal/queue"
+	"github.com/technoshare/commentator/internal/store"
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+// outageResult is what became of jobs while no Collector listened.
+type outageResult struct {
+	OutageSeconds  float64 `json:"outage_seconds"`
+	Rate           int     `json:"jobs_a_second"`
+	Jobs           int     `json:"jobs"`
+	MostWaiting    int     `json:"most_waiting"` // messages
+	MostBytes      int64   `json:"most_waiting_bytes"`
+	CatchUpSeconds float64 `json:"catch_up_seconds"` // from the Collector's answer until the outbox is empty
+	DeliverSeconds float64 `json:"deliver_seconds"`  // from the last job's end until all is in MLflow
+	Lost           int     `json:"lost"`             // runs of jobs and stages that are not there, or not finished
+	Doubled        int     `json:"doubled"`
+	Runs           int     `json:"runs"`
+	GivenUp        int     `json:"given_up"` // messages that were set aside or lost
+	Said           int     `json:"said"`     // warnings and errors of the worker while the Collector was away
+
+	Phases  map[phase]summary `json:"phases"`
+	Goals   []goal            `json:"goals"`
+	Windows []window          `json:"windows"`
+	Memory  []memory          `json:"memory"` // of the worker, each second
+	Samples []took            `json:"samples"`
+}
+
+// soakOutage lets jobs flow at a rate before, while and after the Collector is away. The
+// worker and the Collector are the real ones; MLflow is the one in memory, since the real one
+// would take three times as long as the outage to write what waited.
+func soakOutage(ctx context.Context, o soakOptions, dir string) (*outageResult, error) {
+	s, err := newSiege(o.options, dir)
+	if err != nil {
+		return nil, err
+	}
+	defer s.stop()
+	fake := mlflowtest.Start()
+	defer fake.Close()
+	c, w := s.programs[collector], s.programs[worker]
+	c.env = append(c.env, "MLFLOW_TRACKING_URI="+fake.URL)
+	// Without a model that takes its time, what telemetry adds to a job is seen best.
+	w.env = slices.DeleteFunc(w.env, func(e string) bool { return strings.HasPrefix(e, "OPENAI_") || strings.HasPrefix(e, "MODEL_") })
+	w.env = append(w.env, "OTEL_TRACES_SAMPLER_ARG=1")
+	for _, p := range []*program{c, w} {
+		if err := p.start(); err != nil {
+			return nil, err
+		}
+		if err := s.until(ctx, string(p.name)+" to start", startPatience, p.ready); err != nil {
+			return nil, err
+		}
+	}
+	f, err := s.newFlow(ctx, o.rate)
+	if err != nil {
+		return nil, err
+	}
+	defer f.close()
+	r := &outageResult{Rate: o.rate}
+
+	around := max(o.outage/20, 3*time.Second)
+	f.during(ctx, "", min(around, 15*time.Second)) // warms up
+	f.during(ctx, before, around)
+	quiet := warnings(w)
+	c.kill()
+	began := time.Now()
+	f.during(ctx, away, o.outage)
+	r.Said = warnings(w) - quiet
+	r.OutageSeconds = time.Since(began).Seconds()
+	if err := c.start(); err != nil {
+		return nil, err
+	}
+	if err := s.until(ctx, "the Collector to start", startPatience, c.ready); err != nil {
+		return nil, err
+	}
+	began = time.Now()
+	for f.waiting() > o.rate*7 && f.err == nil {
+		f.during(ctx, catchUp, time.Second)
+		if time.Since(began) > deliverPatience {
+			return nil, fmt.Errorf("%d messages still wait after %v", f.waiting(), deliverPatience)
+		}
+	}
+	r.CatchUpSeconds = time.Since(began).Seconds()
+	f.during(ctx, after, around)
+	began = time.Now()
+	if err := errors.Join(f.err, f.settled(ctx), s.until(ctx, "all spans to be in MLflow", deliverPatience, arrived(ctx, fake, f.look))); err != nil {
+		return nil, err
+	}
+	r.DeliverSeconds = time.Since(began).Seconds()
+	if err := r.judge(ctx, f, fake); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// flow puts jobs into a worker's queue and looks at the worker.
+type flow struct {
+	s     *siege
+	store *store.Store
+	queue *queue.Queue
+	look  *sql.DB
+	rate  int
+	began time.Time
+
+	put      int
+	unphased int // jobs that started in no phase
+	parts    []part
+	memory   []memory
+	err      error // the first; everything ends with it
+}
+
+// part is when a phase was.
+type part struct {
+	phase     phase
+	from, end time.Time
+}
+
+func (s *siege) newFlow(ctx context.Context, rate int) (*flow, error) {
+	f := &flow{s: s, rate: rate, began: time.Now()}
+	var err error
+	if f.store, err = store.Open(ctx, s.database()); err != nil {
+		return nil, err
+	}
+	f.queue, err = queue.New(ctx, queue.Config{DB: f.store.DB(), Reader: f.store.Reader(), LockPath: f.store.LockPath()})
+	if err == nil {
+		f.look, err = openReadOnly(s.database())
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.store.Close())
+	}
+	return f, nil
+}
+
+func (f *flow) close() { _ = errors.Join(f.look.Close(), f.store.Close()) }
+
+// during lets jobs come for some time: each second a message with as many links as the rate.
+func (f *flow) during(ctx context.Context, p phase, length time.Duration) {
+	now := time.Now()
+	f.parts = append(f.parts, part{p, now, now.Add(length)})
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for end := now.Add(length); f.err == nil && time.Now().Before(end); {
+		if f.err = f.ingest(ctx); f.err == nil {
+			f.err = f.sample(p)
+		}
+		select {
+		case <-ctx.Done():
+			f.err = ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+func (f *flow) ingest(ctx context.Context) error {
+	var links []string
+	for range f.rate {
+		links = append(links, f.s.site.link("article", f.put))
+		f.put++
+	}
+	now := time.Now()
+	m := commentator.Message{Channel: "C0SOAK", TS: fmt.Sprintf("%d.%06d", now.Unix(), now.Nanosecond()/1000), User: "U0123456789", Text: "Look", ReceivedAt: now}
+	_, _, err := f.store.Ingest(ctx, m, links, false, f.queue.Enqueue)
+	return err
+}
+
+func (f *flow) sample(p phase) error {
+	mb, err := f.s.programs[worker].anonymous()
+	if err != nil {
+		return err
+	}
+	m := memory{Phase: p, Seconds: time.Since(f.began).Seconds(), MB: mb}
+	m.Waiting, m.Bytes, _, err = f.store.Depth(context.Background())
+	f.memory = append(f.memory, m)
+	return err
+}
+
+// waiting is the number of messages in the outbox.
+func (f *flow) waiting() int {
+	n, _, _, err := f.store.Depth(context.Background())
+	if err != nil && f.err == nil {
+		f.err = err
+	}
+	return n
+}
+
+// settled waits until all jobs are final and their messages sent.
+func (f *flow) settled(ctx context.Context) error {
+	return f.s.until(ctx, "all messages to be sent", deliverPatience, func() bool {
+		st, err := f.store.Status(ctx)
+		return err == nil && st.Final == f.put && st.Unsent.Messages == 0
+	})
+}
+
+// samples are the jobs by the phase in which they started; those of no phase are left out.
+func (f *flow) samples(ctx context.Context) ([]took, error) {
+	rows, err := f.look.QueryContext(ctx, `SELECT started_at, finished_at FROM jobs WHERE state = 'final' ORDER BY started_at`)
+	if err != nil {
+		return nil, fmt.Errorf("read jobs: %w", err)
+	}
+	defer rows.Close()
+	var all []took
+	for rows.Next() {
+		var started, finished int64
+		if err := rows.Scan(&started, &finished); err != nil {
+			return nil, fmt.Errorf("read jobs: %w", err)
+		}
+		at := time.UnixMicro(started)
+		i := slices.IndexFunc(f.parts, func(p part) bool { return !at.Before(p.from) && at.Before(p.end) })
+		if i < 0 || f.parts[i].phase == "" {
+			f.unphased++
+			continue
+		}
+		all = append(all, took{f.parts[i].phase, at.Sub(f.began).Seconds(), float64(finished-started) / 1000})
+	}
+	return all, rows.Err()
+}
+
+// keys are those of the runs that MLflow must hold: of each job and of each stage.
+func (f *flow) keys(ctx context.Context) (keys []string, err error) {
+	rows, err := f.look.QueryContext(ctx, `SELECT j.id, j.created_at, coalesce(s.span_id, '') FROM jobs j LEFT JOIN stages s ON s.job_id = j.id`)
+	if err != nil {
+		return nil, fmt.Errorf("read stages: %w", err)
+	}
+	defer rows.Close()
+	known := map[int64]bool{}
+	for rows.Next() {
+		var id, created int64
+		var span string
+		if err := rows.Scan(&id, &created, &span); err != nil {
+			return nil, fmt.Errorf("read stages: %w", err)
+		}
+		trace, _ := wire.JobIdentity(f.store.StoreID(), id, time.UnixMicro(created))
+		if !known[id] {
+			known[id] = true
+			keys = append(keys, trace.String())
+		}
+		if span != "" {
+			keys = append(keys, trace.String()+"-"+span)
+		}
+	}
+	return keys, rows.Err()
+}
+
+// judge compares the job database with what MLflow holds.
+func (r *outageResult) judge(ctx context.Context, f *flow, fake *mlflowtest.Server) (err error) {
+	if r.Samples, err = f.samples(ctx); err != nil {
+		return err
+	}
+	r.Memory, r.Phases = f.memory, summaries(r.Samples)
+	for _, m := range f.memory {
+		r.MostWaiting, r.MostBytes = max(r.MostWaiting, m.Waiting), max(r.MostBytes, m.Bytes)
+	}
+	finished := fake.Finished(wire.TagKey)
+	for _, n := range finished {
+		r.Doubled += n - 1
+	}
+	keys, err := f.keys(ctx)
+	if err != nil {
+		return err
+	}
+	r.Jobs, r.Runs = len(r.Samples)+f.unphased, len(keys)
+	r.Lost = max(0, f.put*(1+len(commentator.Stages))-len(keys)) // that the database does not have
+	for _, key := range keys {
+		if finished[key] == 0 {
+			r.Lost++
+		}
+	}
+	st, err := f.store.Status(ctx)
+	if err != nil {
+		return err
+	}
+	r.GivenUp = st.Refused.Messages
+	for _, n := range st.Losses {
+		r.GivenUp += int(n)
+	}
+	r.Windows = windowsOf(r.Samples, min(5, max(1, r.OutageSeconds/20)))
+	r.Goals = []goal{
+		atMost("runs lost", exactly(float64(r.Lost)), 0),
+		atMost("runs doubled", exactly(float64(r.Doubled)), 0),
+		atMost("messages given up", exactly(float64(r.GivenUp)), 0),
+		atMost("worker's memory, last quarter of the outage / first", growth(r.Memory), 1.1),
+		atMost("p50 of a job, while / before and after", latencies(r.Windows, func(w window) float64 { return w.P50 }), 1.05),
+		atMost("p99 of a job, while / before and after", latencies(r.Windows, func(w window) float64 { return w.P99 }), 1.1),
+		atMost("warnings of the worker meanwhile", exactly(float64(r.Said)), 1),
+	}
+	return nil
+}
+
+// arrived reports whether as many runs have ended in MLflow as the database has jobs and stages.
+func arrived(ctx context.Context, fake *mlflowtest.Server, jobs *sql.DB) func() bool {
+	return func() bool {
+		time.Sleep(time.Second) // counting is no small thing
+		var wanted int
+		err := jobs.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM jobs) + (SELECT count(*) FROM stages)`).Scan(&wanted)
+		return err == nil && len(fake.Finished(wire.TagKey)) >= wanted
+	}
+}
+
+// warnings counts the lines of a program's log that ask for attention.
+func warnings(p *program) (n int) {
+	text, _ := os.ReadFile(p.log()) // without a log there are none
+	for line := range strings.Lines(string(text)) {
+		if strings.Contains(line, `"level":"WARN"`) || strings.Contains(line, `"level":"ERROR"`) {
+			n++
+		}
+	}
+	return n
+}
