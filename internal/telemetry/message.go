@@ -16,25 +16,36 @@ import (
 // encode makes one message of the spans; the lifecycle span comes first, its detail spans
 // follow in the order in which they started.
 func (p *Provider) encode(kind string, spans []sdktrace.ReadOnlySpan) (Message, error) {
-	var c capture
-	if err := otlptrace.NewUnstarted(&c).ExportSpans(context.Background(), spans); err != nil {
-		return Message{}, fmt.Errorf("encode %s: %w", kind, err)
-	}
-	request := &collectorpb.ExportTraceServiceRequest{ResourceSpans: c.spans}
 	buf := buffers.Get().(*buffer)
 	defer buf.release()
-	if err := buf.marshal(request); err != nil {
-		return Message{}, fmt.Errorf("encode %s: %w", kind, err)
-	}
-	if len(buf.plain) > maxMessage {
-		if dropped := fit(request, maxMessage); dropped > 0 {
-			p.metrics.detailDropped(context.Background(), int64(dropped), "message_full")
-		}
-		if err := buf.marshal(request); err != nil {
+	buf.plain.request(spans)
+	plain := buf.plain.written()
+	if len(plain) > maxMessage {
+		var err error
+		if plain, err = p.encodeFit(spans); err != nil {
 			return Message{}, fmt.Errorf("encode %s: %w", kind, err)
 		}
 	}
-	return Message{Kind: kind, Body: buf.compress(), Size: len(buf.plain)}, nil
+	return Message{Kind: kind, Body: buf.compress(plain), Size: len(plain)}, nil
+}
+
+// encodeFit gives up what does not fit into a message.
+func (p *Provider) encodeFit(spans []sdktrace.ReadOnlySpan) ([]byte, error) {
+	request, err := exported(spans)
+	if err != nil {
+		return nil, err
+	}
+	if dropped := fit(request, maxMessage); dropped > 0 {
+		p.metrics.detailDropped(context.Background(), int64(dropped), "message_full")
+	}
+	return proto.Marshal(request)
+}
+
+// exported is what the SDK's exporter would send.
+func exported(spans []sdktrace.ReadOnlySpan) (*collectorpb.ExportTraceServiceRequest, error) {
+	var c capture
+	err := otlptrace.NewUnstarted(&c).ExportSpans(context.Background(), spans)
+	return &collectorpb.ExportTraceServiceRequest{ResourceSpans: c.spans}, err
 }
 
 // capture is an OTLP client that keeps what it should send: the way to the exporter's
@@ -49,7 +60,10 @@ func (c *capture) UploadTraces(_ context.Context, spans []*tracepb.ResourceSpans
 }
 
 // buffer holds a message before and after compression, for reuse.
-type buffer struct{ plain, packed []byte }
+type buffer struct {
+	plain  backwards
+	packed []byte
+}
 
 var buffers = sync.Pool{New: func() any { return new(buffer) }}
 
@@ -57,23 +71,18 @@ var buffers = sync.Pool{New: func() any { return new(buffer) }}
 const maxPooled = 1 << 20
 
 func (b *buffer) release() {
-	if cap(b.plain) <= maxPooled {
+	if len(b.plain.buf) <= maxPooled && cap(b.packed) <= maxPooled {
+		b.plain.reset()
 		buffers.Put(b)
 	}
 }
 
-func (b *buffer) marshal(m proto.Message) error {
-	var err error
-	b.plain, err = proto.MarshalOptions{}.MarshalAppend(b.plain[:0], m)
-	return err
-}
-
 // compress returns the compressed message in memory of its own.
-func (b *buffer) compress() []byte {
-	if n := s2.MaxEncodedLen(len(b.plain)); cap(b.packed) < n {
+func (b *buffer) compress(plain []byte) []byte {
+	if n := s2.MaxEncodedLen(len(plain)); cap(b.packed) < n {
 		b.packed = make([]byte, n)
 	}
-	packed := s2.Encode(b.packed[:cap(b.packed)], b.plain)
+	packed := s2.Encode(b.packed[:cap(b.packed)], plain)
 	return append(make([]byte, 0, len(packed)), packed...)
 }
 
