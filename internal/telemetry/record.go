@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -46,6 +47,38 @@ func (m masked) cut(limit int) (masked, bool) {
 func (r *recorder) encode(v any) (masked, error) {
 	text, err := json.Marshal(v)
 	return r.mask(string(text)), err
+}
+
+// Text is a text that has been masked.
+type Text struct{ text masked }
+
+// jsonArray puts texts together that are JSON, as far as an attribute has room.
+func jsonArray(items []Text) masked {
+	size := len("[]")
+	for _, t := range items {
+		size += len(t.text) + 1
+	}
+	var b strings.Builder
+	b.Grow(min(size, maxText+1))
+	for i, t := range items {
+		separator := byte(',')
+		if i == 0 {
+			separator = '['
+		}
+		b.WriteByte(separator)
+		room := maxText + 1 - b.Len()
+		if len(t.text) >= room { // it will be cut
+			head, _ := cut(string(t.text), room+utf8.UTFMax)
+			b.WriteString(head)
+			return masked(b.String())
+		}
+		b.WriteString(string(t.text))
+	}
+	if len(items) == 0 {
+		return "[]"
+	}
+	b.WriteByte(']')
+	return masked(b.String())
 }
 
 // object is a JSON object under construction.
@@ -155,6 +188,11 @@ func (c clean) option() trace.SpanStartEventOption { return trace.WithAttributes
 // set sets attributes of a span.
 func (r *recorder) set(span trace.Span, attrs ...attribute.KeyValue) {
 	span.SetAttributes(r.attributes(attrs...).list...)
+}
+
+// setArray sets an attribute to a list of texts in JSON.
+func (r *recorder) setArray(span trace.Span, key string, items []Text) {
+	span.SetAttributes(attribute.String(key, string(jsonArray(items).text())))
 }
 
 // fail makes a span one that ended in an error.
