@@ -16,54 +16,68 @@ type beside struct {
 	mu      sync.Mutex
 	closed  bool
 	waiting []func()
-	done    chan struct{} // closed when the goroutine ends; nil: there is none
+	running bool       // there is a goroutine
+	busy    bool       // something is being done
+	idle    *sync.Cond // busy has become false
 }
 
-// do has something done after what was asked for before. Once the stage has ended it does
-// nothing: the spans have ended too.
-func (b *beside) do(f func()) {
+func newBeside(rec *recorder, log *slog.Logger) *beside {
+	b := &beside{rec: rec, log: log}
+	b.idle = sync.NewCond(&b.mu)
+	return b
+}
+
+// do has something done after what was asked for before. What takes little time does not
+// wake anybody: it waits for the next that does, or for the end of the stage. Once the stage
+// has ended nothing is done: the spans have ended too.
+func (b *beside) do(little bool, f func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
 		return
 	}
 	b.waiting = append(b.waiting, f)
-	if b.done == nil {
-		b.done = make(chan struct{})
-		go b.work(b.done)
+	if !little && !b.running {
+		b.running = true
+		go b.run()
 	}
 }
 
-// close waits until everything is done. A nil beside has nothing to do.
+func (b *beside) run() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for !b.closed && len(b.waiting) > 0 {
+		b.next()
+	}
+	b.running = false
+}
+
+// close does what is left, and waits for what is being done. A nil beside has nothing to do.
 func (b *beside) close() {
 	if b == nil {
 		return
 	}
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.closed = true
-	done := b.done
-	b.mu.Unlock()
-	if done != nil {
-		<-done
+	for b.busy {
+		b.idle.Wait()
+	}
+	for len(b.waiting) > 0 {
+		b.next()
 	}
 }
 
-func (b *beside) work(done chan struct{}) {
-	defer close(done)
-	for {
-		b.mu.Lock()
-		all := b.waiting
-		b.waiting = nil
-		if len(all) == 0 {
-			b.done = nil
-			b.mu.Unlock()
-			return
-		}
-		b.mu.Unlock()
-		for _, f := range all {
-			b.try(f)
-		}
-	}
+// next does what was asked for first. The lock is held before and after.
+func (b *beside) next() {
+	f := b.waiting[0]
+	b.waiting = b.waiting[1:]
+	b.busy = true
+	b.mu.Unlock()
+	b.try(f)
+	b.mu.Lock()
+	b.busy = false
+	b.idle.Signal()
 }
 
 // try keeps a defect in what describes a span from ending the worker.

@@ -58,14 +58,14 @@ func (d Detail) Set(attrs ...attribute.KeyValue) {
 		return
 	}
 	list := slices.Clone(attrs) // which otherwise would be an allocation when nothing is recorded, too
-	d.beside.do(func() { d.beside.rec.set(d.span, list...) })
+	d.beside.do(true, func() { d.beside.rec.set(d.span, list...) })
 }
 
 // Describe calls describe beside the work of the stage, for attributes that take long to
 // make. What it reads must not change until the stage has ended.
 func (d Detail) Describe(describe func(Description)) {
 	if d.span != nil {
-		d.beside.do(func() { describe(Description{d.span, d.beside.rec}) })
+		d.beside.do(false, func() { describe(Description{d.span, d.beside.rec}) })
 	}
 }
 
@@ -75,7 +75,7 @@ func (d Detail) End(err error) {
 		return
 	}
 	end := d.start.Add(time.Since(d.start)) // not time.Now: the clock may be set back meanwhile
-	d.beside.do(func() {
+	d.beside.do(true, func() {
 		rec := d.beside.rec
 		if err != nil {
 			rec.set(d.span, attribute.String(wire.AttrErrorType, errorType(err)))

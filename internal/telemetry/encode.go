@@ -76,6 +76,8 @@ type backwards struct {
 	at  int    // where what is written begins
 }
 
+func newBackwards(size int) backwards { return backwards{buf: make([]byte, size), at: size} }
+
 // written is the message so far.
 func (w *backwards) written() []byte { return w.buf[w.at:] }
 

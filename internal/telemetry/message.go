@@ -3,7 +3,6 @@ package telemetry
 import (
 	"context"
 	"fmt"
-	"sync"
 
 	"github.com/klauspost/compress/s2"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
@@ -16,7 +15,7 @@ import (
 // encode makes one message of the spans; the lifecycle span comes first, its detail spans
 // follow in the order in which they started.
 func (p *Provider) encode(kind string, spans []sdktrace.ReadOnlySpan) (Message, error) {
-	buf := buffers.Get().(*buffer)
+	buf := newBuffer()
 	defer buf.release()
 	buf.plain.request(spans)
 	plain := buf.plain.written()
@@ -65,15 +64,30 @@ type buffer struct {
 	packed []byte
 }
 
-var buffers = sync.Pool{New: func() any { return new(buffer) }}
+// buffers are those that are not in use. A sync.Pool would not do: it forgets them when the
+// garbage collector runs, which on a small heap is every other job.
+var buffers = make(chan *buffer, 4)
+
+func newBuffer() *buffer {
+	select {
+	case b := <-buffers:
+		return b
+	default:
+		return &buffer{plain: newBackwards(64 << 10)}
+	}
+}
 
 // maxPooled keeps one huge message from staying in memory for ever.
 const maxPooled = 1 << 20
 
 func (b *buffer) release() {
-	if len(b.plain.buf) <= maxPooled && cap(b.packed) <= maxPooled {
-		b.plain.reset()
-		buffers.Put(b)
+	if len(b.plain.buf) > maxPooled || cap(b.packed) > maxPooled {
+		return
+	}
+	b.plain.reset()
+	select {
+	case buffers <- b:
+	default:
 	}
 }
 

@@ -100,6 +100,7 @@ func (o *object) add(name string, value masked) {
 	if err != nil { // no text is without JSON
 		return
 	}
+	o.text.Grow(len(key) + len(value) + len("{:}"))
 	o.text.WriteByte(separator)
 	o.text.WriteString(string(key))
 	o.text.WriteByte(':')
@@ -207,7 +208,7 @@ func (r *recorder) artifact(span trace.Span, at time.Time, c clean) {
 
 // labels are the attributes of a measurement.
 func (r *recorder) labels(attrs ...attribute.KeyValue) metric.MeasurementOption {
-	return metric.WithAttributes(r.attributes(attrs...).list...)
+	return metric.WithAttributeSet(attribute.NewSet(r.attributes(attrs...).list...))
 }
 
 // resource describes the process. Of two attributes with one key the later wins.

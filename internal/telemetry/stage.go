@@ -51,7 +51,7 @@ func (p *Provider) StartStage(ctx context.Context, j commentator.Job, s commenta
 		full: j.Detail == commentator.DetailFull,
 	}
 	if st.full {
-		st.beside = &beside{rec: p.rec, log: p.cfg.Logger}
+		st.beside = newBeside(p.rec, p.cfg.Logger)
 		st.detailAttrs = p.rec.attributes(
 			attribute.String(wire.AttrJobID, jobID(j)),
 			attribute.String(wire.AttrJobDetail, detailValue(j)),
