@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"runtime/pprof"
 
 	"github.com/technoshare/commentator/test/bench/drive"
@@ -21,7 +22,11 @@ func main() {
 	}
 }
 
+// heapGrowth is that of cmd/commentator.
+const heapGrowth = 300
+
 func run() error {
+	debug.SetGCPercent(heapGrowth)
 	var c config
 	flag.StringVar(&c.dir, "dir", "", "folder of the job database")
 	flag.StringVar(&c.mode, "mode", "off", "off, tracking or tracing")
