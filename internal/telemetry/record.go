@@ -112,7 +112,8 @@ func (o *object) end() masked {
 	if o.text.Len() == 0 {
 		return "{}"
 	}
-	return masked(o.text.String() + "}")
+	o.text.WriteByte('}')
+	return masked(o.text.String())
 }
 
 // clean holds attributes that may leave the process.
