@@ -121,6 +121,10 @@ bench-backlog: mlflow ## 10,000 jobs wait for MLflow and are written; .bench/bac
 bench-traces: mlflow ## Spans a second against the stock otlphttp exporter; .bench/traces.json (ROUNDS, STORE)
 	go run ./test/bench traces $(if $(ROUNDS),-rounds $(ROUNDS)) $(if $(STORE),-store '$(STORE)')
 
+.PHONY: bench-worker
+bench-worker: mlflow ## What telemetry takes of the worker, off, tracking and tracing; .bench/worker.json (JOBS)
+	go run ./test/bench worker $(if $(JOBS),-jobs $(JOBS))
+
 .PHONY: generate
 generate: ## Write generated files anew: docs/WIRE.md, the OTLP fixtures
 	go generate ./...

@@ -12,6 +12,7 @@ import (
 
 	"github.com/technoshare/commentator/data"
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/wire"
 )
 
 var _ commentator.Analyser = (*OpenAI)(nil)
@@ -86,6 +87,8 @@ type OpenAI struct {
 	index  *index
 	client *http.Client
 
+	chatA, chatB string // names of the spans of calls, made once
+
 	server  string // host and port, for messages
 	address string
 	port    int
@@ -112,7 +115,10 @@ func NewOpenAI(cfg OpenAIConfig, d *data.Data) (*OpenAI, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configure model server: %w", err)
 	}
-	o := &OpenAI{cfg: cfg, data: d, index: newIndex(d.Tech), server: u.Host, address: u.Hostname(), port: 443}
+	o := &OpenAI{
+		cfg: cfg, data: d, index: newIndex(d.Tech), chatA: wire.SpanChatPrefix + cfg.ModelStageA, chatB: wire.SpanChatPrefix + cfg.ModelStageB,
+		server: u.Host, address: u.Hostname(), port: 443,
+	}
 	if u.Scheme == "http" {
 		o.port = 80
 	}
@@ -160,7 +166,7 @@ type (
 // without snippets has no facts; the model isn't asked then. With an error the Analysis
 // still tells what was spent.
 func (o *OpenAI) ExtractFacts(ctx context.Context, e commentator.Evidence) (commentator.Facts, commentator.Analysis, error) {
-	c := &conversation{model: o.cfg.ModelStageA, schema: factsSchema, search: true}
+	c := &conversation{model: o.cfg.ModelStageA, span: o.chatA, schema: factsSchema, search: true}
 	f := commentator.Facts{KeyFacts: []commentator.Fact{}, Unknowns: []string{}}
 	if len(e.Snippets) == 0 {
 		f.CoverageAssessment = "Nothing of the page could be read."
@@ -205,7 +211,7 @@ func unknownSnippets(e commentator.Evidence, f commentator.Facts) error {
 // Compose is stage B: the comment from the facts. Without facts there is nothing to say;
 // the model isn't asked then, and the gates will refuse the empty comment.
 func (o *OpenAI) Compose(ctx context.Context, e commentator.Evidence, f commentator.Facts) (commentator.Comment, commentator.Analysis, error) {
-	c := &conversation{model: o.cfg.ModelStageB, schema: commentSchema}
+	c := &conversation{model: o.cfg.ModelStageB, span: o.chatB, schema: commentSchema}
 	comment := commentator.Comment{TLDR: []string{}, Summary: []string{}, Projects: []string{}, SimilarTech: []string{}}
 	if len(f.KeyFacts) == 0 {
 		return comment, o.analysis(e, c, o.data.StageB), nil

@@ -23,9 +23,11 @@ const maxToolRounds = 4
 // conversation is one stage's exchange with the model.
 type conversation struct {
 	model    string
+	span     string // name of the spans of its calls
 	schema   schema
 	search   bool // the model may call the search tool
 	messages []chatMessage
+	recorded transcript // of messages
 
 	// check looks for what the schema can't express; nil: nothing.
 	check func() error
@@ -97,9 +99,10 @@ func (o *OpenAI) answer(ctx context.Context, c *conversation, call toolCall) str
 
 // chat makes one call: a span, an entry in the metrics, and its tokens in c.usage.
 func (o *OpenAI) chat(ctx context.Context, c *conversation, mayCall bool) (chatMessage, error) {
-	ctx, span := telemetry.StartDetail(ctx, wire.SpanChatPrefix+c.model, trace.SpanKindClient)
+	ctx, span := telemetry.StartDetail(ctx, c.span, trace.SpanKindClient)
 	if span.Recording() {
-		o.describeRequest(ctx, span, c)
+		content, sent := telemetry.CaptureContent(ctx), c.messages
+		span.Describe(func(d telemetry.Description) { o.describeRequest(d, c, sent, content) })
 	}
 	start := o.cfg.Now()
 	reply, response, err := o.call(ctx, c, mayCall)
@@ -108,7 +111,8 @@ func (o *OpenAI) chat(ctx context.Context, c *conversation, mayCall bool) (chatM
 	usage := usageOf(response)
 	c.usage = c.usage.Add(usage)
 	if span.Recording() && response != nil {
-		describeResponse(ctx, span, response, usage, reply)
+		content, said := telemetry.CaptureContent(ctx), reply
+		span.Describe(func(d telemetry.Description) { describeResponse(d, response, usage, said, content) })
 	}
 	span.End(err)
 	telemetry.RecordModelCall(ctx, telemetry.ModelCall{
@@ -178,7 +182,7 @@ var searchTool = tool{Type: "function", Function: toolFunction{
 	}`),
 }}
 
-func (o *OpenAI) describeRequest(ctx context.Context, span telemetry.Detail, c *conversation) {
+func (o *OpenAI) describeRequest(span telemetry.Description, c *conversation, sent []chatMessage, content bool) {
 	span.Set(
 		attribute.String(wire.AttrGenAIOperation, "chat"),
 		attribute.String(wire.AttrGenAIProvider, ProviderOpenAI),
@@ -192,12 +196,13 @@ func (o *OpenAI) describeRequest(ctx context.Context, span telemetry.Detail, c *
 	if o.cfg.MaxTokens > 0 {
 		span.Set(attribute.Int(wire.AttrMaxTokens, o.cfg.MaxTokens))
 	}
-	if telemetry.CaptureContent(ctx) {
-		span.Set(attribute.String(wire.AttrGenAIInput, telemetryJSON(c.messages...)))
+	if content {
+		c.recorded.add(span, sent[len(c.recorded):]...)
+		span.SetArray(wire.AttrGenAIInput, c.recorded...)
 	}
 }
 
-func describeResponse(ctx context.Context, span telemetry.Detail, r *chatResponse, u commentator.Usage, reply chatMessage) {
+func describeResponse(span telemetry.Description, r *chatResponse, u commentator.Usage, reply chatMessage, content bool) {
 	span.Set(
 		attribute.String(wire.AttrGenAIResponseID, r.ID),
 		attribute.String(wire.AttrGenAIResponseModel, r.Model),
@@ -210,8 +215,8 @@ func describeResponse(ctx context.Context, span telemetry.Detail, r *chatRespons
 	if reply.finish != "" {
 		span.Set(attribute.StringSlice(wire.AttrGenAIFinishReasons, []string{reply.finish}))
 	}
-	if telemetry.CaptureContent(ctx) && reply.role != "" {
-		span.Set(attribute.String(wire.AttrGenAIOutput, telemetryJSON(reply)))
+	if content && reply.role != "" {
+		span.SetArray(wire.AttrGenAIOutput, span.Mask(telemetryJSON(reply)))
 	}
 }
 

@@ -1,6 +1,10 @@
 package analysis
 
-import "encoding/json"
+import (
+	"encoding/json"
+
+	"github.com/technoshare/commentator/internal/telemetry"
+)
 
 // Roles of messages.
 const (
@@ -65,25 +69,31 @@ type (
 	}
 )
 
-// telemetryJSON encodes messages as the semantic conventions say.
-func telemetryJSON(messages ...chatMessage) string {
-	list := make([]telemetryMessage, 0, len(messages))
-	for _, m := range messages {
-		t := telemetryMessage{Role: m.role, Parts: []telemetryPart{}, FinishReason: finishReason(m.finish)}
-		switch {
-		case m.role == roleTool:
-			t.Parts = append(t.Parts, telemetryPart{Type: "tool_call_response", ID: m.callID, Response: rawJSON(m.content)})
-		case m.content != "":
-			t.Parts = append(t.Parts, telemetryPart{Type: "text", Content: m.content})
-		case m.refusal != "":
-			t.Parts = append(t.Parts, telemetryPart{Type: "text", Content: m.refusal})
-		}
-		for _, c := range m.calls {
-			t.Parts = append(t.Parts, telemetryPart{Type: "tool_call", ID: c.id, Name: c.name, Arguments: rawJSON(c.arguments)})
-		}
-		list = append(list, t)
+// telemetryJSON encodes a message as the semantic conventions say.
+func telemetryJSON(m chatMessage) string {
+	t := telemetryMessage{Role: m.role, Parts: []telemetryPart{}, FinishReason: finishReason(m.finish)}
+	switch {
+	case m.role == roleTool:
+		t.Parts = append(t.Parts, telemetryPart{Type: "tool_call_response", ID: m.callID, Response: rawJSON(m.content)})
+	case m.content != "":
+		t.Parts = append(t.Parts, telemetryPart{Type: "text", Content: m.content})
+	case m.refusal != "":
+		t.Parts = append(t.Parts, telemetryPart{Type: "text", Content: m.refusal})
 	}
-	return toJSON(list)
+	for _, c := range m.calls {
+		t.Parts = append(t.Parts, telemetryPart{Type: "tool_call", ID: c.id, Name: c.name, Arguments: rawJSON(c.arguments)})
+	}
+	return toJSON(t)
+}
+
+// transcript is the messages of a conversation as spans carry them. Each is encoded and
+// masked once, since every call carries all messages before it. Spans alone look at it.
+type transcript []telemetry.Text
+
+func (t *transcript) add(span telemetry.Description, messages ...chatMessage) {
+	for _, m := range messages {
+		*t = append(*t, span.Mask(telemetryJSON(m)))
+	}
 }
 
 // finishReason is the conventions' word for the API's: messages say tool_call, the

@@ -117,19 +117,24 @@ func (x *index) call(ctx context.Context, query string) []data.Tech {
 	ctx, span := telemetry.StartDetail(ctx, wire.SpanToolSearch, trace.SpanKindInternal)
 	found := x.lookup(query)
 	if span.Recording() {
-		span.Set(
-			attribute.String(wire.AttrGenAIOperation, "execute_tool"),
-			attribute.String(wire.AttrGenAIToolName, toolSearch),
-		)
-		if telemetry.CaptureContent(ctx) {
-			span.Set(
-				attribute.String(wire.AttrGenAIToolArguments, toJSON(searchArguments{query})),
-				attribute.String(wire.AttrGenAIToolResult, toJSON(found)),
-			)
-		}
+		content := telemetry.CaptureContent(ctx)
+		span.Describe(func(d telemetry.Description) { describeSearch(d, query, found, content) })
 	}
 	span.End(nil)
 	return found
+}
+
+func describeSearch(span telemetry.Description, query string, found []data.Tech, content bool) {
+	span.Set(
+		attribute.String(wire.AttrGenAIOperation, "execute_tool"),
+		attribute.String(wire.AttrGenAIToolName, toolSearch),
+	)
+	if content {
+		span.Set(
+			attribute.String(wire.AttrGenAIToolArguments, toJSON(searchArguments{query})),
+			attribute.String(wire.AttrGenAIToolResult, toJSON(found)),
+		)
+	}
 }
 
 // entry returns the technology of that name.

@@ -44,6 +44,11 @@ type Config struct {
 // Pipeline works on jobs. It is safe for concurrent use.
 type Pipeline struct {
 	Config
+	// What the store calls, made once: a method value is an allocation, also of a provider that
+	// is off.
+	decide  store.Decide
+	started store.Started
+	ended   store.Ended
 	// reached is called by tests when an attempt comes to a point where a process may die.
 	reached func(point, commentator.Stage)
 }
@@ -58,7 +63,10 @@ const (
 
 // New returns a Pipeline.
 func New(cfg Config) *Pipeline {
-	return &Pipeline{Config: cfg, reached: func(point, commentator.Stage) {}}
+	return &Pipeline{
+		Config: cfg, decide: cfg.Telemetry.Decide, started: cfg.Telemetry.JobStarted, ended: cfg.Telemetry.JobEnded,
+		reached: func(point, commentator.Stage) {},
+	}
 }
 
 // Attempt makes one attempt at a job and returns the job as it is then. When the job is
@@ -69,7 +77,7 @@ func New(cfg Config) *Pipeline {
 // and else what failed. Another attempt then goes on behind the last recorded stage. A job
 // that was final before comes back with nil, and complete has not run.
 func (p *Pipeline) Attempt(ctx context.Context, jobID int64, complete func(tx *sql.Tx) error) (commentator.Job, error) {
-	a, err := p.Store.BeginAttempt(ctx, jobID, p.Now(), p.Telemetry.Decide, p.Telemetry.JobStarted)
+	a, err := p.Store.BeginAttempt(ctx, jobID, p.Now(), p.decide, p.started)
 	if errors.Is(err, store.ErrFinal) {
 		return p.Store.Job(ctx, jobID)
 	}
@@ -115,7 +123,7 @@ func (p *Pipeline) Handle(ctx context.Context, jobID int64, complete func(tx *sq
 func (p *Pipeline) Lost(ctx context.Context, jobID int64, fate queue.Fate) error {
 	end := lost(fate)
 	end.At = p.Now()
-	j, err := p.Store.Conclude(ctx, jobID, end, p.Telemetry.Decide, p.Telemetry.JobStarted, p.Telemetry.JobEnded)
+	j, err := p.Store.Conclude(ctx, jobID, end, p.decide, p.started, p.ended)
 	if errors.Is(err, store.ErrFinal) {
 		return nil
 	}
@@ -206,7 +214,7 @@ func (p *Pipeline) work(ctx context.Context, s stage, v *values, analysis *comme
 func (p *Pipeline) finish(ctx context.Context, j commentator.Job, end store.Ending, complete func(tx *sql.Tx) error) (commentator.Job, error) {
 	ctx = context.WithoutCancel(ctx)
 	end.At = p.Now()
-	j, err := p.Store.Finish(ctx, j, end, p.Telemetry.JobEnded, complete)
+	j, err := p.Store.Finish(ctx, j, end, p.ended, complete)
 	if err != nil {
 		return j, err
 	}

@@ -60,6 +60,9 @@ type table struct {
 	action [256]uint8
 	before pairs
 	behind pairs
+	// is says which pairs are in before or behind: most are in none, and this is small enough
+	// to stay in the processor's cache.
+	is     [1 << 10]uint64
 	probes [][]probe
 	free   []*rule
 	names  []string // of all rules
@@ -114,6 +117,7 @@ func (t *table) add(literal string, r *rule) {
 			}
 			t.action[rarest] |= act
 			n := &table[pairOf(a, b)]
+			t.is[pairOf(a, b)>>6] |= 1 << (pairOf(a, b) & 63)
 			if *n == 0 {
 				*n = uint8(len(t.probes))
 				t.probes = append(t.probes, nil)
@@ -214,13 +218,17 @@ func (sc *scan) literal(t *table, i int) bool {
 	s := sc.s
 	act := t.action[s[i]]
 	if act&actBefore != 0 && i > 0 {
-		if n := t.before[pairOf(s[i-1], s[i])]; n != 0 && sc.try(t.probes[n], i) {
-			return true
+		if p := pairOf(s[i-1], s[i]); t.is[p>>6]&(1<<(p&63)) != 0 {
+			if n := t.before[p]; n != 0 && sc.try(t.probes[n], i) {
+				return true
+			}
 		}
 	}
 	if act&actBehind != 0 && i+1 < len(s) {
-		if n := t.behind[pairOf(s[i], s[i+1])]; n != 0 && sc.try(t.probes[n], i) {
-			return true
+		if p := pairOf(s[i], s[i+1]); t.is[p>>6]&(1<<(p&63)) != 0 {
+			if n := t.behind[p]; n != 0 && sc.try(t.probes[n], i) {
+				return true
+			}
 		}
 	}
 	return false

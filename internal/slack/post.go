@@ -73,7 +73,8 @@ type PosterConfig struct {
 // Poster replies in the message's thread. A message that did not come from Slack (`replay
 // --enqueue URL`) is kept as by Keeper(DeliveryStore).
 type Poster struct {
-	client *slack.Client
+	client  *slack.Client
+	timeout time.Duration
 }
 
 var _ commentator.Poster = (*Poster)(nil)
@@ -84,11 +85,11 @@ func NewPoster(cfg PosterConfig) *Poster {
 		cfg.Timeout = 20 * time.Second
 	}
 	// No retry option: slack-go would repeat a post whose answer was lost.
-	options := []slack.Option{slack.OptionHTTPClient(&http.Client{Transport: cfg.Transport, Timeout: cfg.Timeout})}
+	options := []slack.Option{slack.OptionHTTPClient(&http.Client{Transport: cfg.Transport})}
 	if cfg.APIURL != "" {
 		options = append(options, slack.OptionAPIURL(cfg.APIURL))
 	}
-	return &Poster{client: slack.New(cfg.Token, options...)}
+	return &Poster{client: slack.New(cfg.Token, options...), timeout: cfg.Timeout}
 }
 
 // channelID matches ids of Slack channels, private groups and direct messages.
@@ -104,7 +105,10 @@ func (p *Poster) Post(ctx context.Context, j commentator.Job, m commentator.Mess
 	if err != nil {
 		return commentator.Post{}, err
 	}
-	_, ts, err := p.client.PostMessageContext(ctx, m.Channel,
+	// A Client.Timeout would take a goroutine and a timer of its own with a wrapped transport.
+	limited, cancel := context.WithTimeout(ctx, p.timeout)
+	defer cancel()
+	_, ts, err := p.client.PostMessageContext(limited, m.Channel,
 		slack.MsgOptionTS(m.Thread()),
 		slack.MsgOptionText(text, false),
 		slack.MsgOptionDisableLinkUnfurl(), // mrkdwn is Slack's default for text

@@ -14,52 +14,41 @@ import (
 var _ telemetry.Outbox = (*Store)(nil)
 
 // enqueueMessage puts the message that build makes into the outbox, unless there is none.
-// Telemetry never fails a job: whatever goes wrong with the message is counted, and the
-// savepoint takes back what it did. The only error is errOutbox.
+// Telemetry never fails a job: whatever goes wrong with the message is counted. The only
+// error is errOutbox, upon which the transaction is made anew without the message.
 func (s *Store) enqueueMessage(ctx context.Context, tx *writeTx, jobID int64, build func() (telemetry.Message, error)) error {
 	if tx.noOutbox {
 		tx.outbox.writeFailed++
 		return nil
 	}
 	msg, err := build()
-	log := s.log.With("job", jobID, "kind", msg.Kind, "bytes", len(msg.Body))
 	switch {
 	case err != nil:
 		tx.outbox.buildFailed++
-		log.WarnContext(ctx, "telemetry message not made", "err", err)
+		s.log.WarnContext(ctx, "telemetry message not made", "job", jobID, "kind", msg.Kind, "err", err)
 		return nil
 	case msg.Empty():
 		return nil
 	case int64(len(msg.Body)) > s.outboxLimit:
 		tx.outbox.tooLarge++
-		log.WarnContext(ctx, "telemetry message larger than the outbox")
+		s.log.WarnContext(ctx, "telemetry message larger than the outbox", "job", jobID, "kind", msg.Kind, "bytes", len(msg.Body))
 		return nil
 	}
-	if _, err := tx.ExecContext(ctx, `SAVEPOINT outbox`); err != nil {
-		return fmt.Errorf("%w: %w", errOutbox, err)
-	}
-	before := tx.outbox
 	if err := s.insertMessageRow(ctx, tx, jobID, msg); err != nil {
-		if _, rollbackErr := tx.ExecContext(ctx, `ROLLBACK TO outbox`); rollbackErr != nil {
-			return fmt.Errorf("%w: %w", errOutbox, err)
-		}
-		tx.outbox = before
-		tx.outbox.writeFailed++
-		log.WarnContext(ctx, "telemetry message not stored", "err", err)
-	}
-	if _, err := tx.ExecContext(ctx, `RELEASE outbox`); err != nil {
-		return fmt.Errorf("%w: %w", errOutbox, err)
+		return fmt.Errorf("%w of job %d, %s, %d bytes: %w", errOutbox, jobID, msg.Kind, len(msg.Body), err)
 	}
 	return nil
 }
+
+const insertRow = `INSERT INTO outbox (job_id, kind, created_at, body, size) VALUES (?, ?, ?, ?, ?)`
 
 func (s *Store) insertMessageRow(ctx context.Context, tx *writeTx, jobID int64, msg telemetry.Message) error {
 	excess := s.counters.bytes.Load() + tx.outbox.bytes + int64(len(msg.Body)) - s.outboxLimit
 	if err := evict(ctx, tx, excess); err != nil {
 		return err
 	}
-	_, err := tx.ExecContext(ctx, `INSERT INTO outbox (job_id, kind, created_at, body, size) VALUES (?, ?, ?, ?, ?)`,
-		jobID, msg.Kind, micros(s.clock()), msg.Body, msg.Size)
+	insert := tx.StmtContext(ctx, s.insertRow) //nolint:sqlclosecheck // ends with the transaction
+	_, err := insert.ExecContext(ctx, jobID, msg.Kind, micros(s.clock()), msg.Body, msg.Size)
 	if err != nil {
 		return err
 	}

@@ -365,3 +365,17 @@ func TestTheOutboxIsMeasuredWhenTheDatabaseIsOpened(t *testing.T) {
 		t.Errorf("%d bytes, want %d", got, want)
 	}
 }
+
+// Without a message the outbox costs nothing: telemetry that is off.
+func TestNoMessageAllocatesNothing(t *testing.T) {
+	s := newStore(t)
+	var tx writeTx
+	none := func() (telemetry.Message, error) { return telemetry.Message{}, nil }
+	if n := testing.AllocsPerRun(100, func() {
+		if err := s.enqueueMessage(t.Context(), &tx, 1, none); err != nil {
+			t.Error(err)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}

@@ -29,6 +29,8 @@ type Store struct {
 
 	checkpointer *sql.DB // one connection, for nothing else
 
+	insertRow *sql.Stmt // into the outbox, on the write handle: prepared once for all jobs
+
 	clock       func() time.Time
 	log         *slog.Logger
 	outboxLimit int64
@@ -112,6 +114,9 @@ func (s *Store) open(ctx context.Context) error {
 	if s.storeID, s.pseudonymKey, err = prepareSchema(ctx, s.db); err != nil {
 		return explain(err)
 	}
+	if s.insertRow, err = s.db.PrepareContext(ctx, insertRow); err != nil {
+		return explain(err)
+	}
 	if s.checkpointer, err = openWriter(s.path, busyTimeoutCheckpoint); err != nil {
 		return err
 	}
@@ -134,6 +139,9 @@ func (s *Store) Close() error {
 
 func (s *Store) closeDatabases() error {
 	var errs []error
+	if s.insertRow != nil {
+		errs = append(errs, s.insertRow.Close())
+	}
 	// The writer goes last: the last connection that closes moves the write-ahead log
 	// into the database, which a read-only one cannot.
 	for _, db := range []*sql.DB{s.reader, s.checkpointer, s.db} {

@@ -11,16 +11,16 @@ import (
 type writeTx struct {
 	*sql.Tx
 	outbox   outboxChange
-	noOutbox bool // the second try, after a message broke the transaction
+	noOutbox bool // the second try, after a message could not be stored
 }
 
-// errOutbox: a message broke the whole transaction, not only its savepoint. SQLite does
-// so when the disk is full, for instance.
+// errOutbox: a message could not be stored. What else the transaction did is not trusted
+// then: SQLite may have rolled all of it back, as it does when the disk is full.
 var errOutbox = errors.New("store telemetry message")
 
 // write runs fn in a transaction of the write handle. fn must use the transaction for
 // everything: the handle has one connection. fn runs once more, without messages, when
-// a message broke the transaction.
+// a message could not be stored.
 func (s *Store) write(ctx context.Context, fn func(tx *writeTx) error) error {
 	err := s.writeOnce(ctx, &writeTx{}, fn)
 	if errors.Is(err, errOutbox) && ctx.Err() == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -16,7 +17,18 @@ import (
 
 // Detail is a span below a stage: a model call, a tool call, a request. The zero value
 // records nothing.
+//
+// What is set is redacted, and a span that ends is finished, beside the work of the stage, in
+// the order of the calls: most stages wait for others meanwhile. The end of the stage waits
+// for it.
 type Detail struct {
+	span   trace.Span
+	beside *beside
+	start  time.Time
+}
+
+// Description is a detail span for those who describe it, see Detail.Describe.
+type Description struct {
 	span trace.Span
 	rec  *recorder
 }
@@ -28,11 +40,12 @@ func StartDetail(ctx context.Context, name string, kind trace.SpanKind) (context
 	if st == nil || !st.full {
 		return ctx, Detail{}
 	}
-	child, span := st.provider.rec.start(ctx, name, kind, time.Time{}, st.detailAttrs)
+	start := time.Now()
+	child, span := st.provider.rec.start(ctx, name, kind, start, st.detailAttrs)
 	if !span.IsRecording() { // the stage has ended or holds too many
 		return ctx, Detail{}
 	}
-	return child, Detail{span, st.provider.rec}
+	return child, Detail{span, st.beside, start}
 }
 
 // Recording reports whether the span is recorded. Ask before building attributes that
@@ -44,7 +57,16 @@ func (d Detail) Set(attrs ...attribute.KeyValue) {
 	if d.span == nil {
 		return
 	}
-	d.rec.set(d.span, attrs...)
+	list := slices.Clone(attrs) // which otherwise would be an allocation when nothing is recorded, too
+	d.beside.do(true, func() { d.beside.rec.set(d.span, list...) })
+}
+
+// Describe calls describe beside the work of the stage, for attributes that take long to
+// make. What it reads must not change until the stage has ended.
+func (d Detail) Describe(describe func(Description)) {
+	if d.span != nil {
+		d.beside.do(false, func() { describe(Description{d.span, d.beside.rec}) })
+	}
 }
 
 // End ends the span. An error becomes error.type and the span's status.
@@ -52,12 +74,25 @@ func (d Detail) End(err error) {
 	if d.span == nil {
 		return
 	}
-	if err != nil {
-		d.rec.set(d.span, attribute.String(wire.AttrErrorType, errorType(err)))
-		d.rec.fail(d.span, err.Error())
-	}
-	d.span.End()
+	end := d.start.Add(time.Since(d.start)) // not time.Now: the clock may be set back meanwhile
+	d.beside.do(true, func() {
+		rec := d.beside.rec
+		if err != nil {
+			rec.set(d.span, attribute.String(wire.AttrErrorType, errorType(err)))
+			rec.fail(d.span, err.Error())
+		}
+		d.span.End(trace.WithTimestamp(end))
+	})
 }
+
+// Set is as Detail.Set.
+func (d Description) Set(attrs ...attribute.KeyValue) { d.rec.set(d.span, attrs...) }
+
+// SetArray sets an attribute to a JSON array of texts that are JSON each; cut to 64 KiB.
+func (d Description) SetArray(key string, items ...Text) { d.rec.setArray(d.span, key, items) }
+
+// Mask masks a text that more than one span will carry, so that it is looked through once.
+func (d Description) Mask(s string) Text { return Text{d.rec.mask(s)} }
 
 // CaptureContent reports whether texts of pages, models and comments may become attributes
 // of detail spans below ctx. It is false when detail spans are not recorded.

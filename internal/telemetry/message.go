@@ -3,7 +3,6 @@ package telemetry
 import (
 	"context"
 	"fmt"
-	"sync"
 
 	"github.com/klauspost/compress/s2"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
@@ -16,27 +15,38 @@ import (
 // encode makes one message of the spans; the lifecycle span comes first, its detail spans
 // follow in the order in which they started.
 func (p *Provider) encode(kind string, spans []sdktrace.ReadOnlySpan) (Message, error) {
-	var c capture
-	if err := otlptrace.NewUnstarted(&c).ExportSpans(context.Background(), spans); err != nil {
-		return Message{}, fmt.Errorf("encode %s: %w", kind, err)
-	}
-	request := &collectorpb.ExportTraceServiceRequest{ResourceSpans: c.spans}
-	buf := buffers.Get().(*buffer)
+	buf := newBuffer()
 	defer buf.release()
-	if err := buf.marshal(request); err != nil {
-		return Message{}, fmt.Errorf("encode %s: %w", kind, err)
-	}
-	if len(buf.plain) > maxMessage {
-		dropped, cut := fit(request, maxMessage)
-		if dropped > 0 {
-			p.metrics.detailDropped(context.Background(), int64(dropped), "message_full")
-		}
-		p.rec.cuts.messages.Add(int64(cut))
-		if err := buf.marshal(request); err != nil {
+	buf.plain.request(spans)
+	plain := buf.plain.written()
+	if len(plain) > maxMessage {
+		var err error
+		if plain, err = p.encodeFit(spans); err != nil {
 			return Message{}, fmt.Errorf("encode %s: %w", kind, err)
 		}
 	}
-	return Message{Kind: kind, Body: buf.compress(), Size: len(buf.plain)}, nil
+	return Message{Kind: kind, Body: buf.compress(plain), Size: len(plain)}, nil
+}
+
+// encodeFit gives up what does not fit into a message.
+func (p *Provider) encodeFit(spans []sdktrace.ReadOnlySpan) ([]byte, error) {
+	request, err := exported(spans)
+	if err != nil {
+		return nil, err
+	}
+	dropped, cut := fit(request, maxMessage)
+	if dropped > 0 {
+		p.metrics.detailDropped(context.Background(), int64(dropped), "message_full")
+	}
+	p.rec.cuts.messages.Add(int64(cut))
+	return proto.Marshal(request)
+}
+
+// exported is what the SDK's exporter would send.
+func exported(spans []sdktrace.ReadOnlySpan) (*collectorpb.ExportTraceServiceRequest, error) {
+	var c capture
+	err := otlptrace.NewUnstarted(&c).ExportSpans(context.Background(), spans)
+	return &collectorpb.ExportTraceServiceRequest{ResourceSpans: c.spans}, err
 }
 
 // capture is an OTLP client that keeps what it should send: the way to the exporter's
@@ -51,31 +61,44 @@ func (c *capture) UploadTraces(_ context.Context, spans []*tracepb.ResourceSpans
 }
 
 // buffer holds a message before and after compression, for reuse.
-type buffer struct{ plain, packed []byte }
+type buffer struct {
+	plain  backwards
+	packed []byte
+}
 
-var buffers = sync.Pool{New: func() any { return new(buffer) }}
+// buffers are those that are not in use. A sync.Pool would not do: it forgets them when the
+// garbage collector runs, which on a small heap is every other job.
+var buffers = make(chan *buffer, 4)
+
+func newBuffer() *buffer {
+	select {
+	case b := <-buffers:
+		return b
+	default:
+		return &buffer{plain: newBackwards(64 << 10)}
+	}
+}
 
 // maxPooled keeps one huge message from staying in memory for ever.
 const maxPooled = 1 << 20
 
 func (b *buffer) release() {
-	if cap(b.plain) <= maxPooled {
-		buffers.Put(b)
+	if len(b.plain.buf) > maxPooled || cap(b.packed) > maxPooled {
+		return
 	}
-}
-
-func (b *buffer) marshal(m proto.Message) error {
-	var err error
-	b.plain, err = proto.MarshalOptions{}.MarshalAppend(b.plain[:0], m)
-	return err
+	b.plain.reset()
+	select {
+	case buffers <- b:
+	default:
+	}
 }
 
 // compress returns the compressed message in memory of its own.
-func (b *buffer) compress() []byte {
-	if n := s2.MaxEncodedLen(len(b.plain)); cap(b.packed) < n {
+func (b *buffer) compress(plain []byte) []byte {
+	if n := s2.MaxEncodedLen(len(plain)); cap(b.packed) < n {
 		b.packed = make([]byte, n)
 	}
-	packed := s2.Encode(b.packed[:cap(b.packed)], b.plain)
+	packed := s2.Encode(b.packed[:cap(b.packed)], plain)
 	return append(make([]byte, 0, len(packed)), packed...)
 }
 

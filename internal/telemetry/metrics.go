@@ -1,9 +1,11 @@
 package telemetry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -36,6 +38,9 @@ type metrics struct {
 	cut           metric.Int64Counter
 	detailLost    metric.Int64Counter
 	corrections   metric.Int64Counter
+
+	mu     sync.Mutex
+	labels map[labelKey]metric.MeasurementOption // made before
 }
 
 // newMetrics makes the instruments and starts their export over conn.
@@ -103,43 +108,67 @@ func (m *metrics) instruments() error {
 func (m *metrics) jobActive(ctx context.Context, delta int64) { m.active.Add(ctx, delta) }
 
 func (m *metrics) jobEnded(ctx context.Context, j commentator.Job) {
-	attrs := []attribute.KeyValue{attribute.String(wire.AttrJobOutcome, string(j.Outcome))}
-	if j.ErrorType != "" {
-		attrs = append(attrs, attribute.String(wire.AttrErrorType, j.ErrorType))
-	}
-	m.jobDuration.Record(ctx, max(0, j.FinishedAt.Sub(j.StartedAt).Seconds()), m.rec.labels(attrs...))
+	labels := m.labelled(labelKey{"job", string(j.Outcome), j.ErrorType}, func() []attribute.KeyValue {
+		return withError(j.ErrorType, attribute.String(wire.AttrJobOutcome, string(j.Outcome)))
+	})
+	m.jobDuration.Record(ctx, max(0, j.FinishedAt.Sub(j.StartedAt).Seconds()), labels)
 }
 
 func (m *metrics) stageEnded(ctx context.Context, r commentator.StageRecord) {
-	attrs := []attribute.KeyValue{attribute.String(wire.AttrJobStage, string(r.Stage))}
-	if r.Failed() {
-		attrs = append(attrs, attribute.String(wire.AttrErrorType, r.ErrorType))
-	}
-	m.stageDuration.Record(ctx, max(0, r.EndedAt.Sub(r.StartedAt).Seconds()), m.rec.labels(attrs...))
+	labels := m.labelled(labelKey{"stage", string(r.Stage), r.ErrorType}, func() []attribute.KeyValue {
+		return withError(r.ErrorType, attribute.String(wire.AttrJobStage, string(r.Stage)))
+	})
+	m.stageDuration.Record(ctx, max(0, r.EndedAt.Sub(r.StartedAt).Seconds()), labels)
 }
 
 func (m *metrics) modelCalled(ctx context.Context, c ModelCall) {
-	operation := c.Operation
-	if operation == "" {
-		operation = "chat"
+	operation := cmp.Or(c.Operation, "chat")
+	labels := func(kind, errorType string, more ...attribute.KeyValue) metric.MeasurementOption {
+		return m.labelled(labelKey{kind, operation, c.Provider, c.RequestModel, c.ResponseModel, errorType}, func() []attribute.KeyValue {
+			attrs := withError(errorType,
+				attribute.String(wire.AttrGenAIOperation, operation),
+				attribute.String(wire.AttrGenAIProvider, c.Provider),
+				attribute.String(wire.AttrGenAIRequestModel, c.RequestModel))
+			if c.ResponseModel != "" {
+				attrs = append(attrs, attribute.String(wire.AttrGenAIResponseModel, c.ResponseModel))
+			}
+			return append(attrs, more...)
+		})
 	}
-	attrs := []attribute.KeyValue{
-		attribute.String(wire.AttrGenAIOperation, operation),
-		attribute.String(wire.AttrGenAIProvider, c.Provider),
-		attribute.String(wire.AttrGenAIRequestModel, c.RequestModel),
-	}
-	if c.ResponseModel != "" {
-		attrs = append(attrs, attribute.String(wire.AttrGenAIResponseModel, c.ResponseModel))
-	}
-	common := m.rec.labels(attrs...)
 	if c.Usage.Calls > 0 {
-		m.tokens.Record(ctx, c.Usage.Input, common, m.rec.labels(attribute.String(wire.AttrTokenType, "input")))
-		m.tokens.Record(ctx, c.Usage.Output, common, m.rec.labels(attribute.String(wire.AttrTokenType, "output")))
+		m.tokens.Record(ctx, c.Usage.Input, labels("input", "", attribute.String(wire.AttrTokenType, "input")))
+		m.tokens.Record(ctx, c.Usage.Output, labels("output", "", attribute.String(wire.AttrTokenType, "output")))
 	}
-	if c.ErrorType != "" {
-		common = m.rec.labels(append(attrs, attribute.String(wire.AttrErrorType, c.ErrorType))...)
+	m.modelDuration.Record(ctx, c.Duration.Seconds(), labels("duration", c.ErrorType))
+}
+
+func withError(errorType string, attrs ...attribute.KeyValue) []attribute.KeyValue {
+	if errorType != "" {
+		attrs = append(attrs, attribute.String(wire.AttrErrorType, errorType))
 	}
-	m.modelDuration.Record(ctx, c.Duration.Seconds(), common)
+	return attrs
+}
+
+// labelKey is what labels are made of.
+type labelKey [6]string
+
+// maxLabels bounds the labels that are kept; there are few, unless error types are many.
+const maxLabels = 512
+
+// labelled returns labels that were made before, else makes them. Making them, and the set
+// that the SDK makes of them, takes longer than the measurement.
+func (m *metrics) labelled(key labelKey, attrs func() []attribute.KeyValue) metric.MeasurementOption {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	labels, ok := m.labels[key]
+	if !ok {
+		if m.labels == nil || len(m.labels) >= maxLabels {
+			m.labels = map[labelKey]metric.MeasurementOption{}
+		}
+		labels = m.rec.labels(attrs()...)
+		m.labels[key] = labels
+	}
+	return labels
 }
 
 func (m *metrics) outboxDropped(ctx context.Context, n int64, reason string) {

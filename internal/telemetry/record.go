@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
+	"unsafe"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -59,7 +61,39 @@ func (m masked) cut(limit int) (masked, bool) {
 // encode returns a value as JSON that may leave the process.
 func (r *recorder) encode(v any) (masked, error) {
 	text, err := json.Marshal(v)
-	return r.mask(string(text)), err
+	return r.mask(unsafe.String(unsafe.SliceData(text), len(text))), err // without a copy: nobody else has it
+}
+
+// Text is a text that has been masked.
+type Text struct{ text masked }
+
+// jsonArray puts texts together that are JSON, as far as an attribute has room.
+func jsonArray(items []Text) masked {
+	size := len("[]")
+	for _, t := range items {
+		size += len(t.text) + 1
+	}
+	var b strings.Builder
+	b.Grow(min(size, maxText+1))
+	for i, t := range items {
+		separator := byte(',')
+		if i == 0 {
+			separator = '['
+		}
+		b.WriteByte(separator)
+		room := maxText + 1 - b.Len()
+		if len(t.text) >= room { // it will be cut
+			head, _ := cut(string(t.text), room+utf8.UTFMax)
+			b.WriteString(head)
+			return masked(b.String())
+		}
+		b.WriteString(string(t.text))
+	}
+	if len(items) == 0 {
+		return "[]"
+	}
+	b.WriteByte(']')
+	return masked(b.String())
 }
 
 // object is a JSON object under construction.
@@ -81,6 +115,7 @@ func (o *object) add(name string, value masked) {
 	if err != nil { // no text is without JSON
 		return
 	}
+	o.text.Grow(len(key) + len(value) + len("{:}"))
 	o.text.WriteByte(separator)
 	o.text.WriteString(string(key))
 	o.text.WriteByte(':')
@@ -91,7 +126,8 @@ func (o *object) end() masked {
 	if o.text.Len() == 0 {
 		return "{}"
 	}
-	return masked(o.text.String() + "}")
+	o.text.WriteByte('}')
+	return masked(o.text.String())
 }
 
 // clean holds attributes that may leave the process.
@@ -171,6 +207,11 @@ func (r *recorder) set(span trace.Span, attrs ...attribute.KeyValue) {
 	span.SetAttributes(r.attributes(attrs...).list...)
 }
 
+// setArray sets an attribute to a list of texts in JSON.
+func (r *recorder) setArray(span trace.Span, key string, items []Text) {
+	span.SetAttributes(attribute.String(key, string(r.limited(jsonArray(items)))))
+}
+
 // fail makes a span one that ended in an error.
 func (r *recorder) fail(span trace.Span, message string) {
 	span.SetStatus(codes.Error, r.text(message))
@@ -183,7 +224,7 @@ func (r *recorder) artifact(span trace.Span, at time.Time, c clean) {
 
 // labels are the attributes of a measurement.
 func (r *recorder) labels(attrs ...attribute.KeyValue) metric.MeasurementOption {
-	return metric.WithAttributes(r.attributes(attrs...).list...)
+	return metric.WithAttributeSet(attribute.NewSet(r.attributes(attrs...).list...))
 }
 
 // resource describes the process. Of two attributes with one key the later wins.

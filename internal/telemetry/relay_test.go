@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
@@ -36,11 +37,11 @@ func named(t testing.TB, names ...string) (messages []Message) {
 
 func packed(t testing.TB, r *collectorpb.ExportTraceServiceRequest) Message {
 	t.Helper()
-	var b buffer
-	if err := b.marshal(r); err != nil {
+	plain, err := proto.Marshal(r)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return Message{Kind: "test", Body: b.compress(), Size: len(b.plain)}
+	return Message{Kind: "test", Body: new(buffer).compress(plain), Size: len(plain)}
 }
 
 type safeLog struct {

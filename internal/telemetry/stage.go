@@ -23,6 +23,7 @@ type Stage struct {
 	full     bool
 	// detailAttrs are the start attributes of all detail spans, made once.
 	detailAttrs trace.SpanStartEventOption
+	beside      *beside // what is done for detail spans; with full only
 
 	mu      sync.Mutex
 	ended   bool
@@ -50,6 +51,7 @@ func (p *Provider) StartStage(ctx context.Context, j commentator.Job, s commenta
 		full: j.Detail == commentator.DetailFull,
 	}
 	if st.full {
+		st.beside = newBeside(p.rec, p.cfg.Logger)
 		st.detailAttrs = p.rec.attributes(
 			attribute.String(wire.AttrJobID, jobID(j)),
 			attribute.String(wire.AttrJobDetail, detailValue(j)),
@@ -144,6 +146,7 @@ func (s *Stage) close(at time.Time) ([]sdktrace.ReadWriteSpan, bool) {
 	details, dropped := s.details, s.dropped
 	s.details = nil
 	s.mu.Unlock()
+	s.beside.close()
 
 	var open int64
 	for _, d := range details {

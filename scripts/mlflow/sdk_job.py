@@ -105,8 +105,11 @@ def autologged(mlflow, call):
     from mlflow.entities import SpanType
     from mlflow.tracing.constant import SpanAttributeKey
 
+    def shown(part):  # of a call of a tool, or of its answer, what it holds
+        return part["content"] if "content" in part else json.dumps(part.get("arguments", part.get("response")))
+
     def openai(messages):
-        return [{"role": m["role"], "content": "".join(p["content"] for p in m["parts"])} for m in messages]
+        return [{"role": m["role"], "content": "".join(shown(p) for p in m["parts"])} for m in messages]
 
     options = {
         "model": call.get("gen_ai.request.model"),

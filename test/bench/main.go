@@ -38,7 +38,7 @@ func run(args []string) (err error) {
 	var o options
 	flags := flag.NewFlagSet("bench "+command, flag.ContinueOnError)
 	flags.IntVar(&o.rounds, "rounds", 5, "rounds, in each of which every way has its turn")
-	flags.IntVar(&o.jobs, "jobs", 0, "jobs of a round, or of the backlog; 0 = 24, and 10000 for the backlog")
+	flags.IntVar(&o.jobs, "jobs", 0, "jobs of a round, or of the backlog; 0 = 24, 10000 for the backlog, 2000 of each kind of worker")
 	flags.StringVar(&o.store, "store", "", "database of MLflow; empty = SQLite")
 	flags.BoolVar(&o.fake, "fake", false, "write the backlog to an MLflow in memory")
 	flags.StringVar(&o.out, "out", ".bench", "folder of the results")
@@ -66,7 +66,9 @@ func run(args []string) (err error) {
 		return benchTraces(o)
 	case "backlog":
 		return benchBacklog(o)
+	case "worker":
+		return benchWorker(o)
 	default:
-		return fmt.Errorf("unknown command %q: want bridge, traces or backlog", command)
+		return fmt.Errorf("unknown command %q: want bridge, traces, backlog or worker", command)
 	}
 }

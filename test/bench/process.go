@@ -161,6 +161,23 @@ func (p *process) anonymous() int64 {
 	return 0
 }
 
+// busyCPU is the processor time that all programs and the system have had.
+func busyCPU() time.Duration {
+	b, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0
+	}
+	line, _, _ := bytes.Cut(b, []byte{'\n'})
+	var ticks int64
+	for i, field := range strings.Fields(string(line)) {
+		// cpu user nice system idle iowait irq softirq steal guest guest_nice: guests are in user and nice.
+		if n, err := strconv.ParseInt(field, 10, 64); err == nil && i != 4 && i != 5 && i < 9 {
+			ticks += n
+		}
+	}
+	return time.Duration(ticks) * time.Second / 100 // USER_HZ
+}
+
 func ownCPU() time.Duration {
 	var u syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u) // cannot fail for oneself

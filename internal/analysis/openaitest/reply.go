@@ -41,14 +41,15 @@ const (
 	summaryMax = 12
 )
 
-// reply makes the message that a helpful model might give, and its finish reason.
-func reply(req Request) (Message, string) {
+// reply makes the message that a helpful model might give, and its finish reason. It searches
+// so many times before it answers stage A, as long as it may.
+func reply(req Request, searches int) (Message, string) {
 	evidence := firstUser(req)
 	if len(req.Tools) == 0 {
 		return composed(evidence), "stop"
 	}
-	if req.ToolChoice != "none" && !searched(req) {
-		return search(evidence), "tool_calls"
+	if n := searched(req); req.ToolChoice != "none" && n < searches {
+		return search(evidence, n), "tool_calls"
 	}
 	return extracted(evidence), "stop"
 }
@@ -62,29 +63,30 @@ func firstUser(req Request) []byte {
 	return nil
 }
 
-func searched(req Request) bool {
+func searched(req Request) (n int) {
 	for _, m := range req.Messages {
 		if m.Role == "tool" {
-			return true
+			n++
 		}
 	}
-	return false
+	return n
 }
 
-// search asks for technologies like the one that the page's title names.
-func search(evidence []byte) Message {
+// search asks for technologies like the one that the page's title and its n-th snippet, from
+// 0, name.
+func search(evidence []byte, n int) Message {
 	var in stageA
 	_ = json.Unmarshal(evidence, &in) // no evidence: a search for nothing in particular
 	query := "software"
 	if len(in.Sources) > 0 && in.Sources[0].Title != "" {
 		query = in.Sources[0].Title
 	}
-	if len(in.Snippets) > 0 {
-		words := strings.Fields(in.Snippets[0].Content)
+	if len(in.Snippets) > n {
+		words := strings.Fields(in.Snippets[n].Content)
 		query += " " + strings.Join(words[:min(len(words), 12)], " ")
 	}
 	return Message{Role: "assistant", ToolCalls: []ToolCall{{
-		ID: "call_search_1", Type: "function", Function: Function{Name: "search", Arguments: encode(map[string]string{"query": query})},
+		ID: fmt.Sprintf("call_search_%d", n+1), Type: "function", Function: Function{Name: "search", Arguments: encode(map[string]string{"query": query})},
 	}}}
 }
 

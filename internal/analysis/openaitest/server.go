@@ -44,6 +44,8 @@ type Fault struct {
 type Handler struct {
 	// Key that clients must send. Empty: any key will do.
 	Key string
+	// Searches is how often the model searches before it answers stage A. Default: once.
+	Searches int
 
 	mu       sync.Mutex
 	faults   []Fault
@@ -158,7 +160,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, fault.Raw)
 	default:
-		complete(w, req, fault, body)
+		complete(w, req, fault, body, max(h.Searches, 1))
 	}
 }
 
@@ -240,8 +242,8 @@ func compile(name string, schema any) error {
 var created = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
 // complete writes the completion of a request.
-func complete(w http.ResponseWriter, req Request, fault Fault, body []byte) {
-	message, finish := reply(req)
+func complete(w http.ResponseWriter, req Request, fault Fault, body []byte, searches int) {
+	message, finish := reply(req, searches)
 	if fault.Content != "" {
 		message, finish = Message{Role: "assistant", Content: fault.Content}, "stop"
 	}
