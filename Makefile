@@ -101,6 +101,10 @@ e2e: build mlflow compare-3.7.0 ## Worker, Collector and MLflow together, killed
 chaos: build mlflow ## Kill worker, Collector and MLflow while jobs flow, then compare; .bench/chaos.json (JOBS=1000, SEED, KEEP=1)
 	go run ./test/chaos -jobs $(or $(JOBS),200) $(if $(SEED),-seed $(SEED)) $(if $(KEEP),-keep)
 
+.PHONY: chaos-sensitivity
+chaos-sensitivity: mlflow ## Faults are built into the programs on purpose, and chaos has to find each; .bench/chaos-sensitivity.json (JOBS=60, SEED, ONLY)
+	go run ./test/chaos -mutations test/chaos/testdata/mutations -jobs $(or $(JOBS),60) $(if $(SEED),-seed $(SEED)) $(if $(ONLY),-only $(ONLY))
+
 .PHONY: bench
 bench: ## Benchmarks, alone; raw rounds in .bench/, summary on the screen
 	@scripts/bench.sh

@@ -30,7 +30,7 @@ func TestChaos(t *testing.T) {
 		t.Fatalf("build programs: %v\n%s", err, out)
 	}
 	dir := t.TempDir()
-	r, err := siegeOf(context.Background(), options{jobs: 25, seed: 7, top: top, bin: bin}, dir)
+	r, err := siegeOf(context.Background(), options{jobs: 25, seed: 7, top: top, bin: bin, patience: deliverPatience}, dir)
 	if err != nil {
 		t.Fatal(err)
 	}
