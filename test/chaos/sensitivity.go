@@ -171,6 +171,6 @@ func probeOne(ctx context.Context, o options, m mutation, dir string) (round, er
 		return r, err
 	}
 	fmt.Fprint(os.Stderr, r.result)
-	r.Passed = r.result.passed()
+	r.Passed = r.passed()
 	return r, nil
 }
