@@ -46,8 +46,8 @@ type extent struct {
 // extentOf: from 100 jobs on everything is done, below that a little of everything.
 func extentOf(jobs int) extent {
 	if jobs < 100 {
-		kills := max(2, jobs/8)
-		return extent{kills: kills, doubles: max(1, kills/2), full: []victim{collector}, filled: 2 * time.Second, workers: "1"}
+		kills := max(2, jobs/12)
+		return extent{kills: kills, doubles: (kills + 1) / 2, full: []victim{collector}, filled: 2 * time.Second, workers: "1"}
 	}
 	return extent{
 		kills: max(8, jobs/48), doubles: 6, outage: 2 * time.Minute,
@@ -71,9 +71,6 @@ var events = map[victim][]event{
 // inHand are the events at which the Collector has something in hand, so that its queue has
 // something to recover afterwards.
 var inHand = []event{eventCreated, eventRequest, eventAnswer}
-
-// minSingle is how often the Collector is killed only once, at least.
-const minSingle = 2
 
 // maxSecond is the whole start of a Collector.
 const maxSecond = 100
@@ -124,14 +121,14 @@ func planOf(random *rand.Rand, jobs int, e extent) []step {
 	}
 	for i := range e.doubles {
 		s := step{Victim: collector, On: firsts.deal()}
-		if i%3 == 2 {
+		if i >= 4 {
 			s.Second = 1 + random.IntN(maxSecond)
 		} else {
 			s.Queue = writes.deal()
 		}
 		plan = append(plan, s)
 	}
-	for range max(minSingle, e.kills-2*e.doubles) {
+	for range max(min(2, e.kills-2), e.kills-2*e.doubles) { // at least two, when there are many
 		plan = append(plan, step{Victim: collector, On: moments[collector].deal()})
 	}
 	for _, v := range e.full {
