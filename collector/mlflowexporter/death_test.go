@@ -80,7 +80,14 @@ func (d *faultyDelivery) life(t *testing.T, messages []ptrace.Traces, died <-cha
 		return messages
 	}
 	for _, td := range messages {
-		if e.ConsumeTraces(t.Context(), td) != nil {
+		taken := make(chan error, 1)
+		go func() { taken <- e.ConsumeTraces(t.Context(), td) }()
+		select {
+		case err := <-taken:
+			if err != nil {
+				refused = append(refused, td)
+			}
+		case <-died: // nobody answers any more
 			refused = append(refused, td)
 		}
 	}

@@ -14,10 +14,8 @@ import (
 	"go.opentelemetry.io/collector/exporter/exporterhelper"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pipeline"
-	"go.uber.org/zap"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/apply"
-	"github.com/technoshare/commentator/collector/mlflowexporter/internal/diskqueue"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/service"
 )
 
@@ -105,22 +103,7 @@ func createMetrics(ctx context.Context, set exporter.Settings, cfg component.Con
 	if err != nil {
 		return nil, err
 	}
-	return recoveringMetrics{Metrics: metrics, storage: config.Storage, log: set.Logger}, nil
-}
-
-// recoveringMetrics is for metrics what recoveringTraces is for traces.
-type recoveringMetrics struct {
-	exporter.Metrics
-	storage *component.ID // nil: the queue is in memory
-	log     *zap.Logger
-}
-
-// Start implements component.Component.
-func (e recoveringMetrics) Start(ctx context.Context, host component.Host) error {
-	if e.storage != nil {
-		host = diskqueue.NewHost(host, *e.storage, e.log, pipeline.SignalMetrics.String())
-	}
-	return e.Metrics.Start(ctx, host)
+	return &recoveringMetrics{metrics, recovery{storage: config.Storage, signal: pipeline.SignalMetrics, log: set.Logger}}, nil
 }
 
 func (e *mlflowExporter) newAggregator() *service.Aggregator {

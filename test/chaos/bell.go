@@ -12,11 +12,16 @@ const (
 	eventPage    event = "page"    // a request for a page, held while the bell rings
 	eventCall    event = "call"    // a model call, held likewise
 	eventStage   event = "stage"   // a recorded attempt at a stage
+	eventJournal event = "journal" // a write to the job database's log of transactions
 	eventMessage event = "message" // an OTLP message in the outbox
-	eventSent    event = "sent"    // a message that the Collector took
+	eventExport  event = "export"  // a request to the Collector, before the Collector sees it
+	eventTaken   event = "taken"   // an answer of the Collector, before the worker sees it
+	eventSent    event = "sent"    // a message that is marked as sent
 	eventWrite   event = "write"   // a write to the Collector's disk
+	eventQueue   event = "queue"   // such a write to the queue of what is for MLflow
 	eventRequest event = "request" // a request to MLflow, before MLflow sees it
 	eventAnswer  event = "answer"  // an answer of MLflow, before the Collector sees it
+	eventCreated event = "created" // such an answer that says that a run was created
 )
 
 // bell counts events and springs a trap at one of them.

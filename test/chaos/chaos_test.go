@@ -26,7 +26,7 @@ func TestChaos(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	r, err := siegeOf(context.Background(), options{jobs: 25, seed: 7, top: top, bin: builtPrograms(t, top)}, dir)
+	r, err := siegeOf(context.Background(), options{jobs: 25, seed: 7, top: top, bin: builtPrograms(t, top), patience: deliverPatience}, dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -68,8 +68,9 @@ func group(leader int) ([]int, error) {
 	return members, nil
 }
 
-// watchWrites rings at each write to a file of a folder, until the folder is gone.
-func watchWrites(b *bell, dir string) error {
+// watchWrites rings at each write to a file of a folder for the events that of names for the
+// file, until the folder is gone.
+func watchWrites(b *bell, dir string, of func(name string) []event) error {
 	fd, err := syscall.InotifyInit1(syscall.IN_CLOEXEC)
 	if err != nil {
 		return fmt.Errorf("watch %s: %w", dir, err)
@@ -93,8 +94,12 @@ func watchWrites(b *bell, dir string) error {
 				if e.Mask&syscall.IN_IGNORED != 0 {
 					return
 				}
-				b.ring(eventWrite, 1)
-				rest = rest[syscall.SizeofInotifyEvent+int(e.Len):]
+				end := syscall.SizeofInotifyEvent + int(e.Len)
+				name := strings.TrimRight(string(rest[syscall.SizeofInotifyEvent:end]), "\x00")
+				for _, one := range of(name) {
+					b.ring(one, 1)
+				}
+				rest = rest[end:]
 			}
 		}
 	}()

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"strings"
 	"sync"
 )
 
@@ -30,7 +31,10 @@ func newGate(b *bell, address, target string) *gate {
 			b.ring(eventRequest, 1)
 			r.SetURL(to)
 		},
-		ModifyResponse: func(*http.Response) error {
+		ModifyResponse: func(r *http.Response) error {
+			if r.StatusCode == http.StatusOK && strings.HasSuffix(r.Request.URL.Path, "/runs/create") {
+				b.ring(eventCreated, 1)
+			}
 			b.ring(eventAnswer, 1)
 			return nil
 		},

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -22,6 +23,11 @@ type options struct {
 	bin  string // folder of the programs
 	out  string // folder of the results
 	keep bool   // keep the databases and logs
+	// mutations is a folder of patches: each is applied, and has to be found.
+	mutations string
+	only      string // the one of them that is tried; "": all, and the programs as they are before
+	// patience is how long everything may take to be there after the last kill.
+	patience time.Duration
 }
 
 func main() {
@@ -36,18 +42,23 @@ func main() {
 }
 
 func run(args []string) (err error) {
-	var o options
+	o := options{patience: deliverPatience}
 	flags := flag.NewFlagSet("chaos", flag.ContinueOnError)
 	flags.IntVar(&o.jobs, "jobs", 25, "jobs to put in; from 100 on MLflow is away for minutes too")
 	flags.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "chooses jobs and kills; the default is another one each time") //nolint:gosec // a seed
 	flags.StringVar(&o.bin, "bin", "bin", "folder of commentator and otelcol-mlflow")
 	flags.StringVar(&o.out, "out", ".bench", "folder of the results")
 	flags.BoolVar(&o.keep, "keep", false, "keep databases and logs when nothing is wrong, too")
+	flags.StringVar(&o.mutations, "mutations", "", "folder of patches; the programs are built with each, and what it breaks has to be found")
+	flags.StringVar(&o.only, "only", "", "name of the one mutation to try")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	o.top = "."
-	for _, folder := range []*string{&o.top, &o.bin, &o.out} {
+	for _, folder := range []*string{&o.top, &o.bin, &o.out, &o.mutations} {
+		if *folder == "" {
+			continue
+		}
 		if *folder, err = filepath.Abs(*folder); err != nil {
 			return err
 		}
@@ -62,6 +73,9 @@ func run(args []string) (err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	fmt.Fprintf(os.Stderr, "seed %d, databases and logs in %s\n", o.seed, dir)
+	if o.mutations != "" {
+		return probeAll(ctx, o, dir)
+	}
 	r, err := siegeOf(ctx, o, dir)
 	if err == nil {
 		err = r.save(filepath.Join(o.out, "chaos.json"))
@@ -72,6 +86,28 @@ func run(args []string) (err error) {
 	fmt.Print(r)
 	if !r.passed() {
 		return errors.New("not what was promised; databases and logs are in " + dir)
+	}
+	if o.keep {
+		return nil
+	}
+	return os.RemoveAll(dir)
+}
+
+func probeAll(ctx context.Context, o options, dir string) error {
+	mutations, err := mutationsIn(o.mutations)
+	if err != nil {
+		return err
+	}
+	if o.only == "" {
+		mutations = append([]mutation{{}}, mutations...)
+	} else {
+		mutations = slices.DeleteFunc(mutations, func(m mutation) bool { return m.name != o.only })
+	}
+	if len(mutations) == 0 {
+		return fmt.Errorf("no mutation is called %q", o.only)
+	}
+	if err := probe(ctx, o, mutations, dir); err != nil {
+		return fmt.Errorf("%w (see %s)", err, dir)
 	}
 	if o.keep {
 		return nil

@@ -22,9 +22,11 @@ type step struct {
 	Victim victim `json:"victim"`
 	On     event  `json:"on"`
 	After  int    `json:"after"` // events of this kind since the step before
-	// Second, above 0, kills the Collector once more while its queue recovers: at so many
-	// hundredths of the writes to its disk that its last start took.
+	// Second, above 0, kills the Collector once more while it recovers: at so many hundredths of
+	// the writes to its disk that its last start took.
 	Second int `json:"second,omitempty"`
+	// Queue, above 0, does so at that write to its queue.
+	Queue int `json:"queue,omitempty"`
 	// Down is how long the program stays away; 0: it is started at once.
 	Down time.Duration `json:"down,omitempty"`
 	// Full lets the disk of the program be full for that time instead of killing it.
@@ -44,7 +46,8 @@ type extent struct {
 // extentOf: from 100 jobs on everything is done, below that a little of everything.
 func extentOf(jobs int) extent {
 	if jobs < 100 {
-		return extent{kills: 2, doubles: 1, full: []victim{collector}, filled: 2 * time.Second, workers: "1"}
+		kills := max(2, jobs/12)
+		return extent{kills: kills, doubles: (kills + 1) / 2, full: []victim{collector}, filled: 2 * time.Second, workers: "1"}
 	}
 	return extent{
 		kills: max(8, jobs/48), doubles: 6, outage: 2 * time.Minute,
@@ -54,35 +57,82 @@ func extentOf(jobs int) extent {
 
 // perJob is about how often each event comes for a job.
 var perJob = map[event]int{
-	eventPage: 1, eventCall: 3, eventStage: 5, eventMessage: 7, eventSent: 7, eventWrite: 40, eventRequest: 26, eventAnswer: 26,
+	eventPage: 1, eventCall: 3, eventStage: 5, eventJournal: 40, eventMessage: 7, eventExport: 3, eventTaken: 3, eventSent: 7,
+	eventWrite: 40, eventRequest: 26, eventAnswer: 26, eventCreated: 5,
 }
 
 // events are those at which a program is killed: when it has to do with them.
 var events = map[victim][]event{
-	worker:    {eventPage, eventCall, eventStage, eventMessage, eventSent},
-	collector: {eventSent, eventWrite, eventRequest, eventAnswer},
-	mlflow:    {eventRequest, eventAnswer},
+	worker:    {eventPage, eventCall, eventStage, eventJournal, eventMessage, eventExport, eventTaken, eventSent},
+	collector: {eventExport, eventTaken, eventSent, eventWrite, eventRequest, eventAnswer, eventCreated},
+	mlflow:    {eventRequest, eventAnswer, eventCreated},
 }
+
+// inHand are the events at which the Collector has something in hand, so that its queue has
+// something to recover afterwards.
+var inHand = []event{eventCreated, eventRequest, eventAnswer}
 
 // maxSecond is the whole start of a Collector.
 const maxSecond = 100
 
+// A Collector's start writes to its queue a few times while it opens the file and compacts it,
+// then to take back what was in hand: that is among these writes. One in minQueue to maxQueue
+// is met by a second kill.
+const (
+	minQueue = 4
+	maxQueue = 8
+)
+
+// deck deals the things of a list in random order, each once before one comes again, so that
+// no kind of moment is left out by chance.
+type deck[T any] struct {
+	random *rand.Rand
+	list   []T
+	left   []T
+}
+
+func (d *deck[T]) deal() T {
+	if len(d.left) == 0 {
+		d.left = slices.Clone(d.list)
+		d.random.Shuffle(len(d.left), func(i, j int) { d.left[i], d.left[j] = d.left[j], d.left[i] })
+	}
+	one := d.left[0]
+	d.left = d.left[1:]
+	return one
+}
+
 // planOf makes the steps of a seed. The jobs last for all of them.
 func planOf(random *rand.Rand, jobs int, e extent) []step {
 	var plan []step
+	moments := map[victim]*deck[event]{}
+	for _, v := range []victim{worker, collector, mlflow} {
+		moments[v] = &deck[event]{random: random, list: events[v]}
+	}
 	for _, v := range []victim{worker, mlflow} {
 		for range e.kills {
-			plan = append(plan, step{Victim: v})
+			plan = append(plan, step{Victim: v, On: moments[v].deal()})
 		}
 	}
-	for range e.doubles {
-		plan = append(plan, step{Victim: collector, Second: 1 + random.IntN(maxSecond)})
+	firsts := deck[event]{random: random, list: inHand}
+	var writes deck[int]
+	writes.random = random
+	for n := minQueue; n <= maxQueue; n++ {
+		writes.list = append(writes.list, n)
 	}
-	for range e.kills - 2*e.doubles {
-		plan = append(plan, step{Victim: collector})
+	for i := range e.doubles {
+		s := step{Victim: collector, On: firsts.deal()}
+		if i >= 4 {
+			s.Second = 1 + random.IntN(maxSecond)
+		} else {
+			s.Queue = writes.deal()
+		}
+		plan = append(plan, s)
+	}
+	for range max(min(2, e.kills-2), e.kills-2*e.doubles) { // at least two, when there are many
+		plan = append(plan, step{Victim: collector, On: moments[collector].deal()})
 	}
 	for _, v := range e.full {
-		plan = append(plan, step{Victim: v, Full: e.filled})
+		plan = append(plan, step{Victim: v, On: moments[v].deal(), Full: e.filled})
 	}
 	random.Shuffle(len(plan), func(i, j int) { plan[i], plan[j] = plan[j], plan[i] })
 	between := max(1, jobs/len(plan)) // jobs from one step to the next
@@ -110,7 +160,7 @@ func withOutage(plan []step, length time.Duration) []step {
 			continue // none is left
 		}
 		s := plan[at+from]
-		if s.On == eventRequest || s.On == eventAnswer { // there are none
+		if slices.Contains(inHand, s.On) { // there are none
 			s.On, s.After = eventSent, min(s.After, 2*perJob[eventSent])
 		}
 		plan = slices.Insert(slices.Delete(plan, at+from, at+from+1), at, s)
@@ -118,13 +168,11 @@ func withOutage(plan []step, length time.Duration) []step {
 	return plan
 }
 
-// aim chooses the event of a step. What is chosen comes within half the jobs that there are
-// for the step; the other half passes while programs start again.
+// aim chooses at how many of its events a step is done. They come within half the jobs that
+// there are for the step; the other half passes while programs start again.
 func (s *step) aim(random *rand.Rand, jobs int) {
-	list := events[s.Victim]
-	if s.Second > 0 {
-		list = []event{eventRequest, eventAnswer} // something is in the Collector's hand then
-	}
-	s.On = list[random.IntN(len(list))]
 	s.After = 1 + random.IntN(max(1, perJob[s.On]*jobs/2))
 }
+
+// twice reports whether the program is killed once more while it recovers.
+func (s *step) twice() bool { return s.Second > 0 || s.Queue > 0 }

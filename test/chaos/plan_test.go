@@ -21,11 +21,13 @@ func TestSeedGivesItsPlan(t *testing.T) {
 }
 
 // TestPlanKillsEachOften: at least a quarter of the kills on each program, the Collector
-// while it recovers, and in full fifty together, five of them double, an outage and a full disk.
+// while it recovers, and in full fifty together, five of them double, an outage and a full disk;
+// at all kinds of moments, of the recovery too.
 func TestPlanKillsEachOften(t *testing.T) {
 	for _, c := range []struct{ jobs, kills, doubles int }{{25, 4, 1}, {200, 20, 5}, {1000, 50, 5}} {
 		for seed := range uint64(20) {
 			kills, all, doubles, fills, outages := map[victim]int{}, 0, 0, 0, 0
+			met, queue := map[victim]map[event]bool{worker: {}, collector: {}, mlflow: {}}, map[int]bool{}
 			plan := planOf(seeded(seed), c.jobs, extentOf(c.jobs))
 			for i, s := range plan {
 				switch {
@@ -34,10 +36,14 @@ func TestPlanKillsEachOften(t *testing.T) {
 				case s.Full > 0:
 					fills++
 					continue
-				case s.Second > 0:
+				case s.twice():
 					doubles++
 					kills[s.Victim]++
 					all++
+				}
+				met[s.Victim][s.On] = true
+				if s.Queue > 0 {
+					queue[s.Queue] = true
 				}
 				if s.Down > 0 {
 					outages++
@@ -52,6 +58,17 @@ func TestPlanKillsEachOften(t *testing.T) {
 				if 4*kills[v] < all {
 					t.Errorf("%d jobs, seed %d: %d of %d kills on %s", c.jobs, seed, kills[v], all, v)
 				}
+			}
+			if len(queue) == 0 || c.doubles >= 5 && len(queue) < 4 {
+				t.Errorf("%d jobs, seed %d: second kills at writes %v to the queue", c.jobs, seed, queue)
+			}
+			for v, list := range events {
+				if want := min(kills[v], len(list)) - 1; v != collector && len(met[v]) < want { // the outage moves one
+					t.Errorf("%d jobs, seed %d: %s is killed at %v", c.jobs, seed, v, met[v])
+				}
+			}
+			if !met[collector][eventCreated] && kills[collector]/2 >= len(inHand) {
+				t.Errorf("%d jobs, seed %d: no kill of the Collector between create and answer", c.jobs, seed)
 			}
 			if all < c.kills || doubles < c.doubles || fills == 0 || outages != 1 && c.jobs >= 100 {
 				t.Errorf("%d jobs, seed %d: %d kills, %d double, %d fills, %d outages", c.jobs, seed, all, doubles, fills, outages)

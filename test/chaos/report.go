@@ -109,7 +109,7 @@ func (s *siege) finish(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-s.fedUp:
-	case <-time.After(deliverPatience):
+	case <-time.After(s.o.patience):
 		return fmt.Errorf("put in the last jobs: %w", os.ErrDeadlineExceeded)
 	}
 	if s.feedErr != nil {

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -25,6 +26,7 @@ type siege struct {
 
 	bell     *bell
 	site     *site
+	intake   *intake
 	gate     *gate
 	observer *observer
 	programs map[victim]*program
@@ -70,19 +72,20 @@ func newSiege(o options, dir string) (*siege, error) {
 	if s.site, err = startSite(o.top, s.bell); err != nil {
 		return nil, err
 	}
-	free, err := sandbox.FreePorts(9)
+	free, err := sandbox.FreePorts(10)
 	if err != nil {
 		return nil, err
 	}
 	var ports []string // with their host
 	for _, port := range free {
-		ports = append(ports, fmt.Sprintf("127.0.0.1:%d", port))
+		ports = append(ports, addressOf(port))
 	}
+	s.intake = &intake{bell: s.bell, address: ports[9], target: ports[2]}
 	s.gate = newGate(s.bell, ports[1], ports[0])
 	s.add(mlflow, "http://"+ports[0]+"/health", s.openGate, []string{
 		"MLFLOW_PORT=" + portOf(ports[0]),
 	}, filepath.Join(o.top, "scripts", "start_mlflow.sh"), "--", "--workers", extentOf(o.jobs).workers)
-	s.add(collector, "http://"+ports[3], s.learn, []string{
+	s.add(collector, "http://"+ports[3], s.openIntake, []string{
 		"MLFLOW_TRACKING_URI=http://" + ports[1], "MLFLOW_EXPERIMENT_NAME=" + experiment, "OTELCOL_DATA_DIR=" + s.queue(),
 		"OTELCOL_GRPC_ENDPOINT=" + ports[2], "OTELCOL_HEALTH_ENDPOINT=" + ports[3], "OTELCOL_HTTP_ENDPOINT=" + ports[4],
 		"OTELCOL_METRICS_PORT=" + portOf(ports[5]), "OTELCOL_PROMETHEUS_ENDPOINT=" + ports[6], "OTELCOL_REPLAY_ENDPOINT=" + ports[7],
@@ -91,11 +94,31 @@ func newSiege(o options, dir string) (*siege, error) {
 	s.add(worker, "", nil, []string{
 		"DB_PATH=" + s.database(), "RETRIEVAL_ALLOW_HOSTS=loopback", "SAMPLING_FILE=sampling.yaml",
 		"MLFLOW_ENABLE_TRACKING=true", "MLFLOW_ENABLE_TRACING=true", "OTEL_TRACES_SAMPLER=traceidratio", "OTEL_TRACES_SAMPLER_ARG=0.8",
-		"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + ports[2], "SLACK_WORKSPACE_URL=https://chaos.slack.com",
+		"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + ports[9], "SLACK_WORKSPACE_URL=https://chaos.slack.com",
 		"OPENAI_API_KEY=chaos", fmt.Sprintf("OPENAI_BASE_URL=http://127.0.0.1:%d/v1", s.site.port), "MODEL_STAGE_A=gpt-4o-mini", "MODEL_STAGE_B=gpt-4o",
 	}, filepath.Join(o.bin, "commentator"), "serve")
-	return s, watchWrites(s.bell, s.queue())
+	return s, s.watchDisks()
 }
+
+// watchDisks rings for writes of the worker and of the Collector.
+func (s *siege) watchDisks() error {
+	return errors.Join(
+		watchWrites(s.bell, filepath.Dir(s.database()), func(name string) []event {
+			if name == filepath.Base(s.database())+"-wal" {
+				return []event{eventJournal}
+			}
+			return nil
+		}),
+		watchWrites(s.bell, s.queue(), func(name string) []event {
+			if name == "exporter_mlflow__traces" { // as file_storage names it
+				return []event{eventQueue, eventWrite}
+			}
+			return []event{eventWrite}
+		}),
+	)
+}
+
+func addressOf(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 
 func (s *siege) add(name victim, health string, started func(), env []string, command ...string) {
 	s.programs[name] = &program{
@@ -118,8 +141,12 @@ func (s *siege) openGate() {
 	}
 }
 
-// learn notes how many writes to its disk the Collector's start took.
-func (s *siege) learn() {
+// openIntake lets the worker to a Collector that has started, and notes how many writes to its
+// disk that took.
+func (s *siege) openIntake() {
+	if err := s.intake.open(); err != nil {
+		s.programs[collector].died("open the way to the Collector: " + err.Error())
+	}
 	writes := s.bell.total()[eventWrite]
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -157,6 +184,7 @@ func (s *siege) stop() {
 	for _, v := range []victim{worker, collector} {
 		s.programs[v].stop()
 	}
+	s.intake.close()
 	s.gate.close()
 	s.programs[mlflow].stop()
 	_ = s.site.server.Close()
@@ -231,7 +259,7 @@ func (s *siege) delivered(ctx context.Context) error {
 	}
 	quiet := 0
 	var last map[event]int
-	return s.until(ctx, "all jobs to be delivered", deliverPatience-s.sinceStruck(), func() bool {
+	return s.until(ctx, "all jobs to be delivered", s.o.patience-s.sinceStruck(), func() bool {
 		time.Sleep(500 * time.Millisecond)
 		p, now := s.observer.look(), s.bell.total()
 		still := p.jobs == total && p.final == total && p.unsent == 0 && p.inMLflow >= total-p.finalOff && now[eventRequest] == last[eventRequest]

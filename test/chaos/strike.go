@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -47,7 +48,9 @@ func (s *siege) run(ctx context.Context, random *rand.Rand, plan []step) error {
 			return errors.New("too few kills meet work under way: put in more jobs")
 		}
 		st.aim(random, between)
-		st.Second = min(st.Second, 1+random.IntN(maxSecond))
+		if st.Second > 0 {
+			st.Second = min(st.Second, 1+random.IntN(maxSecond))
+		}
 		st.Down = 0
 		plan = append(plan, st)
 	}
@@ -60,7 +63,7 @@ func (s *siege) do(ctx context.Context, st step) (ok bool, err error) {
 	if err := s.until(ctx, string(st.Victim)+" to be there", startPatience, v.ready); err != nil {
 		return false, err
 	}
-	if st.On == eventRequest || st.On == eventAnswer {
+	if slices.Contains(inHand, st.On) {
 		if err := s.until(ctx, "MLflow to be there", startPatience, func() bool { return !s.away() }); err != nil {
 			return false, err
 		}
@@ -76,11 +79,13 @@ func (s *siege) do(ctx context.Context, st step) (ok bool, err error) {
 	case first = <-done:
 	case err := <-s.over(waiting):
 		return false, fmt.Errorf("the event does not come any more: %+v, %w", s.observer.progress(), err)
+	case <-time.After(s.o.patience):
+		return false, fmt.Errorf("wait for the event: %+v, %w", s.observer.progress(), os.ErrDeadlineExceeded)
 	}
 	if st.Full > 0 {
 		return s.fillFor(ctx, v, st, first)
 	}
-	if st.Second > 0 {
+	if st.twice() {
 		return s.again(ctx, v, st, first)
 	}
 	s.note(first)
@@ -139,6 +144,10 @@ func (s *siege) strike(st step) act {
 		p = s.observer.look()
 		v.kill()
 		s.gate.close()
+	case st.Victim == collector:
+		v.kill()
+		s.intake.close()
+		p = s.observer.look()
 	default:
 		v.kill()
 		p = s.observer.look()
@@ -164,7 +173,7 @@ func (s *siege) fillFor(ctx context.Context, v *program, st step, filled act) (b
 	return true, nil
 }
 
-// startCollector starts it and lets learn count its writes.
+// startCollector starts it and lets openIntake count its writes.
 func (s *siege) startCollector(v *program) error {
 	s.mu.Lock()
 	s.writesBefore = s.bell.total()[eventWrite]
@@ -180,11 +189,14 @@ func (s *siege) again(ctx context.Context, v *program, st step, first act) (bool
 	s.note(first)
 	second := make(chan act, 1)
 	s.mu.Lock()
-	after := max(1, s.startWrites*st.Second/maxSecond)
+	on, after := eventQueue, st.Queue
+	if st.Second > 0 {
+		on, after = eventWrite, max(1, s.startWrites*st.Second/maxSecond)
+	}
 	s.writesBefore = s.bell.total()[eventWrite]
 	s.mu.Unlock()
-	cancel := s.bell.set(eventWrite, after, func() {
-		a := s.strike(step{Victim: collector, On: eventWrite, After: after})
+	cancel := s.bell.set(on, after, func() {
+		a := s.strike(step{Victim: collector, On: on, After: after})
 		a.What, a.Recovering = "kill again", !v.said(collectorReady)
 		second <- a
 	})

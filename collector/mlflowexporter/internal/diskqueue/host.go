@@ -14,10 +14,11 @@ import (
 )
 
 // Host is a host for exporterhelper whose storage extension recovers a queue before it
-// hands its storage out.
+// hands its storage out, and lets it wait while the disk is full.
 type Host struct {
 	component.Host
 	extensions map[component.ID]component.Component
+	patience   patience
 }
 
 var _ componentstatus.Reporter = (*Host)(nil)
@@ -25,12 +26,23 @@ var _ componentstatus.Reporter = (*Host)(nil)
 // NewHost wraps a host. Names are those of the storage clients that hold a queue:
 // exporterhelper takes the signal's.
 func NewHost(host component.Host, storageID component.ID, log *zap.Logger, names ...string) *Host {
-	extensions := maps.Clone(host.GetExtensions())
-	if ext, ok := extensions[storageID].(storage.Extension); ok {
-		extensions[storageID] = &recovering{Extension: ext, names: names, log: log}
+	h := &Host{Host: host, extensions: maps.Clone(host.GetExtensions()), patience: patience{ending: make(chan struct{})}}
+	if ext, ok := h.extensions[storageID].(storage.Extension); ok {
+		h.extensions[storageID] = &recovering{Extension: ext, names: names, patience: &h.patience, log: log}
 	}
-	return &Host{Host: host, extensions: extensions}
+	return h
 }
+
+// Err is ErrDisk while a queue waits for its disk: what is put into it then would wait too.
+func (h *Host) Err() error {
+	if h.patience.waiting.Load() > 0 {
+		return ErrDisk
+	}
+	return nil
+}
+
+// End is to be called before the queues are shut down: they wait no longer.
+func (h *Host) End() { h.patience.once.Do(func() { close(h.patience.ending) }) }
 
 // GetExtensions implements component.Host.
 func (h *Host) GetExtensions() map[component.ID]component.Component { return h.extensions }
@@ -41,8 +53,9 @@ func (h *Host) Report(event *componentstatus.Event) { componentstatus.ReportStat
 // recovering is a storage extension.
 type recovering struct {
 	storage.Extension
-	names []string
-	log   *zap.Logger
+	names    []string
+	patience *patience
+	log      *zap.Logger
 }
 
 // GetClient implements storage.Extension.
@@ -61,5 +74,5 @@ func (r *recovering) GetClient(ctx context.Context, kind component.Kind, id comp
 	if moved > 0 {
 		r.log.Info("Batches that were being delivered when the Collector ended are queued again", zap.Int("batches", moved))
 	}
-	return client, nil
+	return &patient{Client: client, patience: r.patience, log: r.log}, nil
 }

@@ -179,6 +179,7 @@ func (l *life) run(t *testing.T, d *disk) {
 	}
 	defer stop(t, e)
 	host := NewHost(extensions{storageID: d}, storageID, zap.NewNop(), "traces")
+	defer host.End()
 	if err := e.Start(t.Context(), host); err != nil {
 		if !errors.Is(err, errDead) {
 			t.Fatal(err)
