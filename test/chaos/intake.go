@@ -57,6 +57,17 @@ func (i *intake) close() {
 	i.listener, i.conns = nil, nil
 }
 
+// cut cuts all connections off, so that what is held is not handed on after its sender died.
+// It may be called while the bell rings.
+func (i *intake) cut() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for conn := range i.conns {
+		_ = conn.Close()
+	}
+	clear(i.conns)
+}
+
 // keep notes connections that close has to cut, unless that has happened already.
 func (i *intake) keep(l net.Listener, conns ...net.Conn) bool {
 	i.mu.Lock()

@@ -88,6 +88,43 @@ func TestIntakeHoldsRequestAndAnswer(t *testing.T) {
 	}
 }
 
+// TestWhatIsCutOffDoesNotArrive: a sender that dies at its request has not sent it.
+func TestWhatIsCutOffDoesNotArrive(t *testing.T) {
+	target, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := receiver{requests: make(chan struct{}, 10)}
+	server := grpc.NewServer()
+	collectorpb.RegisterTraceServiceServer(server, r)
+	go func() { _ = server.Serve(target) }()
+	ports, err := sandbox.FreePorts(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bell{}
+	i := &intake{bell: b, address: addressOf(ports[0]), target: target.Addr().String()}
+	if err := i.open(); err != nil {
+		t.Fatal(err)
+	}
+	defer i.close()
+	conn, err := grpc.NewClient(i.address, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDisableRetry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.set(eventExport, 1, func() {
+		go func() { _ = conn.Close() }() // the sender dies
+		i.cut()
+	})
+	if _, err := collectorpb.NewTraceServiceClient(conn).Export(t.Context(), &collectorpb.ExportTraceServiceRequest{}); err == nil {
+		t.Error("the sender has an answer")
+	}
+	server.GracefulStop() // whatever arrived has been worked on
+	if n := len(r.requests); n != 0 {
+		t.Errorf("%d requests arrived", n)
+	}
+}
+
 // TestGateHoldsTheAnswerToACreate, and no answer else, for that event.
 func TestGateHoldsTheAnswerToACreate(t *testing.T) {
 	answered := make(chan struct{}, 10)

@@ -68,6 +68,14 @@ var events = map[victim][]event{
 	mlflow:    {eventRequest, eventAnswer, eventCreated},
 }
 
+// sharp are those of them at which something is half done that the promise hangs on: they
+// come first, so that a few kills meet them too.
+var sharp = map[victim][]event{
+	worker:    {eventExport, eventTaken, eventJournal},
+	collector: {eventCreated, eventTaken},
+	mlflow:    {eventCreated},
+}
+
 // inHand are the events at which the Collector has something in hand, so that its queue has
 // something to recover afterwards.
 var inHand = []event{eventCreated, eventRequest, eventAnswer}
@@ -85,16 +93,20 @@ const (
 
 // deck deals the things of a list in random order, each once before one comes again, so that
 // no kind of moment is left out by chance.
-type deck[T any] struct {
+type deck[T comparable] struct {
 	random *rand.Rand
 	list   []T
+	first  []T // of the list
 	left   []T
 }
 
 func (d *deck[T]) deal() T {
 	if len(d.left) == 0 {
-		d.left = slices.Clone(d.list)
-		d.random.Shuffle(len(d.left), func(i, j int) { d.left[i], d.left[j] = d.left[j], d.left[i] })
+		rest := slices.DeleteFunc(slices.Clone(d.list), func(one T) bool { return slices.Contains(d.first, one) })
+		for _, part := range [][]T{slices.Clone(d.first), rest} {
+			d.random.Shuffle(len(part), func(i, j int) { part[i], part[j] = part[j], part[i] })
+			d.left = append(d.left, part...)
+		}
 	}
 	one := d.left[0]
 	d.left = d.left[1:]
@@ -106,7 +118,7 @@ func planOf(random *rand.Rand, jobs int, e extent) []step {
 	var plan []step
 	moments := map[victim]*deck[event]{}
 	for _, v := range []victim{worker, collector, mlflow} {
-		moments[v] = &deck[event]{random: random, list: events[v]}
+		moments[v] = &deck[event]{random: random, list: events[v], first: sharp[v]}
 	}
 	for _, v := range []victim{worker, mlflow} {
 		for range e.kills {

@@ -24,7 +24,7 @@ func TestSeedGivesItsPlan(t *testing.T) {
 // while it recovers, and in full fifty together, five of them double, an outage and a full disk;
 // at all kinds of moments, of the recovery too.
 func TestPlanKillsEachOften(t *testing.T) {
-	for _, c := range []struct{ jobs, kills, doubles int }{{25, 4, 1}, {200, 20, 5}, {1000, 50, 5}} {
+	for _, c := range []struct{ jobs, kills, doubles int }{{25, 4, 1}, {60, 12, 3}, {200, 20, 5}, {1000, 50, 5}} {
 		for seed := range uint64(20) {
 			kills, all, doubles, fills, outages := map[victim]int{}, 0, 0, 0, 0
 			met, queue := map[victim]map[event]bool{worker: {}, collector: {}, mlflow: {}}, map[int]bool{}
@@ -65,6 +65,11 @@ func TestPlanKillsEachOften(t *testing.T) {
 			for v, list := range events {
 				if want := min(kills[v], len(list)) - 1; v != collector && len(met[v]) < want { // the outage moves one
 					t.Errorf("%d jobs, seed %d: %s is killed at %v", c.jobs, seed, v, met[v])
+				}
+			}
+			for _, v := range []victim{worker, mlflow} {
+				if n := len(sharp[v]); kills[v] > n && slices.ContainsFunc(sharp[v], func(on event) bool { return !met[v][on] }) && outages == 0 {
+					t.Errorf("%d jobs, seed %d: %s is killed at %v only", c.jobs, seed, v, met[v])
 				}
 			}
 			if !met[collector][eventCreated] && kills[collector]/2 >= len(inHand) {

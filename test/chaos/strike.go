@@ -150,6 +150,7 @@ func (s *siege) strike(st step) act {
 		p = s.observer.look()
 	default:
 		v.kill()
+		s.intake.cut()
 		p = s.observer.look()
 	}
 	a.Seconds = time.Since(s.began).Seconds()
