@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -70,16 +71,17 @@ func TestIntakeHoldsRequestAndAnswer(t *testing.T) {
 				t.Fatalf("nothing is held: %v", err)
 			}
 			<-r.requests
-			arrived := -1
+			var arrived atomic.Int64
+			arrived.Store(-1)
 			b.set(on, 1, func() {
-				arrived = len(r.requests)
+				arrived.Store(int64(len(r.requests)))
 				i.close() // as when the Collector is killed
 			})
 			if err := send(); status.Code(err) != codes.Unavailable {
 				t.Errorf("the sender has an answer: %v", err)
 			}
-			if arrived != seen {
-				t.Errorf("%d requests had arrived; want %d", arrived, seen)
+			if n := arrived.Load(); n != int64(seen) {
+				t.Errorf("%d requests had arrived; want %d", n, seen)
 			}
 			if total := b.total(); total[eventExport] != 2 || total[eventTaken] != 1+seen {
 				t.Errorf("events %v", total)
@@ -153,16 +155,17 @@ func TestGateHoldsTheAnswerToACreate(t *testing.T) {
 		}
 		<-answered
 	}
-	arrived := -1
+	var arrived atomic.Int64
+	arrived.Store(-1)
 	b.set(eventCreated, 1, func() {
-		arrived = len(answered)
+		arrived.Store(int64(len(answered)))
 		g.close()
 	})
 	if err := ask(t, http.MethodPost, g.address, "/api/2.0/mlflow/runs/create"); err == nil {
 		t.Error("the answer came")
 	}
-	if arrived != 1 {
-		t.Errorf("MLflow had answered %d requests when the event came; want 1", arrived)
+	if n := arrived.Load(); n != 1 {
+		t.Errorf("MLflow had answered %d requests when the event came; want 1", n)
 	}
 	if total := b.total(); total[eventCreated] != 1 || total[eventRequest] != 3 {
 		t.Errorf("events %v", total)
