@@ -32,35 +32,42 @@ func (r receiver) Export(context.Context, *collectorpb.ExportTraceServiceRequest
 	return &collectorpb.ExportTraceServiceResponse{}, nil
 }
 
+// between opens an intake between a client and a receiver.
+func between(t *testing.T, options ...grpc.DialOption) (*bell, *intake, receiver, *grpc.Server, *grpc.ClientConn) {
+	t.Helper()
+	target, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := receiver{requests: make(chan struct{}, 10)}
+	server := grpc.NewServer()
+	collectorpb.RegisterTraceServiceServer(server, r)
+	go func() { _ = server.Serve(target) }()
+	t.Cleanup(server.Stop)
+	ports, err := sandbox.FreePorts(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bell{}
+	i := &intake{bell: b, address: addressOf(ports[0]), target: target.Addr().String()}
+	if err := i.open(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(i.close)
+	conn, err := grpc.NewClient(i.address, append(options, grpc.WithTransportCredentials(insecure.NewCredentials()))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return b, i, r, server, conn
+}
+
 // TestIntakeHoldsRequestAndAnswer: at the one the receiver has seen nothing yet, at the other
 // it has, and the sender knows of no answer.
 func TestIntakeHoldsRequestAndAnswer(t *testing.T) {
 	for on, seen := range map[event]int{eventExport: 0, eventTaken: 1} {
 		t.Run(string(on), func(t *testing.T) {
-			target, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			r := receiver{requests: make(chan struct{}, 10)}
-			server := grpc.NewServer()
-			collectorpb.RegisterTraceServiceServer(server, r)
-			go func() { _ = server.Serve(target) }()
-			defer server.Stop()
-			ports, err := sandbox.FreePorts(1)
-			if err != nil {
-				t.Fatal(err)
-			}
-			b := &bell{}
-			i := &intake{bell: b, address: addressOf(ports[0]), target: target.Addr().String()}
-			if err := i.open(); err != nil {
-				t.Fatal(err)
-			}
-			defer i.close()
-			conn, err := grpc.NewClient(i.address, grpc.WithTransportCredentials(insecure.NewCredentials()))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer conn.Close()
+			b, i, r, _, conn := between(t)
 			send := func() error {
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 				defer cancel()
@@ -92,28 +99,7 @@ func TestIntakeHoldsRequestAndAnswer(t *testing.T) {
 
 // TestWhatIsCutOffDoesNotArrive: a sender that dies at its request has not sent it.
 func TestWhatIsCutOffDoesNotArrive(t *testing.T) {
-	target, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := receiver{requests: make(chan struct{}, 10)}
-	server := grpc.NewServer()
-	collectorpb.RegisterTraceServiceServer(server, r)
-	go func() { _ = server.Serve(target) }()
-	ports, err := sandbox.FreePorts(1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := &bell{}
-	i := &intake{bell: b, address: addressOf(ports[0]), target: target.Addr().String()}
-	if err := i.open(); err != nil {
-		t.Fatal(err)
-	}
-	defer i.close()
-	conn, err := grpc.NewClient(i.address, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDisableRetry())
-	if err != nil {
-		t.Fatal(err)
-	}
+	b, i, r, server, conn := between(t, grpc.WithDisableRetry())
 	b.set(eventExport, 1, func() {
 		go func() { _ = conn.Close() }() // the sender dies
 		i.cut()
