@@ -148,17 +148,8 @@ func (p *process) cpus() map[string]time.Duration {
 
 // anonymous is the memory of the process that no file stands behind, in bytes.
 func (p *process) anonymous() int64 {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(line, "RssAnon:"); ok {
-			kb, _ := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
-			return kb << 10
-		}
-	}
-	return 0
+	n, _ := sandbox.Anonymous(p.cmd.Process.Pid) // gone when it ended
+	return n
 }
 
 // busyCPU is the processor time that all programs and the system have had.

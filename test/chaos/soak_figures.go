@@ -9,9 +9,10 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/technoshare/commentator/test/sandbox"
 )
 
 // phase is a part of a soak, in the order of the list.
@@ -203,17 +204,8 @@ func (p *program) anonymous() (float64, error) {
 	if cmd == nil {
 		return 0, fmt.Errorf("measure the memory of %s: it does not run", p.name)
 	}
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(line, "RssAnon:"); ok {
-			kb, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
-			return float64(kb) / 1000, err
-		}
-	}
-	return 0, fmt.Errorf("measure the memory of %s: /proc names no RssAnon", p.name)
+	n, err := sandbox.Anonymous(cmd.Process.Pid)
+	return float64(n) / 1e6, err
 }
 
 func machine() string {

@@ -28,6 +28,7 @@ import (
 	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
 	"github.com/technoshare/commentator/internal/wire"
 	"github.com/technoshare/commentator/internal/wire/fixture"
+	"github.com/technoshare/commentator/test/sandbox"
 )
 
 // TestBacklogIsWrittenOnceInLittleMemory sends a thousand jobs of 110 KB to a Collector while
@@ -205,13 +206,8 @@ func watchMemory(t *testing.T, p *process) (most func() int64) {
 	go func() {
 		var most int64
 		for {
-			b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid)) // gone when it ended
-			for line := range strings.Lines(string(b)) {
-				if rest, ok := strings.CutPrefix(line, "RssAnon:"); ok {
-					kb, _ := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
-					most = max(most, kb<<10)
-				}
-			}
+			now, _ := sandbox.Anonymous(p.cmd.Process.Pid) // gone when it ended
+			most = max(most, now)
 			select {
 			case <-stop:
 				result <- most

@@ -33,6 +33,7 @@ import (
 	"github.com/technoshare/commentator/internal/telemetry"
 	"github.com/technoshare/commentator/internal/wire"
 	"github.com/technoshare/commentator/test/bench/drive"
+	"github.com/technoshare/commentator/test/sandbox"
 )
 
 type config struct {
@@ -114,7 +115,9 @@ func (w *worker) answer(ctx context.Context, r drive.Request) (a drive.Answer, e
 		a.Drain = micros(time.Since(start))
 	}
 	a.CPU = micros(ownCPU() - cpu)
-	a.Memory = anonymous()
+	if a.Memory, err = sandbox.Anonymous(os.Getpid()); err != nil {
+		return a, err
+	}
 	if r.Tally {
 		row := w.store.Reader().QueryRowContext(ctx, `SELECT count(*), coalesce(sum(length(body)), 0), coalesce(sum(size), 0) FROM outbox`)
 		if err := row.Scan(&a.Messages, &a.Stored, &a.Plain); err != nil {
@@ -200,19 +203,4 @@ func ownCPU() time.Duration {
 	var u syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u) // cannot fail for oneself
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
-// anonymous is the memory that no file stands behind, in bytes.
-func anonymous() int64 {
-	b, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(line, "RssAnon:"); ok {
-			kb, _ := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
-			return kb << 10
-		}
-	}
-	return 0
 }
