@@ -16,11 +16,15 @@ import (
 var schemaSQL string
 
 // schemaVersion is what this release writes and reads.
-const schemaVersion = 2
+const schemaVersion = 3
 
 // upgrades[v] turns a database of version v into one of the next.
 var upgrades = map[int]string{
 	1: `ALTER TABLE jobs ADD COLUMN decision TEXT NOT NULL DEFAULT ''`,
+	2: `ALTER TABLE messages ADD COLUMN edited_ts TEXT NOT NULL DEFAULT '';
+		ALTER TABLE messages ADD COLUMN deleted_at INTEGER;
+		ALTER TABLE jobs ADD COLUMN link_key TEXT NOT NULL DEFAULT '';
+		ALTER TABLE jobs ADD COLUMN withdrawn_at INTEGER`,
 }
 
 // prepareSchema creates the tables in a new database and returns the store id and the key of

@@ -35,14 +35,14 @@ func spreadOf(values []float64) spread {
 // goal is a bound on the ratio of two ways, or on a figure.
 type goal struct {
 	Name    string  `json:"name"`
-	Figure  spread  `json:"figure"`
+	Figure  spread  `json:"figure"` // of a ratio: its median over the rounds and the 95 % bounds of that
 	Bound   float64 `json:"bound"`
 	AtMost  bool    `json:"at_most"` // else at least
 	Verdict string  `json:"verdict"`
 }
 
-// judge says whether a goal is met. A bound within the spread of the rounds is not shown to
-// be met, nor to be missed.
+// judge says whether a goal is met. A bound within the noise of the figure, which Least and Most
+// limit, is not shown to be met, nor to be missed.
 func (g goal) judge() goal {
 	sure := func(v float64) bool { return g.AtMost == (v <= g.Bound) || v == g.Bound }
 	switch best, worst := sure(g.Figure.Least), sure(g.Figure.Most); {
@@ -97,7 +97,7 @@ func report(o options, w *workload, rounds []round, wires map[string]passed, ope
 		for i := range x {
 			x[i] /= y[i]
 		}
-		return spreadOf(x)
+		return medianBounds(x)
 	}
 	one := func(way string) spread { n := wires[way].Requests; return spread{n, n, n} }
 	res := result{

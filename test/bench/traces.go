@@ -135,7 +135,7 @@ func benchTraces(o options) error {
 	}
 	res.Bridge, res.OTLPHTTP = spreadOf(by["bridge"]), spreadOf(by["otlphttp"])
 	res.Finalise, res.WithFinalise = spreadOf(finalise), spreadOf(with)
-	res.Goals = []goal{goal{Name: "spans per second, bridge / otlphttp", Figure: spreadOf(ratios), Bound: 0.95}.judge()}
+	res.Goals = []goal{goal{Name: "spans per second, bridge / otlphttp", Figure: medianBounds(ratios), Bound: 0.95}.judge()}
 	if res.Differences, err = s.sameTrace(client, bridge, stock); err != nil {
 		return err
 	}
