@@ -19,15 +19,16 @@ func newTransport(cfg Config) *http.Transport {
 		n = 4
 	}
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
+	spread := &spreader{dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dialer.DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return quickAck(conn), nil
+	}}
 	return &http.Transport{
-		Proxy: cfg.Proxy,
-		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			conn, err := dialer.DialContext(ctx, network, addr)
-			if err != nil {
-				return nil, err
-			}
-			return quickAck(conn), nil
-		},
+		Proxy:               cfg.Proxy,
+		DialContext:         spread.DialContext,
 		TLSClientConfig:     cfg.TLS,
 		TLSHandshakeTimeout: 10 * time.Second,
 		MaxIdleConns:        2 * n,

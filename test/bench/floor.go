@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 )
@@ -75,11 +76,12 @@ func (f *floor) dial() error {
 }
 
 // second makes the other connection while a worker of MLflow is busy with what the first one
-// sent, so that another worker is likely to take it.
+// sent, so that another worker is likely to take it; internal/mlflow has the figures.
 func (f *floor) second() error {
 	if len(f.conns) > 1 {
 		return nil
 	}
+	time.Sleep(3 * time.Millisecond)
 	c, err := f.connect()
 	if err == nil {
 		f.conns = append(f.conns, c)

@@ -1,0 +1,113 @@
+package mlflow
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+// The second connection is made while the first one waits for an answer, neither at the same
+// moment nor after it.
+func TestConnectionsAreMadeWhileTheServerIsBusy(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	var mu sync.Mutex
+	var accepted []time.Time
+	asked := make(chan time.Time, 2)
+	answer := make(chan struct{})
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		asked <- time.Now()
+		<-answer
+	}))
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			mu.Lock()
+			defer mu.Unlock()
+			accepted = append(accepted, time.Now())
+		}
+	}
+	server.Start()
+	defer server.Close()
+	transport := newTransport(Config{})
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport}
+	var requests sync.WaitGroup
+	for range 2 {
+		requests.Go(func() {
+			resp, err := client.Get(server.URL)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_ = resp.Body.Close()
+		})
+	}
+	first, _ := <-asked, <-asked // both wait for their answers, so there are two connections
+	close(answer)
+	requests.Wait()
+	mu.Lock()
+	defer mu.Unlock()
+	if len(accepted) != 2 {
+		t.Fatalf("%d connections, want 2", len(accepted))
+	}
+	if after := accepted[1].Sub(first); after < busyFrom-time.Millisecond {
+		t.Errorf("the second connection came %v after the first request, want it in the middle of that", after)
+	}
+}
+
+func TestConnectionsDoNotWaitForever(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var d net.Dialer
+	s := &spreader{dial: d.DialContext}
+	for range 3 { // nothing is sent on any of them
+		c, err := s.DialContext(t.Context(), "tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.DialContext(ctx, "tcp", l.Addr().String()); err == nil {
+		t.Error("a dial that nobody wants any more succeeded")
+	}
+	if len(s.open) != 3 {
+		t.Errorf("%d connections are remembered, want 3", len(s.open))
+	}
+}
+
+// A connection that failed or is closed is no longer waited for.
+func TestClosedConnectionsAreForgotten(t *testing.T) {
+	a, b := net.Pipe()
+	defer b.Close()
+	s := &spreader{dial: func(context.Context, string, string) (net.Conn, error) { return a, nil }}
+	c, err := s.DialContext(t.Context(), "tcp", "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _, _ = io.Copy(io.Discard, b) }()
+	if _, err := c.Write([]byte("GET")); err != nil {
+		t.Fatal(err)
+	}
+	other := &watchedConn{}
+	s.add(other)
+	if asked := time.Unix(0, c.(*watchedConn).asked.Load()); s.busy(other, asked.Add(busyFrom-1)) || !s.busy(other, asked.Add(busyFrom)) || s.busy(other, asked.Add(busyTo+1)) {
+		t.Error("the middle of a request is not between busyFrom and busyTo")
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if len(s.open) != 1 || !s.busy(other, time.Now()) {
+		t.Errorf("%d connections are remembered, want only the one that is left, which waits for nobody", len(s.open))
+	}
+}
