@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"net"
 	"net/http"
@@ -70,7 +71,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("RETRIEVAL_ALLOW_HOSTS", "loopback")
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": status, "expand": expand, "wait_for_lock": waitForLock},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": status, "expand": expand, "wait_for_lock": waitForLock, "sql": runSQL},
 	})
 }
 
@@ -140,4 +141,19 @@ func waitForLock(ts *testscript.TestScript, neg bool, args []string) {
 		time.Sleep(25 * time.Millisecond) // another process is polled
 	}
 	ts.Fatalf("nobody holds %s after 10 s", args[0])
+}
+
+// runSQL runs the statements of files on a SQLite database, which it creates: sql DATABASE FILE…
+func runSQL(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: sql DATABASE FILE...")
+	}
+	db, err := sql.Open("sqlite", ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer db.Close()
+	for _, file := range args[1:] {
+		_, err := db.Exec(os.Expand(ts.ReadFile(file), ts.Getenv))
+		ts.Check(err)
+	}
+	ts.Check(db.Close())
 }

@@ -113,7 +113,7 @@ func TestAdaptersDoNotImportEachOther(t *testing.T) {
 						t.Errorf("%s imports internal/%s", p.short(), b)
 					}
 				}
-				if under(imp, "internal/pipeline") || under(imp, "internal/config") || under(imp, "cmd") {
+				if under(imp, "internal/pipeline") || under(imp, "internal/migrate") || under(imp, "internal/config") || under(imp, "cmd") {
 					t.Errorf("%s imports %s, which wires the adapters", p.short(), imp)
 				}
 			}
