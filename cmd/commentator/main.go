@@ -34,6 +34,7 @@ type commands struct {
 	Jobs    jobsCommand    `cmd:"" help:"Look at jobs."`
 	Tracing tracingCommand `cmd:"" help:"Show or change, while the worker runs, how much of the jobs that start is recorded."`
 	Status  statusCommand  `cmd:"" help:"Show whether a worker runs, the jobs, and what of their telemetry waits, was sent or was lost."`
+	Outbox  outboxCommand  `cmd:"" help:"Look at telemetry that the Collector refused, and send it again."`
 	Redact  redactCommand  `cmd:"" help:"Show what is masked in a text before it is recorded or logged."`
 	Migrate migrateCommand `cmd:"" help:"Take over the database of the earlier Python deployment, or write one for going back."`
 	Config  configCommand  `cmd:"" help:"Show every setting, where it comes from, and what it leads to."`

@@ -129,7 +129,7 @@ func printStatus(w io.Writer, s state, now time.Time) error {
 	}
 	row("", "%s", sent)
 	if o.SetAside > 0 {
-		row("", "%d are set aside, since the Collector refuses them: %s", o.SetAside, o.LastRefusal)
+		row("", "%d are set aside, since the Collector refuses them: %s; `commentator outbox resend --all` sends them again", o.SetAside, o.LastRefusal)
 	}
 	lost := "nothing"
 	if len(o.Lost) > 0 {
