@@ -65,37 +65,59 @@ func TestJobsGoOnAreFinalOrEndAsTheirStatusSays(t *testing.T) {
 	}
 	micro := now.Truncate(time.Microsecond)
 	want := []commentator.Job{
-		{ID: 1, MessageID: 1, URL: "https://example.org/done", Outcome: commentator.OutcomeSuccess, Attempt: 1,
-			CreatedAt: at("2026-01-05 08:00:01"), FinishedAt: at("2026-01-05 08:00:31")},
-		{ID: 2, MessageID: 2, Outcome: commentator.OutcomeNoURLs, Attempt: 1,
-			CreatedAt: at("2026-01-05 08:00:02"), FinishedAt: at("2026-01-05 08:00:07")},
-		{ID: 3, MessageID: 3, URL: "https://www.example.org/failed", Outcome: commentator.OutcomeError, Attempt: 3,
+		{
+			ID: 1, MessageID: 1, URL: "https://example.org/done", Outcome: commentator.OutcomeSuccess, Attempt: 1,
+			CreatedAt: at("2026-01-05 08:00:01"), FinishedAt: at("2026-01-05 08:00:31"),
+		},
+		{
+			ID: 2, MessageID: 2, Outcome: commentator.OutcomeNoURLs, Attempt: 1,
+			CreatedAt: at("2026-01-05 08:00:02"), FinishedAt: at("2026-01-05 08:00:07"),
+		},
+		{
+			ID: 3, MessageID: 3, URL: "https://www.example.org/failed", Outcome: commentator.OutcomeError, Attempt: 3,
 			ErrorType: "old_deployment", ErrorMessage: "HTTPError: 404",
-			CreatedAt: at("2026-01-05 08:00:03"), FinishedAt: at("2026-01-05 08:05:00")},
+			CreatedAt: at("2026-01-05 08:00:03"), FinishedAt: at("2026-01-05 08:05:00"),
+		},
 		{ID: 4, MessageID: 4, URL: "https://example.org/waits?a=1&b=2", State: commentator.JobPending, Attempt: 2, CreatedAt: at("2026-01-05 08:00:04")},
 		{ID: 5, MessageID: 5, URL: "https://example.org/processing", State: commentator.JobPending, Attempt: 1, CreatedAt: at("2026-01-05 08:00:05")},
-		{ID: 6, MessageID: 6, URL: "https://example.org/status", Outcome: commentator.OutcomeCancelled,
+		{
+			ID: 6, MessageID: 6, URL: "https://example.org/status", Outcome: commentator.OutcomeCancelled,
 			ErrorType: "unknown_status", ErrorMessage: `The old deployment left it with the status "paused".`,
-			CreatedAt: at("2026-01-05 08:00:06"), FinishedAt: at("2026-01-05 08:00:06")},
-		{ID: 7, MessageID: 7, URL: "https://example.org/times", Outcome: commentator.OutcomeSuccess, Attempt: 1,
-			CreatedAt: at("2026-01-05 08:00:07.0001"), FinishedAt: at("2026-01-05 08:00:07.0001")},
+			CreatedAt: at("2026-01-05 08:00:06"), FinishedAt: at("2026-01-05 08:00:06"),
+		},
+		{
+			ID: 7, MessageID: 7, URL: "https://example.org/times", Outcome: commentator.OutcomeSuccess, Attempt: 1,
+			CreatedAt: at("2026-01-05 08:00:07.0001"), FinishedAt: at("2026-01-05 08:00:07.0001"),
+		},
 		{ID: 8, MessageID: 8, URL: "https://example.org/notime", State: commentator.JobPending, CreatedAt: micro},
-		{ID: 9, MessageID: 9, URL: "https://example.org/nul", Outcome: commentator.OutcomeError, Attempt: 5,
+		{
+			ID: 9, MessageID: 9, URL: "https://example.org/nul", Outcome: commentator.OutcomeError, Attempt: 5,
 			ErrorType: "old_deployment", ErrorMessage: "NUL\uFFFD",
-			CreatedAt: at("2026-01-05 08:00:09"), FinishedAt: at("2026-01-05 08:00:10")},
-		{ID: 10, MessageID: 10, URL: "https://example.org/utf8", Outcome: commentator.OutcomeSuccess, Attempt: 1,
-			CreatedAt: at("2026-01-05 08:00:10"), FinishedAt: at("2026-01-05 08:00:40")},
+			CreatedAt: at("2026-01-05 08:00:09"), FinishedAt: at("2026-01-05 08:00:10"),
+		},
+		{
+			ID: 10, MessageID: 10, URL: "https://example.org/utf8", Outcome: commentator.OutcomeSuccess, Attempt: 1,
+			CreatedAt: at("2026-01-05 08:00:10"), FinishedAt: at("2026-01-05 08:00:40"),
+		},
 		{ID: 11, MessageID: 11, URL: "https://example.org/two", State: commentator.JobPending, CreatedAt: at("2026-01-05 08:00:11")},
-		{ID: 12, MessageID: 11, URL: "https://example.org/two", RetryOf: 11, Outcome: commentator.OutcomeCancelled,
+		{
+			ID: 12, MessageID: 11, URL: "https://example.org/two", RetryOf: 11, Outcome: commentator.OutcomeCancelled,
 			ErrorType: "duplicate_job", ErrorMessage: "Job 11 is about the same link and goes on.",
-			CreatedAt: at("2026-01-05 08:01:11"), FinishedAt: at("2026-01-05 08:01:11")},
-		{ID: 13, MessageID: 13, Outcome: commentator.OutcomeNoURLs, Attempt: 1,
-			CreatedAt: at("2026-01-05 08:09:00"), FinishedAt: at("2026-01-05 08:09:30")},
-		{ID: 14, MessageID: 14, Outcome: commentator.OutcomeError,
+			CreatedAt: at("2026-01-05 08:01:11"), FinishedAt: at("2026-01-05 08:01:11"),
+		},
+		{
+			ID: 13, MessageID: 13, Outcome: commentator.OutcomeNoURLs, Attempt: 1,
+			CreatedAt: at("2026-01-05 08:09:00"), FinishedAt: at("2026-01-05 08:09:30"),
+		},
+		{
+			ID: 14, MessageID: 14, Outcome: commentator.OutcomeError,
 			ErrorType: "no_message", ErrorMessage: "The old database does not hold the message of this job.",
-			CreatedAt: at("2026-01-05 08:09:01"), FinishedAt: at("2026-01-05 08:09:01")},
-		{ID: 15, MessageID: 15, Outcome: commentator.OutcomeNoURLs, Attempt: 1,
-			CreatedAt: at("2026-01-05 08:00:13"), FinishedAt: at("2026-01-05 08:00:33")},
+			CreatedAt: at("2026-01-05 08:09:01"), FinishedAt: at("2026-01-05 08:09:01"),
+		},
+		{
+			ID: 15, MessageID: 15, Outcome: commentator.OutcomeNoURLs, Attempt: 1,
+			CreatedAt: at("2026-01-05 08:00:13"), FinishedAt: at("2026-01-05 08:00:33"),
+		},
 	}
 	for i := range want {
 		j := &want[i]
