@@ -13,8 +13,10 @@ import (
 )
 
 type jobsCommand struct {
-	List jobsListCommand `cmd:"" help:"List jobs, the newest first."`
-	Show jobsShowCommand `cmd:"" help:"Show a job with its stages and its comment."`
+	List   jobsListCommand   `cmd:"" help:"List jobs, the newest first."`
+	Show   jobsShowCommand   `cmd:"" help:"Show a job with its stages and its comment."`
+	Retry  jobsRetryCommand  `cmd:"" help:"Make new jobs for the links of final ones."`
+	Cancel jobsCancelCommand `cmd:"" help:"End jobs that are not final."`
 }
 
 type jobsListCommand struct {

@@ -30,8 +30,9 @@ const (
 
 type commands struct {
 	Replay  replayCommand  `cmd:"" help:"Run the five stages for links, or for a Slack event, and print the comment."`
-	Serve   serveCommand   `cmd:"" help:"Work off the queue until interrupted."`
-	Jobs    jobsCommand    `cmd:"" help:"Look at jobs."`
+	Serve   serveCommand   `cmd:"" help:"Take events from Slack and work off the queue until interrupted."`
+	Jobs    jobsCommand    `cmd:"" help:"Look at jobs, repeat or cancel them."`
+	Slack   slackCommand   `cmd:"" help:"Look at Slack."`
 	Tracing tracingCommand `cmd:"" help:"Show or change, while the worker runs, how much of the jobs that start is recorded."`
 	Status  statusCommand  `cmd:"" help:"Show whether a worker runs, the jobs, and what of their telemetry waits, was sent or was lost."`
 	Outbox  outboxCommand  `cmd:"" help:"Look at telemetry that the Collector refused, and send it again."`

@@ -26,7 +26,8 @@ func TestMain(m *testing.M) {
 // The scripts run the program as a user does. They find the addresses of two pages in
 // $ARTICLE (long enough for a comment) and $THIN (too short), and of a page that is not
 // there in $GONE. $CLOSED is an address where nothing listens, so that whatever connects to
-// it fails; $HANGING takes connections and never answers; $COLLECTOR takes telemetry.
+// it fails; $HANGING takes connections and never answers; $COLLECTOR takes telemetry. $SLACK is
+// a Web API of Slack, and $EVENTS a free host:port.
 func TestScripts(t *testing.T) {
 	article, err := os.ReadFile(filepath.Join("testdata", "article.html"))
 	if err != nil {
@@ -57,6 +58,7 @@ func TestScripts(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = hanging.Close() })
 	collector := startCollector(t)
+	slackAPI := startSlackAPI(t, web.URL+"/article")
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
 		RequireExplicitExec: true,
@@ -68,10 +70,18 @@ func TestScripts(t *testing.T) {
 			e.Setenv("CLOSED", "http://"+closed.Addr().String())
 			e.Setenv("HANGING", "http://"+hanging.Addr().String())
 			e.Setenv("COLLECTOR", "http://"+collector)
+			e.Setenv("SLACK", slackAPI)
+			events, err := freeAddress()
+			if err != nil {
+				return err
+			}
+			e.Setenv("EVENTS", events)
 			e.Setenv("RETRIEVAL_ALLOW_HOSTS", "loopback")
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": status, "expand": expand, "wait_for_lock": waitForLock, "sql": runSQL},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"status": status, "expand": expand, "wait_for_lock": waitForLock, "wait_for_address": waitForAddress, "sql": runSQL,
+		},
 	})
 }
 

@@ -25,6 +25,8 @@ type replayCommand struct {
 	URLs []string `arg:"" optional:"" name:"url" help:"Links to comment on. Each replay is a new job."`
 
 	Event   string `help:"Read a Slack event envelope from FILE; - is standard input." placeholder:"FILE"`
+	Latest  bool   `help:"Run the newest message with a link of the watched channels. It is a new job each time."`
+	To      string `help:"Sign the event with SLACK_SIGNING_SECRET and post it to a running server, such as http://127.0.0.1:3000; nothing else is done." placeholder:"URL"`
 	Again   bool   `help:"Repeat an event that is known; new jobs are made for its links."`
 	Enqueue bool   `help:"Only feed the queue; serve works it off."`
 	JSON    bool   `name:"json" help:"Print one JSON object per job."`
@@ -39,9 +41,12 @@ Exit code: 0 when every job ended in success or no_urls, 1 when one did not, 2 f
 
 // Run replays links or an event.
 func (c *replayCommand) Run(ctx context.Context, a *app) error {
-	message, links, err := c.input(a, time.Now())
+	if c.To != "" {
+		return c.postEvent(ctx, a)
+	}
+	message, links, err := c.input(ctx, a, time.Now())
 	if err != nil {
-		return usageError{err}
+		return err
 	}
 	own := &jobSet{}
 	w, err := a.openWorker(ctx, replayPoster{own, newPoster(a.cfg)}, queue.ReplayBackoff)
@@ -61,10 +66,22 @@ func (c *replayCommand) Run(ctx context.Context, a *app) error {
 }
 
 // input reads what is to be replayed.
-func (c *replayCommand) input(a *app, now time.Time) (commentator.Message, []string, error) {
+func (c *replayCommand) input(ctx context.Context, a *app, now time.Time) (commentator.Message, []string, error) {
+	if c.Latest {
+		return c.latest(ctx, a, now)
+	}
+	m, links, err := c.given(a, now)
+	if err != nil {
+		err = usageError{err}
+	}
+	return m, links, err
+}
+
+// given reads the links or the event of the command line.
+func (c *replayCommand) given(a *app, now time.Time) (commentator.Message, []string, error) {
 	switch {
 	case c.Event == "" && len(c.URLs) == 0:
-		return commentator.Message{}, nil, fmt.Errorf("replay needs links or --event FILE")
+		return commentator.Message{}, nil, fmt.Errorf("replay needs links, --event FILE or --latest")
 	case c.Event != "" && len(c.URLs) > 0:
 		return commentator.Message{}, nil, fmt.Errorf("replay takes links or --event FILE, not both")
 	case c.Event == "" && c.Again:
@@ -75,8 +92,7 @@ func (c *replayCommand) input(a *app, now time.Time) (commentator.Message, []str
 		if len(slices.Compact(links)) != len(c.URLs) {
 			return commentator.Message{}, nil, fmt.Errorf("a link is given twice")
 		}
-		ts := fmt.Sprintf("%d.%06d", now.Unix(), now.Nanosecond()/1000)
-		return commentator.Message{Channel: "replay", TS: ts, Text: strings.Join(c.URLs, " "), ReceivedAt: now}, c.URLs, nil
+		return commentator.Message{Channel: "replay", TS: slack.TS(now), Text: strings.Join(c.URLs, " "), ReceivedAt: now}, c.URLs, nil
 	}
 	raw, err := readFile(c.Event, a.stdin)
 	if err != nil {
@@ -86,10 +102,14 @@ func (c *replayCommand) input(a *app, now time.Time) (commentator.Message, []str
 	if err != nil {
 		return m, nil, fmt.Errorf("read event %s: %w", c.Event, err)
 	}
-	if a.cfg.ChannelID != "" && m.Channel != a.cfg.ChannelID {
-		fmt.Fprintf(a.stderr, "warning: the event is of channel %s, not of TECHNOSHARE_CHANNEL_ID %s\n", m.Channel, a.cfg.ChannelID)
+	if len(a.cfg.Channels) > 0 && !slices.Contains(a.cfg.Channels, m.Channel) {
+		fmt.Fprintf(a.stderr, "warning: the event is of channel %s, not of TECHNOSHARE_CHANNEL_ID %s\n", m.Channel, strings.Join(a.cfg.Channels, ","))
 	}
-	return m, slack.Links(m.Text, a.cfg.MaxLinks), nil
+	limit := a.cfg.MaxLinks
+	if a.cfg.LinkPolicy == "first" {
+		limit = 1
+	}
+	return m, slack.Links(m.Text, limit), nil
 }
 
 func readFile(path string, stdin io.Reader) ([]byte, error) {
@@ -107,7 +127,7 @@ func (c *replayCommand) replay(ctx context.Context, w *worker, own *jobSet, m co
 			return nil, false, err
 		}
 	}
-	jobs, known, err := w.store.Ingest(ctx, m, links, c.Again, func(ctx context.Context, tx *sql.Tx, jobID int64) error {
+	jobs, known, err := w.store.Ingest(ctx, m, links, c.Again || c.Latest, func(ctx context.Context, tx *sql.Tx, jobID int64) error {
 		own.add(jobID)
 		return w.queue.Enqueue(ctx, tx, jobID)
 	})

@@ -10,13 +10,13 @@ import (
 )
 
 type serveCommand struct {
-	Drain bool          `aliases:"once" help:"End when no job is left to work on. Failed attempts are repeated after seconds, not minutes."`
+	Drain bool          `aliases:"once" help:"Take nothing from Slack, and end when no job is left to work on. Failed attempts are repeated after seconds, not minutes."`
 	Grace time.Duration `default:"20s" help:"How long running jobs and the outbox may take to end after a signal."`
 }
 
 // Help is shown below the flags.
 func (serveCommand) Help() string {
-	return `Works off the queue until SIGINT or SIGTERM; a second signal ends the process at once. Whatever is interrupted goes on with the next start. With SLACK_BOT_TOKEN comments are posted to Slack, else they stay in the database ("commentator jobs show ID").`
+	return `Takes events from Slack with SLACK_APP_TOKEN (Socket Mode) or SLACK_SIGNING_SECRET (HTTP), and works off the queue, until SIGINT or SIGTERM; a second signal ends the process at once. Whatever is interrupted goes on with the next start. With SLACK_BOT_TOKEN comments are posted to Slack, else they stay in the database ("commentator jobs show ID").`
 }
 
 // Run works off the queue.
@@ -39,7 +39,7 @@ func (c *serveCommand) Run(ctx context.Context, a *app) error {
 		err = nil // asked to stop while it started
 	case err == nil:
 		a.log.InfoContext(ctx, "serving", "database", w.store.Path(), "telemetry", string(mode), "because", why, "version", readBuild().Version)
-		err = w.wait(ctx, c.Drain)
+		err = c.work(ctx, w)
 	}
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Grace)
 	defer cancel()
@@ -48,12 +48,26 @@ func (c *serveCommand) Run(ctx context.Context, a *app) error {
 	return err
 }
 
-// wait returns when ctx ends, or, to drain, when no job is open.
-func (w *worker) wait(ctx context.Context, drain bool) error {
-	if !drain {
-		<-ctx.Done()
-		return nil
+// work takes events from Slack, unless it only drains, until ctx ends or it cannot go on.
+func (c *serveCommand) work(ctx context.Context, w *worker) error {
+	if c.Drain {
+		return w.waitForJobs(ctx)
 	}
+	r, err := w.receive(ctx)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+	case err = <-r.failed:
+	}
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Grace)
+	defer cancel()
+	return errors.Join(err, r.stop(end))
+}
+
+// waitForJobs returns when no job is open, or ctx ends.
+func (w *worker) waitForJobs(ctx context.Context) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {

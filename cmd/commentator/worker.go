@@ -211,7 +211,7 @@ func newPoster(c config.Config) commentator.Poster {
 		return slack.Keeper(slack.DeliveryStore)
 	}
 	return slack.NewPoster(slack.PosterConfig{
-		Token: c.SlackBotToken, Transport: telemetry.Transport(nil, wire.SpanSlackCall),
+		Token: c.SlackBotToken, APIURL: c.SlackAPIURL, Transport: telemetry.Transport(nil, wire.SpanSlackCall),
 	})
 }
 

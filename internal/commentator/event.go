@@ -11,6 +11,10 @@ type Edit struct {
 	Text       string // the new text; empty when Deleted
 	Deleted    bool
 	ReceivedAt time.Time
+
+	// What Slack says of the message itself, for one that was not seen before.
+	User   string // Slack user id; may be empty
+	Before string // the text before the change; empty when Slack does not say
 }
 
 // Reaction is an emoji that a person put on a message or took away.

@@ -44,9 +44,37 @@ type Config struct {
 	// SlackURL is the workspace, such as https://team.slack.com; with it runs and traces link
 	// to the thread. Default: none, no links.
 	SlackURL string `env:"SLACK_WORKSPACE_URL"`
-	// ChannelID is the one Slack channel that is watched. Empty: events of any channel are
-	// accepted.
-	ChannelID string `env:"TECHNOSHARE_CHANNEL_ID"`
+	// SlackAppToken receives events from Slack over Socket Mode; serve needs no address of its own
+	// then. Starts with "xapp-". A secret.
+	SlackAppToken string `env:"SLACK_APP_TOKEN" secret:"true"`
+	// SlackSigningSecret receives events over HTTP: serve takes POST /slack/events at
+	// SLACK_EVENTS_ADDR and refuses what is not signed with it. A secret.
+	SlackSigningSecret string `env:"SLACK_SIGNING_SECRET" secret:"true"`
+	// SlackEventsAddr is the host:port where events are taken over HTTP. Without
+	// SLACK_SIGNING_SECRET it has no effect. Default 127.0.0.1:3000.
+	SlackEventsAddr string `env:"SLACK_EVENTS_ADDR" envDefault:"127.0.0.1:3000"`
+	// SlackAPIURL is the address of Slack's Web API, for tests and proxies; it ends in a slash.
+	// Default https://slack.com/api/.
+	SlackAPIURL string `env:"SLACK_API_URL" envDefault:"https://slack.com/api/"`
+	// Channels are the ids of the Slack channels that are watched, separated by commas. Empty:
+	// events of any channel are accepted.
+	Channels List `env:"TECHNOSHARE_CHANNEL_ID"`
+	// LinkPolicy says which links of a message become jobs: each, up to MAX_LINKS_PER_MESSAGE, or
+	// only the first, as in the old deployment. Default each.
+	LinkPolicy string `env:"LINK_POLICY" envDefault:"each"`
+	// LinkCooldown is for how long a page is not commented on again in the same channel. A Go
+	// duration; 0: always commented on. Default 24h.
+	LinkCooldown time.Duration `env:"LINK_COOLDOWN" envDefault:"24h"`
+	// TrackNoURLs makes a job, with the outcome no_urls, of each message without a link, as in
+	// the old deployment. Default false: such messages are not stored.
+	TrackNoURLs bool `env:"TRACK_NO_URLS" envDefault:"false"`
+	// ThreadReplies comments on links in replies within threads too. Replies that are also sent
+	// to the channel are commented on in any case. Default false.
+	ThreadReplies bool `env:"COMMENT_THREAD_REPLIES" envDefault:"false"`
+	// BackfillMaxAge bounds how old messages may be that were missed, while no worker ran or
+	// Slack could not deliver, and are fetched. Needs SLACK_BOT_TOKEN. A Go duration; 0: none are
+	// fetched. Default 24h.
+	BackfillMaxAge time.Duration `env:"BACKFILL_MAX_AGE" envDefault:"24h"`
 
 	// OpenAIKey switches from the offline analyser to an OpenAI-compatible server. A secret.
 	OpenAIKey string `env:"OPENAI_API_KEY" secret:"true"`
@@ -211,6 +239,15 @@ func (l *Level) UnmarshalText(b []byte) error {
 
 // Level makes it a slog.Leveler.
 func (l Level) Level() slog.Level { return slog.Level(l) }
+
+// List holds what is separated by commas, without the spaces around it.
+type List []string
+
+// UnmarshalText reads the list.
+func (l *List) UnmarshalText(b []byte) error {
+	*l = splitList(string(b))
+	return nil
+}
 
 // Pairs is a list of key=value, separated by commas, with percent-encoded values.
 type Pairs map[string]string

@@ -37,6 +37,10 @@ func TestDefaults(t *testing.T) {
 		cfg.EnableTracking || !cfg.Redacts() || cfg.OTLPEndpoint != "http://127.0.0.1:4317" || cfg.Experiment != "" {
 		t.Errorf("unexpected defaults: %+v", cfg)
 	}
+	if cfg.ReceivesEvents() || cfg.SlackEventsAddr != "127.0.0.1:3000" || cfg.SlackAPIURL != "https://slack.com/api/" || len(cfg.Channels) != 0 ||
+		cfg.LinkPolicy != "each" || cfg.LinkCooldown != 24*time.Hour || cfg.TrackNoURLs || cfg.ThreadReplies || cfg.BackfillMaxAge != 24*time.Hour {
+		t.Errorf("unexpected defaults for Slack: %+v", cfg)
+	}
 	if cfg.IsSet("OTEL_EXPORTER_OTLP_ENDPOINT") {
 		t.Error("a default counts as set")
 	}
@@ -78,10 +82,16 @@ func TestOutOfRangeValuesAreJoined(t *testing.T) {
 		"MAX_LINKS_PER_MESSAGE=0", "RETRIEVAL_TIMEOUT=0s", "RETRIEVAL_MAX_BYTES=1", "RETRIEVAL_ALLOW_HOSTS=loopback,10.0.0.0/40",
 		"OPENAI_BASE_URL=ftp://x/", "OTEL_EXPORTER_OTLP_ENDPOINT=localhost:4317", "OTEL_TRACES_EXPORTER=jaeger",
 		"OTEL_TRACES_SAMPLER=sometimes", "OTEL_TRACES_SAMPLER_ARG=NaN", "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=perhaps",
+		"LINK_POLICY=last", "LINK_COOLDOWN=-1s", "BACKFILL_MAX_AGE=-1h", "SLACK_EVENTS_ADDR=3000", "SLACK_API_URL=http://127.0.0.1:1/api",
 		"REDACTION=false", "OUTBOX_MAX_BYTES=1000", "OUTBOX_MAX_AGE=0s", "OUTBOX_KEEP_SENT=-1h",
 	}, "")
 	checkLines(t, err, []string{
 		`MAX_LINKS_PER_MESSAGE: 0 would ignore every link; use 1 or more`,
+		`LINK_POLICY: "last" is not known; use each or first`,
+		`LINK_COOLDOWN: -1s is negative; use 0 or more`,
+		`BACKFILL_MAX_AGE: -1h0m0s is negative; use 0 or more`,
+		`SLACK_EVENTS_ADDR: "3000" is not host:port; write for instance 127.0.0.1:3000`,
+		`SLACK_API_URL: "http://127.0.0.1:1/api" does not end in a slash; write http://127.0.0.1:1/api/`,
 		`RETRIEVAL_TIMEOUT: 0s leaves no time; use for instance 15s`,
 		`RETRIEVAL_MAX_BYTES: 1 bytes hold no page; use 1024 or more`,
 		`RETRIEVAL_ALLOW_HOSTS: "10.0.0.0/40" is neither loopback, nor an address block such as 10.1.0.0/16, nor a host, nor host:port`,
@@ -161,7 +171,7 @@ func TestMisspeltNamesAreWarnedAbout(t *testing.T) {
 
 func TestSecretsAreMasked(t *testing.T) {
 	cfg, _, err := load(t, []string{
-		"OPENAI_API_KEY=sk-proj-abcdefghijklmnop", "SLACK_BOT_TOKEN=xoxb-1", "OTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer%20hushhush",
+		"OPENAI_API_KEY=sk-proj-abcdefghijklmnop", "SLACK_BOT_TOKEN=xoxb-1", "SLACK_APP_TOKEN=xapp-1-hushhush", "SLACK_SIGNING_SECRET=hushhush", "OTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer%20hushhush",
 		"OPENAI_BASE_URL=http://user:hushhush@host/v1",
 	}, "")
 	if err != nil {
@@ -194,5 +204,25 @@ func TestPythonLogLevels(t *testing.T) {
 	cfg, _, err := load(t, []string{"LOG_LEVEL=WARNING"}, "")
 	if err != nil || cfg.LogLevel.Level().String() != "WARN" {
 		t.Errorf("level %v, %v", cfg.LogLevel.Level(), err)
+	}
+}
+
+func TestChannelsAreAListAndTheirNamesAreWarnedAbout(t *testing.T) {
+	cfg, warnings, err := load(t, []string{"TECHNOSHARE_CHANNEL_ID=C0123456789, #general"}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(List{"C0123456789", "#general"}, cfg.Channels); diff != "" {
+		t.Errorf("channels (-want +got):\n%s", diff)
+	}
+	if len(warnings) != 1 || !strings.Contains(warnings[0], `"#general" does not look like the id of a channel`) {
+		t.Errorf("warnings %v", warnings)
+	}
+}
+
+func TestTokensOfAnotherKindAreWarnedAbout(t *testing.T) {
+	_, warnings, err := load(t, []string{"SLACK_APP_TOKEN=xoxb-1"}, "")
+	if err != nil || len(warnings) != 1 || !strings.Contains(warnings[0], "starts with xapp-") {
+		t.Errorf("warnings %v, %v", warnings, err)
 	}
 }

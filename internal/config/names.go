@@ -15,13 +15,12 @@ var elsewhere = []string{
 	"MLFLOW_TRACKING_INSECURE_TLS", "MLFLOW_S3_ENDPOINT_URL", "MLFLOW_UI_URL",
 	"OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER", "OTEL_PROPAGATORS", "OTEL_LOG_LEVEL",
 	"OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_CERTIFICATE",
-	"SLACK_SIGNING_SECRET", "SLACK_APP_TOKEN",
 	"DEMO_WAIT", "DEMO_EXTRA_EVENT",
 }
 
 // ourPrefixes mark names in the environment that were most likely meant for us. OTEL_ and
 // MLFLOW_ are not among them: other programs have hundreds of such names.
-var ourPrefixes = []string{"SLACK_", "MODEL_STAGE", "RETRIEVAL_", "REDACTION", "TECHNOSHARE_", "MLFLOW_ENABLE_"}
+var ourPrefixes = []string{"SLACK_", "MODEL_STAGE", "RETRIEVAL_", "REDACTION", "TECHNOSHARE_", "MLFLOW_ENABLE_", "LINK_", "BACKFILL_"}
 
 // Names lists the settings in the order of Config.
 func Names() []string {

@@ -97,6 +97,12 @@ func (c Config) Hints() []string {
 		"OTEL_TRACES_SAMPLER has no effect without MLFLOW_ENABLE_TRACING=true: runs are recorded for all jobs.")
 	hint(c.OpenAIKey == "" && (c.OpenAIBaseURL != "" || c.IsSet("MODEL_STAGE_A") || c.IsSet("MODEL_STAGE_B")),
 		"Without OPENAI_API_KEY the offline analyser is used; OPENAI_BASE_URL and MODEL_STAGE_A/B have no effect.")
+	hint(c.SlackAppToken == "" && c.SlackSigningSecret == "" && c.SlackBotToken != "",
+		"serve receives nothing from Slack without SLACK_APP_TOKEN (Socket Mode) or SLACK_SIGNING_SECRET (HTTP).")
+	hint(c.SlackSigningSecret == "" && c.IsSet("SLACK_EVENTS_ADDR"),
+		"SLACK_EVENTS_ADDR has no effect without SLACK_SIGNING_SECRET.")
+	hint(c.ReceivesEvents() && c.SlackBotToken == "",
+		"Without SLACK_BOT_TOKEN comments are not posted, and messages that were missed are not fetched.")
 	hint(c.SlackBotToken != "",
 		"serve posts to Slack; replay prints and never posts.")
 	hint(!c.Redacts(),
@@ -104,6 +110,9 @@ func (c Config) Hints() []string {
 	hint(!c.Redacts() && c.RedactionFile != "", "REDACTION_FILE has no effect with REDACTION=off.")
 	return hints
 }
+
+// ReceivesEvents reports whether serve takes events from Slack.
+func (c Config) ReceivesEvents() bool { return c.SlackAppToken != "" || c.SlackSigningSecret != "" }
 
 // Redacts reports whether texts are masked before they are recorded or logged.
 func (c Config) Redacts() bool { return !strings.EqualFold(c.Redaction, "off") }

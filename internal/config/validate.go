@@ -116,7 +116,7 @@ func (c Config) validate(unread []string) ([]Warning, error) {
 		}
 	}
 	for key, address := range map[string]string{
-		"SLACK_WORKSPACE_URL": c.SlackURL, "OPENAI_BASE_URL": c.OpenAIBaseURL, "MLFLOW_TRACKING_URI": c.TrackingURI, "OTEL_EXPORTER_OTLP_ENDPOINT": c.OTLPEndpoint,
+		"SLACK_WORKSPACE_URL": c.SlackURL, "SLACK_API_URL": c.SlackAPIURL, "OPENAI_BASE_URL": c.OpenAIBaseURL, "MLFLOW_TRACKING_URI": c.TrackingURI, "OTEL_EXPORTER_OTLP_ENDPOINT": c.OTLPEndpoint,
 	} {
 		if address == "" {
 			continue
@@ -133,6 +133,29 @@ func (c Config) validate(unread []string) ([]Warning, error) {
 	}
 	if c.SlackBotToken != "" && !strings.HasPrefix(c.SlackBotToken, "xoxb-") {
 		warn("SLACK_BOT_TOKEN", "a bot token starts with xoxb-; Slack will refuse another kind")
+	}
+	if c.SlackAppToken != "" && !strings.HasPrefix(c.SlackAppToken, "xapp-") {
+		warn("SLACK_APP_TOKEN", "an app-level token starts with xapp-; Slack will refuse another kind")
+	}
+	if _, port, err := net.SplitHostPort(c.SlackEventsAddr); err != nil || !validPort(port) {
+		no("SLACK_EVENTS_ADDR", "%q is not host:port; write for instance 127.0.0.1:3000", c.SlackEventsAddr)
+	}
+	if !strings.HasSuffix(c.SlackAPIURL, "/") {
+		no("SLACK_API_URL", "%q does not end in a slash; write %s/", redactURL(c.SlackAPIURL), redactURL(c.SlackAPIURL))
+	}
+	for _, id := range c.Channels {
+		if !channelID.MatchString(id) {
+			warn("TECHNOSHARE_CHANNEL_ID", "%q does not look like the id of a channel, such as C0123456789; Slack shows it at the bottom of the channel's details", id)
+		}
+	}
+	if !slices.Contains([]string{"each", "first"}, c.LinkPolicy) {
+		no("LINK_POLICY", "%q is not known; use each or first", c.LinkPolicy)
+	}
+	if c.LinkCooldown < 0 {
+		no("LINK_COOLDOWN", "%s is negative; use 0 or more", c.LinkCooldown)
+	}
+	if c.BackfillMaxAge < 0 {
+		no("BACKFILL_MAX_AGE", "%s is negative; use 0 or more", c.BackfillMaxAge)
 	}
 	if !slices.Contains([]string{"otlp", "none"}, c.TracesExporter) {
 		no("OTEL_TRACES_EXPORTER", "%q is not supported; use otlp or none", c.TracesExporter)
@@ -174,5 +197,13 @@ func validAllow(entry string) bool {
 	_, addrErr := netip.ParseAddr(host)
 	return err == nil && n > 0 && n < 65536 && (addrErr == nil || hostName.MatchString(host))
 }
+
+// validPort: 0 lets the system choose one.
+func validPort(port string) bool {
+	n, err := strconv.Atoi(port)
+	return err == nil && n >= 0 && n < 65536
+}
+
+var channelID = regexp.MustCompile(`^[CGD][A-Z0-9]{6,}$`)
 
 var hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`)

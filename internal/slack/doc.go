@@ -1,3 +1,4 @@
-// Package slack reads Slack message events, finds the links in them, and delivers
-// comments: to a thread, to the job database, or to standard output.
+// Package slack takes events over Socket Mode and HTTP, reads them and the history of channels,
+// finds the links in messages, and delivers comments: to a thread, to the job database, or to
+// standard output.
 package slack

@@ -1,11 +1,10 @@
 package slack
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"slices"
 	"time"
 
 	"github.com/slack-go/slack/slackevents"
@@ -13,111 +12,176 @@ import (
 	"github.com/technoshare/commentator/internal/commentator"
 )
 
-// Codes of the errors of ParseEvent.
+// Codes of the errors of ParseEnvelope and ParseEvent.
 const (
 	CodeMalformedEvent   = "malformed_event"
 	CodeUnsupportedEvent = "unsupported_event"
 )
 
-// ParseEvent reads the envelope of a Slack message event, as Slack posts it to an Events
-// API address: {"type":"event_callback","event":{"type":"message",…}}. The errors are final
-// and of type *commentator.Error.
-func ParseEvent(raw []byte, receivedAt time.Time) (commentator.Message, error) {
-	none := commentator.Message{}
-	if err := checkJSON(raw); err != nil {
-		return none, malformed(err)
-	}
-	var outer struct {
-		Type string `json:"type"`
-	}
-	if err := json.Unmarshal(raw, &outer); err != nil {
-		return none, malformed(errors.New(`want an object {"type":"event_callback","event":{…}}`))
-	}
-	if outer.Type != slackevents.CallbackEvent {
-		return none, unsupported("its type is %q, want event_callback; give the whole envelope that Slack posts, not only its event", outer.Type)
-	}
-	envelope, err := slackevents.ParseEvent(raw, slackevents.OptionNoVerifyToken())
-	if err != nil {
-		return none, malformed(err)
-	}
-	message, ok := envelope.InnerEvent.Data.(*slackevents.MessageEvent)
-	if !ok {
-		return none, unsupported("it holds an event of type %q, want message", envelope.InnerEvent.Type)
-	}
-	if err := acceptable(message); err != nil {
-		return none, err
-	}
-	m := commentator.Message{
-		Channel: message.Channel, TS: message.TimeStamp, ThreadTS: message.ThreadTimeStamp,
-		User: message.User, Text: message.Text, ReceivedAt: receivedAt,
-	}
-	if callback, ok := envelope.Data.(*slackevents.EventsAPICallbackEvent); ok {
-		m.EventID = callback.EventID
-	}
-	return m, nil
+// Kind is what an envelope holds.
+type Kind string
+
+// The kinds.
+const (
+	KindMessage      Kind = "message"          // a new message
+	KindEdit         Kind = "edit"             // the text of a message changed, or the message is gone
+	KindReaction     Kind = "reaction"         // one was added or taken away
+	KindVerification Kind = "url_verification" // Slack asks whether the address is ours
+	KindOther        Kind = "other"            // what nobody here uses
+)
+
+// Envelope is what Slack delivered, over HTTP or Socket Mode.
+type Envelope struct {
+	Kind    Kind
+	Type    string // Slack's name of the event, with its subtype if any: "message/channel_join"
+	EventID string // empty when unknown
+	// Bots are the users as whom this app is installed.
+	Bots []string
+
+	Message   Posted               // with KindMessage, and the new state of it with KindEdit
+	Edit      commentator.Edit     // with KindEdit
+	Reaction  commentator.Reaction // with KindReaction
+	Challenge string               // with KindVerification: the answer
 }
 
-// acceptable refuses what is no new message of a person.
-func acceptable(m *slackevents.MessageEvent) error {
-	switch m.SubType {
-	case "", "file_share", "thread_broadcast", "me_message":
-	case "message_changed", "message_deleted":
-		return unsupported("it is a %s event; only new messages are commented on", m.SubType)
-	case "bot_message":
-		return unsupported("a bot wrote it; only messages of people are commented on")
-	default:
-		return unsupported("it is a message of subtype %q; only messages of people are commented on", m.SubType)
+// Posted is a message as Slack describes it, in an event or in the history of a channel.
+//
+// The text of its Message also holds, at its end, the links that only its blocks name.
+type Posted struct {
+	commentator.Message
+	SubType  string // Slack's, such as "channel_join"; empty for a plain message
+	Bot      bool   // a bot or an app wrote it
+	EditedTS string // Slack's time of the newest edit; empty when there was none
+}
+
+// Gone reports whether this is only the mark that a message with replies was deleted.
+func (p Posted) Gone() bool { return p.SubType == tombstone }
+
+// Written reports whether somebody wrote it: it is no notice, such as that a person joined.
+func (p Posted) Written() bool { return slices.Contains(written, p.SubType) }
+
+// Broadcast reports whether it is a reply in a thread that was sent to the channel too.
+func (p Posted) Broadcast() bool { return p.SubType == "thread_broadcast" }
+
+var written = []string{"", "file_share", "thread_broadcast", "me_message", "bot_message"}
+
+// ParseEnvelope reads what Slack posts to an Events API address, and what it sends as the
+// payload of an events_api request in Socket Mode. The errors are final and of type
+// *commentator.Error, with CodeMalformedEvent.
+//
+// It reads no more than it needs: slack-go's own reader refuses a message for an unknown
+// element in a block, and every event that is newer than itself.
+func ParseEnvelope(raw []byte, receivedAt time.Time) (Envelope, error) {
+	if err := checkJSON(raw); err != nil {
+		return Envelope{}, malformed(err)
 	}
-	if m.BotID != "" {
-		return unsupported("a bot wrote it; only messages of people are commented on")
+	var outer struct {
+		Type           string          `json:"type"`
+		Challenge      string          `json:"challenge"`
+		EventID        string          `json:"event_id"`
+		Event          json.RawMessage `json:"event"`
+		Authorizations []struct {
+			UserID string `json:"user_id"`
+			IsBot  bool   `json:"is_bot"`
+		} `json:"authorizations"`
 	}
-	if m.Channel == "" {
-		return malformed(errors.New(`event.channel is missing; Slack sends it as "C0123456789"`))
+	if err := json.Unmarshal(raw, &outer); err != nil {
+		return Envelope{}, malformed(fmt.Errorf(`want an object {"type":"event_callback","event":{…}}: %w`, err))
 	}
-	if m.TimeStamp == "" {
-		return malformed(errors.New(`event.ts is missing; Slack sends it as "1700000000.000100"`))
+	e := Envelope{Kind: KindOther, Type: outer.Type, EventID: outer.EventID}
+	for _, a := range outer.Authorizations {
+		if a.IsBot && a.UserID != "" {
+			e.Bots = append(e.Bots, a.UserID)
+		}
+	}
+	switch outer.Type {
+	case slackevents.URLVerification:
+		e.Kind, e.Challenge = KindVerification, outer.Challenge
+		return e, nil
+	case slackevents.CallbackEvent:
+		return e, e.read(outer.Event, receivedAt)
+	case "":
+		return e, malformed(errors.New("type is missing"))
+	}
+	return e, nil
+}
+
+// read fills the envelope from its event.
+func (e *Envelope) read(raw json.RawMessage, receivedAt time.Time) error {
+	var event struct {
+		Type string `json:"type"`
+	}
+	if len(raw) == 0 || string(raw) == "null" {
+		return malformed(errors.New("missing or null event"))
+	}
+	if err := json.Unmarshal(raw, &event); err != nil {
+		return malformed(fmt.Errorf("event: %w", err))
+	}
+	e.Type = event.Type
+	switch slackevents.EventsAPIType(event.Type) {
+	case slackevents.Message:
+		return e.readMessage(raw, receivedAt)
+	case slackevents.ReactionAdded, slackevents.ReactionRemoved:
+		return e.readReaction(raw, receivedAt)
+	case "":
+		return malformed(errors.New("event.type is missing"))
 	}
 	return nil
 }
 
-// checkJSON says where a text stops being JSON.
-func checkJSON(raw []byte) error {
-	if len(bytes.TrimSpace(raw)) == 0 {
-		return errors.New("it is empty")
+// readReaction reads a reaction. One that is on a file or has no author is nobody's business.
+func (e *Envelope) readReaction(raw json.RawMessage, receivedAt time.Time) error {
+	var r struct {
+		Type     string `json:"type"`
+		User     string `json:"user"`
+		Reaction string `json:"reaction"`
+		EventTS  string `json:"event_ts"`
+		Item     struct {
+			Type    string `json:"type"`
+			Channel string `json:"channel"`
+			TS      string `json:"ts"`
+		} `json:"item"`
 	}
-	decoder := json.NewDecoder(bytes.NewReader(raw))
-	var value any
-	err := decoder.Decode(&value)
-	if err == nil {
-		if _, err = decoder.Token(); errors.Is(err, io.EOF) {
-			return nil
-		}
-		err = errors.New("there is text after the closing brace")
+	if err := json.Unmarshal(raw, &r); err != nil {
+		return malformed(fmt.Errorf("event: %w", err))
 	}
-	offset := decoder.InputOffset()
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
-		offset = syntax.Offset
+	if r.User == "" || r.Reaction == "" || r.Item.Channel == "" || r.Item.TS == "" {
+		return nil
 	}
-	if errors.Is(err, io.ErrUnexpectedEOF) {
-		offset, err = int64(len(raw)), errors.New("it ends too early")
+	e.Kind = KindReaction
+	e.Reaction = commentator.Reaction{
+		Channel: r.Item.Channel, MessageTS: r.Item.TS, User: r.User, Name: withoutSkinTone(r.Reaction),
+		Added: r.Type == string(slackevents.ReactionAdded), EventTS: r.EventTS, EventID: e.EventID, ReceivedAt: receivedAt,
 	}
-	before := raw[:min(int(offset), len(raw))]
-	line := bytes.Count(before, []byte("\n")) + 1
-	column := len(before) - bytes.LastIndexByte(before, '\n') - 1
-	return fmt.Errorf("line %d, column %d: %w", line, column, err)
+	return nil
 }
 
-func malformed(err error) error {
-	return &commentator.Error{
-		Code: CodeMalformedEvent, Final: true, Err: err,
-		Message: "This is not the envelope of a Slack event",
+// ParseEvent reads the envelope of a new message of a person, as Slack posts it to an Events
+// API address: {"type":"event_callback","event":{"type":"message",…}}. The errors are final
+// and of type *commentator.Error.
+func ParseEvent(raw []byte, receivedAt time.Time) (commentator.Message, error) {
+	none := commentator.Message{}
+	e, err := ParseEnvelope(raw, receivedAt)
+	if err != nil {
+		return none, err
 	}
+	switch {
+	case e.Kind == KindMessage && e.Message.Bot:
+		return none, unsupported("a bot wrote it; only messages of people are commented on")
+	case e.Kind == KindMessage && !e.Message.Written():
+		return none, unsupported("it is a message of subtype %q; only messages of people are commented on", e.Message.SubType)
+	case e.Kind == KindMessage:
+		return e.Message.Message, nil
+	case isBare(raw):
+		return none, unsupported("its type is %q, want event_callback; give the whole envelope that Slack posts, not only its event", e.Type)
+	}
+	return none, unsupported("it holds an event of type %q, want a new message", e.Type)
 }
 
-func unsupported(format string, args ...any) error {
-	return &commentator.Error{
-		Code: CodeUnsupportedEvent, Final: true,
-		Message: "This event is not commented on: " + fmt.Sprintf(format, args...),
+// isBare reports whether the text is an event without its envelope.
+func isBare(raw []byte) bool {
+	var outer struct {
+		Type string `json:"type"`
 	}
+	return json.Unmarshal(raw, &outer) == nil && outer.Type != slackevents.CallbackEvent
 }

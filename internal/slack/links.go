@@ -14,16 +14,19 @@ var (
 	entities = strings.NewReplacer("&lt;", "<", "&gt;", ">", "&amp;", "&")
 )
 
-// Links returns the first limit links of a message in reading order, each once. A www.
-// address without a scheme gets https.
+// Links returns the first limit links of a message in reading order, each page once: links
+// with one LinkKey are the same. A www. address without a scheme gets https.
 func Links(text string, limit int) []string {
-	var links []string
+	var links, keys []string
 	add := func(link string) {
 		if strings.HasPrefix(strings.ToLower(link), "www.") {
 			link = "https://" + link
 		}
-		if len(links) < limit && !slices.Contains(links, link) {
-			links = append(links, link)
+		if len(links) >= limit {
+			return
+		}
+		if key := LinkKey(link); !slices.Contains(keys, key) {
+			links, keys = append(links, link), append(keys, key)
 		}
 	}
 	addBare := func(plain string) {

@@ -38,6 +38,8 @@ type metrics struct {
 	cut           metric.Int64Counter
 	detailLost    metric.Int64Counter
 	corrections   metric.Int64Counter
+	events        metric.Int64Counter
+	links         metric.Int64Counter
 
 	mu     sync.Mutex
 	labels map[labelKey]metric.MeasurementOption // made before
@@ -79,7 +81,7 @@ var (
 )
 
 func (m *metrics) instruments() error {
-	var errs [9]error
+	var errs [11]error
 	m.jobDuration, errs[0] = m.meter.Float64Histogram(wire.MetricJobDuration, metric.WithUnit("s"),
 		metric.WithDescription("Time from the first attempt to the final state of a job."),
 		metric.WithExplicitBucketBoundaries(secondsOfWork...))
@@ -102,6 +104,10 @@ func (m *metrics) instruments() error {
 		metric.WithDescription("Detail spans that did not fit into their stage's message, by reason."))
 	m.corrections, errs[8] = m.meter.Int64Counter(wire.MetricClockCorrections, metric.WithUnit("{span}"),
 		metric.WithDescription("Spans whose end was before their start, because the clock was set back."))
+	m.events, errs[9] = m.meter.Int64Counter(wire.MetricSlackEvents, metric.WithUnit("{event}"),
+		metric.WithDescription("Events and messages that came from Slack, by outcome, source and whether Slack repeated them."))
+	m.links, errs[10] = m.meter.Int64Counter(wire.MetricSlackLinks, metric.WithUnit("{link}"),
+		metric.WithDescription("Links of messages of people, by outcome."))
 	return errors.Join(errs[:]...)
 }
 

@@ -50,6 +50,9 @@ func TestMetricsNameNoJob(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.OutboxDropped(2, "full")
+	p.SlackEvent(ctx, "accepted", "socket", false)
+	p.SlackEvent(ctx, "duplicate", "socket", true)
+	p.SlackLinks(ctx, "job", 3)
 	p.metrics.detailDropped(ctx, 1, "stage_full")
 	p.rec.text("U42 is jane@example.org" + strings.Repeat(".", maxText))
 
@@ -77,6 +80,12 @@ func TestMetricsNameNoJob(t *testing.T) {
 	}
 	if n := sum(t, reader, wire.MetricJobActive); n != 1 {
 		t.Errorf("%d jobs are active", n)
+	}
+	if n := sum(t, reader, wire.MetricSlackEvents); n != 2 {
+		t.Errorf("%d events are counted", n)
+	}
+	if n := sum(t, reader, wire.MetricSlackLinks); n != 3 {
+		t.Errorf("%d links are counted", n)
 	}
 	if n := sum(t, reader, wire.MetricOutboxDropped); n != 2 {
 		t.Errorf("%d messages are dropped", n)

@@ -107,6 +107,10 @@ var metricAttributes = []Entry{
 	{Kind: KindAttr, Name: AttrTokenType, Type: "string, input | output", Meaning: "Kind of tokens; on gen_ai.client.token.usage.", From: byTelemetry, To: toBackends, Test: testMetrics},
 	{Kind: KindAttr, Name: AttrRule, Type: "string", Meaning: "Which rule masked something; on telemetry.redactions.", From: byTelemetry, To: toBackends, Test: testMetrics},
 	{Kind: KindAttr, Name: AttrReason, Type: "string", Meaning: "Why something was dropped; on the counters of drops.", From: byTelemetry, To: toBackends, Test: testMetrics},
+	{Kind: KindAttr, Name: AttrEventOutcome, Type: "string", Meaning: "What became of an event; on slack.event.count. The outcomes are in internal/intake/outcome.go.", From: byTelemetry, To: toBackends, Test: testMetrics},
+	{Kind: KindAttr, Name: AttrEventSource, Type: "string, http | socket | history", Meaning: "How an event came; on slack.event.count.", From: byTelemetry, To: toBackends, Test: testMetrics},
+	{Kind: KindAttr, Name: AttrEventRetry, Type: "bool", Meaning: "Slack said that it sent the event before; on slack.event.count.", From: byTelemetry, To: toBackends, Test: testMetrics},
+	{Kind: KindAttr, Name: AttrLinkOutcome, Type: "string, job | cooldown | over_limit", Meaning: "What became of a link; on slack.link.count.", From: byTelemetry, To: toBackends, Test: testMetrics},
 }
 
 var eventAttributes = []Entry{

@@ -96,6 +96,8 @@ var instruments = []Entry{
 	{Kind: KindMetric, Name: MetricDetailSpansCut, Type: "counter, {span}", Meaning: "Detail spans that were still open when their stage ended.", From: byTelemetry, To: toBackends, Test: testMetrics},
 	{Kind: KindMetric, Name: MetricDetailSpansDropped, Type: "counter, {span}", Meaning: "Detail spans that did not fit into their stage's message, by reason.", From: byTelemetry, To: toBackends, Test: testMetrics},
 	{Kind: KindMetric, Name: MetricContentCut, Type: "counter, {text}", Meaning: "Texts and artifacts that were cut to a limit of their own or of their message, by reason.", From: byTelemetry, To: toBackends, Test: testMetrics},
+	{Kind: KindMetric, Name: MetricSlackEvents, Type: "counter, {event}", Meaning: "Events and messages that came from Slack, by outcome, source and whether Slack repeated them.", From: byTelemetry, To: toBackends, Test: testMetrics},
+	{Kind: KindMetric, Name: MetricSlackLinks, Type: "counter, {link}", Meaning: "Links of messages of people, by outcome.", From: byTelemetry, To: toBackends, Test: testMetrics},
 	{Kind: KindMetric, Name: MetricGoGoroutines, Type: "gauge, {goroutine}", Meaning: "Goroutines that exist.", From: byTelemetry, To: toService, Test: testMetrics},
 	{Kind: KindMetric, Name: MetricGoMemory, Type: "gauge, By", Meaning: "Memory that the Go runtime holds.", From: byTelemetry, To: toService, Test: testMetrics},
 	{Kind: KindMetric, Name: MetricGoHeapGoal, Type: "gauge, By", Meaning: "Heap size at which the garbage collector runs next.", From: byTelemetry, To: toService, Test: testMetrics},

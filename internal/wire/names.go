@@ -221,6 +221,14 @@ const (
 // AttrReason says on metrics why something was dropped.
 const AttrReason = "reason"
 
+// On the counters of what Slack sent.
+const (
+	AttrEventOutcome = "slack.event.outcome" // an outcome of package intake
+	AttrEventSource  = "slack.event.source"  // http | socket | history
+	AttrEventRetry   = "slack.event.retry"   // bool, Slack sent it before
+	AttrLinkOutcome  = "slack.link.outcome"  // job | cooldown | over_limit
+)
+
 // AttrRule says on telemetry.redactions which rule masked something.
 const AttrRule = "rule"
 
@@ -242,6 +250,8 @@ const (
 	MetricClockCorrections   = "telemetry.clock.corrections"
 	MetricRedactions         = "telemetry.redactions"
 	MetricContentCut         = "telemetry.content.cut"
+	MetricSlackEvents        = "slack.event.count"
+	MetricSlackLinks         = "slack.link.count"
 
 	// Go runtime, OTel semantic conventions.
 	MetricGoGoroutines = "go.goroutine.count"

@@ -86,7 +86,7 @@ func startServers(ctx context.Context, dir string, documents http.Handler) (*ser
 		"MLFLOW_ENABLE_TRACKING=true", "MLFLOW_ENABLE_TRACING=true", "MLFLOW_EXPERIMENT_NAME=" + experiment,
 		"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + address(1), "OTEL_RESOURCE_ATTRIBUTES=deployment.environment.name=demo",
 		// The caller's own settings must not reach the demo's jobs.
-		"OPENAI_API_KEY=", "OPENAI_BASE_URL=", "SLACK_BOT_TOKEN=", "TECHNOSHARE_CHANNEL_ID=", "MAX_LINKS_PER_MESSAGE=3",
+		"OPENAI_API_KEY=", "OPENAI_BASE_URL=", "SLACK_BOT_TOKEN=", "SLACK_APP_TOKEN=", "SLACK_SIGNING_SECRET=", "TECHNOSHARE_CHANNEL_ID=", "MAX_LINKS_PER_MESSAGE=3",
 		"OTEL_SDK_DISABLED=false", "OTEL_TRACES_EXPORTER=otlp", "OTEL_TRACES_SAMPLER=always_on", "OTEL_TRACES_SAMPLER_ARG=",
 		"OTEL_EXPORTER_OTLP_HEADERS=", "RETRIEVAL_TIMEOUT=15s", "RETRIEVAL_MAX_BYTES=",
 	}

@@ -1,0 +1,42 @@
+package intake
+
+import (
+	"context"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/technoshare/commentator/internal/commentator"
+)
+
+// Identity says as whom the app writes.
+type Identity interface {
+	Identity(ctx context.Context) (user string, err error)
+}
+
+// Introduce asks as whom the app writes until it is told, and remembers it. It returns an
+// error when Slack refuses the token.
+func (in *Intake) Introduce(ctx context.Context, who Identity) error {
+	pauses := backoff.NewExponentialBackOff()
+	pauses.InitialInterval, pauses.MaxInterval = time.Second, 5*time.Minute
+	for {
+		user, err := who.Identity(ctx)
+		switch {
+		case err == nil:
+			in.AddOwn(user)
+			return nil
+		case ctx.Err() != nil:
+			return nil
+		case commentator.IsFinal(err):
+			return err
+		}
+		wait := pauses.NextBackOff()
+		in.cfg.Logger.WarnContext(ctx, "Slack does not say as whom this app writes", "err", err, "again_in", wait.String())
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}

@@ -1,0 +1,193 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/technoshare/commentator/internal/commentator"
+)
+
+// words makes a link of each word of a text: its page is what precedes a question mark.
+func words(text string) []Link {
+	var links []Link
+	for _, word := range strings.Fields(text) {
+		key, _, _ := strings.Cut(word, "?")
+		links = append(links, Link{URL: "https://x.test/" + word, Key: key})
+	}
+	return links
+}
+
+func testRules() Rules {
+	return Rules{
+		Links: words, Limit: 3, Cooldown: 24 * time.Hour, Enqueue: noQueue,
+		Decide: full, Started: startedMessage, Ended: endedMessage,
+	}
+}
+
+// said is a message of C1 that came at start.
+func said(ts, text string) commentator.Message {
+	return commentator.Message{Channel: "C1", TS: ts, User: "U1", Text: text, EventID: "Ev" + ts, ReceivedAt: start}
+}
+
+func receive(t *testing.T, s *Store, m commentator.Message, r Rules) Received {
+	t.Helper()
+	got, err := s.Receive(t.Context(), m, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+func urls(jobs []commentator.Job) []string {
+	out := []string{}
+	for _, j := range jobs {
+		out = append(out, strings.TrimPrefix(j.URL, "https://x.test/"))
+	}
+	return out
+}
+
+func TestReceiveMakesJobsUpToTheLimit(t *testing.T) {
+	s := newStore(t)
+	enqueued := 0
+	r := testRules()
+	r.Enqueue = func(context.Context, *sql.Tx, int64) error { enqueued++; return nil }
+	got := receive(t, s, said("1.1", "a b c d e"), r)
+	if diff := cmp.Diff([]string{"a", "b", "c"}, urls(got.Jobs)); diff != "" || got.OverLimit != 2 || enqueued != 3 {
+		t.Errorf("%d over the limit, %d enqueued, jobs (-want +got):\n%s", got.OverLimit, enqueued, diff)
+	}
+	again := receive(t, s, said("1.1", "f"), r)
+	if !again.Known || len(again.Jobs) != 0 || enqueued != 3 {
+		t.Errorf("a repeated delivery made %+v", again)
+	}
+}
+
+func TestReceiveLeavesNothingWhenTheQueueRefuses(t *testing.T) {
+	s := newStore(t)
+	r := testRules()
+	full := errors.New("queue full")
+	r.Enqueue = func(context.Context, *sql.Tx, int64) error { return full }
+	_, err := s.Receive(t.Context(), said("1.1", "a"), r)
+	wantErr(t, err, full)
+	_, err = s.MessageByTS(t.Context(), "C1", "1.1")
+	wantErr(t, err, ErrNotFound)
+}
+
+func TestAPageCoolsDownInItsChannel(t *testing.T) {
+	s := newStore(t)
+	r := testRules()
+	first := receive(t, s, said("1.1", "a"), r).Jobs[0]
+	later := func(ts, channel, text string, after time.Duration) Received {
+		m := said(ts, text)
+		m.Channel, m.ReceivedAt = channel, start.Add(after)
+		return receive(t, s, m, r)
+	}
+	if got := later("2.1", "C1", "a?utm_source=x b", time.Hour); len(got.Cooled) != 1 || len(got.Jobs) != 1 {
+		t.Errorf("an hour later: %+v", got)
+	}
+	if got := later("3.1", "C2", "a", time.Hour); len(got.Jobs) != 1 {
+		t.Errorf("in another channel: %+v", got)
+	}
+	if got := later("4.1", "C1", "a", 24*time.Hour+time.Minute); len(got.Jobs) != 1 {
+		t.Errorf("a day later: %+v", got)
+	}
+	r.Cooldown = 0
+	if got := later("6.1", "C1", "a", time.Hour); len(got.Jobs) != 1 {
+		t.Errorf("without a cool-down: %+v", got)
+	}
+	if j, err := s.Job(t.Context(), first.ID); err != nil || j.State != commentator.JobPending {
+		t.Errorf("the first job is %+v, %v", j, err)
+	}
+}
+
+func TestAPageThatFailedDoesNotCoolDown(t *testing.T) {
+	for outcome, cooled := range map[commentator.Outcome]bool{
+		commentator.OutcomeSuccess: true, commentator.OutcomeError: false, commentator.OutcomeGateFailed: false, commentator.OutcomeCancelled: false,
+	} {
+		s := newStore(t)
+		j := receive(t, s, said("1.1", "a"), testRules()).Jobs[0]
+		finish(t, s, begin(t, s, j.ID).Job, outcome)
+		if got := receive(t, s, said("2.1", "a"), testRules()); (len(got.Cooled) == 1) != cooled {
+			t.Errorf("after %s: %+v", outcome, got)
+		}
+	}
+}
+
+func TestRetryMakesANewJobOfAFinalOne(t *testing.T) {
+	s := newStore(t)
+	ctx := t.Context()
+	first := receive(t, s, said("1.1", "a"), testRules()).Jobs[0]
+	_, err := s.Retry(ctx, first.ID, start, noQueue)
+	wantErr(t, err, ErrOpen)
+	finish(t, s, begin(t, s, first.ID).Job, commentator.OutcomeError)
+	enqueued := int64(0)
+	again, err := s.Retry(ctx, first.ID, start.Add(time.Hour), func(_ context.Context, _ *sql.Tx, id int64) error { enqueued = id; return nil })
+	if err != nil || again.RetryOf != first.ID || again.URL != first.URL || again.State != commentator.JobPending || enqueued != again.ID {
+		t.Errorf("retry is %+v, enqueued %d, %v", again, enqueued, err)
+	}
+	_, err = s.Retry(ctx, first.ID, start, noQueue)
+	wantErr(t, err, ErrOpen)
+	if got := receive(t, s, said("2.1", "a"), testRules()); len(got.Cooled) != 1 {
+		t.Errorf("the retry's page is not known: %+v", got)
+	}
+	_, err = s.Retry(ctx, 99, start, noQueue)
+	wantErr(t, err, ErrNotFound)
+	change(t, s, gone("1.1", "9.0"), testRules())
+	_, err = s.Retry(ctx, first.ID, start, noQueue)
+	wantErr(t, err, ErrWithdrawn)
+}
+
+func TestTheCursorOfAChannelNeverGoesBack(t *testing.T) {
+	s := newStore(t)
+	ctx := t.Context()
+	want := func(ts string) {
+		t.Helper()
+		if got, err := s.Seen(ctx, "C1"); err != nil || got != ts {
+			t.Errorf("seen %q, %v, want %q", got, err, ts)
+		}
+	}
+	want("")
+	for _, step := range []struct {
+		set  func(context.Context, string, string, time.Time) error
+		ts   string
+		want string
+	}{
+		{s.StartChannel, "1700000000.000100", "1700000000.000100"},
+		{s.StartChannel, "1700000009.000100", "1700000000.000100"},
+		{s.SetSeen, "1700000005.000100", "1700000005.000100"},
+		{s.SetSeen, "1700000004.999999", "1700000005.000100"},
+	} {
+		if err := step.set(ctx, "C1", step.ts, start); err != nil {
+			t.Fatal(err)
+		}
+		want(step.want)
+	}
+	if err := s.SetSeen(ctx, "C2", "1700000000.000100", start); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Channels(ctx); err != nil || !cmp.Equal(got, []string{"C1", "C2"}) {
+		t.Errorf("channels %v, %v", got, err)
+	}
+}
+
+func TestSlacksTimesAreOrdered(t *testing.T) {
+	for _, tt := range []struct {
+		a, b string
+		want bool
+	}{
+		{"1700000000.000200", "1700000000.000100", true},
+		{"1700000000.000100", "1700000000.000100", false},
+		{"1700000000.000100", "", true},
+		{"", "1700000000.000100", false},
+		{"10000000000.000000", "9999999999.999999", true},
+	} {
+		if got := laterTS(tt.a, tt.b); got != tt.want {
+			t.Errorf("%q after %q: %v", tt.a, tt.b, got)
+		}
+	}
+}
