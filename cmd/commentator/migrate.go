@@ -79,7 +79,8 @@ func (c *migrateCommand) migrate(ctx context.Context, a *app) (r migrate.Report,
 	if err != nil {
 		return r, err
 	}
-	r.Settings = []string{"DB_PATH=" + a.cfg.DBPath}
+	// The last two keep what the old program did with messages.
+	r.Settings = []string{"DB_PATH=" + a.cfg.DBPath, "LINK_POLICY=first", "TRACK_NO_URLS=true"}
 	return r, c.lookForWorker(s, &r)
 }
 
