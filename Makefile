@@ -65,7 +65,7 @@ soak-routing: ## Another backend hangs, then refuses, for OUTAGE each (10m) whil
 	cd test/routing && go test -count=1 -timeout 2h -v -run TestDeadBackendDelaysNobody . -outage $(or $(OUTAGE),10m)
 
 .PHONY: servers
-servers: mlflow contract-3.7.0 contract-postgres ## Contract tests against real servers, and a build of the exporter by ocb
+servers: mlflow contract-3.7.0 contract-postgres contract-slack ## Contract tests against real servers, and a build of the exporter by ocb
 	MLFLOW_TEST_PYTHON=$(MLFLOW_PYTHON) go test -count=1 -timeout 20m -tags 'realserver slow' \
 		./internal/mlflow/... ./collector/... ./cmd/otelcol-mlflow/...
 
@@ -82,6 +82,10 @@ contract-3.7.0: ## Contract tests against MLflow 3.7.0
 contract-postgres: mlflow ## Contract tests against MLflow on PostgreSQL
 	store=$$(scripts/postgres.sh --database contract) && trap 'scripts/postgres.sh --stop' EXIT && \
 		MLFLOW_TEST_PYTHON=$(MLFLOW_PYTHON) MLFLOW_TEST_STORE=$$store $(CONTRACT)
+
+.PHONY: contract-slack
+contract-slack: ## The contract of the fake Slack, and the worker, against an emulator that others wrote
+	SLACK_TEST_EMULATOR=$$(scripts/slack_emulator.sh --install) go test -count=1 -timeout 10m -tags realserver ./test/slackfake
 
 .PHONY: compare-3.7.0
 compare-3.7.0: ## A job by the bridge against the same by MLflow's SDK, on MLflow 3.7.0
