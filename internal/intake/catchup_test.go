@@ -20,6 +20,7 @@ import (
 
 // history is a channel's messages, given as Slack does: the newest first, in pages.
 type history struct {
+	channel  string // of what is written; "": C1
 	messages []slack.Posted
 	page     int
 	asked    []slack.Range
@@ -54,7 +55,7 @@ func (h *history) Page(_ context.Context, r slack.Range) (slack.Page, error) {
 func (h *history) wrote(at time.Time, n int) string {
 	link := fmt.Sprintf("https://page%d.example", n)
 	h.messages = append(h.messages, slack.Posted{Message: commentator.Message{
-		Channel: "C1", TS: slack.TS(at), User: "U1", Text: "<" + link + ">", ReceivedAt: start,
+		Channel: cmp.Or(h.channel, "C1"), TS: slack.TS(at), User: "U1", Text: "<" + link + ">", ReceivedAt: start,
 	}})
 	return link
 }
@@ -269,20 +270,24 @@ func TestCatchingUpCanBeAskedFor(t *testing.T) {
 // Whatever fails and whenever it is started again: in the end nothing was missed, nothing is
 // there twice, and the cursor is behind everything.
 func TestNothingIsMissedWhateverFails(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.Channels = nil })
+	r.advance(301 * time.Minute)
+	n := 0
 	rapid.Check(t, func(rt *rapid.T) {
-		r := newRig(t)
-		defer r.store.Close()
-		h := &history{page: rapid.IntRange(1, 5).Draw(rt, "page")}
+		n++ // each time in a channel of its own
+		h := &history{channel: fmt.Sprintf("C%d", n), page: rapid.IntRange(1, 5).Draw(rt, "page")}
+		if err := r.startChannel(context.Background(), h.channel, slack.TS(start)); err != nil {
+			rt.Fatal(err)
+		}
 		want := map[string]bool{}
 		for i, minute := range rapid.SliceOfNDistinct(rapid.IntRange(1, 300), 0, 20, rapid.ID[int]).Draw(rt, "minutes") {
 			at := start.Add(time.Duration(minute) * time.Minute)
 			link := h.wrote(at, i)
 			want[link] = true
 			if rapid.Bool().Draw(rt, "live") { // Slack delivered it by itself
-				r.deliver(rt, message(slack.TS(at), "<"+link+">"))
+				r.deliver(rt, message(slack.TS(at), "<"+link+">", map[string]any{"channel": h.channel}))
 			}
 		}
-		r.advance(301 * time.Minute)
 		failures := rapid.SliceOfN(rapid.Bool(), 0, 10).Draw(rt, "failures")
 		h.fail = func(int) error {
 			if len(failures) == 0 {
@@ -295,12 +300,14 @@ func TestNothingIsMissedWhateverFails(t *testing.T) {
 			}
 			return nil
 		}
-		for tries := 0; newCatchUp(r, h).round(context.Background()) != nil; tries++ {
+		c := newCatchUp(r, h)
+		c.cfg.Channels = []string{h.channel}
+		for tries := 0; c.round(context.Background()) != nil; tries++ {
 			if tries > 20 {
 				rt.Fatal("it never ends")
 			}
 		}
-		links := r.links(rt)
+		links := r.linksOf(rt, h.channel)
 		if len(links) != len(want) {
 			rt.Fatalf("%d jobs for %d links", len(links), len(want))
 		}
@@ -310,8 +317,9 @@ func TestNothingIsMissedWhateverFails(t *testing.T) {
 			}
 			delete(want, link)
 		}
-		if at := slack.TS(start.Add(300 * time.Minute)); r.seen(rt) != at {
-			rt.Fatalf("the cursor is at %s, want %s", r.seen(rt), at)
+		seen, err := r.store.Seen(context.Background(), h.channel)
+		if want := slack.TS(start.Add(300 * time.Minute)); err != nil || seen != want {
+			rt.Fatalf("the cursor is at %s, %v, want %s", seen, err, want)
 		}
 	})
 }

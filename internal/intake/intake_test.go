@@ -284,35 +284,12 @@ func TestEventsInAnyOrderAndNumberLeadToTheSameJobs(t *testing.T) {
 			want = append(want, fmt.Sprintf("https://%s%d.example", page, n))
 		}
 		slices.Sort(want)
-		got := r.liveLinks(t, ts)
+		got := r.linksOfMessage(t, ts)
 		slices.Sort(got)
 		if !slices.Equal(want, got) {
 			t.Fatalf("links with jobs are %v, want %v", got, want)
 		}
 	})
-}
-
-// liveLinks returns the links of a message whose jobs were not taken back.
-func (r *rig) liveLinks(t rapid.TB, ts string) []string {
-	t.Helper()
-	m, err := r.store.MessageByTS(context.Background(), "C1", ts)
-	if err != nil {
-		return nil // chatter is not written
-	}
-	rows, err := r.store.Reader().Query(`SELECT url FROM jobs WHERE message_id = ? AND withdrawn_at IS NULL`, m.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	var links []string
-	for rows.Next() {
-		var link string
-		if err := rows.Scan(&link); err != nil {
-			t.Fatal(err)
-		}
-		links = append(links, link)
-	}
-	return links
 }
 
 func TestAChannelThatIsNewBeginsNow(t *testing.T) {

@@ -19,15 +19,13 @@ type Identity interface {
 func (in *Intake) Introduce(ctx context.Context, who Identity) error {
 	pauses := backoff.NewExponentialBackOff()
 	pauses.InitialInterval, pauses.MaxInterval = time.Second, 5*time.Minute
-	for {
+	for ctx.Err() == nil {
 		user, err := who.Identity(ctx)
-		switch {
-		case err == nil:
+		if err == nil {
 			in.AddOwn(user)
 			return nil
-		case ctx.Err() != nil:
-			return nil
-		case commentator.IsFinal(err):
+		}
+		if commentator.IsFinal(err) {
 			return err
 		}
 		wait := pauses.NextBackOff()
@@ -39,4 +37,5 @@ func (in *Intake) Introduce(ctx context.Context, who Identity) error {
 		}
 		timer.Stop()
 	}
+	return nil
 }

@@ -154,23 +154,44 @@ func deletion(ts, at, before string) map[string]any {
 // links returns the links of all jobs that were not taken back, in the order of jobs.
 func (r *rig) links(t rapid.TB) []string {
 	t.Helper()
-	rows, err := r.store.Reader().QueryContext(context.Background(), `SELECT url FROM jobs WHERE withdrawn_at IS NULL ORDER BY id`)
+	return r.query(t, `SELECT url FROM jobs WHERE withdrawn_at IS NULL ORDER BY id`)
+}
+
+// linksOf returns those of a channel, and linksOfMessage those of a message in C1.
+func (r *rig) linksOf(t rapid.TB, channel string) []string {
+	t.Helper()
+	return r.query(t, `
+		SELECT url FROM jobs JOIN messages ON messages.id = jobs.message_id
+		WHERE withdrawn_at IS NULL AND channel_id = ? ORDER BY jobs.id`, channel)
+}
+
+func (r *rig) linksOfMessage(t rapid.TB, ts string) []string {
+	t.Helper()
+	return r.query(t, `
+		SELECT url FROM jobs JOIN messages ON messages.id = jobs.message_id
+		WHERE withdrawn_at IS NULL AND channel_id = 'C1' AND message_ts = ? ORDER BY jobs.id`, ts)
+}
+
+// query returns a column of texts.
+func (r *rig) query(t rapid.TB, query string, args ...any) []string {
+	t.Helper()
+	rows, err := r.store.Reader().QueryContext(context.Background(), query, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer rows.Close()
-	links := []string{}
+	texts := []string{}
 	for rows.Next() {
-		var link string
-		if err := rows.Scan(&link); err != nil {
+		var text string
+		if err := rows.Scan(&text); err != nil {
 			t.Fatal(err)
 		}
-		links = append(links, link)
+		texts = append(texts, text)
 	}
 	if err := rows.Err(); err != nil {
 		t.Fatal(err)
 	}
-	return links
+	return texts
 }
 
 func (r *rig) jobs(t rapid.TB) []commentator.Job {

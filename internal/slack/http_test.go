@@ -140,7 +140,7 @@ func TestEventsAreAnsweredAsTheyDeserve(t *testing.T) {
 func TestSlackAsksWhetherTheAddressIsOurs(t *testing.T) {
 	body := []byte(`{"token":"x","challenge":"3eZbrw1aB","type":"url_verification"}`)
 	resp, answer := do(t, "POST", newEventsServer(t, &sink{}), Sign(secret, time.Now(), body), body)
-	if resp.StatusCode != 200 || answer != "3eZbrw1aB" || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/plain") {
+	if resp.StatusCode != http.StatusOK || answer != "3eZbrw1aB" || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/plain") {
 		t.Errorf("%d %q", resp.StatusCode, answer)
 	}
 }
@@ -149,11 +149,11 @@ func TestWhatCannotBeWrittenIsAskedForAgain(t *testing.T) {
 	s := &sink{err: errors.New("disk full")}
 	body := envelope(`{"type":"moon_landed"}`)
 	resp, answer := do(t, "POST", newEventsServer(t, s), Sign(secret, time.Now(), body), body)
-	if resp.StatusCode != 503 || resp.Header.Get(headerNoRetry) != "" || strings.Contains(answer, "disk") {
+	if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get(headerNoRetry) != "" || strings.Contains(answer, "disk") {
 		t.Errorf("%d %q, no retry %q", resp.StatusCode, answer, resp.Header.Get(headerNoRetry))
 	}
 	s.err = &commentator.Error{Code: CodeMalformedEvent, Message: "x"}
-	if resp, _ := do(t, "POST", newEventsServer(t, s), Sign(secret, time.Now(), body), body); resp.StatusCode != 400 {
+	if resp, _ := do(t, "POST", newEventsServer(t, s), Sign(secret, time.Now(), body), body); resp.StatusCode != http.StatusBadRequest {
 		t.Errorf("%d for what cannot be read", resp.StatusCode)
 	}
 }

@@ -109,25 +109,25 @@ func (s *Sockets) Run(ctx context.Context) error {
 
 // keep keeps one connection open.
 func (s *Sockets) keep(ctx context.Context) error {
-	for {
+	for ctx.Err() == nil {
 		c := connection{Sockets: s, client: socketmode.New(s.api,
 			socketmode.OptionPingInterval(s.cfg.PingInterval), socketmode.OptionReadLimit(socketReadLimit))}
 		err := c.run(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case refusedToken(err):
+		if refusedToken(err) {
 			return &commentator.Error{
 				Code: "slack_app_token", Final: true, Err: err,
 				Message: "Slack refuses SLACK_APP_TOKEN; make an app-level token with the scope connections:write and switch Socket Mode on",
 			}
 		}
-		s.cfg.Logger.WarnContext(ctx, "Socket Mode connection ended", "err", withoutURL(err))
+		if ctx.Err() == nil {
+			s.cfg.Logger.WarnContext(ctx, "Socket Mode connection ended", "err", withoutURL(err))
+		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(socketRetry):
 		}
 	}
+	return nil
 }
 
 func refusedToken(err error) bool {
