@@ -39,12 +39,17 @@ func (s *Store) Decision(ctx context.Context, jobID int64) (commentator.Decision
 	return d, nil
 }
 
-// Decided returns how many jobs a rule of the sampling file has decided.
+// Decided returns how many jobs a rule of the sampling file has decided, also of those that
+// are no longer in the database.
 func (s *Store) Decided(ctx context.Context, rule string) (int64, error) {
 	var n int64
 	err := s.reader.QueryRowContext(ctx, `SELECT count(*) FROM jobs WHERE decision <> '' AND json_extract(decision, '$.by') = ?`, rule).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("count decisions of rule %s: %w", rule, err)
 	}
-	return n, nil
+	h, err := s.History(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("count decisions of rule %s: %w", rule, err)
+	}
+	return n + h.Decided[rule], nil
 }

@@ -36,6 +36,7 @@ type Store struct {
 	outboxLimit int64
 	keepSent    time.Duration
 	maxAge      time.Duration
+	history     *historian // nil: nothing of it is removed
 
 	counters counters
 	noted    map[string]int64 // losses of this process that are noted in the database
@@ -94,6 +95,9 @@ func Open(ctx context.Context, path string, opts ...Option) (*Store, error) {
 	s.stop = stop
 	s.tasks.Go(func() { s.runCheckpointer(background) })
 	s.tasks.Go(func() { s.runPruner(background) })
+	if s.history != nil {
+		s.tasks.Go(func() { s.runHistory(background) })
+	}
 	return s, nil
 }
 

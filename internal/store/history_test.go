@@ -1,0 +1,293 @@
+package store
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/telemetry"
+)
+
+const day = 24 * time.Hour
+
+// pastJob is a job that was done some time ago, with a stage, a reply, a reaction, and
+// telemetry that was sent.
+func pastJob(t *testing.T, s *Store, ts string, ago time.Duration) commentator.Job {
+	t.Helper()
+	at := start.Add(-ago)
+	j := openJob(t, s, ts, at)
+	by := func(commentator.Job, commentator.Message) commentator.Decision {
+		return commentator.Decision{Detail: commentator.DetailFull, By: "rule 7"}
+	}
+	a, err := s.BeginAttempt(t.Context(), j.ID, at, by, startedMessage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	commit(t, s, a.Job, commentator.StageRetrieval)
+	if j, err = s.Finish(t.Context(), a.Job, Ending{Outcome: commentator.OutcomeSuccess, At: at}, endedMessage, nil); err != nil {
+		t.Fatal(err)
+	}
+	noteReply(t, s, j.ID, "C1", ts+"1")
+	none := func(commentator.Job, commentator.Verdict) (telemetry.Message, error) { return telemetry.Message{}, nil }
+	r := commentator.Reaction{Channel: "C1", MessageTS: ts + "1", User: "U1", Name: "+1", Added: true, EventTS: slackTS(1)}
+	if _, err := s.React(t.Context(), r, 1, none); err != nil {
+		t.Fatal(err)
+	}
+	send(t, s)
+	return j
+}
+
+func openJob(t *testing.T, s *Store, ts string, at time.Time) commentator.Job {
+	t.Helper()
+	m := testMessage(ts)
+	m.ReceivedAt = at
+	jobs, known, err := s.Ingest(t.Context(), m, []string{"https://example.org/" + ts}, false, noQueue)
+	if err != nil || known {
+		t.Fatalf("known %v, %v", known, err)
+	}
+	return jobs[0]
+}
+
+// send marks what waits as sent.
+func send(t *testing.T, s *Store) {
+	t.Helper()
+	rows, err := s.Unsent(t.Context(), 0, 1<<30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []int64
+	for _, r := range rows {
+		ids = append(ids, r.ID)
+	}
+	if err := s.MarkSent(t.Context(), ids, start); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func alter(t *testing.T, s *Store, query string, args ...any) {
+	t.Helper()
+	if _, err := s.db.Exec(query, args...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// left names the rows that a table holds, by one of its columns.
+func left(t *testing.T, s *Store, table, column string) []string {
+	t.Helper()
+	rows, err := s.db.Query(`SELECT ` + column + ` FROM ` + table + ` ORDER BY 1`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var out []string
+	for rows.Next() {
+		var v string
+		if err := rows.Scan(&v); err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+func clean(t *testing.T, s *Store, keep time.Duration) {
+	t.Helper()
+	s.history = &historian{keep: keep} // not by the option: the test says when
+	if err := s.cleanHistory(t.Context(), start); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestOldJobsAreRemovedWithAllThatIsTheirs(t *testing.T) {
+	s := newStore(t)
+	last := int64(0)
+	for i := range 2*historyBatch + 3 {
+		last = pastJob(t, s, fmt.Sprintf("10.%02d", i), 100*day).ID
+	}
+	young := pastJob(t, s, "20.0", 80*day)
+	clean(t, s, 90*day)
+
+	id := fmt.Sprint(young.ID)
+	for table, column := range map[string]string{"jobs": "id", "stages": "job_id", "posts": "job_id", "reactions": "job_id", "messages": "id"} {
+		if diff := cmp.Diff([]string{id}, left(t, s, table, column)); diff != "" {
+			t.Errorf("%s: %s", table, diff)
+		}
+	}
+	h, err := s.History(t.Context())
+	want := History{
+		Before: start.Add(-90 * day).UTC(), Jobs: 2*historyBatch + 3, LastJob: last,
+		Decided: map[string]int64{"rule 7": 2*historyBatch + 3},
+	}
+	if diff := cmp.Diff(want, h); diff != "" || err != nil {
+		t.Errorf("%s %v", diff, err)
+	}
+	// What was decided stays decided: a rule that ends after some jobs does not begin again.
+	if n, err := s.Decided(t.Context(), "rule 7"); n != 2*historyBatch+4 || err != nil {
+		t.Errorf("%d decided, %v", n, err)
+	}
+	// Ids are never used again: they are a part of a job's identity.
+	if next := openJob(t, s, "30.0", start); next.ID != young.ID+1 {
+		t.Errorf("the next job has id %d", next.ID)
+	}
+}
+
+func TestWhatIsStillNeededStays(t *testing.T) {
+	s := newStore(t)
+	jobs := map[string]commentator.Job{}
+	for i, name := range []string{"unsent", "refused", "feedback waits", "repeated", "to retract", "plain"} {
+		jobs[name] = pastJob(t, s, fmt.Sprintf("10.%d", i), 100*day)
+	}
+	outbox := `INSERT INTO outbox (job_id, kind, created_at, body, size, refused_at) VALUES (?, 'x', 0, x'00', 1, ?)`
+	alter(t, s, outbox, jobs["unsent"].ID, nil)
+	alter(t, s, outbox, jobs["refused"].ID, 1)
+	r := commentator.Reaction{Channel: "C1", MessageTS: "10.21", User: "U2", Name: "+1", Added: true, EventTS: slackTS(1)}
+	if changed, err := s.React(t.Context(), r, 1, func(commentator.Job, commentator.Verdict) (telemetry.Message, error) {
+		return body("feedback", "x"), nil
+	}); !changed || err != nil {
+		t.Fatal(changed, err)
+	}
+	alter(t, s, `UPDATE posts SET retract_at = 1 WHERE job_id = ?`, jobs["to retract"].ID)
+	m := testMessage("10.3")
+	m.ReceivedAt = start
+	again, _, err := s.Ingest(t.Context(), m, []string{jobs["repeated"].URL}, true, noQueue)
+	if err != nil || again[0].RetryOf != jobs["repeated"].ID {
+		t.Fatal(again, err)
+	}
+	openJob(t, s, "11.0", start.Add(-100*day)) // waits for ever
+	running := openJob(t, s, "12.0", start.Add(-100*day))
+	begin(t, s, running.ID)
+
+	clean(t, s, 90*day)
+	var gone []string
+	for name, j := range jobs {
+		if _, err := s.Job(t.Context(), j.ID); err != nil {
+			gone = append(gone, name)
+		}
+	}
+	if diff := cmp.Diff([]string{"plain"}, gone); diff != "" {
+		t.Error(diff)
+	}
+	if open, err := s.OpenJobs(t.Context()); len(open) != 3 || err != nil {
+		t.Errorf("open jobs %v, %v", open, err)
+	}
+	if n := len(left(t, s, "messages", "id")); n != 7 {
+		t.Errorf("%d messages", n)
+	}
+
+	// Once nothing holds them they go, in two sweeps: the job that repeats another one first.
+	send(t, s)
+	alter(t, s, `UPDATE outbox SET sent_at = 1`)
+	alter(t, s, `UPDATE posts SET retracted_at = 1`)
+	alter(t, s, `UPDATE jobs SET state = 'final', outcome = 'success', finished_at = 1, created_at = 1 WHERE id = ?`, again[0].ID)
+	clean(t, s, 90*day)
+	clean(t, s, 90*day)
+	if diff := cmp.Diff([]string{fmt.Sprint(running.ID - 1), fmt.Sprint(running.ID)}, left(t, s, "jobs", "id")); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Slack's history brings again what is not before the time up to which the channel is known.
+func TestMessagesThatMayComeAgainStay(t *testing.T) {
+	s := newStore(t)
+	pastJob(t, s, "1700000001.000000", 100*day)
+	pastJob(t, s, "1700000002.000000", 100*day)
+	pastJob(t, s, "1700000003.000000", 100*day)
+	alter(t, s, `INSERT INTO messages (channel_id, message_ts, received_at) VALUES ('C1', '1700000001.500000', 1), ('C1', '1700000009.000000', ?)`, micros(start))
+	alter(t, s, `INSERT INTO channels (channel_id, seen_ts, updated_at) VALUES ('C1', '1700000002.000000', 0)`)
+	clean(t, s, 90*day)
+	if jobs := left(t, s, "jobs", "id"); len(jobs) != 0 {
+		t.Errorf("jobs %v", jobs)
+	}
+	want := []string{"1700000002.000000", "1700000003.000000", "1700000009.000000"}
+	if diff := cmp.Diff(want, left(t, s, "messages", "message_ts")); diff != "" {
+		t.Error(diff)
+	}
+	alter(t, s, `UPDATE channels SET seen_ts = '1700000010.000000'`)
+	clean(t, s, 90*day)
+	if diff := cmp.Diff(want[2:], left(t, s, "messages", "message_ts")); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestHistoryIsKeptForTwoDaysAtLeastAndForEverIfAskedTo(t *testing.T) {
+	s := newStore(t)
+	pastJob(t, s, "10.0", 3*day)
+	pastJob(t, s, "10.1", day)
+	clean(t, s, 0)
+	if jobs := left(t, s, "jobs", "id"); len(jobs) != 2 {
+		t.Errorf("jobs %v", jobs)
+	}
+	if h, err := s.History(t.Context()); h.Jobs != 0 || !h.Before.IsZero() || err != nil {
+		t.Errorf("%+v, %v", h, err)
+	}
+	clean(t, s, time.Hour)
+	if jobs := left(t, s, "jobs", "id"); len(jobs) != 1 || jobs[0] != "2" {
+		t.Errorf("jobs %v", jobs)
+	}
+}
+
+func TestWhatWasImportedIsAsOldAsTheImport(t *testing.T) {
+	s := newStore(t)
+	pastJob(t, s, "10.0", 1000*day)
+	for i, ago := range []time.Duration{89 * day, 91 * day} {
+		if err := writeNote(t.Context(), s.db, "migration", map[string]any{"from": "old.sqlite", "at": start.Add(-ago)}); err != nil {
+			t.Fatal(err)
+		}
+		clean(t, s, 90*day)
+		if jobs := left(t, s, "jobs", "id"); len(jobs) != 1-i {
+			t.Errorf("imported %s ago: jobs %v", ago, jobs)
+		}
+	}
+}
+
+// The outbox may hold a gigabyte: it is asked by the indexes of what waits.
+func TestHistoryNeverSearchesTheOutboxRowByRow(t *testing.T) {
+	s := newStore(t)
+	for group, index := range map[string]string{isUnsent: "outbox_unsent", isRefused: "outbox_refused"} {
+		rows, err := s.reader.Query(`EXPLAIN QUERY PLAN SELECT job_id FROM outbox WHERE `+group+` AND job_id IN `+marks(2), 1, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var plan strings.Builder
+		for rows.Next() {
+			var id, parent, unused int
+			var detail string
+			if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprintln(&plan, detail)
+		}
+		_ = rows.Close()
+		if !strings.Contains(plan.String(), index) {
+			t.Errorf("%s: %s", group, &plan)
+		}
+	}
+}
+
+func TestTheStoreCleansItsHistoryByItself(t *testing.T) {
+	path := dbPath(t)
+	s := open(t, path)
+	pastJob(t, s, "10.0", 100*day)
+	s = open(t, path, WithHistory(90*day))
+	deadline := time.Now().Add(10 * time.Second)
+	for len(left(t, s, "jobs", "id")) > 0 {
+		if time.Now().After(deadline) {
+			t.Fatal("the job is still there")
+		}
+		time.Sleep(5 * time.Millisecond) // another goroutine is polled through the database
+	}
+}
+
+func TestWritableSaysWhyNot(t *testing.T) {
+	s := newStore(t)
+	if err := s.Writable(t.Context()); err != nil {
+		t.Error(err)
+	}
+	alter(t, s, `PRAGMA query_only = 1`)
+	wantErr(t, s.Writable(t.Context()), ErrReadOnly)
+	alter(t, s, `PRAGMA query_only = 0`)
+}
