@@ -133,6 +133,10 @@ bench-traces: mlflow ## Spans a second against the stock otlphttp exporter; .ben
 bench-worker: mlflow ## What telemetry takes of the worker, off, tracking and tracing; .bench/worker.json (JOBS)
 	go run ./test/bench worker $(if $(JOBS),-jobs $(JOBS))
 
+.PHONY: flat
+flat: ## The worker's heap after a thousand and after JOBS (10000) jobs of an instant pipeline
+	go test -count=1 -timeout 30m -v -run '^TestMemoryIsFlat$$' ./internal/pipeline -jobs $(or $(JOBS),10000)
+
 .PHONY: generate
 generate: ## Write generated files anew: docs/WIRE.md, the OTLP fixtures
 	go generate ./...

@@ -88,13 +88,14 @@ func (p *Pipeline) Attempt(ctx context.Context, jobID int64, complete func(tx *s
 	p.Telemetry.JobActive(1)
 	defer p.Telemetry.JobActive(-1)
 
+	ctx = p.Telemetry.JobContext(ctx, a.Job) // so that log lines name the trace
 	if a.Exhausted {
 		return p.finish(ctx, a.Job, exhausted(a), complete)
 	}
 	if a.Job.URL == "" {
 		return p.finish(ctx, a.Job, store.Ending{Outcome: commentator.OutcomeNoURLs}, complete)
 	}
-	outcome, err := p.run(p.Telemetry.JobContext(ctx, a.Job), a)
+	outcome, err := p.run(ctx, a)
 	switch {
 	case err == nil:
 		return p.finish(ctx, a.Job, store.Ending{Outcome: outcome}, complete)
@@ -131,6 +132,7 @@ func (p *Pipeline) Lost(ctx context.Context, jobID int64, fate queue.Fate) error
 		return err
 	}
 	p.Telemetry.Notify()
+	ctx = p.Telemetry.JobContext(ctx, j)
 	p.Logger.WarnContext(ctx, "job ended without being finished", "job", j.ID, "outcome", j.Outcome, "reason", j.ErrorMessage)
 	return nil
 }
@@ -189,6 +191,7 @@ func (p *Pipeline) stage(ctx context.Context, s stage, v *values) error {
 		return err
 	}
 	p.reached(pointCommitted, s.name)
+	p.Telemetry.StageEnded(rec)
 	p.Telemetry.Notify()
 	log := p.Logger.With("job", v.job.ID, "stage", s.name, "attempt", rec.Attempt, "seconds", rec.EndedAt.Sub(rec.StartedAt).Seconds())
 	if workErr != nil {

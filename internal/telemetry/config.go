@@ -13,7 +13,8 @@ import (
 // Config says what a Provider emits and where it goes. Nothing is read from the
 // environment.
 type Config struct {
-	// Mode decides everything else: with ModeOff or "" New returns nil.
+	// Mode decides everything else: with ModeOff or "" New returns nil, unless Prometheus is
+	// set.
 	Mode Mode
 	// OffReason says why the mode is off, for people.
 	OffReason string
@@ -84,6 +85,10 @@ type Config struct {
 	MetricInterval time.Duration
 	// Relay tunes the relay. Its endpoint, headers and logger are taken from this Config.
 	Relay RelayConfig
+
+	// Prometheus lets a Prometheus server read the metrics too, see Provider.MetricsHandler.
+	// With it there is a Provider in ModeOff too, which measures and records nothing.
+	Prometheus bool
 
 	// Logger receives warnings. Default: discard.
 	Logger *slog.Logger

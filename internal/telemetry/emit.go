@@ -24,6 +24,7 @@ type lifecycleSpan struct {
 	attrs      []attribute.KeyValue
 	texts      clean // job.input and job.output
 	artifacts  []artifact
+	verdict    clean  // attributes of an event gen_ai.evaluation.result; empty: no such event
 	failure    string // status description; empty when nothing went wrong
 	failed     bool
 }
@@ -51,6 +52,9 @@ func (p *Provider) emit(l lifecycleSpan) (sdktrace.ReadOnlySpan, error) {
 	_, span := p.rec.start(ctx, l.name, l.kind, l.start, attrs.option(), l.texts.option())
 	for _, a := range l.artifacts {
 		p.rec.artifact(span, l.end, p.rec.artifactAttributes(a))
+	}
+	if len(l.verdict.list) > 0 {
+		p.rec.verdict(span, l.end, l.verdict)
 	}
 	if l.failed {
 		p.rec.fail(span, l.failure)

@@ -35,7 +35,7 @@ func (p *Provider) JobActive(delta int64) {
 // JobStarted returns the message that makes a job visible as running, for the transaction
 // that sets jobs.started_at. The job must have StartedAt and Detail.
 func (p *Provider) JobStarted(j commentator.Job, m commentator.Message) (Message, error) {
-	if p == nil || !recorded(j) {
+	if !p.records(j) {
 		return Message{}, nil
 	}
 	span, err := p.emit(lifecycleSpan{
@@ -58,7 +58,7 @@ func (p *Provider) JobEnded(j commentator.Job, m commentator.Message, stages []c
 	}
 	p.encoded.forget(j.ID)
 	p.metrics.jobEnded(context.Background(), j)
-	if !recorded(j) {
+	if !p.records(j) {
 		return Message{}, nil
 	}
 	sum := p.summarize(stages)

@@ -40,6 +40,7 @@ func play(t testing.TB, p *Provider, j commentator.Job, ends []StageEnd, outcome
 		chat.End(nil)
 		end.Record.SpanID = st.SpanID()
 		keep(st.End(end))
+		p.StageEnded(end.Record)
 		records = append(records, end.Record)
 	}
 	keep(p.JobEnded(finish(j, outcome), testMessage(), records))

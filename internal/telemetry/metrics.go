@@ -28,6 +28,7 @@ type metrics struct {
 	provider *sdkmetric.MeterProvider
 	meter    metric.Meter
 	rec      *recorder
+	scraped  *scraped // nil: no Prometheus asks
 
 	jobDuration   metric.Float64Histogram
 	stageDuration metric.Float64Histogram
@@ -40,15 +41,19 @@ type metrics struct {
 	corrections   metric.Int64Counter
 	events        metric.Int64Counter
 	links         metric.Int64Counter
+	feedback      metric.Int64Counter
 
 	mu     sync.Mutex
 	labels map[labelKey]metric.MeasurementOption // made before
 }
 
-// newMetrics makes the instruments and starts their export over conn.
+// newMetrics makes the instruments and starts their export: over conn, unless it is nil, and
+// to a Prometheus that asks.
 func newMetrics(ctx context.Context, cfg Config, rec *recorder, res *resource.Resource, conn *grpc.ClientConn, box Outbox) (*metrics, error) {
-	reader := cfg.metricReader
-	if reader == nil {
+	options := []sdkmetric.Option{sdkmetric.WithResource(res), sdkmetric.WithExemplarFilter(exemplar.AlwaysOffFilter)}
+	if cfg.metricReader != nil {
+		options = append(options, sdkmetric.WithReader(cfg.metricReader))
+	} else if conn != nil {
 		exporter, err := otlpmetricgrpc.New(ctx,
 			otlpmetricgrpc.WithGRPCConn(conn),
 			otlpmetricgrpc.WithHeaders(cfg.Headers),
@@ -56,16 +61,20 @@ func newMetrics(ctx context.Context, cfg Config, rec *recorder, res *resource.Re
 		if err != nil {
 			return nil, err
 		}
-		reader = sdkmetric.NewPeriodicReader(&quietExporter{Exporter: exporter, logger: cfg.Logger},
-			sdkmetric.WithInterval(cfg.MetricInterval))
+		options = append(options, sdkmetric.WithReader(sdkmetric.NewPeriodicReader(
+			&quietExporter{Exporter: exporter, logger: cfg.Logger}, sdkmetric.WithInterval(cfg.MetricInterval))))
 	}
-	provider := sdkmetric.NewMeterProvider(
-		sdkmetric.WithResource(res),
-		sdkmetric.WithReader(reader),
-		sdkmetric.WithExemplarFilter(exemplar.AlwaysOffFilter),
-	)
+	var forPrometheus *scraped
+	if cfg.Prometheus {
+		var err error
+		if forPrometheus, err = newScraped(); err != nil {
+			return nil, err
+		}
+		options = append(options, sdkmetric.WithReader(forPrometheus.reader))
+	}
+	provider := sdkmetric.NewMeterProvider(options...)
 	m := &metrics{
-		provider: provider, rec: rec,
+		provider: provider, rec: rec, scraped: forPrometheus,
 		meter: provider.Meter(wire.ScopeName,
 			metric.WithInstrumentationVersion(cfg.Version), metric.WithSchemaURL(wire.SchemaURL)),
 	}
@@ -81,7 +90,7 @@ var (
 )
 
 func (m *metrics) instruments() error {
-	var errs [11]error
+	var errs [12]error
 	m.jobDuration, errs[0] = m.meter.Float64Histogram(wire.MetricJobDuration, metric.WithUnit("s"),
 		metric.WithDescription("Time from the first attempt to the final state of a job."),
 		metric.WithExplicitBucketBoundaries(secondsOfWork...))
@@ -108,6 +117,8 @@ func (m *metrics) instruments() error {
 		metric.WithDescription("Events and messages that came from Slack, by outcome, source and whether Slack repeated them."))
 	m.links, errs[10] = m.meter.Int64Counter(wire.MetricSlackLinks, metric.WithUnit("{link}"),
 		metric.WithDescription("Links of messages of people, by outcome."))
+	m.feedback, errs[11] = m.meter.Int64Counter(wire.MetricFeedback, metric.WithUnit("{reaction}"),
+		metric.WithDescription("Reactions that were put on messages or taken away, by what became of them."))
 	return errors.Join(errs[:]...)
 }
 
@@ -179,6 +190,12 @@ func (m *metrics) labelled(key labelKey, attrs func() []attribute.KeyValue) metr
 
 func (m *metrics) outboxDropped(ctx context.Context, n int64, reason string) {
 	m.dropped.Add(ctx, n, m.rec.labels(attribute.String(wire.AttrReason, reason)))
+}
+
+func (m *metrics) feedbackSeen(outcome string) {
+	m.feedback.Add(context.Background(), 1, m.labelled(labelKey{"feedback", outcome}, func() []attribute.KeyValue {
+		return []attribute.KeyValue{attribute.String(wire.AttrFeedbackOutcome, outcome)}
+	}))
 }
 
 func (m *metrics) detailCut(ctx context.Context, n int64) { m.cut.Add(ctx, n) }

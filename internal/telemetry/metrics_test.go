@@ -53,6 +53,7 @@ func TestMetricsNameNoJob(t *testing.T) {
 	p.SlackEvent(ctx, "accepted", "socket", false)
 	p.SlackEvent(ctx, "duplicate", "socket", true)
 	p.SlackLinks(ctx, "job", 3)
+	p.FeedbackSeen("verdict")
 	p.metrics.detailDropped(ctx, 1, "stage_full")
 	p.rec.text("U42 is jane@example.org" + strings.Repeat(".", maxText))
 

@@ -37,10 +37,13 @@ func offJob(p *Provider, ends []StageEnd) (messages int) {
 		RecordModelCall(dctx, ModelCall{})
 		d.End(errTest)
 		count(st.End(ends[i]))
+		p.StageEnded(ends[i].Record)
 	}
 	count(p.JobEnded(j, commentator.Message{}, nil))
 	p.JobActive(-1)
 	p.OutboxDropped(1, "full")
+	p.FeedbackSeen("verdict")
+	count(p.Feedback(j, commentator.Verdict{User: "U1"}))
 	p.Notify()
 	return messages
 }

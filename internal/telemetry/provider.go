@@ -25,7 +25,7 @@ type Provider struct {
 	decider decider
 	remote  *byRemote // one of the deciders, which has to be closed; nil: none
 	rec     *recorder
-	traces  *sdktrace.TracerProvider
+	traces  *sdktrace.TracerProvider // nil: it measures only
 	metrics *metrics
 	relay   *Relay // nil without an outbox
 	conn    *grpc.ClientConn
@@ -33,11 +33,15 @@ type Provider struct {
 	encoded encodedCache
 }
 
-// New returns a Provider whose relay empties box, or (nil, nil) when the mode is off. It
+// New returns a Provider whose relay empties box, or (nil, nil) when the mode is off and no
+// Prometheus asks. It
 // does not wait for a Collector. Without a box messages are made but nothing sends them.
 func New(ctx context.Context, cfg Config, box Outbox) (*Provider, error) {
 	switch cfg.Mode {
 	case "", ModeOff:
+		if cfg.Prometheus {
+			return newMeasuring(ctx, cfg, box)
+		}
 		return nil, nil
 	case ModeTracking, ModeTracing:
 	default:
@@ -107,7 +111,7 @@ func (p *Provider) Decide(j commentator.Job, m commentator.Message) commentator.
 // JobContext returns a context in which spans have the job's root as their parent. The
 // root itself is made when the job ends. For a job that is off ctx comes back unchanged.
 func (p *Provider) JobContext(ctx context.Context, j commentator.Job) context.Context {
-	if p == nil || !recorded(j) {
+	if !p.records(j) {
 		return ctx
 	}
 	return trace.ContextWithSpanContext(ctx, rootContext(j))
@@ -129,6 +133,9 @@ func (p *Provider) Shutdown(ctx context.Context) error {
 	if p.remote != nil {
 		p.remote.close()
 	}
+	if p.traces == nil {
+		return p.metrics.shutdown(ctx)
+	}
 	return errors.Join(
 		p.relay.Stop(ctx),
 		p.metrics.shutdown(ctx),
@@ -137,9 +144,9 @@ func (p *Provider) Shutdown(ctx context.Context) error {
 	)
 }
 
-// recorded reports whether anything of a job is recorded.
-func recorded(j commentator.Job) bool {
-	return j.Detail == commentator.DetailTracking || j.Detail == commentator.DetailFull
+// records reports whether anything of a job is recorded, and by this process.
+func (p *Provider) records(j commentator.Job) bool {
+	return p != nil && p.traces != nil && (j.Detail == commentator.DetailTracking || j.Detail == commentator.DetailFull)
 }
 
 func (c Config) withDefaults() Config {

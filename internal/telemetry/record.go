@@ -222,6 +222,11 @@ func (r *recorder) artifact(span trace.Span, at time.Time, c clean) {
 	span.AddEvent(wire.EventArtifact, trace.WithTimestamp(at), c.option())
 }
 
+// verdict adds the event of a verdict.
+func (r *recorder) verdict(span trace.Span, at time.Time, c clean) {
+	span.AddEvent(wire.EventEvaluation, trace.WithTimestamp(at), c.option())
+}
+
 // labels are the attributes of a measurement.
 func (r *recorder) labels(attrs ...attribute.KeyValue) metric.MeasurementOption {
 	return metric.WithAttributeSet(attribute.NewSet(r.attributes(attrs...).list...))

@@ -42,7 +42,7 @@ func stageFrom(ctx context.Context) *Stage {
 // context, however deep below it, belong to the stage. For a job that is off it returns
 // ctx itself and nil.
 func (p *Provider) StartStage(ctx context.Context, j commentator.Job, s commentator.Stage) (context.Context, *Stage) {
-	if p == nil || !recorded(j) {
+	if !p.records(j) {
 		return ctx, nil
 	}
 	st := &Stage{
@@ -98,7 +98,6 @@ func (s *Stage) End(end StageEnd) (Message, error) {
 	if !ok {
 		return Message{}, nil
 	}
-	p.metrics.stageEnded(context.Background(), end.Record)
 	if id := end.Record.SpanID; id != "" {
 		p.rollups.put(id, rollupOf(end))
 	}
@@ -132,6 +131,13 @@ func (s *Stage) End(end StageEnd) (Message, error) {
 		spans = append(spans, d)
 	}
 	return p.encode(string(s.stage), spans)
+}
+
+// StageEnded measures a finished attempt at a stage, recorded or not.
+func (p *Provider) StageEnded(r commentator.StageRecord) {
+	if p != nil {
+		p.metrics.stageEnded(context.Background(), r)
+	}
 }
 
 // close stops the collection of detail spans, ends those that are open, and returns all.

@@ -24,6 +24,7 @@ const (
 	testMetrics    = "TestMetricsNameNoJob"
 	testRedactions = "TestRedactionsAreCountedByRule"
 	testService    = "TestServiceRun"
+	testFeedback   = "TestFeedbackIsWhatTheBridgeReads"
 )
 
 var spans = []Entry{
@@ -59,6 +60,9 @@ var values = []Entry{
 	{Kind: KindValue, Name: DetailLifecycle, Type: AttrJobDetail, Meaning: "Lifecycle spans only: a run tree, no trace.", From: byTelemetry, To: byBridge, Test: testTable},
 	{Kind: KindValue, Name: RepairAgain, Type: ResRepair, Meaning: "Write it again, whatever was noted as done.", From: byRepair, To: byBridge, Test: "TestReplayOfADeadLetter"},
 	{Kind: KindValue, Name: RepairRecreate, Type: ResRepair, Meaning: "Likewise, and bring back runs that were deleted.", From: byRepair, To: byBridge, Test: "TestRepairBringsBackADeletedRun"},
+	{Kind: KindValue, Name: EvaluationHelpful, Type: AttrEvaluationName, Meaning: "Whether the comment helped, by the reactions to the reply.", From: byTelemetry, To: byBridge, Test: testFeedback},
+	{Kind: KindValue, Name: EvaluationUp, Type: AttrEvaluationLabel, Meaning: "It helped; the number is 1.", From: byTelemetry, To: byBridge, Test: testFeedback},
+	{Kind: KindValue, Name: EvaluationDown, Type: AttrEvaluationLabel, Meaning: "It did not; the number is 0.", From: byTelemetry, To: byBridge, Test: testFeedback},
 	{Kind: KindValue, Name: SourceHuman, Type: AttrEvaluationSourceType, Meaning: "A person.", From: "other applications", To: byBridge, Test: testTable},
 	{Kind: KindValue, Name: SourceCode, Type: AttrEvaluationSourceType, Meaning: "A program.", From: "other applications", To: byBridge, Test: testTable},
 	{Kind: KindValue, Name: SourceJudge, Type: AttrEvaluationSourceType, Meaning: "A model.", From: "other applications", To: byBridge, Test: "TestScoresOfAnyApplication"},
@@ -98,6 +102,7 @@ var instruments = []Entry{
 	{Kind: KindMetric, Name: MetricContentCut, Type: "counter, {text}", Meaning: "Texts and artifacts that were cut to a limit of their own or of their message, by reason.", From: byTelemetry, To: toBackends, Test: testMetrics},
 	{Kind: KindMetric, Name: MetricSlackEvents, Type: "counter, {event}", Meaning: "Events and messages that came from Slack, by outcome, source and whether Slack repeated them.", From: byTelemetry, To: toBackends, Test: testMetrics},
 	{Kind: KindMetric, Name: MetricSlackLinks, Type: "counter, {link}", Meaning: "Links of messages of people, by outcome.", From: byTelemetry, To: toBackends, Test: testMetrics},
+	{Kind: KindMetric, Name: MetricFeedback, Type: "counter, {reaction}", Meaning: "Reactions that were put on messages or taken away, by what became of them.", From: byTelemetry, To: toBackends, Test: testMetrics},
 	{Kind: KindMetric, Name: MetricGoGoroutines, Type: "gauge, {goroutine}", Meaning: "Goroutines that exist.", From: byTelemetry, To: toService, Test: testMetrics},
 	{Kind: KindMetric, Name: MetricGoMemory, Type: "gauge, By", Meaning: "Memory that the Go runtime holds.", From: byTelemetry, To: toService, Test: testMetrics},
 	{Kind: KindMetric, Name: MetricGoHeapGoal, Type: "gauge, By", Meaning: "Heap size at which the garbage collector runs next.", From: byTelemetry, To: toService, Test: testMetrics},

@@ -31,10 +31,11 @@ var kindOf = []struct {
 	{"Tier", wire.KindValue},
 	{"Repair", wire.KindValue},
 	{"Source", wire.KindValue},
+	{"Evaluation", wire.KindValue},
 }
 
 // notNames are constants of names.go that name nothing on the wire.
-var notNames = map[string]bool{"SchemaURL": true, "ScopeName": true}
+var notNames = map[string]bool{"SchemaURL": true, "ScopeName": true, "LogTraceID": true}
 
 type kindAndName struct {
 	kind wire.Kind

@@ -201,6 +201,17 @@ const (
 	AttrEvaluationSourceID   = "evaluation.source.id"   // string
 )
 
+// EvaluationHelpful is what people judge by their reactions to a reply: the value of
+// AttrEvaluationName. The others are values of AttrEvaluationLabel.
+const (
+	EvaluationHelpful = "helpful"
+	EvaluationUp      = "thumbs_up"   // AttrEvaluationValue is 1
+	EvaluationDown    = "thumbs_down" // AttrEvaluationValue is 0
+)
+
+// LogTraceID is the attribute of log lines that holds the trace id of the job they are about.
+const LogTraceID = "trace_id"
+
 // Values of AttrEvaluationSourceType, as MLflow spells them.
 const (
 	SourceHuman = "HUMAN"
@@ -228,6 +239,8 @@ const (
 	AttrEventRetry   = "slack.event.retry"   // bool, Slack sent it before
 	AttrLinkOutcome  = "slack.link.outcome"  // job | cooldown | over_limit
 )
+// AttrFeedbackOutcome says on feedback.reaction.count what became of a reaction.
+const AttrFeedbackOutcome = "feedback.outcome"
 
 // AttrRule says on telemetry.redactions which rule masked something.
 const AttrRule = "rule"
@@ -252,6 +265,7 @@ const (
 	MetricContentCut         = "telemetry.content.cut"
 	MetricSlackEvents        = "slack.event.count"
 	MetricSlackLinks         = "slack.link.count"
+	MetricFeedback           = "feedback.reaction.count"
 
 	// Go runtime, OTel semantic conventions.
 	MetricGoGoroutines = "go.goroutine.count"

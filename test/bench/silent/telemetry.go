@@ -80,9 +80,10 @@ type (
 
 func New(context.Context, Config, Outbox) (*Provider, error) { return nil, nil }
 
-func (*Provider) Shutdown(context.Context) error { return nil }
-func (*Provider) Notify()                        {}
-func (*Provider) JobActive(int64)                {}
+func (*Provider) Shutdown(context.Context) error     { return nil }
+func (*Provider) Notify()                            {}
+func (*Provider) JobActive(int64)                    {}
+func (*Provider) StageEnded(commentator.StageRecord) {}
 
 func (*Provider) Decide(commentator.Job, commentator.Message) commentator.Decision {
 	return commentator.Decision{Detail: commentator.DetailOff}
