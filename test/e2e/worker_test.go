@@ -32,6 +32,7 @@ type worker struct {
 	collector string
 	page      string
 	fetched   *atomic.Int64 // requests for the page
+	settings  []string      // further ones, which win
 }
 
 func newWorker(t *testing.T, c *collector) *worker {
@@ -52,10 +53,10 @@ func newWorker(t *testing.T, c *collector) *worker {
 }
 
 func (w *worker) env() []string {
-	return []string{
+	return append([]string{
 		"DB_PATH=" + w.database(), "RETRIEVAL_ALLOW_HOSTS=loopback",
 		"MLFLOW_ENABLE_TRACKING=true", "MLFLOW_ENABLE_TRACING=true", "OTEL_EXPORTER_OTLP_ENDPOINT=http://" + w.collector,
-	}
+	}, w.settings...)
 }
 
 func (w *worker) database() string { return filepath.Join(w.dir, "db.sqlite") }
