@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -40,6 +39,8 @@ type commands struct {
 	Migrate migrateCommand `cmd:"" help:"Take over the database of the earlier Python deployment, or write one for going back."`
 	Config  configCommand  `cmd:"" help:"Show every setting, where it comes from, and what it leads to."`
 	Version versionCommand `cmd:"" help:"Show the version."`
+
+	Feedback feedbackCommand `cmd:"" help:"Look at what people say of comments by their reactions."`
 }
 
 // command is one of the above, with its flags parsed.
@@ -91,7 +92,12 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 		a.redactor, wrong = newRedactor(a.cfg)
 		a.cfgErr = errors.Join(a.cfgErr, wrong)
 	}
-	a.log = slog.New(a.redactor.Handler(newLogHandler(stderr, parsed.Command() == "serve", a.cfg.LogLevel)))
+	a.service = parsed.Command() == "serve"
+	end, err := a.openLog()
+	if err != nil {
+		return report(stderr, a.redactor, usageError{fmt.Errorf("LOG_FILE: %w", err)})
+	}
+	defer end()
 	if _, isConfig := parsed.Selected().Target.Addr().Interface().(*configCommand); !isConfig && a.cfgErr != nil {
 		return report(stderr, a.redactor, usageError{a.cfgErr})
 	}

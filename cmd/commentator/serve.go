@@ -33,16 +33,20 @@ func (c *serveCommand) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	mode, why := resolveMode(a.cfg)
-	err = w.queue.Start(ctx)
+	if err = w.startHealth(); err == nil {
+		err = w.queue.Start(ctx)
+	}
 	switch {
 	case err != nil && ctx.Err() != nil:
 		err = nil // asked to stop while it started
 	case err == nil:
+		w.working.Store(true)
 		a.log.InfoContext(ctx, "serving", "database", w.store.Path(), "telemetry", string(mode), "because", why, "version", readBuild().Version)
 		err = c.work(ctx, w)
 	}
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Grace)
 	defer cancel()
+	w.working.Store(false)
 	a.log.InfoContext(end, "stopping")
 	err = errors.Join(err, w.close(end))
 	return err

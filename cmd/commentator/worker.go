@@ -8,13 +8,17 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/technoshare/commentator/data"
 	"github.com/technoshare/commentator/internal/analysis"
 	"github.com/technoshare/commentator/internal/commentator"
 	"github.com/technoshare/commentator/internal/config"
+	"github.com/technoshare/commentator/internal/feedback"
 	"github.com/technoshare/commentator/internal/gates"
+	"github.com/technoshare/commentator/internal/health"
 	"github.com/technoshare/commentator/internal/pipeline"
 	"github.com/technoshare/commentator/internal/queue"
 	"github.com/technoshare/commentator/internal/render"
@@ -32,7 +36,12 @@ type worker struct {
 	queue     *queue.Queue
 	telemetry *telemetry.Provider // nil: off
 	leftovers *telemetry.Relay    // sends what an earlier run left in the outbox; nil: nothing to send
-	reported  map[string]int64    // the losses that telemetry has been told of
+	feedback  *feedback.Feedback
+	health    *health.Server // nil: nobody may ask
+	working   atomic.Bool    // the queue is started and not told to stop
+
+	reporting sync.Mutex
+	reported  map[string]int64 // the losses that telemetry has been told of
 }
 
 // openWorker wires the parts. Poster decides what becomes of comments.
@@ -62,7 +71,7 @@ func (a *app) openWorker(ctx context.Context, poster commentator.Poster, backoff
 			err = errors.Join(err, w.close(ctx))
 		}
 	}()
-	if w.store, err = a.store(ctx); err != nil {
+	if w.store, err = a.workStore(ctx); err != nil {
 		return nil, err
 	}
 	settings.Adapter = func(j commentator.Job) string { return retriever.Adapter(j.Domain) }
@@ -70,6 +79,9 @@ func (a *app) openWorker(ctx context.Context, poster commentator.Poster, backoff
 	if err := w.startTelemetry(ctx, settings); err != nil {
 		return nil, err
 	}
+	w.feedback = feedback.New(feedback.Config{
+		Store: w.store, Telemetry: w.telemetry, Up: a.cfg.FeedbackUp, Down: a.cfg.FeedbackDown, Logger: a.log,
+	})
 	p := pipeline.New(pipeline.Config{
 		Store: w.store, Telemetry: w.telemetry,
 		Retriever: retriever, Analyser: analyser, Render: render.Slack, Poster: poster,
@@ -94,7 +106,7 @@ func (w *worker) startTelemetry(ctx context.Context, settings telemetry.Config) 
 	if w.telemetry, err = telemetry.New(ctx, settings, w.store); err != nil {
 		return err
 	}
-	if w.telemetry != nil || w.app.cfg.SDKDisabled {
+	if settings.Mode != telemetry.ModeOff || w.app.cfg.SDKDisabled {
 		return nil
 	}
 	rows, _, _, err := w.store.Depth(ctx)
@@ -119,6 +131,7 @@ func (w *worker) close(ctx context.Context) error {
 	if w.leftovers != nil {
 		errs = append(errs, w.drained(ctx, w.leftovers.Stop(ctx)))
 	}
+	errs = append(errs, w.health.Stop(ctx)) // last, so that it can be asked while the others end
 	if w.store != nil {
 		errs = append(errs, w.store.Close())
 	}
@@ -148,6 +161,8 @@ func (w *worker) queueState(ctx context.Context) (telemetry.QueueState, error) {
 
 // reportLosses tells telemetry what the outbox lost since the last time.
 func (w *worker) reportLosses() {
+	w.reporting.Lock() // the Collector and Prometheus may ask at once
+	defer w.reporting.Unlock()
 	now := w.store.Stats().Losses()
 	for reason, n := range now {
 		if n -= w.reported[reason]; n > 0 {
@@ -173,7 +188,7 @@ func (a *app) telemetryConfig() (telemetry.Config, error) {
 		ResourceAttributes: a.cfg.ResourceAttributes,
 		Version:            build.Version, Revision: build.Revision,
 		Gates: gates.DefaultLimits, Render: render.Slack, SlackURL: a.cfg.SlackURL, Logger: a.log,
-		Redactor: a.redactor, Unredacted: a.redactor == nil,
+		Redactor: a.redactor, Unredacted: a.redactor == nil, Prometheus: a.service && a.cfg.MetricsAddr != "",
 	}
 	if mode == telemetry.ModeOff {
 		return c, nil
@@ -223,7 +238,15 @@ func (a *app) openStore(ctx context.Context) (*store.Store, error) {
 	return a.store(ctx)
 }
 
-func (a *app) store(ctx context.Context) (*store.Store, error) {
-	return store.Open(ctx, a.cfg.DBPath, store.WithLogger(a.log),
-		store.WithOutboxLimit(a.cfg.OutboxMaxBytes), store.WithMaxAge(a.cfg.OutboxMaxAge), store.WithKeepSent(a.cfg.OutboxKeepSent))
+// workStore opens the job database for a process that works on it.
+func (a *app) workStore(ctx context.Context) (*store.Store, error) {
+	if a.service {
+		return a.store(ctx, store.WithHistory(a.cfg.HistoryKeep))
+	}
+	return a.store(ctx)
+}
+
+func (a *app) store(ctx context.Context, more ...store.Option) (*store.Store, error) {
+	return store.Open(ctx, a.cfg.DBPath, append(more, store.WithLogger(a.log),
+		store.WithOutboxLimit(a.cfg.OutboxMaxBytes), store.WithMaxAge(a.cfg.OutboxMaxAge), store.WithKeepSent(a.cfg.OutboxKeepSent))...)
 }

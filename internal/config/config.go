@@ -32,8 +32,22 @@ type Config struct {
 	// DataDir may hold project_context.yaml, similar_tech.yaml and prompts/; what is absent
 	// is taken from the copies built into the program. Default ./data.
 	DataDir string `env:"DATA_DIR" envDefault:"./data"`
-	// LogLevel is DEBUG, INFO, WARN or ERROR. Default INFO. Logs go to standard error.
+	// LogLevel is DEBUG, INFO, WARN or ERROR. Default INFO. Logs go to standard error, but
+	// those of serve go to LogFile if it is set.
 	LogLevel Level `env:"LOG_LEVEL" envDefault:"INFO"`
+	// LogFormat is text, json, or auto: coloured text on a terminal, else JSON for serve and text
+	// for the other commands. Default auto.
+	LogFormat string `env:"LOG_FORMAT" envDefault:"auto"`
+	// LogFile is the file that serve appends its log to. It is opened anew on SIGHUP. Its
+	// directory must exist. Default: none, standard error.
+	LogFile string `env:"LOG_FILE"`
+	// HistoryKeep is how long jobs that ended are kept, with their stages and reactions. A Go
+	// duration of 48h or more; 0 keeps all. Default 2160h (90 days).
+	HistoryKeep time.Duration `env:"HISTORY_KEEP" envDefault:"2160h"`
+	// MetricsAddr is the host:port on which serve answers /healthz, /readyz and /metrics (for
+	// Prometheus), such as 127.0.0.1:9464. There is no password. It works whether telemetry is
+	// on or off. Default: none, nothing listens.
+	MetricsAddr string `env:"METRICS_ADDR"`
 
 	// MaxLinks is the number of links of one message that become jobs; further ones are
 	// ignored. At least 1, default 3.
@@ -75,6 +89,12 @@ type Config struct {
 	// Slack could not deliver, and are fetched. Needs SLACK_BOT_TOKEN. A Go duration; 0: none are
 	// fetched. Default 24h.
 	BackfillMaxAge time.Duration `env:"BACKFILL_MAX_AGE" envDefault:"24h"`
+
+	// FeedbackUp and FeedbackDown are the names of the reactions to a reply, without colons and
+	// skin tones, that say that it helped, and that it did not. Separated by commas. Default
+	// +1,thumbsup and -1,thumbsdown.
+	FeedbackUp   []string `env:"FEEDBACK_UP" envDefault:"+1,thumbsup"`
+	FeedbackDown []string `env:"FEEDBACK_DOWN" envDefault:"-1,thumbsdown"`
 
 	// OpenAIKey switches from the offline analyser to an OpenAI-compatible server. A secret.
 	OpenAIKey string `env:"OPENAI_API_KEY" secret:"true"`

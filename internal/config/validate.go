@@ -110,6 +110,7 @@ func (c Config) validate(unread []string) ([]Warning, error) {
 	if c.OutboxKeepSent < 0 {
 		no("OUTBOX_KEEP_SENT", "%s is negative; use 0 or more", c.OutboxKeepSent)
 	}
+	c.validateService(no, warn)
 	for _, host := range c.RetrievalAllow {
 		if !validAllow(strings.TrimSpace(host)) {
 			no("RETRIEVAL_ALLOW_HOSTS", "%q is neither loopback, nor an address block such as 10.1.0.0/16, nor a host, nor host:port", host)

@@ -1,0 +1,275 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/store"
+)
+
+// patience bounds every wait.
+const patience = 30 * time.Second
+
+// lines is a log that is read while it is written.
+type lines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// await waits until a text fits a pattern and returns its first group, or all.
+func await(t *testing.T, what string, read func() string) string {
+	t.Helper()
+	pattern := regexp.MustCompile(what)
+	for deadline := time.Now().Add(patience); ; {
+		if m := pattern.FindStringSubmatch(read()); m != nil {
+			return m[len(m)-1]
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no %s in\n%s", what, read())
+		}
+		time.Sleep(10 * time.Millisecond) // what another goroutine writes is polled
+	}
+}
+
+// serving is `commentator serve` in this process.
+type serving struct {
+	environ []string
+	log     *lines
+	stop    context.CancelFunc // as a signal does
+	code    chan int
+}
+
+func startServe(t *testing.T, environ []string, args ...string) *serving {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	s := &serving{environ: environ, log: &lines{}, stop: cancel, code: make(chan int, 1)}
+	go func() {
+		s.code <- run(ctx, append([]string{"serve"}, args...), environ, strings.NewReader(""), io.Discard, s.log)
+	}()
+	t.Cleanup(cancel)
+	return s
+}
+
+func (s *serving) ended(t *testing.T) {
+	t.Helper()
+	select {
+	case code := <-s.code:
+		if code != exitOK {
+			t.Fatalf("exit code %d\n%s", code, s.log)
+		}
+	case <-time.After(patience):
+		t.Fatalf("it does not end\n%s", s.log)
+	}
+}
+
+// runCommand runs a command to its end.
+func runCommand(t *testing.T, environ []string, args ...string) {
+	t.Helper()
+	log := &lines{}
+	if code := run(t.Context(), args, environ, strings.NewReader(""), io.Discard, log); code != exitOK {
+		t.Fatalf("%v: exit code %d\n%s", args, code, log)
+	}
+}
+
+func readJob(t *testing.T, path string, id int64) commentator.Job {
+	t.Helper()
+	s, err := store.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	j, err := s.Job(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+// slowSite serves an article, each request when release is closed or sent to, and says on
+// asked that one has come.
+func slowSite(t *testing.T) (page string, asked <-chan struct{}, release chan struct{}) {
+	t.Helper()
+	article, err := os.ReadFile(filepath.Join("testdata", "article.html"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	came := make(chan struct{}, 10)
+	release = make(chan struct{})
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		came <- struct{}{}
+		select {
+		case <-release:
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			_, _ = w.Write(article)
+		case <-r.Context().Done():
+		}
+	}))
+	t.Cleanup(site.Close)
+	return site.URL + "/article", came, release
+}
+
+func TestAWorkerThatIsToldToStopFinishesItsJobs(t *testing.T) {
+	page, asked, release := slowSite(t)
+	path := filepath.Join(t.TempDir(), "db.sqlite")
+	environ := []string{"DB_PATH=" + path, "RETRIEVAL_ALLOW_HOSTS=loopback"}
+	runCommand(t, environ, "replay", "--enqueue", page)
+	s := startServe(t, environ)
+	<-asked
+	s.stop()
+	await(t, `"msg":"stopping"`, s.log.String)
+	close(release)
+	s.ended(t)
+	if j := readJob(t, path, 1); j.Outcome != commentator.OutcomeSuccess || j.Attempt != 1 {
+		t.Errorf("job %+v\n%s", j, s.log)
+	}
+}
+
+func TestAWorkerThatMayNotWaitHandsItsJobsBack(t *testing.T) {
+	page, asked, release := slowSite(t)
+	path := filepath.Join(t.TempDir(), "db.sqlite")
+	environ := []string{"DB_PATH=" + path, "RETRIEVAL_ALLOW_HOSTS=loopback"}
+	runCommand(t, environ, "replay", "--enqueue", page)
+	s := startServe(t, environ, "--grace", "50ms")
+	<-asked
+	s.stop()
+	s.ended(t)
+	if j := readJob(t, path, 1); j.State != commentator.JobRunning || j.Kills+j.Failures != 0 {
+		t.Errorf("job %+v\n%s", j, s.log)
+	}
+	close(release)
+	startServe(t, environ, "--drain").ended(t)
+	if j := readJob(t, path, 1); j.Outcome != commentator.OutcomeSuccess || j.Attempt != 2 || j.Kills+j.Failures != 0 {
+		t.Errorf("job %+v", j)
+	}
+}
+
+func TestAWorkerIsWatchedByHealthReadinessAndMetrics(t *testing.T) {
+	page, _, release := slowSite(t)
+	close(release)
+	environ := []string{"DB_PATH=" + filepath.Join(t.TempDir(), "db.sqlite"), "RETRIEVAL_ALLOW_HOSTS=loopback", "METRICS_ADDR=127.0.0.1:0"}
+	runCommand(t, environ, "replay", "--enqueue", page)
+	s := startServe(t, environ)
+	base := "http://" + await(t, `"msg":"health and metrics are answered","address":"([^"]+)"`, s.log.String)
+	get := func(path string) string {
+		r, err := http.Get(base + path)
+		if err != nil {
+			return err.Error()
+		}
+		defer r.Body.Close()
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return err.Error()
+		}
+		return r.Status + "\n" + string(body)
+	}
+	await(t, `^200 OK\n\{"status":"ok"`, func() string { return get("/readyz") })
+	await(t, `^200 OK\n\{"status":"ok"`, func() string { return get("/healthz") })
+	await(t, `(?m)^job_duration_seconds_count\{job_outcome="success"\} 1$`, func() string { return get("/metrics") })
+	for _, want := range []string{`job_queue_depth 0`, `telemetry_outbox_depth 0`, `go_goroutines \d+`, `process_resident_memory_bytes`} {
+		await(t, `(?m)^`+want, func() string { return get("/metrics") })
+	}
+	s.stop()
+	s.ended(t)
+	if got := get("/healthz"); !strings.Contains(got, "refused") {
+		t.Errorf("it still answers: %s", got)
+	}
+}
+
+func TestWithoutAnAddressNothingListens(t *testing.T) {
+	s := startServe(t, []string{"DB_PATH=" + filepath.Join(t.TempDir(), "db.sqlite")})
+	await(t, `"msg":"serving"`, s.log.String)
+	s.stop()
+	s.ended(t)
+	if strings.Contains(s.log.String(), "health and metrics") {
+		t.Error(s.log)
+	}
+}
+
+// The log is moved away while the worker runs; told by SIGHUP it goes on in a new file, and
+// no line is missing.
+func TestTheLogIsOpenedAnewOnHangUp(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "worker.log")
+	s := startServe(t, []string{"DB_PATH=" + filepath.Join(dir, "db.sqlite"), "LOG_FILE=" + path})
+	read := func(path string) func() string {
+		return func() string {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				return err.Error()
+			}
+			return string(text)
+		}
+	}
+	await(t, `"msg":"serving"`, read(path))
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	await(t, `^($|\{)`, read(path))
+	s.stop()
+	s.ended(t)
+	await(t, `"msg":"stopping"`, read(path))
+	if old := read(path + ".1")(); strings.Contains(old, "stopping") || s.log.String() != "" {
+		t.Errorf("old file:\n%s\nstandard error:\n%s", old, s.log)
+	}
+	for line := range strings.Lines(read(path+".1")() + read(path)()) {
+		if !json.Valid([]byte(line)) {
+			t.Errorf("line %q", line)
+		}
+	}
+}
+
+// What is logged about a job that is recorded names its trace, in either form.
+func TestLogLinesOfAJobNameItsTrace(t *testing.T) {
+	page, _, release := slowSite(t)
+	close(release)
+	for format, want := range map[string]string{
+		"json": `"msg":"job ended","job":1,[^\n]*"trace_id":"([0-9a-f]{32})"`,
+		"text": `msg="job ended" job=1 [^\n]*trace_id=([0-9a-f]{32})`,
+	} {
+		path := filepath.Join(t.TempDir(), "db.sqlite")
+		environ := []string{
+			"DB_PATH=" + path, "RETRIEVAL_ALLOW_HOSTS=loopback", "LOG_FORMAT=" + format,
+			"MLFLOW_ENABLE_TRACKING=true", "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1",
+		}
+		runCommand(t, environ, "replay", "--enqueue", page)
+		s := startServe(t, environ, "--drain", "--grace", "100ms")
+		s.ended(t)
+		id := await(t, want, s.log.String)
+		var shown bytes.Buffer
+		if code := run(t.Context(), []string{"jobs", "show", "1", "--json"}, environ, strings.NewReader(""), &shown, io.Discard); code != exitOK {
+			t.Fatalf("exit code %d", code)
+		}
+		if !strings.Contains(shown.String(), `"trace_id":"`+id+`"`) {
+			t.Errorf("the log names trace %s, the job %s", id, &shown)
+		}
+	}
+}
