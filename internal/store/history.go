@@ -81,7 +81,7 @@ func (s *Store) cleanHistory(ctx context.Context, now time.Time) error {
 	}
 	before := now.Add(-max(s.history.keep, MinHistory))
 	var imported struct{ At time.Time }
-	if err := readNote(ctx, s.reader, "migration", &imported); err != nil {
+	if err := readNote(ctx, s.reader, metaMigration, &imported); err != nil {
 		return fmt.Errorf("look for an import: %w", err)
 	}
 	if imported.At.After(before) {
