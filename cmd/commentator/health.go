@@ -31,3 +31,17 @@ func (w *worker) startHealth(ready ...health.Check) (err error) {
 	w.app.log.Info("health and metrics are answered", "address", w.health.Addr())
 	return nil
 }
+
+// connected is the condition that Slack can deliver, if it is to.
+func (w *worker) connected(context.Context) error {
+	if !w.app.cfg.ReceivesEvents() {
+		return nil
+	}
+	switch r := w.receiver.Load(); {
+	case r == nil:
+		return errors.New("events of Slack are not taken yet")
+	case r.sockets != nil && r.sockets.Open() == 0:
+		return errors.New("no Socket Mode connection is open")
+	}
+	return nil
+}

@@ -36,6 +36,7 @@ func (w *worker) receive(ctx context.Context) (*receiver, error) {
 	}
 	settings := intakeConfig(cfg)
 	settings.Store, settings.Enqueue, settings.Telemetry, settings.Logger = w.store, w.queue.Enqueue, w.telemetry, w.app.log
+	settings.React = w.feedback.React
 	r.intake = intake.New(settings)
 	if err := r.intake.Start(ctx); err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/technoshare/commentator/internal/health"
 	"github.com/technoshare/commentator/internal/queue"
 )
 
@@ -33,7 +34,11 @@ func (c *serveCommand) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	mode, why := resolveMode(a.cfg)
-	if err = w.startHealth(); err == nil {
+	var ready []health.Check
+	if !c.Drain {
+		ready = append(ready, health.Check{Name: "slack", Check: w.connected})
+	}
+	if err = w.startHealth(ready...); err == nil {
 		err = w.queue.Start(ctx)
 	}
 	switch {
@@ -61,10 +66,12 @@ func (c *serveCommand) work(ctx context.Context, w *worker) error {
 	if err != nil {
 		return err
 	}
+	w.receiver.Store(r)
 	select {
 	case <-ctx.Done():
 	case err = <-r.failed:
 	}
+	w.working.Store(false)
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Grace)
 	defer cancel()
 	return errors.Join(err, r.stop(end))

@@ -39,6 +39,7 @@ type worker struct {
 	feedback  *feedback.Feedback
 	health    *health.Server // nil: nobody may ask
 	working   atomic.Bool    // the queue is started and not told to stop
+	receiver  atomic.Pointer[receiver]
 
 	reporting sync.Mutex
 	reported  map[string]int64 // the losses that telemetry has been told of

@@ -54,6 +54,7 @@ func TestPrometheusSeesJobsInEveryMode(t *testing.T) {
 			p.JobActive(2)
 			p.OutboxDropped(5, "evicted")
 			p.FeedbackSeen("verdict")
+			p.SlackEvent(context.Background(), "accepted", "socket", false)
 			p.Notify()
 
 			page := scrape(t, p)
@@ -61,7 +62,7 @@ func TestPrometheusSeesJobsInEveryMode(t *testing.T) {
 				`job_duration_seconds_count{job_outcome="success"} 1`, `job_stage_duration_seconds_count{job_stage="retrieval"} 1`,
 				`job_active 2`, `job_queue_depth 3`, `job_queue_oldest_age_seconds 90`,
 				`telemetry_outbox_depth 0`, `telemetry_outbox_size_bytes 0`, `telemetry_outbox_dropped_total{reason="evicted"} 5`,
-				`feedback_reaction_count_total{feedback_outcome="verdict"} 1`,
+				`slack_event_count_total{slack_event_outcome="accepted",slack_event_retry="false",slack_event_source="socket"} 1`, `feedback_reaction_count_total{feedback_outcome="verdict"} 1`,
 			} {
 				if !strings.Contains(page, "\n"+want+"\n") {
 					t.Errorf("no line %s", want)

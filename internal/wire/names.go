@@ -239,6 +239,7 @@ const (
 	AttrEventRetry   = "slack.event.retry"   // bool, Slack sent it before
 	AttrLinkOutcome  = "slack.link.outcome"  // job | cooldown | over_limit
 )
+
 // AttrFeedbackOutcome says on feedback.reaction.count what became of a reaction.
 const AttrFeedbackOutcome = "feedback.outcome"
 
