@@ -11,6 +11,7 @@ import (
 	"github.com/technoshare/commentator/internal/commentator"
 	"github.com/technoshare/commentator/internal/migrate"
 	"github.com/technoshare/commentator/internal/queue"
+	"github.com/technoshare/commentator/internal/slack"
 	"github.com/technoshare/commentator/internal/store"
 )
 
@@ -64,7 +65,7 @@ func (c *migrateCommand) migrate(ctx context.Context, a *app) (r migrate.Report,
 		}
 		defer func() { err = errors.Join(err, s.Close()) }()
 	}
-	cfg := migrate.Config{From: c.From, Old: old, Now: time.Now()}
+	cfg := migrate.Config{From: c.From, Old: old, Now: time.Now(), LinkKey: slack.LinkKey}
 	if c.DryRun {
 		r, err = migrate.Preview(ctx, cfg, s)
 	} else {
@@ -79,8 +80,8 @@ func (c *migrateCommand) migrate(ctx context.Context, a *app) (r migrate.Report,
 	if err != nil {
 		return r, err
 	}
-	// The last two keep what the old program did with messages.
-	r.Settings = []string{"DB_PATH=" + a.cfg.DBPath, "LINK_POLICY=first", "TRACK_NO_URLS=true"}
+	// Which messages and links the old program answered.
+	r.Settings = []string{"DB_PATH=" + a.cfg.DBPath, "LINK_POLICY=first", "TRACK_NO_URLS=true", "COMMENT_THREAD_REPLIES=true"}
 	return r, c.lookForWorker(s, &r)
 }
 

@@ -392,3 +392,26 @@ func begin(t testing.TB, s *store.Store, id int64) store.Attempt {
 	}
 	return a
 }
+
+// What was posted while neither program ran is fetched from there on, and a page that the old
+// one has just commented on is not commented on again.
+func TestChannelsAndPagesGoOnWhereTheOldProgramWas(t *testing.T) {
+	s := newStore(t)
+	run(t, s, mustRead(t, oldDatabase(t, oddRows(t))))
+	for channel, want := range map[string]string{"C1": "1767600005.000100", "C2": "1767600012.000100", "C9": ""} {
+		if seen, err := s.Seen(t.Context(), channel); err != nil || seen != want {
+			t.Errorf("channel %s is known until %q, want %q; %v", channel, seen, want, err)
+		}
+	}
+	key := func(link string) store.Link { return store.Link{URL: link, Key: strings.ToLower(link)} }
+	m := commentator.Message{Channel: "C1", TS: "1767600020.000100", ReceivedAt: time.Date(2026, 1, 5, 9, 0, 0, 0, time.UTC)}
+	got, err := s.Receive(t.Context(), m, store.Rules{
+		Links: func(string) []store.Link {
+			return []store.Link{key("HTTPS://example.org/DONE"), key("https://www.example.org/failed"), key("https://example.org/waits?a=1&b=2")}
+		},
+		Limit: 3, Cooldown: 2 * time.Hour, Enqueue: new(enqueued).add,
+	})
+	if err != nil || len(got.Cooled) != 2 || len(got.Jobs) != 1 || got.Jobs[0].URL != "https://www.example.org/failed" {
+		t.Errorf("received %+v, %v; want a job for the page that failed alone", got, err)
+	}
+}

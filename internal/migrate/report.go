@@ -142,7 +142,7 @@ func (r *Report) Print(w io.Writer) error {
 		fmt.Fprintln(w, "\nA worker runs on the job database of this program. What it does from now on is not in this.")
 	}
 	if len(r.Settings) > 0 {
-		fmt.Fprintf(w, "\nFor .env:\n%s\n", strings.Join(r.Settings, "\n"))
+		fmt.Fprintf(w, "\nFor .env, to go on as before:\n%s\n", strings.Join(r.Settings, "\n"))
 	}
 	return nil
 }
