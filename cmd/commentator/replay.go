@@ -34,7 +34,7 @@ type replayCommand struct {
 
 // Help is shown below the flags.
 func (replayCommand) Help() string {
-	return `Comments go to standard output, everything else to standard error. Nothing is posted to Slack. Jobs that an interrupted process left in the queue are worked off too.
+	return `Comments go to standard output, everything else to standard error. Nothing is posted to Slack. A message that is replayed by --event or --latest counts as taken: serve does not comment on it again. Jobs that an interrupted process left in the queue are worked off too.
 
 Exit code: 0 when every job ended in success or no_urls, 1 when one did not, 2 for wrong input.`
 }
