@@ -36,25 +36,35 @@ func mustBe(code, format string, args ...any) error {
 // Read reads an old database at one moment, also while its program runs. It writes neither
 // the file nor its write-ahead log; while a log is there SQLite keeps its locks in FILE-shm.
 func Read(ctx context.Context, path string) (Tables, error) {
+	t, err := readSettled(path, func(immutable bool) (Tables, error) { return read(ctx, path, immutable) })
+	switch {
+	case commentator.IsFinal(err): // it names the file
+		return Tables{}, err
+	case err != nil:
+		return Tables{}, fmt.Errorf("read old database %s: %w", path, explain(path, err))
+	}
+	return t, nil
+}
+
+// readSettled reads a file that nobody has open without locks, and once more with them when
+// somebody came meanwhile.
+func readSettled(path string, read func(immutable bool) (Tables, error)) (Tables, error) {
 	before, err := stat(path)
 	if err != nil {
 		return Tables{}, err
 	}
-	t, err := read(ctx, path, before.closed)
-	if err == nil && before.closed {
-		// Nobody had it open and no lock was taken. When somebody came meanwhile, once more.
-		after, statErr := stat(path)
-		if statErr != nil {
-			return Tables{}, statErr
-		}
-		if after != before {
-			t, err = read(ctx, path, false)
-		}
+	t, err := read(before.closed)
+	if !before.closed {
+		return t, err
 	}
-	if err != nil {
-		return Tables{}, fmt.Errorf("read old database %s: %w", path, explain(path, err))
+	after, statErr := stat(path)
+	if statErr != nil {
+		return Tables{}, statErr
 	}
-	return t, nil
+	if after != before {
+		return read(false)
+	}
+	return t, err
 }
 
 // fileState tells whether a database file changed.

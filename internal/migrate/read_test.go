@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -133,6 +134,27 @@ func TestReadingSeesOneMomentOfALiveDatabase(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A file that nobody had open is read without locks; its program may start just then.
+func TestReadingBeginsAgainWhenTheOldProgramStarts(t *testing.T) {
+	path := oldDatabase(t, `PRAGMA journal_mode = WAL`)
+	var locks []bool
+	tables, err := readSettled(path, func(immutable bool) (Tables, error) {
+		locks = append(locks, !immutable)
+		got, err := read(t.Context(), path, immutable)
+		if immutable {
+			db := openFile(t, path)
+			t.Cleanup(func() { db.Close() })
+			if _, err := db.Exec(oneMore); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return got, err
+	})
+	if err != nil || len(tables.Jobs) != 1 || !slices.Equal(locks, []bool{false, true}) {
+		t.Errorf("%d jobs, with locks %v; %v", len(tables.Jobs), locks, err)
 	}
 }
 
