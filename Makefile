@@ -65,9 +65,9 @@ soak-routing: ## Another backend hangs, then refuses, for OUTAGE each (10m) whil
 	cd test/routing && go test -count=1 -timeout 2h -v -run TestDeadBackendDelaysNobody . -outage $(or $(OUTAGE),10m)
 
 .PHONY: servers
-servers: mlflow contract-3.7.0 contract-postgres contract-slack ## Contract tests against real servers, and a build of the exporter by ocb
+servers: mlflow contract-3.7.0 contract-postgres contract-slack ## Contract tests against real servers and Slack's Python client, and a build of the exporter by ocb
 	MLFLOW_TEST_PYTHON=$(MLFLOW_PYTHON) go test -count=1 -timeout 20m -tags 'realserver slow' \
-		./internal/mlflow/... ./collector/... ./cmd/otelcol-mlflow/...
+		./internal/mlflow/... ./internal/render/... ./collector/... ./cmd/otelcol-mlflow/...
 
 CONTRACT = go test -count=1 -timeout 20m -tags realserver ./collector/mlflowexporter/internal/apply
 

@@ -49,7 +49,7 @@ func (c *replayCommand) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	own := &jobSet{}
-	w, err := a.openWorker(ctx, replayPoster{own, newPoster(a.cfg)}, queue.ReplayBackoff)
+	w, err := a.openWorker(ctx, func(w *worker) commentator.Poster { return replayPoster{own, w.poster()} }, queue.ReplayBackoff)
 	if err != nil {
 		return err
 	}
@@ -253,11 +253,11 @@ type replayPoster struct {
 }
 
 // Post delivers a comment.
-func (p replayPoster) Post(ctx context.Context, j commentator.Job, m commentator.Message, text string) (commentator.Post, error) {
+func (p replayPoster) Post(ctx context.Context, j commentator.Job, m commentator.Message, r commentator.Rendered) (commentator.Post, error) {
 	if p.own.has(j.ID) {
-		return slack.Keeper(slack.DeliveryPrint).Post(ctx, j, m, text)
+		return slack.Keeper(slack.DeliveryPrint).Post(ctx, j, m, r)
 	}
-	return p.others.Post(ctx, j, m, text)
+	return p.others.Post(ctx, j, m, r)
 }
 
 var _ commentator.Poster = replayPoster{}

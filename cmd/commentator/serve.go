@@ -29,10 +29,11 @@ func (c *serveCommand) Run(ctx context.Context, a *app) error {
 	if c.Drain {
 		backoff = queue.ReplayBackoff
 	}
-	w, err := a.openWorker(ctx, newPoster(a.cfg), backoff)
+	w, err := a.openWorker(ctx, (*worker).poster, backoff)
 	if err != nil {
 		return err
 	}
+	w.startSlack(ctx)
 	mode, why := resolveMode(a.cfg)
 	var ready []health.Check
 	if !c.Drain {

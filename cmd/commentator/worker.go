@@ -23,7 +23,6 @@ import (
 	"github.com/technoshare/commentator/internal/queue"
 	"github.com/technoshare/commentator/internal/render"
 	"github.com/technoshare/commentator/internal/retrieval"
-	"github.com/technoshare/commentator/internal/slack"
 	"github.com/technoshare/commentator/internal/store"
 	"github.com/technoshare/commentator/internal/telemetry"
 	"github.com/technoshare/commentator/internal/wire"
@@ -37,6 +36,8 @@ type worker struct {
 	telemetry *telemetry.Provider // nil: off
 	leftovers *telemetry.Relay    // sends what an earlier run left in the outbox; nil: nothing to send
 	feedback  *feedback.Feedback
+	pipeline  *pipeline.Pipeline
+	slack     slackSide
 	health    *health.Server // nil: nobody may ask
 	working   atomic.Bool    // the queue is started and not told to stop
 	receiver  atomic.Pointer[receiver]
@@ -45,8 +46,8 @@ type worker struct {
 	reported  map[string]int64 // the losses that telemetry has been told of
 }
 
-// openWorker wires the parts. Poster decides what becomes of comments.
-func (a *app) openWorker(ctx context.Context, poster commentator.Poster, backoff []time.Duration) (_ *worker, err error) {
+// openWorker wires the parts. Poster makes what decides what becomes of comments.
+func (a *app) openWorker(ctx context.Context, poster func(*worker) commentator.Poster, backoff []time.Duration) (_ *worker, err error) {
 	loaded, err := data.Load(ctx, a.cfg.DataDir)
 	if err != nil {
 		return nil, usageError{err}
@@ -83,12 +84,14 @@ func (a *app) openWorker(ctx context.Context, poster commentator.Poster, backoff
 	w.feedback = feedback.New(feedback.Config{
 		Store: w.store, Telemetry: w.telemetry, Up: a.cfg.FeedbackUp, Down: a.cfg.FeedbackDown, Logger: a.log,
 	})
+	w.slack.api = newSlackAPI(a.cfg)
 	p := pipeline.New(pipeline.Config{
 		Store: w.store, Telemetry: w.telemetry,
-		Retriever: retriever, Analyser: analyser, Render: render.Slack, Poster: poster,
+		Retriever: retriever, Analyser: analyser, Render: render.Reply, Poster: poster(w),
 		Themes: loaded.ThemeNames(), Gates: gates.DefaultLimits,
 		Now: time.Now, Logger: a.log,
 	})
+	w.pipeline = p
 	w.queue, err = queue.New(ctx, queue.Config{
 		DB: w.store.DB(), Reader: w.store.Reader(), LockPath: w.store.LockPath(),
 		Handler: p.Handle, OpenJobs: w.store.OpenJobs, Lost: p.Lost,
@@ -128,6 +131,7 @@ func (w *worker) close(ctx context.Context) error {
 	if w.queue != nil {
 		errs = append(errs, w.queue.Stop(ctx))
 	}
+	w.slack.stop()
 	errs = append(errs, w.drained(ctx, w.telemetry.Shutdown(ctx)))
 	if w.leftovers != nil {
 		errs = append(errs, w.drained(ctx, w.leftovers.Stop(ctx)))
@@ -219,16 +223,6 @@ func newAnalyser(c config.Config, d *data.Data) (commentator.Analyser, error) {
 		APIKey: c.OpenAIKey, BaseURL: c.OpenAIBaseURL, ModelStageA: c.ModelA, ModelStageB: c.ModelB,
 		Temperature: c.ModelTemperature, MaxTokens: c.ModelMaxTokens,
 	}, d)
-}
-
-// newPoster is how serve delivers: to Slack when it can, else into the database.
-func newPoster(c config.Config) commentator.Poster {
-	if c.SlackBotToken == "" {
-		return slack.Keeper(slack.DeliveryStore)
-	}
-	return slack.NewPoster(slack.PosterConfig{
-		Token: c.SlackBotToken, APIURL: c.SlackAPIURL, Transport: telemetry.Transport(nil, wire.SpanSlackCall),
-	})
 }
 
 // openStore opens a job database that must exist, for commands that only look.

@@ -88,7 +88,10 @@ type Post struct {
 	Channel  string `json:"channel"`
 	ThreadTS string `json:"thread_ts"`
 	ReplyTS  string `json:"reply_ts,omitempty"` // Slack's timestamp of the reply
-	Text     string `json:"text"`
-	// Payload is the request body of chat.postMessage, sent or not.
+	// MoreTS are those of the further messages of a comment that is too long for one, in order.
+	MoreTS []string `json:"more_ts,omitempty"`
+	Text   string   `json:"text"` // the whole comment as mrkdwn
+	// Payload is the request body of chat.postMessage, sent or not, without what repeats the
+	// text as blocks and without the metadata; an array of these when there are several messages.
 	Payload []byte `json:"payload"`
 }

@@ -17,10 +17,12 @@ type Analyser interface {
 	Compose(ctx context.Context, e Evidence, f Facts) (Comment, Analysis, error)
 }
 
-// Renderer lays a comment out as Slack mrkdwn text.
-type Renderer func(Comment) string
+// Renderer lays a comment on a link out for Slack.
+type Renderer func(c Comment, link string) Rendered
 
 // Poster delivers the rendered comment. It returns what was, or would have been, sent.
+//
+// It returns ErrWithdrawn when the link was taken back before the comment was posted.
 type Poster interface {
-	Post(ctx context.Context, j Job, m Message, text string) (Post, error)
+	Post(ctx context.Context, j Job, m Message, r Rendered) (Post, error)
 }

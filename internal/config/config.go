@@ -96,6 +96,14 @@ type Config struct {
 	FeedbackUp   []string `env:"FEEDBACK_UP" envDefault:"+1,thumbsup"`
 	FeedbackDown []string `env:"FEEDBACK_DOWN" envDefault:"-1,thumbsdown"`
 
+	// FailureNotice says how people in Slack learn that a link gets no comment, because the page
+	// could not be used or what came out did not pass the gates: off, reaction (an emoji on their
+	// message) or reply (a line in the thread). Without effect without SLACK_BOT_TOKEN. Default off.
+	FailureNotice string `env:"FAILURE_NOTICE" envDefault:"off"`
+	// FailureReaction is the name of that emoji, without colons; an emoji of the workspace's own
+	// will do. Default warning.
+	FailureReaction string `env:"FAILURE_REACTION" envDefault:"warning"`
+
 	// OpenAIKey switches from the offline analyser to an OpenAI-compatible server. A secret.
 	OpenAIKey string `env:"OPENAI_API_KEY" secret:"true"`
 	// OpenAIBaseURL is the address of that server with its path, such as
@@ -191,6 +199,13 @@ type Config struct {
 func (c Config) SamplingPath() string {
 	return cmp.Or(c.SamplingFile, c.DBPath+".sampling.yaml")
 }
+
+// Values of FailureNotice.
+const (
+	NoticeOff      = "off"
+	NoticeReaction = "reaction"
+	NoticeReply    = "reply"
+)
 
 // Options say what to read.
 type Options struct {

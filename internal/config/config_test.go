@@ -84,6 +84,7 @@ func TestOutOfRangeValuesAreJoined(t *testing.T) {
 		"OTEL_TRACES_SAMPLER=sometimes", "OTEL_TRACES_SAMPLER_ARG=NaN", "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=perhaps",
 		"LINK_POLICY=last", "LINK_COOLDOWN=-1s", "BACKFILL_MAX_AGE=-1h", "SLACK_EVENTS_ADDR=3000", "SLACK_API_URL=http://127.0.0.1:1/api",
 		"REDACTION=false", "OUTBOX_MAX_BYTES=1000", "OUTBOX_MAX_AGE=0s", "OUTBOX_KEEP_SENT=-1h",
+		"FAILURE_NOTICE=loud", "FAILURE_REACTION=:warning:",
 	}, "")
 	checkLines(t, err, []string{
 		`MAX_LINKS_PER_MESSAGE: 0 would ignore every link; use 1 or more`,
@@ -96,6 +97,8 @@ func TestOutOfRangeValuesAreJoined(t *testing.T) {
 		`RETRIEVAL_MAX_BYTES: 1 bytes hold no page; use 1024 or more`,
 		`RETRIEVAL_ALLOW_HOSTS: "10.0.0.0/40" is neither loopback, nor an address block such as 10.1.0.0/16, nor a host, nor host:port`,
 		`OUTBOX_MAX_BYTES: 1000 bytes may be too few for two messages; use 16777216 or more`,
+		`FAILURE_NOTICE: "loud" is not supported; use off, reaction or reply`,
+		`FAILURE_REACTION: ":warning:" is no name of an emoji; write it as Slack shows it, without colons, such as warning`,
 		`OUTBOX_MAX_AGE: 0s would give up everything at once; use for instance 720h`,
 		`OUTBOX_KEEP_SENT: -1h0m0s is negative; use 0 or more`,
 		`OPENAI_BASE_URL: "ftp://x/" is not an http or https address; write http://host:port or https://host:port`,

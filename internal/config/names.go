@@ -20,7 +20,7 @@ var elsewhere = []string{
 
 // ourPrefixes mark names in the environment that were most likely meant for us. OTEL_ and
 // MLFLOW_ are not among them: other programs have hundreds of such names.
-var ourPrefixes = []string{"SLACK_", "MODEL_STAGE", "RETRIEVAL_", "REDACTION", "TECHNOSHARE_", "MLFLOW_ENABLE_", "LINK_", "BACKFILL_"}
+var ourPrefixes = []string{"SLACK_", "MODEL_STAGE", "RETRIEVAL_", "REDACTION", "TECHNOSHARE_", "MLFLOW_ENABLE_", "LINK_", "BACKFILL_", "FAILURE_"}
 
 // Names lists the settings in the order of Config.
 func Names() []string {

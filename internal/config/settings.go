@@ -103,6 +103,7 @@ func (c Config) Hints() []string {
 		"SLACK_EVENTS_ADDR has no effect without SLACK_SIGNING_SECRET.")
 	hint(c.ReceivesEvents() && c.SlackBotToken == "",
 		"Without SLACK_BOT_TOKEN comments are not posted, and messages that were missed are not fetched.")
+	hint(c.SlackBotToken == "" && c.FailureNotice != NoticeOff, "FAILURE_NOTICE has no effect without SLACK_BOT_TOKEN.")
 	hint(c.SlackBotToken != "",
 		"serve posts to Slack; replay prints and never posts.")
 	hint(!c.Redacts(),

@@ -158,6 +158,12 @@ func (c Config) validate(unread []string) ([]Warning, error) {
 	if c.BackfillMaxAge < 0 {
 		no("BACKFILL_MAX_AGE", "%s is negative; use 0 or more", c.BackfillMaxAge)
 	}
+	if !slices.Contains([]string{NoticeOff, NoticeReaction, NoticeReply}, c.FailureNotice) {
+		no("FAILURE_NOTICE", "%q is not supported; use off, reaction or reply", c.FailureNotice)
+	}
+	if !emojiName.MatchString(c.FailureReaction) {
+		no("FAILURE_REACTION", "%q is no name of an emoji; write it as Slack shows it, without colons, such as warning", c.FailureReaction)
+	}
 	if !slices.Contains([]string{"otlp", "none"}, c.TracesExporter) {
 		no("OTEL_TRACES_EXPORTER", "%q is not supported; use otlp or none", c.TracesExporter)
 	}
@@ -182,6 +188,9 @@ func (c Config) validate(unread []string) ([]Warning, error) {
 	slices.SortFunc(wrong, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return warnings, errors.Join(wrong...)
 }
+
+// emojiName matches the names that Slack gives and takes, with a skin tone.
+var emojiName = regexp.MustCompile(`^[\p{L}\p{N}_+'-]+(::skin-tone-[2-6])?$`)
 
 func validAllow(entry string) bool {
 	if _, err := netip.ParsePrefix(entry); err == nil {

@@ -24,6 +24,26 @@ func failed(err error) store.Ending {
 	}
 }
 
+// withdrawn is the end of a job whose link was taken back.
+func withdrawn(err error) store.Ending {
+	return store.Ending{
+		Outcome: commentator.OutcomeCancelled, ErrorType: commentator.ErrorCode(err), ErrorMessage: err.Error(),
+	}
+}
+
+// announced says whether people in Slack are told of an end: when there is no comment though
+// somebody may wait for one.
+func (p *Pipeline) announced(end store.Ending) store.Ending {
+	end.Notice = p.Failed != nil && (end.Outcome == commentator.OutcomeError || end.Outcome == commentator.OutcomeGateFailed)
+	return end
+}
+
+func (p *Pipeline) announce(jobID int64, end store.Ending) {
+	if end.Notice {
+		p.Failed(jobID)
+	}
+}
+
 // exhausted is the end of a job that may not be tried again.
 func exhausted(a store.Attempt) store.Ending {
 	if a.Job.Kills >= commentator.MaxKills {

@@ -104,9 +104,9 @@ func withModelAndSlack(t *testing.T, r *rig) {
 	})
 	web.Start()
 	t.Cleanup(web.Stop)
-	r.Poster = slack.NewPoster(slack.PosterConfig{
-		Token: "xoxb-test", APIURL: web.GetAPIURL(), Transport: telemetry.Transport(nil, wire.SpanSlackCall),
-	})
+	r.Poster = slack.NewPoster(slack.PosterConfig{Posts: r.Store, API: slack.NewAPI(slack.APIConfig{
+		Token: "xoxb-test", APIURL: web.GetAPIURL(), Transport: telemetry.SlackTransport(nil),
+	})})
 }
 
 // addSpans adds a line for each span, attribute and event.

@@ -70,7 +70,7 @@ func TestMemoryIsFlat(t *testing.T) {
 	}
 	all := instant{passing()}
 	p := New(Config{
-		Store: s, Telemetry: provider, Retriever: all, Analyser: all, Render: render.Slack, Poster: slack.Keeper(slack.DeliveryStore),
+		Store: s, Telemetry: provider, Retriever: all, Analyser: all, Render: render.Reply, Poster: slack.Keeper(slack.DeliveryStore),
 		Themes: []string{"Theme"}, Gates: gates.DefaultLimits, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
 	})
 	done := make(chan int64, *flatJobs)

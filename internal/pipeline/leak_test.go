@@ -26,7 +26,6 @@ import (
 	"github.com/technoshare/commentator/internal/redact"
 	"github.com/technoshare/commentator/internal/slack"
 	"github.com/technoshare/commentator/internal/telemetry"
-	"github.com/technoshare/commentator/internal/wire"
 )
 
 // seeds are the canaries of every input of a job.
@@ -193,9 +192,9 @@ func (s seeds) models(t *testing.T, r *rig, model *openaitest.Handler, out *emit
 	})
 	web.Start()
 	t.Cleanup(web.Stop)
-	r.Poster = slack.NewPoster(slack.PosterConfig{
-		Token: "xoxb-test", APIURL: web.GetAPIURL(), Transport: telemetry.Transport(nil, wire.SpanSlackCall),
-	})
+	r.Poster = slack.NewPoster(slack.PosterConfig{Posts: r.Store, API: slack.NewAPI(slack.APIConfig{
+		Token: "xoxb-test", APIURL: web.GetAPIURL(), Transport: telemetry.SlackTransport(nil),
+	})})
 	return func(code string) {
 		mu.Lock()
 		defer mu.Unlock()

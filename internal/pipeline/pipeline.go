@@ -37,6 +37,10 @@ type Config struct {
 	Themes []string               // the names that a project bullet may begin with
 	Gates  commentator.GateLimits // what a comment has to keep
 
+	// Failed is told of each job that has ended as error or gate_failed, after it was noted in
+	// the job database that people in Slack are to be told. Nil: they are not.
+	Failed func(jobID int64)
+
 	Now    func() time.Time
 	Logger *slog.Logger
 }
@@ -101,6 +105,8 @@ func (p *Pipeline) Attempt(ctx context.Context, jobID int64, complete func(tx *s
 		return p.finish(ctx, a.Job, store.Ending{Outcome: outcome}, complete)
 	case errors.Is(err, store.ErrFenced):
 		return a.Job, err
+	case errors.Is(err, commentator.ErrWithdrawn):
+		return p.finish(ctx, a.Job, withdrawn(err), complete)
 	case errors.Is(ctx.Err(), context.Canceled):
 		return p.release(ctx, a.Job)
 	case commentator.IsFinal(err) || a.Job.Failures+1 >= commentator.MaxFailures:
@@ -122,7 +128,7 @@ func (p *Pipeline) Handle(ctx context.Context, jobID int64, complete func(tx *sq
 
 // Lost makes a job final that the queue will never try again.
 func (p *Pipeline) Lost(ctx context.Context, jobID int64, fate queue.Fate) error {
-	end := lost(fate)
+	end := p.announced(lost(fate))
 	end.At = p.Now()
 	j, err := p.Store.Conclude(ctx, jobID, end, p.decide, p.started, p.ended)
 	if errors.Is(err, store.ErrFinal) {
@@ -133,6 +139,7 @@ func (p *Pipeline) Lost(ctx context.Context, jobID int64, fate queue.Fate) error
 	}
 	p.Telemetry.Notify()
 	ctx = p.Telemetry.JobContext(ctx, j)
+	p.announce(j.ID, end)
 	p.Logger.WarnContext(ctx, "job ended without being finished", "job", j.ID, "outcome", j.Outcome, "reason", j.ErrorMessage)
 	return nil
 }
@@ -216,12 +223,14 @@ func (p *Pipeline) work(ctx context.Context, s stage, v *values, analysis *comme
 // finish makes the job final.
 func (p *Pipeline) finish(ctx context.Context, j commentator.Job, end store.Ending, complete func(tx *sql.Tx) error) (commentator.Job, error) {
 	ctx = context.WithoutCancel(ctx)
+	end = p.announced(end)
 	end.At = p.Now()
 	j, err := p.Store.Finish(ctx, j, end, p.ended, complete)
 	if err != nil {
 		return j, err
 	}
 	p.Telemetry.Notify()
+	p.announce(j.ID, end)
 	p.Logger.InfoContext(ctx, "job ended", "job", j.ID, "outcome", j.Outcome, "seconds", j.FinishedAt.Sub(j.StartedAt).Seconds())
 	return j, nil
 }

@@ -92,7 +92,7 @@ func openRig(ctx context.Context, c rigConfig) (*rig, func() error, error) {
 	themes := data.Default()
 	r := &rig{dir: c.dir, Pipeline: New(Config{
 		Store: s, Telemetry: provider,
-		Retriever: retriever, Analyser: analysis.NewOffline(themes), Render: render.Slack,
+		Retriever: retriever, Analyser: analysis.NewOffline(themes), Render: render.Reply,
 		Poster: slack.Keeper(slack.DeliveryPrint),
 		Themes: themes.ThemeNames(), Gates: gates.DefaultLimits,
 		Now: time.Now, Logger: c.logger,

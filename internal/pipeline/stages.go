@@ -55,7 +55,7 @@ func checkGates(_ context.Context, p *Pipeline, v *values, _ *commentator.Analys
 }
 
 func post(ctx context.Context, p *Pipeline, v *values, _ *commentator.Analysis) error {
-	post, err := p.Poster.Post(ctx, v.job, v.message, p.Render(*v.comment))
+	post, err := p.Poster.Post(ctx, v.job, v.message, p.Render(*v.comment, v.job.URL))
 	if err == nil {
 		v.post = &post
 	}

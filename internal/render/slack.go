@@ -9,10 +9,19 @@ import (
 	"github.com/technoshare/commentator/internal/commentator"
 )
 
-var _ commentator.Renderer = Slack
-
 // sectionBreak is the end of a section's last line and two blank lines.
 const sectionBreak = "\n\n\n"
+
+// The titles of the sections, as readers and the old deployment's formatting check know them.
+const (
+	titleTLDR     = "tldr"
+	titleSummary  = "Summary"
+	titleProjects = "Projects"
+	titleSimilar  = "Similar tech"
+)
+
+// noneSimilar stands for the items of a section without any.
+var noneSimilar = []string{"• *N/A*"}
 
 // Slack returns the comment as Slack mrkdwn: four sections, two blank lines between
 // them. It neither judges nor cuts; a comment that the gates refuse is rendered too.
@@ -20,13 +29,13 @@ const sectionBreak = "\n\n\n"
 func Slack(c commentator.Comment) string {
 	similar := bullets(c.SimilarTech)
 	if len(similar) == 0 {
-		similar = []string{"• *N/A*"}
+		similar = noneSimilar
 	}
 	return strings.Join([]string{
-		section("tldr", bullets(c.TLDR)),
-		section("Summary", numbered(c.Summary)),
-		section("Projects", bullets(c.Projects)),
-		section("Similar tech", similar),
+		section(titleTLDR, bullets(c.TLDR)),
+		section(titleSummary, numbered(c.Summary)),
+		section(titleProjects, bullets(c.Projects)),
+		section(titleSimilar, similar),
 	}, sectionBreak)
 }
 
@@ -59,9 +68,11 @@ var (
 	escape = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 )
 
+func oneLine(s string) string { return strings.TrimSpace(lineBreak.ReplaceAllString(s, " ")) }
+
 // mrkdwn returns one item as a single line of Slack mrkdwn.
 func mrkdwn(s string) string {
-	s = escape.Replace(strings.TrimSpace(lineBreak.ReplaceAllString(s, " ")))
+	s = escape.Replace(oneLine(s))
 	// In code too: what is code here need not be code to Slack, which pairs backticks over a whole line.
 	s = broadcast.ReplaceAllString(s, "@\u200b$1")
 

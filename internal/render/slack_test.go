@@ -15,39 +15,41 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
+// examples are comments with their golden files.
+var examples = map[string]commentator.Comment{
+	"full": {
+		TLDR: []string{"A write-ahead log keeps readers and the writer apart.", "It is **faster** in most cases.", "It needs shared memory."},
+		Summary: []string{
+			"The default method is a rollback journal.", "A log beside the database is the alternative.", "Readers don't block the writer.",
+			"The writer doesn't block readers.", "Disk work is more sequential.", "All processes must be on one host.",
+			"A checkpoint moves pages into the database.", "It runs at 1000 pages by default.", "A slow reader can hold it up.", "The file may then grow.",
+		},
+		Projects: []string{
+			"**RAG / Retrieval Systems** — An index can be read while it is filled.",
+			"**LLMOps & Evaluation** — Results are written beside running reads.",
+			"**General** — One file and its log are easy to copy.",
+		},
+		SimilarTech: []string{"**LMDB** — A memory-mapped key-value store.", "**DuckDB** — An analytical database."},
+	},
+	"no_similar_tech": {
+		TLDR: []string{"One.", "Two.", "Three."}, Summary: []string{"Four."}, Projects: []string{"**General** — Five."},
+	},
+	"empty": {},
+	"hostile": {
+		TLDR: []string{
+			"<!channel> wake up & pay.", "Ask <@U12345> or @here or @Everyone, not here@example.org.", "See <https://evil.example|our bank>.",
+		},
+		Summary: []string{
+			"Use `a ** b ** c` and ```x **y** z```, but **this** is bold.", "Two\nlines\r\n\r\nare joined.", "2 ** 3 ** 4 is no bold.", "&lt; stays as it was written.",
+			"An **unclosed `code** span.",
+		},
+		Projects: []string{"**A & B** — x < y."},
+	},
+}
+
 // The layout is what readers and the old deployment's formatting check know.
 func TestSlackGolden(t *testing.T) {
-	cases := map[string]commentator.Comment{
-		"full": {
-			TLDR: []string{"A write-ahead log keeps readers and the writer apart.", "It is **faster** in most cases.", "It needs shared memory."},
-			Summary: []string{
-				"The default method is a rollback journal.", "A log beside the database is the alternative.", "Readers don't block the writer.",
-				"The writer doesn't block readers.", "Disk work is more sequential.", "All processes must be on one host.",
-				"A checkpoint moves pages into the database.", "It runs at 1000 pages by default.", "A slow reader can hold it up.", "The file may then grow.",
-			},
-			Projects: []string{
-				"**RAG / Retrieval Systems** — An index can be read while it is filled.",
-				"**LLMOps & Evaluation** — Results are written beside running reads.",
-				"**General** — One file and its log are easy to copy.",
-			},
-			SimilarTech: []string{"**LMDB** — A memory-mapped key-value store.", "**DuckDB** — An analytical database."},
-		},
-		"no_similar_tech": {
-			TLDR: []string{"One.", "Two.", "Three."}, Summary: []string{"Four."}, Projects: []string{"**General** — Five."},
-		},
-		"empty": {},
-		"hostile": {
-			TLDR: []string{
-				"<!channel> wake up & pay.", "Ask <@U12345> or @here or @Everyone, not here@example.org.", "See <https://evil.example|our bank>.",
-			},
-			Summary: []string{
-				"Use `a ** b ** c` and ```x **y** z```, but **this** is bold.", "Two\nlines\r\n\r\nare joined.", "2 ** 3 ** 4 is no bold.", "&lt; stays as it was written.",
-				"An **unclosed `code** span.",
-			},
-			Projects: []string{"**A & B** — x < y."},
-		},
-	}
-	for name, c := range cases {
+	for name, c := range examples {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join("testdata", name+".txt")
 			got := Slack(c)

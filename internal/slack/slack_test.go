@@ -1,11 +1,6 @@
 package slack
 
 import (
-	"encoding/json"
-	"errors"
-	"net/http"
-	"net/http/httptest"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,7 +8,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/slack-go/slack/slacktest"
 	"pgregory.net/rapid"
 
 	"github.com/technoshare/commentator/internal/commentator"
@@ -127,96 +121,4 @@ func TestLinksAreBoundedAndDistinct(t *testing.T) {
 			t.Fatalf("%d links, want at most %d", len(got), limit)
 		}
 	})
-}
-
-var message = commentator.Message{Channel: "C0123456789", TS: "1700000000.000100", Text: "x"}
-
-func TestPosterRepliesInTheThread(t *testing.T) {
-	var form url.Values
-	server := slacktest.NewTestServer(func(c slacktest.Customize) {
-		c.Handle("/chat.postMessage", func(w http.ResponseWriter, r *http.Request) {
-			_ = r.ParseForm()
-			form = r.Form
-			_, _ = w.Write([]byte(`{"ok":true,"channel":"C0123456789","ts":"1700000001.000200"}`))
-		})
-	})
-	server.Start()
-	defer server.Stop()
-	p := NewPoster(PosterConfig{Token: "xoxb-test", APIURL: server.GetAPIURL()})
-	post, err := p.Post(t.Context(), commentator.Job{}, message, "*tldr*\n• <b> & more.")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if post.Delivery != DeliverySlack || post.ReplyTS != "1700000001.000200" || post.ThreadTS != message.TS {
-		t.Errorf("post = %+v", post)
-	}
-	var body map[string]any
-	if err := json.Unmarshal(post.Payload, &body); err != nil {
-		t.Fatal(err)
-	}
-	// What was sent is what the payload says; mrkdwn true is Slack's default and slack-go leaves it out.
-	want := map[string]any{"channel": "C0123456789", "thread_ts": message.TS, "text": "*tldr*\n• <b> & more.", "mrkdwn": true, "unfurl_links": false, "unfurl_media": false}
-	if diff := cmp.Diff(want, body); diff != "" {
-		t.Errorf("payload (-want +got):\n%s", diff)
-	}
-	for key, value := range map[string]string{"channel": "C0123456789", "thread_ts": message.TS, "text": want["text"].(string), "unfurl_links": "false", "unfurl_media": "false"} {
-		if form.Get(key) != value {
-			t.Errorf("sent %s = %q, want %q", key, form.Get(key), value)
-		}
-	}
-	if form.Has("mrkdwn") || form.Has("blocks") || form.Has("attachments") {
-		t.Errorf("sent %v, want text only", form)
-	}
-}
-
-func TestPosterKeepsWhatDidNotComeFromSlack(t *testing.T) {
-	p := NewPoster(PosterConfig{Token: "xoxb-test", APIURL: "http://127.0.0.1:1/"})
-	post, err := p.Post(t.Context(), commentator.Job{}, commentator.Message{Channel: "replay", TS: "1.0"}, "text")
-	if err != nil || post.Delivery != DeliveryStore {
-		t.Errorf("Post() = %+v, %v", post, err)
-	}
-}
-
-func TestPosterSendsOnceAndSaysWhetherARepetitionHelps(t *testing.T) {
-	tests := []struct {
-		name   string
-		status int
-		body   string
-		code   string
-		final  bool
-	}{
-		{"not in channel", 200, `{"ok":false,"error":"not_in_channel"}`, "slack_not_in_channel", true},
-		{"overloaded", 200, `{"ok":false,"error":"service_unavailable"}`, "slack_service_unavailable", false},
-		{"rate limit", 429, `{"ok":false,"error":"ratelimited"}`, "slack_ratelimited", false},
-		{"server error", 503, ``, "slack_answer_lost", true},
-		{"garbage", 200, `<html>`, "slack_answer_lost", true},
-		{"forbidden", 403, ``, "slack_http_403", true},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			calls := 0
-			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-				calls++
-				w.Header().Set("Retry-After", "1")
-				w.WriteHeader(tt.status)
-				_, _ = w.Write([]byte(tt.body))
-			}))
-			defer server.Close()
-			p := NewPoster(PosterConfig{Token: "xoxb-hush", APIURL: server.URL + "/"})
-			_, err := p.Post(t.Context(), commentator.Job{}, message, "text")
-			if commentator.ErrorCode(err) != tt.code || commentator.IsFinal(err) != tt.final || calls != 1 {
-				t.Errorf("error = %v (%s, final %v), %d calls; want %s, final %v, 1 call",
-					err, commentator.ErrorCode(err), commentator.IsFinal(err), calls, tt.code, tt.final)
-			}
-			if strings.Contains(err.Error(), "hush") {
-				t.Errorf("the token is in %q", err)
-			}
-		})
-	}
-	p := NewPoster(PosterConfig{Token: "xoxb-test", APIURL: "http://127.0.0.1:1/"})
-	_, err := p.Post(t.Context(), commentator.Job{}, message, "text")
-	var e *commentator.Error
-	if !errors.As(err, &e) || e.Code != "slack_unreachable" || e.Final {
-		t.Errorf("refused connection: %v", err)
-	}
 }

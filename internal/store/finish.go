@@ -16,6 +16,9 @@ type Ending struct {
 	ErrorType    string // with OutcomeError or OutcomeCancelled
 	ErrorMessage string
 	At           time.Time
+	// Notice says that people in Slack are to be told; it is noted in the same transaction, see
+	// NoticesDue.
+	Notice bool
 }
 
 // Finish makes the job final, puts the message of ended into the outbox and calls inTx
@@ -87,6 +90,11 @@ func (s *Store) finish(ctx context.Context, tx *writeTx, jobID int64, end Ending
 	m, err := message(ctx, tx, j.MessageID)
 	if err != nil {
 		return j, err
+	}
+	if end.Notice {
+		if err := askForNotice(ctx, tx, j.ID, m, end.At); err != nil {
+			return j, err
+		}
 	}
 	records, err := stages(ctx, tx, jobID)
 	if err != nil {

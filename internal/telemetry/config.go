@@ -75,8 +75,8 @@ type Config struct {
 	StoreID string
 	// Gates are the limits of the quality gates, which become params of the job's run.
 	Gates commentator.GateLimits
-	// Render lays out the comment of a job that was not posted; may be nil.
-	Render commentator.Renderer
+	// Render lays out the comment of a job that was not posted, as text; may be nil.
+	Render func(commentator.Comment) string
 	// SlackURL is the address of the Slack workspace ("https://team.slack.com"), from which
 	// links to threads are made. Empty: no links.
 	SlackURL string

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"path"
 	"strconv"
 	"sync"
 
@@ -29,6 +30,34 @@ func Transport(base http.RoundTripper, spanName string) http.RoundTripper {
 	}
 	return &transport{base: base, spanName: spanName}
 }
+
+// SlackTransport records the calls of Slack's Web API by which a stage posts and searches, each
+// under the name of its method. Other methods are not recorded.
+func SlackTransport(base http.RoundTripper) http.RoundTripper {
+	if base == nil {
+		base = http.DefaultTransport
+	}
+	recorded := map[string]http.RoundTripper{}
+	for _, method := range []string{wire.SpanSlackCall, wire.SpanSlackSearch} {
+		recorded[method] = Transport(base, method)
+	}
+	return &slackTransport{base, recorded}
+}
+
+type slackTransport struct {
+	base     http.RoundTripper
+	recorded map[string]http.RoundTripper // by method
+}
+
+func (t *slackTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if r := t.recorded[path.Base(req.URL.Path)]; r != nil {
+		return r.RoundTrip(req)
+	}
+	return t.base.RoundTrip(req)
+}
+
+// CloseIdleConnections passes on what http.Client asks of its transport.
+func (t *slackTransport) CloseIdleConnections() { closeIdle(t.base) }
 
 type transport struct {
 	base     http.RoundTripper
@@ -58,8 +87,10 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // CloseIdleConnections passes on what http.Client asks of its transport.
-func (t *transport) CloseIdleConnections() {
-	if c, ok := t.base.(interface{ CloseIdleConnections() }); ok {
+func (t *transport) CloseIdleConnections() { closeIdle(t.base) }
+
+func closeIdle(base http.RoundTripper) {
+	if c, ok := base.(interface{ CloseIdleConnections() }); ok {
 		c.CloseIdleConnections()
 	}
 }

@@ -38,6 +38,7 @@ var spans = []Entry{
 	{Kind: KindSpan, Name: SpanFeedback, Type: "INTERNAL, message", Meaning: "Carries a person's verdict on the comment, perhaps days later; never makes a run.", From: byTelemetry, To: "assessment, tag and metrics of the job run", Test: testTable},
 	{Kind: KindSpan, Name: SpanToolSearch, Type: "INTERNAL, detail", Meaning: "One call of the search tool.", From: byAnalysis, To: "trace, type TOOL", Test: testTable},
 	{Kind: KindSpan, Name: SpanSlackCall, Type: "CLIENT, detail", Meaning: "The request that posts the comment.", From: bySlack, To: toTrace, Test: testTable},
+	{Kind: KindSpan, Name: SpanSlackSearch, Type: "CLIENT, detail", Meaning: "A look into the thread for a comment that an earlier request may have posted.", From: bySlack, To: toTrace, Test: "TestACommentWhoseProcessDiedIsFoundInTheThread"},
 	{Kind: KindSpan, Name: SpanHTTPGet, Type: "CLIENT, detail", Meaning: "One request for a page; each redirect is a request of its own.", From: byRetrieval, To: toTrace, Test: testTable},
 	{Kind: KindSpan, Name: SpanChatPrefix, Type: "CLIENT, detail", Meaning: "One model call; the model's name follows the prefix.", From: byAnalysis, To: "trace, type CHAT_MODEL", Test: testTable},
 }

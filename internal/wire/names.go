@@ -19,6 +19,7 @@ const (
 	SpanFeedback     = "feedback"      // message to the bridge
 	SpanToolSearch   = "execute_tool search"
 	SpanSlackCall    = "chat.postMessage"
+	SpanSlackSearch  = "conversations.replies"
 	SpanHTTPGet      = "GET"
 	SpanChatPrefix   = "chat " // + model
 )

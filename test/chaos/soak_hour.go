@@ -172,7 +172,7 @@ func (h *hour) open(ctx context.Context, dir string) error {
 	loaded := data.Default()
 	h.pipeline = pipeline.New(pipeline.Config{
 		Store: s, Telemetry: h.provider, Retriever: retriever, Analyser: analysis.NewOffline(loaded),
-		Render: render.Slack, Poster: slack.Keeper(slack.DeliveryStore), Themes: loaded.ThemeNames(), Gates: gates.DefaultLimits,
+		Render: render.Reply, Poster: slack.Keeper(slack.DeliveryStore), Themes: loaded.ThemeNames(), Gates: gates.DefaultLimits,
 		Now: h.clock.now, Logger: slog.New(slog.DiscardHandler),
 	})
 	return nil

@@ -13,7 +13,7 @@ import (
 // settings are the prefixes of the variables that the programs, MLflow and OpenTelemetry read.
 var settings = []string{
 	"MLFLOW_", "OTEL", "OPENAI_", "SLACK_", "MODEL_", "DB_PATH", "RETRIEVAL_", "TECHNOSHARE_", "DATA_DIR", "SAMPLING_",
-	"REDACTION", "OUTBOX_", "COMMENTATOR_PROFILE", "DATABASE_URL", "LINK_", "MAX_LINKS_", "TRACK_", "COMMENT_", "BACKFILL_",
+	"REDACTION", "OUTBOX_", "COMMENTATOR_PROFILE", "DATABASE_URL", "LINK_", "MAX_LINKS_", "TRACK_", "COMMENT_", "BACKFILL_", "FAILURE_",
 }
 
 // Environ is the environment without the caller's own settings of these programs.

@@ -51,7 +51,7 @@ type (
 		Ratio                                      float64
 		CaptureContent                             bool
 		Gates                                      commentator.GateLimits
-		Render                                     commentator.Renderer
+		Render                                     func(commentator.Comment) string
 		Logger                                     *slog.Logger
 	}
 )
@@ -133,6 +133,8 @@ func (Description) Mask(string) Text          { return Text{} }
 
 func CaptureContent(context.Context) bool        { return false }
 func RecordModelCall(context.Context, ModelCall) {}
+
+func SlackTransport(base http.RoundTripper) http.RoundTripper { return Transport(base, "") }
 
 func Transport(base http.RoundTripper, _ string) http.RoundTripper {
 	if base == nil {

@@ -31,7 +31,6 @@ import (
 	"github.com/technoshare/commentator/internal/slack"
 	"github.com/technoshare/commentator/internal/store"
 	"github.com/technoshare/commentator/internal/telemetry"
-	"github.com/technoshare/commentator/internal/wire"
 	"github.com/technoshare/commentator/test/bench/drive"
 	"github.com/technoshare/commentator/test/sandbox"
 )
@@ -78,9 +77,10 @@ func openWorker(ctx context.Context, c config) (*worker, error) {
 	if err != nil {
 		return nil, errors.Join(err, w.store.Close())
 	}
+	api := slack.NewAPI(slack.APIConfig{Token: "any", APIURL: c.slack, Transport: telemetry.SlackTransport(nil)})
 	w.pipeline = pipeline.New(pipeline.Config{
-		Store: w.store, Telemetry: w.telemetry, Retriever: retriever, Analyser: analyser, Render: render.Slack,
-		Poster: slack.NewPoster(slack.PosterConfig{Token: "any", APIURL: c.slack, Transport: telemetry.Transport(nil, wire.SpanSlackCall)}),
+		Store: w.store, Telemetry: w.telemetry, Retriever: retriever, Analyser: analyser, Render: render.Reply,
+		Poster: slack.NewPoster(slack.PosterConfig{API: api, Posts: w.store}),
 		Themes: loaded.ThemeNames(), Gates: gates.DefaultLimits, Now: time.Now, Logger: log,
 	})
 	return w, nil
@@ -135,7 +135,8 @@ func (w *worker) job(ctx context.Context, allocations bool) (s drive.Sample, err
 	w.number++
 	link := w.cfg.pages + strconv.FormatInt(w.number%int64(w.cfg.variants), 10)
 	m := commentator.Message{
-		Channel: "C0123456789", TS: fmt.Sprintf("1700000000.%06d", w.number), User: "U0123456789",
+		// Each job has a channel of its own: Slack takes a message a second of one.
+		Channel: fmt.Sprintf("C%010d", w.number), TS: fmt.Sprintf("1700000000.%06d", w.number), User: "U0123456789",
 		Text: "have a look at <" + link + ">, jane@example.org wrote it", ReceivedAt: time.Now(),
 	}
 	jobs, _, err := w.store.Ingest(ctx, m, []string{link}, false, func(context.Context, *sql.Tx, int64) error { return nil })

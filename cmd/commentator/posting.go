@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"sync"
+
+	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/config"
+	"github.com/technoshare/commentator/internal/render"
+	"github.com/technoshare/commentator/internal/slack"
+	"github.com/technoshare/commentator/internal/telemetry"
+)
+
+// slackSide is what the worker does in Slack.
+type slackSide struct {
+	api    *slack.API // nil: there is no token
+	beside sync.WaitGroup
+	cancel context.CancelFunc
+}
+
+func newSlackAPI(c config.Config) *slack.API {
+	if c.SlackBotToken == "" {
+		return nil
+	}
+	return slack.NewAPI(slack.APIConfig{Token: c.SlackBotToken, APIURL: c.SlackAPIURL, Transport: telemetry.SlackTransport(nil)})
+}
+
+// poster is how serve delivers: to Slack when it can, else into the database.
+func (w *worker) poster() commentator.Poster {
+	if w.slack.api == nil {
+		return slack.Keeper(slack.DeliveryStore)
+	}
+	return slack.NewPoster(slack.PosterConfig{API: w.slack.api, Posts: w.store, Logger: w.app.log})
+}
+
+// startSlack begins what serve does in Slack beside the jobs: replies are deleted whose link was
+// taken back, and people are told of failures if they shall be. It comes before the first job.
+func (w *worker) startSlack(ctx context.Context) {
+	if w.slack.api == nil {
+		return
+	}
+	ctx, w.slack.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	retractor := slack.NewRetractor(slack.RetractorConfig{
+		API: w.slack.api, Retractions: w.store, StoreID: w.store.StoreID(), Logger: w.app.log,
+	})
+	w.slack.beside.Go(func() { retractor.Run(ctx) })
+
+	notices := slack.NotifierConfig{API: w.slack.api, Notices: w.store, Render: render.Notice, Logger: w.app.log}
+	switch w.app.cfg.FailureNotice {
+	case config.NoticeReply:
+	case config.NoticeReaction:
+		notices.Reaction = w.app.cfg.FailureReaction
+	default:
+		return
+	}
+	notifier := slack.NewNotifier(notices)
+	w.pipeline.Failed = notifier.Tell
+	w.slack.beside.Go(func() { notifier.Run(ctx) })
+}
+
+func (s *slackSide) stop() {
+	if s.cancel != nil {
+		s.cancel()
+	}
+	s.beside.Wait()
+}

@@ -1,0 +1,181 @@
+package pipeline
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"path"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/queue"
+	"github.com/technoshare/commentator/internal/slack"
+	"github.com/technoshare/commentator/internal/telemetry"
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+// thread is a Slack with one thread.
+type thread struct {
+	mu       sync.Mutex
+	metadata []string // of each message
+	calls    []string
+}
+
+func (s *thread) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	method := path.Base(r.URL.Path)
+	s.calls = append(s.calls, method)
+	switch method {
+	case wire.SpanSlackCall:
+		s.metadata = append(s.metadata, r.FormValue("metadata"))
+		fmt.Fprintf(w, `{"ok":true,"channel":"C0123456789","ts":"1700000001.%06d"}`, len(s.metadata))
+	case wire.SpanSlackSearch:
+		fmt.Fprint(w, `{"ok":true,"messages":[{"ts":"1.0"}`)
+		for i, m := range s.metadata {
+			fmt.Fprintf(w, `,{"ts":"1700000001.%06d","metadata":%s}`, i+1, m)
+		}
+		fmt.Fprint(w, `]}`)
+	default:
+		fmt.Fprint(w, `{"ok":false,"error":"unknown_method"}`)
+	}
+}
+
+// withThread has the rig post to a thread.
+func (r *rig) withThread(t *testing.T, posts slack.Posts) *thread {
+	t.Helper()
+	s := &thread{}
+	server := httptest.NewServer(s)
+	t.Cleanup(server.Close)
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	r.Poster = slack.NewPoster(slack.PosterConfig{Posts: posts, API: slack.NewAPI(slack.APIConfig{
+		Token: "xoxb-test", APIURL: server.URL + "/", Transport: telemetry.SlackTransport(transport),
+	})})
+	return s
+}
+
+// dying is a job database whose process dies before the first reply is noted, a minute ago.
+type dying struct {
+	*rig
+	slack.Posts
+	died bool
+}
+
+func (d *dying) Posted(ctx context.Context, jobID int64, part int, ts string, at time.Time) (string, error) {
+	if !d.died {
+		d.died = true
+		if _, err := d.Store.DB().ExecContext(ctx, `UPDATE posts SET asked_at = asked_at - 60000000`); err != nil {
+			return "", err
+		}
+		panic("killed")
+	}
+	return d.Posts.Posted(ctx, jobID, part, ts, at)
+}
+
+func TestACommentWhoseProcessDiedIsFoundInTheThread(t *testing.T) {
+	web := newSite(t)
+	r := newRig(t, rigConfig{mode: telemetry.ModeTracing})
+	slackThread := r.withThread(t, &dying{rig: r, Posts: r.Store})
+	report := r.finish(t, r.jobs(t, web.URL+"/article/1")[0].ID)
+	if report.Outcome != commentator.OutcomeSuccess || report.Attempts != 2 || report.Comment == "" {
+		t.Errorf("outcome %s (%s) after %d attempts", report.Outcome, report.Error, report.Attempts)
+	}
+	if diff := cmp.Diff([]string{wire.SpanSlackCall, wire.SpanSlackSearch}, slackThread.calls); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
+	}
+	if all := bytes.Join(r.bodies(t), nil); !bytes.Contains(all, []byte(wire.SpanSlackSearch)) {
+		t.Error("the trace does not show that the thread was searched")
+	}
+}
+
+// Another attempt takes the job over between the post and the record of the stage: it knows that
+// the comment is there, without asking Slack.
+func TestACommentThatIsNotedIsNotPostedAgain(t *testing.T) {
+	web := newSite(t)
+	r := newRig(t, rigConfig{mode: telemetry.ModeTracking})
+	slackThread := r.withThread(t, r.Store)
+	id := r.jobs(t, web.URL+"/article/1")[0].ID
+	taken := false
+	r.reached = func(p point, s commentator.Stage) {
+		if p == pointWorked && s == commentator.StageSlackPost && !taken {
+			taken = true
+			if _, err := r.Attempt(t.Context(), id, nil); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if _, err := r.Attempt(t.Context(), id, nil); err == nil {
+		t.Error("the first attempt was not fenced")
+	}
+	if report := r.report(t, id); report.Outcome != commentator.OutcomeSuccess {
+		t.Errorf("outcome %s (%s)", report.Outcome, report.Error)
+	}
+	if diff := cmp.Diff([]string{wire.SpanSlackCall}, slackThread.calls); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
+	}
+}
+
+func TestAJobWhoseLinkIsTakenBackIsCancelledBeforeItPosts(t *testing.T) {
+	web := newSite(t)
+	r := newRig(t, rigConfig{mode: telemetry.ModeTracking})
+	slackThread := r.withThread(t, r.Store)
+	r.Failed = func(id int64) { t.Errorf("people are told of job %d", id) }
+	r.Analyser = faulty{r.Analyser, func(ctx context.Context) error {
+		_, err := r.Store.DB().ExecContext(ctx, `UPDATE jobs SET withdrawn_at = 7`)
+		return err
+	}}
+	report := r.finish(t, r.jobs(t, web.URL+"/article/1")[0].ID)
+	if report.Outcome != commentator.OutcomeCancelled || report.ErrorType != "withdrawn" || report.Attempts != 1 || len(slackThread.calls) != 0 {
+		t.Errorf("outcome %s (%s) after %d attempts, calls %v", report.Outcome, report.ErrorType, report.Attempts, slackThread.calls)
+	}
+}
+
+// Whoever waits for a comment that does not come is told so; a job without links, one that was
+// cancelled and a comment are no failures.
+func TestFailuresAreNotedWithTheEndOfTheJob(t *testing.T) {
+	web := newSite(t)
+	r := newRig(t, rigConfig{})
+	var told, want []int64
+	r.Failed = func(id int64) { told = append(told, id) }
+	for _, tt := range []struct {
+		link string
+		fail bool
+	}{{"/article/1", false}, {"/gone", true}, {"/thin", true}, {"", false}} {
+		var links []string
+		if tt.link != "" {
+			links = []string{web.URL + tt.link}
+		}
+		id := r.jobs(t, links...)[0].ID
+		r.finish(t, id)
+		if tt.fail {
+			want = append(want, id)
+		}
+	}
+	for fate, fail := range map[queue.Fate]bool{queue.FateMissing: true, queue.FateCancelled: false} {
+		id := r.jobs(t, web.URL+"/article/2")[0].ID
+		if err := r.Lost(t.Context(), id, fate); err != nil {
+			t.Fatal(err)
+		}
+		if fail {
+			want = append(want, id)
+		}
+	}
+	slices.Sort(told)
+	due, err := r.Store.NoticesDue(t.Context())
+	if err != nil || !slices.Equal(told, want) || !slices.Equal(due, want) {
+		t.Errorf("told of %v, noted %v, want %v; %v", told, due, want, err)
+	}
+	r.Failed = nil
+	r.finish(t, r.jobs(t, web.URL+"/gone")[0].ID)
+	if due, _ := r.Store.NoticesDue(t.Context()); len(due) != len(want) {
+		t.Errorf("noted %v though nobody tells", due)
+	}
+}

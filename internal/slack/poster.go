@@ -1,0 +1,202 @@
+package slack
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"github.com/technoshare/commentator/internal/commentator"
+)
+
+// Posts is the memory of what Slack was asked for; package store implements it.
+type Posts interface {
+	// AskToPost notes that a part of a job's comment is about to be asked for. Its error forbids
+	// to ask. A reply with a timestamp is there already.
+	AskToPost(ctx context.Context, j commentator.Job, part int, channel, thread string, at time.Time) (commentator.Reply, error)
+	// Posted notes a reply that Slack has taken and returns the timestamp that counts.
+	Posted(ctx context.Context, jobID int64, part int, replyTS string, at time.Time) (string, error)
+	// Replies returns what Slack was asked for on behalf of a job.
+	Replies(ctx context.Context, jobID int64) ([]commentator.Reply, error)
+}
+
+// PosterConfig configures a Poster. All fields but Logger are required.
+type PosterConfig struct {
+	API    *API
+	Posts  Posts
+	Logger *slog.Logger // default: nothing is logged
+}
+
+// Poster replies in the message's thread, once. A message that did not come from Slack (`replay
+// --enqueue URL`) is kept as by Keeper(DeliveryStore).
+//
+// Before a request the job database says that the reply is asked for, in a transaction that only
+// the attempt which owns the job can make. When an earlier request may have been taken, because
+// its answer was lost or its process died, the thread is searched for the job in the messages'
+// metadata before anybody asks again.
+type Poster struct {
+	api   *API
+	posts Posts
+	log   *slog.Logger
+}
+
+var _ commentator.Poster = (*Poster)(nil)
+
+// NewPoster returns a Poster.
+func NewPoster(cfg PosterConfig) *Poster {
+	return &Poster{api: cfg.API, posts: cfg.Posts, log: orSilent(cfg.Logger)}
+}
+
+func orSilent(l *slog.Logger) *slog.Logger {
+	if l == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return l
+}
+
+// Post sends what of the comment is not in Slack yet. An error that is not final may be tried
+// again at any time, by anybody who owns the job: no message is doubled by it.
+func (p *Poster) Post(ctx context.Context, j commentator.Job, m commentator.Message, r commentator.Rendered) (commentator.Post, error) {
+	if !channelID.MatchString(m.Channel) {
+		return Keeper(DeliveryStore).Post(ctx, j, m, r)
+	}
+	post, err := newPost(DeliverySlack, m, r)
+	if err != nil {
+		return commentator.Post{}, err
+	}
+	before, err := p.posts.Replies(ctx, j.ID)
+	if err != nil {
+		return commentator.Post{}, err
+	}
+	asked := map[int]commentator.Reply{}
+	for _, reply := range before {
+		asked[reply.Part] = reply
+	}
+	for i, message := range r.Messages {
+		ts, err := p.part(ctx, mark{j.StoreID, j.ID, i}, j, m, message, asked[i])
+		if err != nil {
+			return commentator.Post{}, err
+		}
+		if i == 0 {
+			post.ReplyTS = ts
+		} else {
+			post.MoreTS = append(post.MoreTS, ts)
+		}
+	}
+	return post, nil
+}
+
+// part returns the timestamp of one message of a comment, after it has been sent if it was not
+// there. before is zero when nobody has asked for it.
+func (p *Poster) part(ctx context.Context, k mark, j commentator.Job, m commentator.Message, message commentator.RenderedMessage, before commentator.Reply) (string, error) {
+	if before.ReplyTS != "" {
+		return before.ReplyTS, nil
+	}
+	if !before.AskedAt.IsZero() {
+		ts, err := p.api.find(ctx, k, m.Channel, m.Thread(), p.api.settled(before.AskedAt))
+		if err != nil {
+			return "", err
+		}
+		if ts != "" {
+			p.log.InfoContext(ctx, "an earlier attempt has posted this comment", "job", j.ID, "part", k.part)
+			return p.posted(ctx, k, m.Channel, ts)
+		}
+	}
+	ts := ""
+	err := p.api.call(ctx, methodPost, m.Channel, func(ctx context.Context) error {
+		reply, err := p.posts.AskToPost(ctx, j, k.part, m.Channel, m.Thread(), time.Now())
+		if err != nil {
+			return ours{err}
+		}
+		if ts = reply.ReplyTS; ts != "" {
+			return nil
+		}
+		ts, err = p.api.post(ctx, k, m.Channel, m.Thread(), message)
+		return err
+	})
+	if commentator.ErrorCode(err) == CodeAnswerLost && ctx.Err() == nil {
+		// Slack may have taken it all the same: to know that here saves an attempt.
+		found, findErr := p.api.find(ctx, k, m.Channel, m.Thread(), time.Now().Add(visibleAfter))
+		if findErr != nil || found == "" {
+			return "", err
+		}
+		ts, err = found, nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return p.posted(ctx, k, m.Channel, ts)
+}
+
+// posted notes a message and returns the timestamp of the one that counts. When another attempt
+// has posted the same, which takes a process that slept between its question and its request,
+// this message is deleted again.
+func (p *Poster) posted(ctx context.Context, k mark, channel, ts string) (string, error) {
+	ctx = context.WithoutCancel(ctx) // what Slack has taken is noted, even when the worker is asked to stop
+	first, err := p.posts.Posted(ctx, k.job, k.part, ts, time.Now())
+	if err != nil {
+		return "", err
+	}
+	if first != ts {
+		err := p.api.delete(ctx, channel, ts)
+		p.log.WarnContext(ctx, "another attempt has posted this comment too; this one is deleted", "job", k.job, "part", k.part, "err", err)
+	}
+	return first, nil
+}
+
+// post sends one message.
+func (a *API) post(ctx context.Context, k mark, channel, thread string, message commentator.RenderedMessage) (string, error) {
+	blocks, err := rawBlocks(message.Blocks)
+	if err != nil {
+		return "", ours{err}
+	}
+	_, ts, err := a.client.PostMessageContext(ctx, channel,
+		slack.MsgOptionTS(thread),
+		slack.MsgOptionText(message.Text, false), // it is escaped; mrkdwn is Slack's default
+		slack.MsgOptionBlocks(blocks...),
+		slack.MsgOptionMetadata(k.metadata()),
+		slack.MsgOptionDisableLinkUnfurl(),
+		slack.MsgOptionDisableMediaUnfurl(),
+	)
+	if err == nil && ts == "" {
+		err = errNoAnswer
+	}
+	return ts, err
+}
+
+func (a *API) delete(ctx context.Context, channel, ts string) error {
+	return a.call(ctx, methodDelete, channel, func(ctx context.Context) error {
+		_, _, err := a.client.DeleteMessageContext(ctx, channel, ts)
+		return err
+	})
+}
+
+// rawBlock is a block as it was rendered.
+type rawBlock struct {
+	json.RawMessage
+	kind slack.MessageBlockType
+}
+
+func (b rawBlock) BlockType() slack.MessageBlockType { return b.kind }
+func (rawBlock) ID() string                          { return "" }
+
+func rawBlocks(array json.RawMessage) ([]slack.Block, error) {
+	var list []json.RawMessage
+	if err := json.Unmarshal(array, &list); err != nil {
+		return nil, fmt.Errorf("read rendered blocks: %w", err)
+	}
+	blocks := make([]slack.Block, len(list))
+	for i, raw := range list {
+		var head struct {
+			Type slack.MessageBlockType `json:"type"`
+		}
+		if err := json.Unmarshal(raw, &head); err != nil {
+			return nil, fmt.Errorf("read rendered block %d: %w", i, err)
+		}
+		blocks[i] = rawBlock{raw, head.Type}
+	}
+	return blocks, nil
+}
