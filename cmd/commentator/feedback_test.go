@@ -5,7 +5,10 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -91,4 +94,48 @@ func TestFeedbackList(t *testing.T) {
 	if strings.Contains(list(), "U0123456789") {
 		t.Error("the list names people")
 	}
+}
+
+// A reaction that Slack delivers to a running worker is a verdict.
+func TestASignedReactionIsAVerdict(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "db.sqlite")
+	s, err := store.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := commentator.Message{Channel: "C0123456789", TS: "1.000000", ReceivedAt: time.Now()}
+	if _, _, err := s.Ingest(t.Context(), m, []string{"https://a.test/"}, false, func(context.Context, *sql.Tx, int64) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.DB().Exec(`INSERT INTO posts (job_id, part, channel_id, thread_ts, attempt, asked_at, reply_ts) VALUES (1, 0, 'C0123456789', '1.000000', 1, 0, '2.000000')`)
+	if err = errors.Join(err, s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	environ := []string{"DB_PATH=" + path, "SLACK_SIGNING_SECRET=of the test", "SLACK_EVENTS_ADDR=127.0.0.1:0"}
+	worker := startServe(t, environ)
+	address := await(t, `"msg":"taking events over HTTP","address":"([^"]+)"`, worker.log.String)
+	list := func() string {
+		var out bytes.Buffer
+		if code := run(t.Context(), []string{"feedback", "list", "--json"}, environ, strings.NewReader(""), &out, io.Discard); code != exitOK {
+			t.Fatalf("exit code %d", code)
+		}
+		return out.String()
+	}
+	for i, kind := range []string{"reaction_added", "reaction_removed", "reaction_added"} {
+		event := fmt.Sprintf(`{"type":"event_callback","event_id":"Ev%d","event":{"type":%q,"user":"U0123456789","reaction":"+1::skin-tone-2",
+			"item":{"type":"message","channel":"C0123456789","ts":"2.000000"},"event_ts":"3.%06d"}}`, i, kind, i)
+		file := filepath.Join(dir, "event.json")
+		if err := os.WriteFile(file, []byte(event), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // Slack delivers it once more
+			runCommand(t, environ, "replay", "--event", file, "--to", address)
+		}
+		if got := strings.Contains(list(), `"verdict":"up"`); got != (kind == "reaction_added") {
+			t.Errorf("after %s: %s", kind, list())
+		}
+	}
+	worker.stop()
+	worker.ended(t)
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"database/sql"
 	"fmt"
 	"strings"
 	"testing"
@@ -78,18 +79,13 @@ func alter(t *testing.T, s *Store, query string, args ...any) {
 // left names the rows that a table holds, by one of its columns.
 func left(t *testing.T, s *Store, table, column string) []string {
 	t.Helper()
-	rows, err := s.db.Query(`SELECT ` + column + ` FROM ` + table + ` ORDER BY 1`)
+	var out []string
+	err := each(t.Context(), s.db, `SELECT `+column+` FROM `+table+` ORDER BY 1`, nil, func(rows *sql.Rows) error {
+		out = append(out, "")
+		return rows.Scan(&out[len(out)-1])
+	})
 	if err != nil {
 		t.Fatal(err)
-	}
-	defer rows.Close()
-	var out []string
-	for rows.Next() {
-		var v string
-		if err := rows.Scan(&v); err != nil {
-			t.Fatal(err)
-		}
-		out = append(out, v)
 	}
 	return out
 }
@@ -248,20 +244,18 @@ func TestWhatWasImportedIsAsOldAsTheImport(t *testing.T) {
 func TestHistoryNeverSearchesTheOutboxRowByRow(t *testing.T) {
 	s := newStore(t)
 	for group, index := range map[string]string{isUnsent: "outbox_unsent", isRefused: "outbox_refused"} {
-		rows, err := s.reader.Query(`EXPLAIN QUERY PLAN SELECT job_id FROM outbox WHERE `+group+` AND job_id IN `+marks(2), 1, 2)
+		var plan strings.Builder
+		query := `EXPLAIN QUERY PLAN SELECT job_id FROM outbox WHERE ` + group + ` AND job_id IN ` + marks(2)
+		err := each(t.Context(), s.reader, query, []any{1, 2}, func(rows *sql.Rows) error {
+			var id, parent, unused int
+			var detail string
+			err := rows.Scan(&id, &parent, &unused, &detail)
+			fmt.Fprintln(&plan, detail)
+			return err
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		var plan strings.Builder
-		for rows.Next() {
-			var id, parent, unused int
-			var detail string
-			if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
-				t.Fatal(err)
-			}
-			fmt.Fprintln(&plan, detail)
-		}
-		_ = rows.Close()
 		if !strings.Contains(plan.String(), index) {
 			t.Errorf("%s: %s", group, &plan)
 		}

@@ -100,8 +100,8 @@ func TestFeedback(t *testing.T) {
 		{anna, "+1", true, 1, 1, "thumbs_up", map[string]string{anna: "1"}},
 		{bert, "+1", true, 2, 1, "thumbs_up 2", map[string]string{anna: "1", bert: "1"}},
 		{bert, "-1", true, 2, 0.5, "thumbs_down 1, thumbs_up 1", map[string]string{anna: "1", bert: "0"}}, // changed
-		{bert, "-1", false, 2, 1, "thumbs_up 2", map[string]string{anna: "1", bert: "1"}},                  // the older one stands again
-		{bert, "+1", false, 1, 1, "thumbs_up", map[string]string{anna: "1"}},                                // taken back
+		{bert, "-1", false, 2, 1, "thumbs_up 2", map[string]string{anna: "1", bert: "1"}},                 // the older one stands again
+		{bert, "+1", false, 1, 1, "thumbs_up", map[string]string{anna: "1"}},                              // taken back
 		{anna, "+1", false, 0, 0, "", map[string]string{}},
 	} {
 		for name, w := range workers {
