@@ -18,7 +18,7 @@ const MinHistory = 48 * time.Hour
 const (
 	historyEvery = 10 * time.Minute
 	historyRead  = 500                   // rows looked at in one query
-	historyBatch = 20                    // rows removed in one transaction, so that no job waits long
+	historyBatch = 10                    // rows removed in one transaction, so that no job waits long
 	historyPause = 20 * time.Millisecond // between two transactions
 
 	metaHistory = "history" // JSON of History
