@@ -1,5 +1,6 @@
 // Package data holds what a team edits to make the commentator its own: the themes of
-// its projects, the index of technologies that the search tool looks up, and the prompts.
+// its projects, the index of technologies that the search tool looks up, the prompts, and
+// the rules by which the pages of a domain are read.
 // The files beside this source are compiled in as defaults; each one is replaced by the
 // file of the same name in DATA_DIR when that exists.
 package data
@@ -22,11 +23,12 @@ import (
 const (
 	ProjectContextFile = "project_context.yaml"
 	SimilarTechFile    = "similar_tech.yaml"
+	DomainRulesFile    = "domain_rules.yaml"
 	StageAPromptFile   = "prompts/stage_a_extract_facts.yaml"
 	StageBPromptFile   = "prompts/stage_b_compose_reply.yaml"
 )
 
-//go:embed project_context.yaml similar_tech.yaml prompts/*.yaml
+//go:embed project_context.yaml similar_tech.yaml domain_rules.yaml prompts/*.yaml
 var embedded embed.FS
 
 // Data is everything that was loaded. It is read only once loaded, so that it may be
@@ -34,6 +36,7 @@ var embedded embed.FS
 type Data struct {
 	Themes []Theme
 	Tech   []Tech
+	Rules  Rules
 	StageA Prompt
 	StageB Prompt
 }
@@ -47,11 +50,12 @@ func Load(ctx context.Context, dir string) (*Data, error) {
 		files.own = os.DirFS(dir)
 	}
 	var d Data
-	var errs [4]error
+	var errs [5]error
 	d.Themes, errs[0] = loadThemes(ctx, files)
 	d.Tech, errs[1] = loadTech(ctx, files)
 	d.StageA, errs[2] = loadPrompt(ctx, files, StageAPromptFile)
 	d.StageB, errs[3] = loadPrompt(ctx, files, StageBPromptFile)
+	d.Rules, errs[4] = loadRules(ctx, files)
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, fmt.Errorf("load data: %w", err)
 	}
