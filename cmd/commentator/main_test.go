@@ -23,19 +23,30 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"commentator": main})
 }
 
-// The scripts run the program as a user does. They find the addresses of two pages in
-// $ARTICLE (long enough for a comment) and $THIN (too short), and of a page that is not
-// there in $GONE. $CLOSED is an address where nothing listens, so that whatever connects to
-// it fails; $HANGING takes connections and never answers; $COLLECTOR takes telemetry. $SLACK is
-// a Web API of Slack, and $EVENTS a free host:port.
+// The scripts run the program as a user does. They find the addresses of three pages in
+// $ARTICLE (long enough for a comment), $PDF (that too) and $THIN (too short), and of a page
+// that is not there in $GONE. $CLOSED is an address where nothing listens, so that whatever
+// connects to it fails; $HANGING takes connections and never answers; $COLLECTOR takes
+// telemetry. $SLACK is a Web API of Slack, and $EVENTS a free host:port.
 func TestScripts(t *testing.T) {
 	article, err := os.ReadFile(filepath.Join("testdata", "article.html"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	leaflet, err := os.ReadFile(filepath.Join("..", "..", "data", "demo", "pages", "leaflet.pdf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	caches, err := os.UserCacheDir()
+	if err != nil {
+		caches = t.TempDir()
+	}
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		switch {
+		case r.URL.Path == "/leaflet.pdf":
+			w.Header().Set("Content-Type", "application/pdf")
+			_, _ = w.Write(leaflet)
 		case strings.HasPrefix(r.URL.Path, "/article"):
 			_, _ = w.Write(article)
 		case r.URL.Path == "/thin":
@@ -65,6 +76,8 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("ARTICLE", web.URL+"/article")
+			e.Setenv("PDF", web.URL+"/leaflet.pdf")
+			e.Setenv("RETRIEVAL_PDF_CACHE", filepath.Join(caches, "technoshare-commentator-test", "pdf"))
 			e.Setenv("THIN", web.URL+"/thin")
 			e.Setenv("GONE", web.URL+"/gone")
 			e.Setenv("CLOSED", "http://"+closed.Addr().String())

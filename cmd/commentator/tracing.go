@@ -21,7 +21,7 @@ type tracingCommand struct {
 	Jobs      int64         `help:"End by itself after so many jobs."`
 	Domain    string        `help:"Only links to this host and hosts below it."`
 	Channel   string        `help:"Only messages of this Slack channel (its id)."`
-	Adapter   string        `help:"Only pages that this adapter reads, such as GenericAdapter."`
+	Adapter   string        `help:"Only pages that this adapter reads: ArxivAdapter, GithubAdapter or GenericAdapter."`
 	PerMinute int           `help:"Record at most so many jobs a minute in full, and track the others."`
 }
 

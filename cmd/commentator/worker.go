@@ -54,6 +54,7 @@ func (a *app) openWorker(ctx context.Context, poster func(*worker) commentator.P
 	}
 	retriever, err := retrieval.New(retrieval.Config{
 		AllowHosts: a.cfg.RetrievalAllow, MaxBytes: a.cfg.RetrievalMaxBytes, Timeout: a.cfg.RetrievalTimeout,
+		Rules: loaded.Rules, PDFCacheDir: a.cfg.PDFCachePath(), GithubToken: a.cfg.GithubToken, Logger: a.log,
 	})
 	if err != nil {
 		return nil, usageError{err}
@@ -76,7 +77,7 @@ func (a *app) openWorker(ctx context.Context, poster func(*worker) commentator.P
 	if w.store, err = a.workStore(ctx); err != nil {
 		return nil, err
 	}
-	settings.Adapter = func(j commentator.Job) string { return retriever.Adapter(j.Domain) }
+	settings.Adapter = func(j commentator.Job) string { return retriever.Adapter(j.URL) }
 	settings.Decided = func(rule string) (int64, error) { return w.store.Decided(ctx, rule) }
 	if err := w.startTelemetry(ctx, settings); err != nil {
 		return nil, err

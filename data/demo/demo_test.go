@@ -25,7 +25,13 @@ func TestInputsBecomeWhatTheTableSays(t *testing.T) {
 	d := load(t, ".")
 	site := httptest.NewServer(d.Handler())
 	defer site.Close()
-	r, err := retrieval.New(retrieval.Config{AllowHosts: []string{"loopback"}})
+	caches, err := os.UserCacheDir()
+	if err != nil {
+		caches = t.TempDir()
+	}
+	r, err := retrieval.New(retrieval.Config{
+		AllowHosts: []string{"loopback"}, PDFCacheDir: filepath.Join(caches, "technoshare-commentator-test", "pdf"),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

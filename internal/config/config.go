@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"path/filepath"
 	"time"
 
 	"github.com/caarlos0/env/v11"
@@ -29,8 +30,8 @@ type Config struct {
 	// exist. A copy that lives beside the original must get a new store id. Default
 	// ./db.sqlite, relative to the working directory.
 	DBPath string `env:"DB_PATH" envDefault:"./db.sqlite"`
-	// DataDir may hold project_context.yaml, similar_tech.yaml and prompts/; what is absent
-	// is taken from the copies built into the program. Default ./data.
+	// DataDir may hold project_context.yaml, similar_tech.yaml, domain_rules.yaml and prompts/;
+	// what is absent is taken from the copies built into the program. Default ./data.
 	DataDir string `env:"DATA_DIR" envDefault:"./data"`
 	// LogLevel is DEBUG, INFO, WARN or ERROR. Default INFO. Logs go to standard error, but
 	// those of serve go to LogFile if it is set.
@@ -126,8 +127,16 @@ type Config struct {
 	// least 1024, default 5242880 (5 MiB).
 	RetrievalMaxBytes int64 `env:"RETRIEVAL_MAX_BYTES" envDefault:"5242880"`
 	// RetrievalTimeout bounds the whole fetch of a page, redirects included. A Go duration,
-	// above 0, default 15s.
+	// above 0, default 15s. A timeout in domain_rules.yaml wins for its domain.
 	RetrievalTimeout time.Duration `env:"RETRIEVAL_TIMEOUT" envDefault:"15s"`
+	// PDFCache is the folder where the compiled code of the PDF reader is kept, about 20 MB. It
+	// is created with the first PDF; nobody else may write to it. Default:
+	// technoshare-commentator/pdf in the user's folder for caches (XDG_CACHE_HOME, else .cache
+	// in HOME), and DB_PATH with .pdf behind it where there is none.
+	PDFCache string `env:"RETRIEVAL_PDF_CACHE"`
+	// GithubToken goes with requests to GitHub's API: 5,000 an hour instead of 60. It needs no
+	// permission. Default: none. A secret.
+	GithubToken string `env:"GITHUB_TOKEN" secret:"true"`
 
 	// EnableTracking records each job: an MLflow run by way of the Collector. Default false.
 	EnableTracking bool `env:"MLFLOW_ENABLE_TRACKING" envDefault:"false"`
@@ -193,6 +202,8 @@ type Config struct {
 
 	// Settings lists where each value came from, in the order of this struct.
 	Settings []Setting `env:"-"`
+
+	userCache string `env:"-"` // the user's folder for caches, empty: none
 }
 
 // SamplingPath is where the sampling file is.
@@ -206,6 +217,26 @@ const (
 	NoticeReaction = "reaction"
 	NoticeReply    = "reply"
 )
+
+// PDFCachePath is where the compiled code of the PDF reader is kept.
+func (c Config) PDFCachePath() string {
+	if c.PDFCache == "" && c.userCache != "" {
+		return filepath.Join(c.userCache, "technoshare-commentator", "pdf")
+	}
+	return cmp.Or(c.PDFCache, c.DBPath+".pdf")
+}
+
+// userCache is where programs of the user keep what they can make anew (XDG Base Directory
+// Specification), empty without a home.
+func userCache(environ map[string]string) string {
+	if dir := environ["XDG_CACHE_HOME"]; filepath.IsAbs(dir) {
+		return dir
+	}
+	if home := environ["HOME"]; filepath.IsAbs(home) {
+		return filepath.Join(home, ".cache")
+	}
+	return ""
+}
 
 // Options say what to read.
 type Options struct {
@@ -241,6 +272,7 @@ func Load(o Options) (Config, []Warning, error) {
 	}
 	parseErr := env.ParseWithOptions(&cfg, env.Options{Environment: merged})
 	cfg.Settings = settings(cfg, environ, file, from)
+	cfg.userCache = userCache(environ)
 	unread, err := problems(parseErr, merged)
 	more, invalid := cfg.validate(unread)
 	return cfg, append(warnings, more...), errors.Join(err, invalid)

@@ -46,6 +46,24 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
+func TestCodeOfThePDFReaderIsKeptAmongTheUsersCaches(t *testing.T) {
+	for want, environ := range map[string][]string{
+		"/data/db.sqlite.pdf":                          {"DB_PATH=/data/db.sqlite"},
+		"/people/x/.cache/technoshare-commentator/pdf": {"HOME=/people/x"},
+		"/var/cache/x/technoshare-commentator/pdf":     {"HOME=/people/x", "XDG_CACHE_HOME=/var/cache/x"},
+		"/h/.cache/technoshare-commentator/pdf":        {"HOME=/h", "XDG_CACHE_HOME=relative"},
+		"/srv/pdf":                                     {"HOME=/people/x", "RETRIEVAL_PDF_CACHE=/srv/pdf"},
+	} {
+		cfg, _, err := load(t, environ, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := cfg.PDFCachePath(); got != want {
+			t.Errorf("%q: %s, want %s", environ, got, want)
+		}
+	}
+}
+
 func TestEnvironmentWinsOverFileAndFileOverDefault(t *testing.T) {
 	cfg, _, err := load(t, []string{"MODEL_STAGE_A=from-env", "MODEL_STAGE_B="}, "MODEL_STAGE_A=from-file\nMODEL_STAGE_B=from-file\n")
 	if err != nil {

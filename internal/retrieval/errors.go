@@ -23,9 +23,16 @@ const (
 	codeTooLarge               = "too_large"                // final
 	codeTLS                    = "tls"                      // final
 	codeEmptyBody              = "empty_body"               // final
+	codeNotFound               = "not_found"                // final; an API does not know it, the page may exist
+	codeAPIRefused             = "api_refused"              // final; for another reason
+	codePDFDamaged             = "pdf_damaged"              // final
+	codePDFLocked              = "pdf_locked"               // final; it asks for a password
+	codePDFTooHeavy            = "pdf_too_heavy"            // final; more memory or time than a PDF may take
 	codeDNS                    = "dns"
 	codeConnect                = "connect" // also a connection that broke
 	codeTimeout                = "timeout"
+	codeRateLimited            = "rate_limited" // an API takes no more requests for a while
+	codePDFReader              = "pdf_reader"   // the reader of PDF files does not start
 )
 
 func final(code, format string, args ...any) *commentator.Error {
@@ -60,7 +67,7 @@ func requestError(link *url.URL, err error) *commentator.Error {
 	case errors.As(err, &private):
 		return final(codePrivateAddress, "%s leads to %s at %s, which is not a public address. If it may be read, add it to RETRIEVAL_ALLOW_HOSTS.", shown, host, private.addr)
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
-		return transient(codeTimeout, "%s did not answer in time. Try again later or raise RETRIEVAL_TIMEOUT.", shown)
+		return transient(codeTimeout, "%s did not answer in time. Try again later or raise RETRIEVAL_TIMEOUT, or its timeout in domain_rules.yaml.", shown)
 	case errors.As(err, &dns):
 		return transient(codeDNS, "The host %q has no address (%s). Check the spelling of the link and the DNS of this machine.", dns.Name, dns.Err)
 	case isTLS(err):

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -17,9 +18,9 @@ import (
 // page is a fetched document of a kind that can be read.
 type page struct {
 	url       *url.URL // after redirects
-	html      bool     // else plain text
-	charset   string   // as the server declared it, may be empty
-	body      []byte   // as sent, decompressed
+	format    format
+	charset   string // as the server declared it, may be empty
+	body      []byte // as sent, decompressed
 	fetchedAt time.Time
 }
 
@@ -36,6 +37,9 @@ func newFetcher(cfg Config, transport http.RoundTripper) *fetcher {
 		client: &http.Client{
 			Transport: transport,
 			CheckRedirect: func(req *http.Request, via []*http.Request) error {
+				if req.URL.Host != via[0].URL.Host || req.URL.Scheme != via[0].URL.Scheme {
+					req.Header.Del("Authorization") // net/http keeps it for subdomains, and without TLS
+				}
 				return checkRedirect(req.URL, via, cfg.MaxRedirects)
 			},
 		},
@@ -63,37 +67,66 @@ func checkRedirect(target *url.URL, via []*http.Request, limit int) error {
 	return nil
 }
 
-// fetch gets link. It reads no more than the limit, so that neither a huge page nor a
-// small one that unpacks to a huge one takes memory.
+// fetch gets the page behind link.
 func (f *fetcher) fetch(ctx context.Context, link *url.URL) (*page, error) {
+	header := http.Header{"Accept": {"text/html, application/xhtml+xml, application/pdf;q=0.9, text/plain;q=0.8, text/markdown;q=0.8"}}
+	a, err := f.get(ctx, link, header, func(resp *http.Response) error {
+		if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); good(resp) && unreadable(kind) {
+			return contentTypeError(shorten(resp.Request.URL.Redacted()), kind)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(bytes.TrimSpace(a.body)) == 0 {
+		return nil, final(codeEmptyBody, "%s answered %d with an empty page. Check the link in a browser.", shorten(a.url.Redacted()), a.status)
+	}
+	p := &page{url: a.url, body: a.body, fetchedAt: a.at}
+	if err := p.classify(a.header.Get("Content-Type")); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// answer is what a server sent, whole.
+type answer struct {
+	url    *url.URL // after redirects
+	status int      // 2xx
+	header http.Header
+	body   []byte // decompressed
+	at     time.Time
+}
+
+// get asks for link with some headers. It reads no more than the limit, so that neither a
+// huge answer nor a small one that unpacks to a huge one takes memory. An answer other than
+// 2xx is an error; check, which may be nil, sees it before its body is read, and what it
+// returns comes first.
+func (f *fetcher) get(ctx context.Context, link *url.URL, header http.Header, check func(*http.Response) error) (*answer, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, link.String(), nil)
 	if err != nil {
 		return nil, final(codeBadURL, "The link %q cannot be requested: %v.", shorten(link.Redacted()), err)
 	}
+	maps.Copy(req.Header, header)
 	req.Header.Set("User-Agent", f.userAgent)
-	req.Header.Set("Accept", "text/html, application/xhtml+xml, text/plain;q=0.8, text/markdown;q=0.8")
 	resp, err := f.client.Do(req)
 	if err != nil {
 		return nil, requestError(link, err)
 	}
 	defer resp.Body.Close()
-	return f.read(link, resp)
-}
-
-func (f *fetcher) read(link *url.URL, resp *http.Response) (*page, error) {
+	if check != nil {
+		if err := check(resp); err != nil {
+			return nil, err
+		}
+	}
 	shown := shorten(resp.Request.URL.Redacted())
-	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+	switch enc := resp.Header.Get("Content-Encoding"); {
+	case !good(resp):
 		return nil, statusError(resp.Request.URL, resp.StatusCode)
-	}
 	// The transport asks for gzip, unpacks it and removes the header.
-	if enc := resp.Header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
+	case enc != "" && !strings.EqualFold(enc, "identity"):
 		return nil, final(codeUnsupportedContentType, "%s is encoded as %q, which was not asked for. The server is at fault.", shown, shorten(enc))
-	}
-	declared := resp.Header.Get("Content-Type")
-	if kind, _, _ := mime.ParseMediaType(declared); unreadable(kind) {
-		return nil, contentTypeError(shown, kind)
-	}
-	if resp.ContentLength > f.maxBytes {
+	case resp.ContentLength > f.maxBytes:
 		return nil, f.tooLarge(shown)
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, f.maxBytes+1))
@@ -102,15 +135,14 @@ func (f *fetcher) read(link *url.URL, resp *http.Response) (*page, error) {
 		return nil, f.tooLarge(shown)
 	case err != nil:
 		return nil, requestError(link, err)
-	case len(bytes.TrimSpace(body)) == 0:
-		return nil, final(codeEmptyBody, "%s answered %d with an empty page. Check the link in a browser.", shown, resp.StatusCode)
 	}
-	p := &page{url: resp.Request.URL, body: body, fetchedAt: f.now().UTC().Truncate(time.Millisecond)}
-	if err := p.classify(declared); err != nil {
-		return nil, err
-	}
-	return p, nil
+	return &answer{
+		url: resp.Request.URL, status: resp.StatusCode, header: resp.Header, body: body,
+		at: f.now().UTC().Truncate(time.Millisecond),
+	}, nil
 }
+
+func good(resp *http.Response) bool { return resp.StatusCode >= 200 && resp.StatusCode <= 299 }
 
 func (f *fetcher) tooLarge(shown string) error {
 	return final(codeTooLarge, "%s is larger than %d bytes. Share a smaller page or raise RETRIEVAL_MAX_BYTES.", shown, f.maxBytes)

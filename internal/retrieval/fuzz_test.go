@@ -32,9 +32,13 @@ func FuzzEvidence(f *testing.F) {
 		f.Add([]byte(body), "", false)
 	}
 	link := &url.URL{Scheme: "https", Host: "example.com", Path: "/page"}
-	a := &genericAdapter{maxSnippets: 5, maxChars: 80}
+	a := &genericAdapter{}
 	f.Fuzz(func(t *testing.T, body []byte, charset string, isHTML bool) {
-		e := a.evidence(&page{url: link, html: isHTML, charset: charset, body: body})
+		p := &page{url: link, charset: charset, body: body}
+		if isHTML {
+			p.format = formatHTML
+		}
+		e := a.evidence(p, readDocument(p), limits{snippets: 5, chars: 80})
 		if len(e.Snippets) > 5 || len(e.Sources) != 1 || e.Snippets == nil || e.Errors == nil {
 			t.Errorf("evidence %+v", e)
 		}
@@ -64,6 +68,54 @@ func FuzzParseLink(f *testing.F) {
 		}
 		if err != nil && commentator.ErrorCode(err) == "internal" {
 			t.Errorf("%q: error without a code: %v", link, err)
+		}
+	})
+}
+
+// Whatever arXiv's API sends, a paper has a title and an abstract of one line each, or there
+// is none.
+func FuzzParsePaper(f *testing.F) {
+	for _, name := range []string{"paper.xml", "old_paper.xml", "error.xml", "empty.xml"} {
+		f.Add([]byte(recorded(f, "arxiv/"+name)))
+	}
+	f.Add([]byte("Rate exceeded."))
+	f.Add([]byte(`<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><feed xmlns="http://www.w3.org/2005/Atom"><entry><title>&b;</title></entry></feed>`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		p, err := parsePaper(body)
+		if err != nil {
+			return
+		}
+		for _, text := range append([]string{p.title, p.abstract, p.about()}, p.authors...) {
+			if strings.ContainsAny(text, "\n\r\x00") || !utf8.ValidString(text) {
+				t.Errorf("%q is not one line", text)
+			}
+		}
+		if p.title == "" || p.abstract == "" {
+			t.Errorf("a paper without title or abstract: %+v", p)
+		}
+	})
+}
+
+// Whatever link is shared, a request to GitHub's API stays below the repository.
+func FuzzParseGithub(f *testing.F) {
+	for _, path := range []string{"/o/r", "/o/r/blob/main/a/b.md", "/o/r/issues/1", "/o/r/pull/2/files", "/o/r/releases/tag/v1/2", "/o/../r", "/o/r/blob/x/../../y.md", "/o/r/blob/main/a%2f..%2fb.md"} {
+		f.Add(path)
+	}
+	f.Fuzz(func(t *testing.T, path string) {
+		link, err := url.Parse("https://github.com" + path)
+		if err != nil || link.Hostname() != "github.com" {
+			return
+		}
+		l := parseGithub(link)
+		if l.kind == githubOther {
+			return
+		}
+		asked, err := url.Parse("https://api.github.com" + l.api(append([]string{"contents"}, strings.Split(l.file, "/")...)...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if clean := asked.JoinPath(); !strings.HasPrefix(clean.EscapedPath(), "/repos/"+l.owner+"/"+l.repo+"/contents") {
+			t.Errorf("%q asks for %s", path, clean)
 		}
 	})
 }

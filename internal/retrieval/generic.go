@@ -2,81 +2,76 @@ package retrieval
 
 import (
 	"context"
-	"net/http"
 	"net/url"
 
 	"github.com/technoshare/commentator/internal/commentator"
 )
 
-// fullChars is how much text, in characters, a page needs to count as full coverage.
-// Ten sentences of ordinary length, the least that a summary is made of, are about that.
-const fullChars = 1000
-
-// genericAdapter reads any HTML or plain text page.
+// genericAdapter reads any HTML or plain text page, and PDF files.
 type genericAdapter struct {
-	fetcher     *fetcher
-	maxSnippets int
-	maxChars    int
-}
-
-func newRetriever(cfg Config, transport http.RoundTripper) *Retriever {
-	return &Retriever{
-		timeout: cfg.Timeout,
-		generic: &genericAdapter{
-			fetcher:     newFetcher(cfg, transport),
-			maxSnippets: cfg.MaxSnippets,
-			maxChars:    cfg.MaxSnippetChars,
-		},
-	}
+	fetcher *fetcher
+	pdf     *pdfReader
 }
 
 func (a *genericAdapter) name() string { return "GenericAdapter" }
 
-func (a *genericAdapter) retrieve(ctx context.Context, link *url.URL) (commentator.Evidence, error) {
-	p, err := a.fetcher.fetch(ctx, link)
+func (a *genericAdapter) reads(*url.URL) bool { return true }
+
+func (a *genericAdapter) retrieve(ctx context.Context, link *url.URL, rule rule) (commentator.Evidence, error) {
+	fetching, cancel := context.WithTimeout(ctx, rule.timeout)
+	defer cancel()
+	p, err := a.fetcher.fetch(fetching, link)
 	if err != nil {
 		return commentator.Evidence{}, err
 	}
-	return a.evidence(p), nil
+	d, err := a.read(ctx, p, rule.limits)
+	if err != nil {
+		return commentator.Evidence{}, err
+	}
+	return a.evidence(p, d, rule.limits), nil
 }
 
-// evidence turns a fetched page into evidence. The coverage is
-//
-//	full     the article was found, has at least fullChars characters, and is all in
-//	         the snippets;
-//	partial  there is text, but less than that, or more than the snippets hold, or the
-//	         article could not be told from the rest of the page;
-//	failed   there is no text. That is no error: the gates decide.
-//
-// Errors says in a sentence what is missing, so that it is empty exactly with full.
-func (a *genericAdapter) evidence(p *page) commentator.Evidence {
+// read turns a page of any format into text.
+func (a *genericAdapter) read(ctx context.Context, p *page, l limits) (document, error) {
+	if p.format == formatPDF {
+		return a.pdf.read(ctx, shorten(p.url.Redacted()), p.body, l.wanted())
+	}
+	return readDocument(p), nil
+}
+
+// evidence turns the text of a page into evidence.
+func (a *genericAdapter) evidence(p *page, d document, l limits) commentator.Evidence {
 	address := p.url.Redacted()
-	d := readDocument(p)
-	snippets, cut := makeSnippets(d.blocks, address, a.maxSnippets, a.maxChars)
-	e := commentator.Evidence{
-		Adapter:  a.name(),
-		Sources:  []commentator.Source{{URL: address, Title: d.title, FetchedAt: p.fetchedAt}},
-		Snippets: snippets,
-		Coverage: commentator.CoveragePartial,
-		Errors:   []string{},
-	}
-	chars := 0
-	for _, s := range snippets {
-		chars += len([]rune(s.Content))
-	}
+	g := gather(a.name(), l)
+	g.source(address, d.title, p.fetchedAt)
+	cut := g.text(d.blocks, address, l.snippets)
 	switch shown := shorten(address); {
-	case len(snippets) == 0:
-		e.Snippets = []commentator.Snippet{}
-		e.Coverage = commentator.CoverageFailed
-		e.Errors = append(e.Errors, shown+" holds no readable text. It may be built by scripts in the browser; share a page with text.")
-	case cut:
-		e.Errors = append(e.Errors, shown+" is longer than what is kept of a page; its end is missing.")
-	case chars < fullChars:
-		e.Errors = append(e.Errors, shown+" holds little readable text.")
-	case !d.whole:
-		e.Errors = append(e.Errors, "The article of "+shown+" could not be told from the rest of the page; menus may be among the text.")
-	default:
-		e.Coverage = commentator.CoverageFull
+	case len(g.e.Snippets) == 0 && p.format == formatPDF:
+		g.lacks("%s holds no readable text. It may consist of scanned pages; share a file with text.", shown)
+	case len(g.e.Snippets) == 0:
+		g.lacks("%s holds no readable text. It may be built by scripts in the browser; share a page with text.", shown)
+	case cut || d.more:
+		g.lacks("%s is longer than what is kept of a page; its end is missing.", shown)
+	case g.chars >= fullChars && !d.whole:
+		g.lacks("The article of %s could not be told from the rest of the page; menus may be among the text.", shown)
 	}
-	return e
+	return g.evidence(shorten(address))
+}
+
+// instead reads the page behind a link for an adapter that could not ask the site's API. The
+// evidence says so.
+func (a *genericAdapter) instead(ctx context.Context, link *url.URL, rule rule, adapter string, why error) (commentator.Evidence, error) {
+	if ctx.Err() != nil {
+		return commentator.Evidence{}, why
+	}
+	e, err := a.retrieve(ctx, link, rule)
+	if err != nil {
+		return commentator.Evidence{}, err // says more about the link than what the API said
+	}
+	e.Adapter = adapter
+	e.Errors = append([]string{why.Error() + " The page itself was read instead."}, e.Errors...)
+	if e.Coverage == commentator.CoverageFull {
+		e.Coverage = commentator.CoveragePartial
+	}
+	return e, nil
 }

@@ -3,8 +3,11 @@ package retrieval
 import (
 	"context"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -153,5 +156,78 @@ func TestNoProxyIsUsed(t *testing.T) {
 	}
 	if newTransport(g).Proxy != nil {
 		t.Error("a proxy would resolve names behind the guard's back")
+	}
+}
+
+// The guard stands before every request of every adapter: a rule or an address of an API
+// opens no way around it.
+func TestGuardHoldsForEveryAdapter(t *testing.T) {
+	s := newService(t, map[string]reply{
+		askPaper:            {body: recorded(t, "arxiv/paper.xml")},
+		"/pdf/2411.01234v2": {header: mediaType("text/html"), body: article(8)},
+		askRepo:             {body: recorded(t, "github/repo.json")},
+	})
+	closed := func(c *Config) { c.AllowHosts = nil }
+	for path, tt := range map[string]struct{ rule, adapter string }{
+		"/abs/2411.01234v2":               {"arxiv", "ArxivAdapter"},
+		"/pdf/2411.01234v2":               {"arxiv", "ArxivAdapter"},
+		"/harbour-lab/tidebook":           {"github", "GithubAdapter"},
+		"/harbour-lab/tidebook/issues/12": {"github", "GithubAdapter"},
+		"/page":                           {"generic", "GenericAdapter"},
+	} {
+		r := newSpecial(t, s, "127.0.0.1: {adapter: "+tt.rule+"}\n", closed)
+		refusedBy(t, r, s.URL+path, tt.adapter, codePrivateAddress, true)
+	}
+	if asked := s.requests(); len(asked) > 0 {
+		t.Errorf("private addresses were asked for %q", asked)
+	}
+
+	// One host is allowed; the others that an adapter goes to are not.
+	site := newService(t, map[string]reply{"/pdf/2411.01234v2": {header: mediaType("application/pdf"), body: "%PDF-1.4\n"}})
+	r := newSpecial(t, s, "www.arxiv.org: {adapter: arxiv, fetch_pdf_text: true}\n", func(c *Config) {
+		c.AllowHosts, c.ArxivSite = []string{s.Listener.Addr().String()}, site.URL
+	})
+	e := get(t, r, "https://www.arxiv.org/abs/2411.01234v2")
+	if len(e.Errors) != 1 || !strings.Contains(e.Errors[0], "is not a public address") || len(site.requests()) > 0 {
+		t.Errorf("errors %q, requests %q", e.Errors, site.requests())
+	}
+	api := newService(t, map[string]reply{askRepo: {status: http.StatusMovedPermanently, header: http.Header{"Location": {"http://10.1.2.3/repos/x"}}}})
+	r = newSpecial(t, api, "127.0.0.1: {adapter: github}\n")
+	refusedBy(t, r, api.URL+"/harbour-lab/tidebook", "GithubAdapter", "http_404", true) // the page is read instead
+	if want := []string{askRepo, "/harbour-lab/tidebook"}; !slices.Equal(api.requests(), want) {
+		t.Errorf("requests %q, want %q", api.requests(), want)
+	}
+}
+
+// Answers of APIs have the limit of pages.
+func TestHugeAnswersOfAPIsAreRefused(t *testing.T) {
+	huge := reply{body: strings.Repeat(" ", DefaultMaxBytes+1)}
+	s := newService(t, map[string]reply{
+		askPaper: huge, "/abs/2411.01234v2": {header: mediaType("text/html"), body: article(8)},
+		askRepo: huge, "/harbour-lab/tidebook": {header: mediaType("text/html"), body: article(8)},
+	})
+	for path, rule := range map[string]string{"/abs/2411.01234v2": "arxiv", "/harbour-lab/tidebook": "github"} {
+		e := get(t, newSpecial(t, s, "127.0.0.1: {adapter: "+rule+"}\n"), s.URL+path)
+		if len(e.Errors) != 1 || !strings.Contains(e.Errors[0], "is larger than") {
+			t.Errorf("%s: errors %q", path, e.Errors)
+		}
+	}
+}
+
+// A site whose API hangs costs its time and no more; the page is read in a time of its own.
+func TestHangingAPIs(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/api/") || strings.HasPrefix(r.URL.Path, "/repos/") {
+			<-r.Context().Done()
+			return
+		}
+		w.Header().Set("Content-Type", "text/html")
+		w.Write([]byte(article(8)))
+	})
+	for path, rule := range map[string]string{"/abs/2411.01234v2": "arxiv", "/harbour-lab/tidebook": "github"} {
+		r := newSpecial(t, &service{Server: s}, "127.0.0.1: {adapter: "+rule+", timeout: 0.2}\n")
+		if e := get(t, r, s.URL+path); len(e.Errors) != 1 || !strings.Contains(e.Errors[0], "did not answer in time") {
+			t.Errorf("%s: errors %q", path, e.Errors)
+		}
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -22,7 +24,7 @@ var testTime = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 // newTest returns a Retriever that may read loopback.
 func newTest(t testing.TB, change ...func(*Config)) *Retriever {
 	t.Helper()
-	cfg := Config{AllowHosts: []string{"loopback"}, Now: func() time.Time { return testTime }}
+	cfg := Config{AllowHosts: []string{"loopback"}, PDFCacheDir: pdfCache(), Now: func() time.Time { return testTime }}
 	for _, c := range change {
 		c(&cfg)
 	}
@@ -31,6 +33,15 @@ func newTest(t testing.TB, change ...func(*Config)) *Retriever {
 		t.Fatal(err)
 	}
 	return r
+}
+
+// pdfCache is a folder that tests share, also with later runs.
+func pdfCache() string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		dir = os.TempDir()
+	}
+	return filepath.Join(dir, "technoshare-commentator-test", "pdf")
 }
 
 func serve(t testing.TB, h http.HandlerFunc) *httptest.Server {

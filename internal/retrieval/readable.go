@@ -20,13 +20,15 @@ type document struct {
 	// whole is false when the article could not be told from the rest of the page, so
 	// that blocks may hold menus and footers.
 	whole bool
+	// more says that the document goes on behind the blocks.
+	more bool
 }
 
-// readDocument finds the readable text of p: the article of an HTML page, or, when the
-// page has no recognisable one, all text of its body.
+// readDocument finds the readable text of p, which is no PDF: the article of an HTML page,
+// or, when the page has no recognisable one, all text of its body.
 func readDocument(p *page) document {
 	text := decode(p.body, p.charset)
-	if !p.html {
+	if p.format != formatHTML {
 		return plainDocument(text)
 	}
 	root, err := html.Parse(strings.NewReader(text))

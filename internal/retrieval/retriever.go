@@ -1,12 +1,16 @@
 package retrieval
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net/http"
 	"net/url"
 	"time"
 
+	"github.com/technoshare/commentator/data"
 	"github.com/technoshare/commentator/internal/commentator"
 	"github.com/technoshare/commentator/internal/telemetry"
 )
@@ -19,6 +23,10 @@ const (
 	DefaultMaxSnippets     = 40
 	DefaultMaxSnippetChars = 300
 	DefaultUserAgent       = "TechnoShareCommentator/1.0 (link summaries)"
+	DefaultArxivAPI        = "https://export.arxiv.org"
+	DefaultArxivSite       = "https://arxiv.org"
+	DefaultArxivInterval   = 3 * time.Second
+	DefaultGithubAPI       = "https://api.github.com"
 )
 
 // Config says how pages are fetched and how much of them is kept. The zero value is
@@ -33,8 +41,9 @@ type Config struct {
 	// MaxBytes limits a page, counted after decompression. Defaults to 5 MiB.
 	MaxBytes int64
 
-	// Timeout limits one retrieval from the first DNS query to the last byte,
-	// redirects included. Defaults to 15 seconds.
+	// Timeout limits one retrieval from the first DNS query to the last byte, redirects and
+	// all requests of an adapter included. Reading the text of a PDF, once it is here, has a
+	// limit of its own. Defaults to 15 seconds. A rule's own timeout comes first.
 	Timeout time.Duration
 
 	// MaxRedirects is how many redirects are followed. Defaults to 5.
@@ -43,9 +52,34 @@ type Config struct {
 	// MaxSnippets and MaxSnippetChars limit the evidence; a page with more text has
 	// coverage partial. They default to 40 and 300 (characters, not bytes): 12,000
 	// characters hold an article of about 1,900 words, enough for a summary of 15
-	// sentences, and cost a model about 3,000 tokens.
+	// sentences, and cost a model about 3,000 tokens. A rule's own numbers come first.
 	MaxSnippets     int
 	MaxSnippetChars int
+
+	// Rules say how the pages of a domain are read. Defaults to none: any page is read by
+	// the generic adapter.
+	Rules data.Rules
+
+	// PDFCacheDir is a folder for the compiled code of the PDF reader, about 20 MB, which is
+	// created with the first PDF. It holds code that is run, so nobody else may write to it.
+	// Several processes may share it. Defaults to none: the code is compiled for each PDF,
+	// which takes about 3 seconds and 290 MB.
+	PDFCacheDir string
+
+	// GithubToken goes with requests to GitHub's API, and to no other place. It may be a
+	// token without any permission; 60 requests an hour become 5,000. Defaults to none.
+	GithubToken string
+
+	// ArxivAPI, ArxivSite and GithubAPI are the addresses of the services, without a slash at
+	// the end. They default to the real ones.
+	ArxivAPI, ArxivSite, GithubAPI string
+
+	// ArxivInterval is the least time between two requests to arXiv's API. Defaults to 3
+	// seconds, which its terms of use ask for.
+	ArxivInterval time.Duration
+
+	// Logger is told what concerns no single link. Defaults to none.
+	Logger *slog.Logger
 
 	// UserAgent is sent with each request. Defaults to DefaultUserAgent.
 	UserAgent string
@@ -55,24 +89,17 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	if c.MaxBytes == 0 {
-		c.MaxBytes = DefaultMaxBytes
-	}
-	if c.Timeout == 0 {
-		c.Timeout = DefaultTimeout
-	}
-	if c.MaxRedirects == 0 {
-		c.MaxRedirects = DefaultMaxRedirects
-	}
-	if c.MaxSnippets == 0 {
-		c.MaxSnippets = DefaultMaxSnippets
-	}
-	if c.MaxSnippetChars == 0 {
-		c.MaxSnippetChars = DefaultMaxSnippetChars
-	}
-	if c.UserAgent == "" {
-		c.UserAgent = DefaultUserAgent
-	}
+	c.MaxBytes = cmp.Or(c.MaxBytes, DefaultMaxBytes)
+	c.Timeout = cmp.Or(c.Timeout, DefaultTimeout)
+	c.MaxRedirects = cmp.Or(c.MaxRedirects, DefaultMaxRedirects)
+	c.MaxSnippets = cmp.Or(c.MaxSnippets, DefaultMaxSnippets)
+	c.MaxSnippetChars = cmp.Or(c.MaxSnippetChars, DefaultMaxSnippetChars)
+	c.UserAgent = cmp.Or(c.UserAgent, DefaultUserAgent)
+	c.ArxivAPI = cmp.Or(c.ArxivAPI, DefaultArxivAPI)
+	c.ArxivSite = cmp.Or(c.ArxivSite, DefaultArxivSite)
+	c.GithubAPI = cmp.Or(c.GithubAPI, DefaultGithubAPI)
+	c.ArxivInterval = cmp.Or(c.ArxivInterval, DefaultArxivInterval)
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -91,21 +118,38 @@ func (c Config) validate() error {
 	check(c.Timeout > 0, "Timeout %v: want a positive duration", c.Timeout)
 	check(c.MaxRedirects > 0, "MaxRedirects %d: want a positive number", c.MaxRedirects)
 	check(c.MaxSnippets > 0, "MaxSnippets %d: want a positive number", c.MaxSnippets)
+	check(c.ArxivInterval > 0, "ArxivInterval %v: want a positive duration", c.ArxivInterval)
 	check(c.MaxSnippetChars >= 80, "MaxSnippetChars %d: want 80 or more, or no sentence fits", c.MaxSnippetChars)
+	for name, address := range map[string]string{"ArxivAPI": c.ArxivAPI, "ArxivSite": c.ArxivSite, "GithubAPI": c.GithubAPI} {
+		_, err := parseLink(address)
+		check(err == nil, "%s %q: want an http or https address", name, address)
+	}
 	return errors.Join(errs...)
+}
+
+// rule is a rule of a domain with every choice made.
+type rule struct {
+	data.Rule
+	limits  limits
+	timeout time.Duration // for all requests together
 }
 
 // adapter turns the links of one kind of site into evidence. Its name is recorded as
 // retrieval.adapter.
 type adapter interface {
 	name() string
-	retrieve(ctx context.Context, link *url.URL) (commentator.Evidence, error)
+	// reads reports whether link leads to something that the adapter knows. What it does not
+	// know is left to the generic adapter.
+	reads(link *url.URL) bool
+	retrieve(ctx context.Context, link *url.URL, rule rule) (commentator.Evidence, error)
 }
 
 // Retriever implements commentator.Retriever. It is safe for concurrent use.
 type Retriever struct {
-	timeout time.Duration
-	generic *genericAdapter
+	rules    data.Rules
+	defaults rule
+	generic  *genericAdapter
+	special  map[string]adapter // by the name that rules know
 }
 
 var _ commentator.Retriever = (*Retriever)(nil)
@@ -120,23 +164,55 @@ func New(cfg Config) (*Retriever, error) {
 	return newRetriever(cfg, telemetry.Transport(newTransport(g), "")), nil
 }
 
-// adapterFor chooses the adapter of a host. Adapters for particular sites go here.
-func (r *Retriever) adapterFor(string) adapter { return r.generic }
+func newRetriever(cfg Config, transport http.RoundTripper) *Retriever {
+	generic := &genericAdapter{fetcher: newFetcher(cfg, transport), pdf: newPDFReader(cfg.PDFCacheDir, cfg.Logger)}
+	return &Retriever{
+		rules:    cfg.Rules,
+		defaults: rule{limits: limits{snippets: cfg.MaxSnippets, chars: cfg.MaxSnippetChars}, timeout: cfg.Timeout},
+		generic:  generic,
+		special: map[string]adapter{
+			data.AdapterArxiv:  newArxivAdapter(cfg, generic),
+			data.AdapterGithub: newGithubAdapter(cfg, generic),
+		},
+	}
+}
 
-// Adapter names the adapter that reads the pages of a host.
-func (r *Retriever) Adapter(host string) string { return r.adapterFor(host).name() }
+// adapterFor chooses the adapter and the rule of a link.
+func (r *Retriever) adapterFor(link *url.URL) (adapter, rule) {
+	of := r.rules.For(link.Hostname())
+	chosen := rule{
+		Rule: of,
+		limits: limits{
+			snippets: cmp.Or(of.MaxSnippets, r.defaults.limits.snippets),
+			chars:    cmp.Or(of.MaxChars, r.defaults.limits.chars),
+		},
+		timeout: cmp.Or(of.Timeout, r.defaults.timeout),
+	}
+	if a, ok := r.special[of.Adapter]; ok && a.reads(link) {
+		return a, chosen
+	}
+	return r.generic, chosen
+}
 
-// Retrieve fetches the page behind link. Its errors are of type *commentator.Error with
+// Adapter names the adapter that reads the page behind a link.
+func (r *Retriever) Adapter(link string) string {
+	u, err := parseLink(link)
+	if err != nil {
+		return r.generic.name()
+	}
+	a, _ := r.adapterFor(u)
+	return a.name()
+}
+
+// Retrieve fetches what is behind link. Its errors are of type *commentator.Error with
 // a code of errors.go, unless ctx itself ended.
 func (r *Retriever) Retrieve(ctx context.Context, link string) (commentator.Evidence, error) {
 	u, err := parseLink(link)
 	if err != nil {
 		return failedEvidence(r.generic.name(), err), err
 	}
-	a := r.adapterFor(u.Hostname())
-	limited, cancel := context.WithTimeout(ctx, r.timeout)
-	defer cancel()
-	e, err := a.retrieve(limited, u)
+	a, rule := r.adapterFor(u)
+	e, err := a.retrieve(ctx, u, rule)
 	if err != nil && ctx.Err() != nil {
 		// The caller gave up; that says nothing about the page.
 		err = fmt.Errorf("retrieve %s: %w", u.Redacted(), ctx.Err())

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -88,7 +89,8 @@ func startServers(ctx context.Context, dir string, documents http.Handler) (*ser
 		// The caller's own settings must not reach the demo's jobs.
 		"OPENAI_API_KEY=", "OPENAI_BASE_URL=", "SLACK_BOT_TOKEN=", "SLACK_APP_TOKEN=", "SLACK_SIGNING_SECRET=", "TECHNOSHARE_CHANNEL_ID=", "MAX_LINKS_PER_MESSAGE=3",
 		"OTEL_SDK_DISABLED=false", "OTEL_TRACES_EXPORTER=otlp", "OTEL_TRACES_SAMPLER=always_on", "OTEL_TRACES_SAMPLER_ARG=",
-		"OTEL_EXPORTER_OTLP_HEADERS=", "RETRIEVAL_TIMEOUT=15s", "RETRIEVAL_MAX_BYTES=",
+		"OTEL_EXPORTER_OTLP_HEADERS=", "RETRIEVAL_TIMEOUT=15s", "RETRIEVAL_MAX_BYTES=", "GITHUB_TOKEN=",
+		"RETRIEVAL_PDF_CACHE=" + filepath.Join(cmp.Or(os.Getenv("COMMENTATOR_CACHE"), filepath.Join(s.root, ".cache")), "pdf"),
 	}
 	return s, nil
 }
