@@ -93,7 +93,7 @@ func TestWrongRulesAreNamed(t *testing.T) {
 	for name, tc := range map[string]struct{ body, want string }{
 		"unknown key":         {"github.com:\n  adapter: github\n  max_snippet: 5\n", "domain_rules.yaml: line 3: github.com.max_snippet: is not a known key; use one of adapter, extraction, fetch_abstract,"},
 		"unknown key of all":  {"default: {adapters: generic}", "line 1: default.adapters: is not a known key"},
-		"misspelt default":    {"defualt:\n  timeout: 15\n", "domain_rules.yaml: line 1: defualt: is neither default nor a domain"},
+		"misspelt default":    {"defaults:\n  timeout: 15\n", "domain_rules.yaml: line 1: defaults: is neither default nor a domain"},
 		"address":             {"https://github.com/x: {}", "is neither default nor a domain"},
 		"star":                {"'*.github.com': {}", "is neither default nor a domain"},
 		"port":                {"github.com:443: {}", "is neither default nor a domain"},

@@ -131,8 +131,9 @@ func (a *githubAPI) refusal(resp *http.Response, now time.Time) error {
 	case resp.Header.Get("X-RateLimit-Remaining") == "0" && noReset == nil:
 		wait = time.Unix(reset, 0).Sub(now)
 	case resp.StatusCode == http.StatusForbidden:
-		text, err := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
-		if err != nil || !bytes.Contains(bytes.ToLower(text), []byte("rate limit")) {
+		text := make([]byte, 4<<10)
+		n, _ := io.ReadFull(resp.Body, text) // what came of it
+		if !bytes.Contains(bytes.ToLower(text[:n]), []byte("rate limit")) {
 			return nil
 		}
 	}
@@ -195,11 +196,9 @@ func (i githubReleaseInfo) about(l githubLink) string {
 	if i.Prerelease {
 		kind = "pre-release"
 	}
-	when := ""
+	when := " is not published yet"
 	if i.PublishedAt != nil {
 		when = " was published on " + i.PublishedAt.Format(dateLayout)
-	} else {
-		when = " is not published yet"
 	}
 	return oneLine("The " + kind + " " + i.TagName + " of " + l.full() + when + ".")
 }

@@ -63,7 +63,7 @@ func (r *pdfReader) read(ctx context.Context, shown string, body []byte, wanted 
 	}
 	inner, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	pool, closePool, err := r.start(inner)
+	pool, end, err := r.start(inner)
 	if err != nil {
 		if ctx.Err() != nil {
 			return document{}, ctx.Err()
@@ -72,7 +72,7 @@ func (r *pdfReader) read(ctx context.Context, shown string, body []byte, wanted 
 	}
 	defer func() {
 		cancel(nil) // closing a hostile file must take no time either
-		closePool()
+		end()
 	}()
 	slow := time.AfterFunc(r.timeout, func() { cancel(errPDFSlow) })
 	defer slow.Stop()
@@ -103,35 +103,31 @@ func isPDFError(err error) bool {
 	return false
 }
 
-// start sets PDFium up. Whoever gets a pool has to close it.
+// start sets PDFium up. Whoever gets a pool has to call the function beside it.
 func (r *pdfReader) start(ctx context.Context) (pdfium.Pool, func(), error) {
 	if r.cacheDir != "" {
-		pool, closePool, err := r.startCached(ctx)
+		pool, end, err := startCached(ctx, r.cacheDir)
 		if err == nil || ctx.Err() != nil {
-			return pool, closePool, err
+			return pool, end, err
 		}
 		r.unusable.Do(func() {
 			r.log.WarnContext(ctx, "the folder for compiled code of the PDF reader cannot be used; each PDF takes seconds longer", "folder", r.cacheDir, "error", err)
 		})
 	}
-	pool, err := startPDFium(ctx, pdfRuntime())
-	if err != nil {
-		return nil, nil, err
-	}
-	return pool, func() { _ = pool.Close() }, nil
+	return startPDFium(ctx, pdfRuntime())
 }
 
-func (r *pdfReader) startCached(ctx context.Context) (pdfium.Pool, func(), error) {
-	cache, err := wazero.NewCompilationCacheWithDir(r.cacheDir)
+func startCached(ctx context.Context, dir string) (pdfium.Pool, func(), error) {
+	cache, err := wazero.NewCompilationCacheWithDir(dir)
 	if err != nil {
 		return nil, nil, err
 	}
-	pool, err := startPDFium(ctx, pdfRuntime().WithCompilationCache(cache))
+	pool, end, err := startPDFium(ctx, pdfRuntime().WithCompilationCache(cache))
 	if err != nil {
 		return nil, nil, errors.Join(err, cache.Close(ctx))
 	}
 	return pool, func() {
-		_ = pool.Close()
+		end()
 		_ = cache.Close(ctx) // of the code in memory; the files stay
 	}, nil
 }
@@ -144,12 +140,24 @@ func pdfRuntime() wazero.RuntimeConfig {
 		WithCloseOnContextDone(true)
 }
 
-func startPDFium(ctx context.Context, runtime wazero.RuntimeConfig) (pdfium.Pool, error) {
-	return webassembly.Init(webassembly.Config{
-		Context: ctx, MaxTotal: 1, RuntimeConfig: runtime,
+func startPDFium(ctx context.Context, runtime wazero.RuntimeConfig) (pdfium.Pool, func(), error) {
+	memory, err := newPDFMemory(pdfMemoryPages * 64 << 10)
+	if err != nil {
+		return nil, nil, err
+	}
+	pool, err := webassembly.Init(webassembly.Config{
+		Context: experimental.WithMemoryAllocator(ctx, memory), MaxTotal: 1, RuntimeConfig: runtime,
 		FSConfig: wazero.NewFSConfig(), // no files; the default is all of /
 		Stdout:   io.Discard, Stderr: io.Discard,
 	})
+	if err != nil {
+		memory.release()
+		return nil, nil, err
+	}
+	return pool, func() {
+		_ = pool.Close() // ends all that could look into the memory
+		memory.release()
+	}, nil
 }
 
 // pdfDocument reads a file page by page. Pages that cannot be read are left out, and so is
