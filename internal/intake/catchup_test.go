@@ -307,7 +307,7 @@ func TestNothingIsMissedWhateverFails(t *testing.T) {
 				rt.Fatal("it never ends")
 			}
 		}
-		links := r.linksOf(rt, h.channel)
+		links := r.linksOf(rt, func(m commentator.Message) bool { return m.Channel == h.channel })
 		if len(links) != len(want) {
 			rt.Fatalf("%d jobs for %d links", len(links), len(want))
 		}

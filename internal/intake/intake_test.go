@@ -284,7 +284,7 @@ func TestEventsInAnyOrderAndNumberLeadToTheSameJobs(t *testing.T) {
 			want = append(want, fmt.Sprintf("https://%s%d.example", page, n))
 		}
 		slices.Sort(want)
-		got := r.linksOfMessage(t, ts)
+		got := r.linksOf(t, func(m commentator.Message) bool { return m.TS == ts })
 		slices.Sort(got)
 		if !slices.Equal(want, got) {
 			t.Fatalf("links with jobs are %v, want %v", got, want)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -151,49 +152,33 @@ func deletion(ts, at, before string) map[string]any {
 	}
 }
 
-// links returns the links of all jobs that were not taken back, in the order of jobs.
+// links returns the links of all jobs that were not taken back, in the order of jobs. As
+// nobody works on them, those that were are final.
 func (r *rig) links(t rapid.TB) []string {
 	t.Helper()
-	return r.query(t, `SELECT url FROM jobs WHERE withdrawn_at IS NULL ORDER BY id`)
+	return r.linksOf(t, func(commentator.Message) bool { return true })
 }
 
-// linksOf returns those of a channel, and linksOfMessage those of a message in C1.
-func (r *rig) linksOf(t rapid.TB, channel string) []string {
+// linksOf returns those of some messages.
+func (r *rig) linksOf(t rapid.TB, of func(commentator.Message) bool) []string {
 	t.Helper()
-	return r.query(t, `
-		SELECT url FROM jobs JOIN messages ON messages.id = jobs.message_id
-		WHERE withdrawn_at IS NULL AND channel_id = ? ORDER BY jobs.id`, channel)
-}
-
-func (r *rig) linksOfMessage(t rapid.TB, ts string) []string {
-	t.Helper()
-	return r.query(t, `
-		SELECT url FROM jobs JOIN messages ON messages.id = jobs.message_id
-		WHERE withdrawn_at IS NULL AND channel_id = 'C1' AND message_ts = ? ORDER BY jobs.id`, ts)
-}
-
-// query returns a column of texts.
-func (r *rig) query(t rapid.TB, query string, args ...any) []string {
-	t.Helper()
-	rows, err := r.store.Reader().QueryContext(context.Background(), query, args...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	texts := []string{}
-	for rows.Next() {
-		var text string
-		if err := rows.Scan(&text); err != nil {
+	links := []string{}
+	for _, j := range slices.Backward(r.jobs(t)) {
+		if j.State == commentator.JobFinal {
+			continue
+		}
+		m, err := r.store.Message(context.Background(), j.MessageID)
+		if err != nil {
 			t.Fatal(err)
 		}
-		texts = append(texts, text)
+		if of(m) {
+			links = append(links, j.URL)
+		}
 	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
-	}
-	return texts
+	return links
 }
 
+// jobs returns all jobs, the newest first.
 func (r *rig) jobs(t rapid.TB) []commentator.Job {
 	t.Helper()
 	jobs, err := r.store.ListJobs(context.Background(), store.Filter{Limit: -1})

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -211,11 +212,11 @@ type state struct {
 
 func messageState(t rapid.TB, s *Store, ts string) (st state) {
 	var id int64
-	row := s.reader.QueryRow(`SELECT id, text, edited_ts, user_id, deleted_at IS NOT NULL FROM messages WHERE channel_id = 'C1' AND message_ts = ?`, ts)
+	row := s.reader.QueryRowContext(context.Background(), `SELECT id, text, edited_ts, user_id, deleted_at IS NOT NULL FROM messages WHERE channel_id = 'C1' AND message_ts = ?`, ts)
 	if err := row.Scan(&id, &st.Text, &st.EditedTS, &st.User, &st.Deleted); err != nil {
 		t.Fatal(err)
 	}
-	rows, err := s.reader.Query(`SELECT url FROM jobs WHERE message_id = ? AND withdrawn_at IS NULL ORDER BY url`, id)
+	rows, err := s.reader.QueryContext(context.Background(), `SELECT url FROM jobs WHERE message_id = ? AND withdrawn_at IS NULL ORDER BY url`, id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -282,7 +283,7 @@ func TestDeliveriesInAnyOrderAndNumberLeadToTheSameRows(t *testing.T) {
 			t.Fatalf("(-want +got):\n%s", diff)
 		}
 		var twice int
-		err := s.reader.QueryRow(`
+		err := s.reader.QueryRowContext(ctx, `
 			SELECT count(*) FROM jobs WHERE withdrawn_at IS NOT NULL AND state <> 'final'`).Scan(&twice)
 		if err != nil || twice != 0 {
 			t.Fatalf("%d jobs that wait are withdrawn and not final, %v", twice, err)
