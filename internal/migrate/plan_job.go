@@ -50,6 +50,10 @@ func (p *planner) job(old OldJob) {
 		p.report.remark("jobs", j.ID, remarkDuplicate, "job %d of the same message goes on; this one is cancelled", p.open[m.ID])
 	default:
 		p.open[m.ID] = j.ID
+		if _, there := p.heldJobs[j.ID]; status == statusProcessing && !there {
+			p.report.remark("jobs", j.ID, remarkUnsure,
+				"it was being processed; if the old program has answered and did not say so, end it with `commentator jobs cancel %d` before the worker starts", j.ID)
+		}
 	}
 	p.settle(j, count, status)
 }
