@@ -1,0 +1,108 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/technoshare/commentator/internal/slack"
+)
+
+// slackThread is a Slack that keeps what is posted to one thread.
+type slackThread struct {
+	mu        sync.Mutex
+	texts     map[string]string // of each reply, by its timestamp
+	reactions []string
+	posts     int
+}
+
+func (s *slackThread) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	_ = r.ParseForm()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch method := path.Base(r.URL.Path); method {
+	case "auth.test":
+		fmt.Fprint(w, `{"ok":true,"user_id":"U0BOT"}`)
+	case "conversations.history":
+		fmt.Fprint(w, `{"ok":true,"messages":[]}`)
+	case "chat.postMessage":
+		s.posts++
+		ts := fmt.Sprintf("1700000009.%06d", s.posts)
+		s.texts[ts] = r.Form.Get("text")
+		fmt.Fprintf(w, `{"ok":true,"ts":%q}`, ts)
+	case "chat.delete":
+		delete(s.texts, r.Form.Get("ts"))
+		fmt.Fprint(w, `{"ok":true}`)
+	case "reactions.add":
+		s.reactions = append(s.reactions, r.Form.Get("timestamp")+" "+r.Form.Get("name"))
+		fmt.Fprint(w, `{"ok":true}`)
+	default:
+		fmt.Fprintf(w, `{"ok":false,"error":"no %s here"}`, method)
+	}
+}
+
+func (s *slackThread) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Join(slices.Sorted(maps.Values(s.texts)), "\n") + strings.Join(s.reactions, "\n")
+}
+
+// serve posts a comment, tells people of the link that gets none, and takes both back when the
+// message is deleted.
+func TestServeAnswersInTheThreadAndTakesBack(t *testing.T) {
+	page, _, release := slowSite(t)
+	close(release)
+	for notice, want := range map[string]string{
+		"reply":    `(?s)^\*tldr\*.*No comment on this link: something went wrong \(http_404\)\.$`,
+		"reaction": `(?s)^\*tldr\*.*1700000001\.000100 eyes$`,
+		"off":      `(?s)^\*tldr\*`,
+	} {
+		t.Run(notice, func(t *testing.T) {
+			t.Parallel()
+			gone := httptest.NewServer(http.NotFoundHandler())
+			t.Cleanup(gone.Close)
+			thread := &slackThread{texts: map[string]string{}}
+			api := httptest.NewServer(thread)
+			t.Cleanup(api.Close)
+			s := startServe(t, []string{
+				"DB_PATH=" + filepath.Join(t.TempDir(), "db.sqlite"), "RETRIEVAL_ALLOW_HOSTS=loopback", "SLACK_BOT_TOKEN=xoxb-test",
+				"SLACK_API_URL=" + api.URL + "/api/", "SLACK_SIGNING_SECRET=s3cret", "SLACK_EVENTS_ADDR=127.0.0.1:0",
+				"FAILURE_NOTICE=" + notice, "FAILURE_REACTION=eyes",
+			})
+			address := await(t, `"address":"(http://[^"]+/slack/events)"`, s.log.String)
+			send := func(id, event string) {
+				t.Helper()
+				body := []byte(`{"type":"event_callback","team_id":"T1","api_app_id":"A1","event_id":"` + id + `","event":` + event + `}`)
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address, bytes.NewReader(body))
+				if err != nil {
+					t.Fatal(err)
+				}
+				req.Header = slack.Sign("s3cret", time.Now(), body)
+				req.Header.Set("Content-Type", "application/json")
+				answer, err := http.DefaultClient.Do(req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if answer.Body.Close(); answer.StatusCode != http.StatusOK {
+					t.Fatalf("%s: %s", event, answer.Status)
+				}
+			}
+			send("Ev1", `{"type":"message","channel":"C0123456789","user":"U1","ts":"1700000001.000100","text":"<`+page+`> <`+gone.URL+`/>"}`)
+			await(t, want, thread.String)
+			await(t, `(?s)(job ended.*){2}`, s.log.String)
+			send("Ev2", `{"type":"message","subtype":"message_deleted","channel":"C0123456789","ts":"1700000002.000100","deleted_ts":"1700000001.000100","event_ts":"1700000002.000100"}`)
+			await(t, `^([0-9.]+ eyes)?$`, thread.String)
+			s.stop()
+			s.ended(t)
+		})
+	}
+}
