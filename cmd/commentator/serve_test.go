@@ -111,6 +111,20 @@ func readJob(t *testing.T, path string, id int64) commentator.Job {
 	return j
 }
 
+// get returns the status and the body of an answer, or why there is none.
+func get(address string) string {
+	r, err := http.Get(address)
+	if err != nil {
+		return err.Error()
+	}
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return err.Error()
+	}
+	return r.Status + "\n" + string(body)
+}
+
 // slowSite serves an article, each request when release is closed or sent to, and says on
 // asked that one has come.
 func slowSite(t *testing.T) (page string, asked <-chan struct{}, release chan struct{}) {
@@ -176,18 +190,7 @@ func TestAWorkerIsWatchedByHealthReadinessAndMetrics(t *testing.T) {
 	runCommand(t, environ, "replay", "--enqueue", page)
 	s := startServe(t, environ)
 	base := "http://" + await(t, `"msg":"health and metrics are answered","address":"([^"]+)"`, s.log.String)
-	get := func(path string) string {
-		r, err := http.Get(base + path)
-		if err != nil {
-			return err.Error()
-		}
-		defer r.Body.Close()
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			return err.Error()
-		}
-		return r.Status + "\n" + string(body)
-	}
+	get := func(path string) string { return get(base + path) }
 	await(t, `^200 OK\n\{"status":"ok"`, func() string { return get("/readyz") })
 	await(t, `^200 OK\n\{"status":"ok"`, func() string { return get("/healthz") })
 	await(t, `(?m)^job_duration_seconds_count\{job_outcome="success"\} 1$`, func() string { return get("/metrics") })
@@ -199,6 +202,20 @@ func TestAWorkerIsWatchedByHealthReadinessAndMetrics(t *testing.T) {
 	if got := get("/healthz"); !strings.Contains(got, "refused") {
 		t.Errorf("it still answers: %s", got)
 	}
+}
+
+// A worker that cannot reach Slack is alive and not ready.
+func TestAWorkerWithoutSlackIsNotReady(t *testing.T) {
+	s := startServe(t, []string{
+		"DB_PATH=" + filepath.Join(t.TempDir(), "db.sqlite"), "METRICS_ADDR=127.0.0.1:0",
+		"SLACK_APP_TOKEN=xapp-1", "SLACK_API_URL=http://127.0.0.1:1/api/",
+	})
+	base := "http://" + await(t, `"msg":"health and metrics are answered","address":"([^"]+)"`, s.log.String)
+	await(t, `"msg":"serving"`, s.log.String)
+	await(t, `^503 .*\n\{"status":"failing","failed":\["slack"\]\}`, func() string { return get(base + "/readyz") })
+	await(t, `^200 `, func() string { return get(base + "/healthz") })
+	s.stop()
+	s.ended(t)
 }
 
 func TestWithoutAnAddressNothingListens(t *testing.T) {

@@ -66,10 +66,10 @@ func (s *Store) React(ctx context.Context, r commentator.Reaction, value int, ju
 	return changed, nil
 }
 
-// repliedTo returns the job that a message is a reply to.
+// repliedTo returns the job that a message is a reply to. A notice that a job failed is none.
 func repliedTo(ctx context.Context, q querier, channel, ts string) (int64, error) {
 	var id int64
-	err := q.QueryRowContext(ctx, `SELECT job_id FROM posts WHERE channel_id = ? AND reply_ts = ? AND reply_ts <> ''`, channel, ts).Scan(&id)
+	err := q.QueryRowContext(ctx, `SELECT job_id FROM posts WHERE channel_id = ? AND reply_ts = ? AND reply_ts <> '' AND part >= 0`, channel, ts).Scan(&id)
 	if err != nil {
 		return 0, notFound(err)
 	}
@@ -244,7 +244,7 @@ func (s *Store) opinions(ctx context.Context, since time.Time) ([]Opinion, error
 		if o.Job, _, err = s.job(ctx, s.reader, k.job); err != nil {
 			return nil, err
 		}
-		err := s.reader.QueryRowContext(ctx, `SELECT channel_id, reply_ts FROM posts WHERE job_id = ? ORDER BY part LIMIT 1`, k.job).Scan(&o.Channel, &o.ReplyTS)
+		err := s.reader.QueryRowContext(ctx, `SELECT channel_id, reply_ts FROM posts WHERE job_id = ? AND part >= 0 ORDER BY part LIMIT 1`, k.job).Scan(&o.Channel, &o.ReplyTS)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return nil, err
 		}

@@ -79,6 +79,10 @@ func TestAReactionIsRecordedWithItsMessage(t *testing.T) {
 	elsewhere.MessageTS = "5.000002"
 	_, err := s.React(t.Context(), elsewhere, 1, judged)
 	wantErr(t, err, ErrNotFound)
+	alter(t, s, `INSERT INTO posts (job_id, part, channel_id, thread_ts, attempt, asked_at, reply_ts) VALUES (?, ?, 'C1', '1.0', 1, 0, '5.000003')`, j.ID, commentator.PartNotice)
+	elsewhere.MessageTS = "5.000003" // that the job failed, which is not the comment
+	_, err = s.React(t.Context(), elsewhere, 1, judged)
+	wantErr(t, err, ErrNotFound)
 	elsewhere = reactionAt(11, "+1", true)
 	elsewhere.EventTS = "now"
 	if _, err := s.React(t.Context(), elsewhere, 1, judged); commentator.ErrorCode(err) != "invalid_event_time" {
