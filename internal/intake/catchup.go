@@ -48,8 +48,8 @@ type CatchUpConfig struct {
 // The cursor of a channel, channels.seen_ts, moves with each hour of history that was read
 // whole and written. What Slack delivers meanwhile never moves it, because it comes in any
 // order; read again, it is known. So nothing between is left out, and after a crash the
-// reading goes on where the cursor is. A minute before now is always read again: the history
-// shows a message some time after it was written.
+// reading goes on where the cursor is. A minute before now, by the slower of our clock and
+// Slack's, is always read again: the history shows a message some time after it was written.
 type CatchUp struct {
 	cfg   CatchUpConfig
 	again chan struct{}
@@ -132,12 +132,16 @@ func (c *CatchUp) channel(ctx context.Context, channel string) error {
 		if to.After(now) {
 			to = now
 		}
-		if err := c.window(ctx, channel, from, to); err != nil {
+		answered, err := c.window(ctx, channel, from, to)
+		if err != nil {
 			return err
 		}
 		known := to
-		if youngest := now.Add(-settled); known.After(youngest) {
-			known = youngest
+		// By Slack's clock, if that is behind ours: what it writes next must not be known.
+		for _, clock := range []time.Time{now, answered} {
+			if youngest := clock.Add(-settled); !clock.IsZero() && known.After(youngest) {
+				known = youngest
+			}
 		}
 		if err := c.cfg.Store.SetSeen(ctx, channel, slack.TS(known), now); err != nil {
 			return err
@@ -147,24 +151,28 @@ func (c *CatchUp) channel(ctx context.Context, channel string) error {
 	return nil
 }
 
-// window reads a channel's history between two times, both included.
-func (c *CatchUp) window(ctx context.Context, channel string, from, to time.Time) error {
+// window reads a channel's history between two times, both included, and returns when Slack
+// answered first, by its clock.
+func (c *CatchUp) window(ctx context.Context, channel string, from, to time.Time) (answered time.Time, err error) {
 	r := slack.Range{Channel: channel, Oldest: slack.TS(from), Latest: slack.TS(to), Limit: catchUpPage}
 	for {
 		page, err := c.page(ctx, r)
 		if err != nil {
-			return err
+			return answered, err
+		}
+		if answered.IsZero() {
+			answered = page.At // the first page has the newest messages
 		}
 		for _, p := range page.Messages {
 			if err := c.cfg.Intake.Posted(ctx, p); err != nil {
-				return err
+				return answered, err
 			}
 		}
 		for range page.Unread {
 			c.cfg.Intake.count(ctx, Tally{Source: slack.SourceHistory, Outcome: Malformed})
 		}
 		if page.Next == "" {
-			return nil
+			return answered, nil
 		}
 		r.Cursor = page.Next
 	}

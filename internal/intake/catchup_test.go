@@ -23,6 +23,7 @@ type history struct {
 	channel  string // of what is written; "": C1
 	messages []slack.Posted
 	page     int
+	at       time.Time // Slack's clock; zero: it does not say
 	asked    []slack.Range
 	fail     func(n int) error // asked before the n-th request
 }
@@ -43,7 +44,7 @@ func (h *history) Page(_ context.Context, r slack.Range) (slack.Page, error) {
 	slices.SortFunc(in, func(a, b slack.Posted) int { return cmp.Compare(b.TS, a.TS) })
 	from, _ := strconv.Atoi(r.Cursor)
 	to := min(from+h.page, len(in))
-	p := slack.Page{Messages: slices.Clone(in[from:to])}
+	p := slack.Page{Messages: slices.Clone(in[from:to]), At: h.at}
 	slices.Reverse(p.Messages)
 	if to < len(in) {
 		p.Next = strconv.Itoa(to)
@@ -122,6 +123,28 @@ func TestVeryOldMessagesAreNotFetched(t *testing.T) {
 	h.wrote(start.Add(time.Hour), 1)
 	want := h.wrote(start.Add(73*time.Hour), 2)
 	r.advance(96 * time.Hour)
+	if err := newCatchUp(r, h).round(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if diff := gocmp.Diff([]string{want}, r.links(t)); diff != "" {
+		t.Errorf("links (-want +got):\n%s", diff)
+	}
+}
+
+// With a clock that is ahead, what Slack writes next would be older than the cursor.
+func TestTheCursorKeepsToSlacksClock(t *testing.T) {
+	r := newRig(t)
+	h := &history{page: 10, at: start.Add(10 * time.Minute)}
+	r.advance(20 * time.Minute)
+	if err := newCatchUp(r, h).round(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if want := slack.TS(start.Add(10*time.Minute - settled)); r.seen(t) != want {
+		t.Errorf("the cursor is at %s, want %s", r.seen(t), want)
+	}
+	h.at = start.Add(20 * time.Minute)
+	want := h.wrote(start.Add(12*time.Minute), 1)
+	r.advance(10 * time.Minute)
 	if err := newCatchUp(r, h).round(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -71,6 +71,8 @@ type Page struct {
 	Messages []Posted // the oldest first, whatever the order of pages is
 	Unread   int      // messages that were left out because they cannot be read
 	Next     string   // cursor of the next page; empty when this is the last one
+
+	At time.Time // when Slack answered, by its own clock, in whole seconds; zero when it does not say
 }
 
 // RateLimited says that Slack asks to wait.
@@ -93,10 +95,11 @@ func (h *History) Page(ctx context.Context, r Range) (Page, error) {
 			NextCursor string `json:"next_cursor"`
 		} `json:"response_metadata"`
 	}
-	if err := h.call(ctx, "conversations.history", " for channel "+r.Channel, form, &answer); err != nil {
+	at, err := h.call(ctx, "conversations.history", " for channel "+r.Channel, form, &answer)
+	if err != nil {
 		return Page{}, err
 	}
-	page := Page{Next: answer.Metadata.NextCursor}
+	page := Page{Next: answer.Metadata.NextCursor, At: at}
 	now := h.cfg.Now()
 	for _, raw := range answer.Messages {
 		var m rawMessage
@@ -110,33 +113,37 @@ func (h *History) Page(ctx context.Context, r Range) (Page, error) {
 	return page, nil
 }
 
-// call asks a method of the Web API and reads its answer into out; about goes into errors.
-func (h *History) call(ctx context.Context, method, about string, form url.Values, out any) error {
+// call asks a method of the Web API and reads its answer into out; about goes into errors. It
+// returns when Slack answered, by its own clock.
+func (h *History) call(ctx context.Context, method, about string, form url.Values, out any) (at time.Time, err error) {
 	ctx, cancel := context.WithTimeout(ctx, h.cfg.Timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, h.cfg.APIURL+method, strings.NewReader(form.Encode()))
 	if err != nil {
-		return fmt.Errorf("ask %s: %w", method, err)
+		return at, fmt.Errorf("ask %s: %w", method, err)
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Authorization", "Bearer "+h.cfg.Token)
 	client := http.Client{Transport: h.cfg.Transport}
 	resp, err := client.Do(req)
 	if err != nil {
-		return &commentator.Error{Code: "slack_unreachable", Message: "Slack cannot be reached for " + method, Err: withoutURL(err)}
+		return at, &commentator.Error{Code: "slack_unreachable", Message: "Slack cannot be reached for " + method, Err: withoutURL(err)}
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return &commentator.Error{Code: "slack_unreachable", Message: "Slack's answer to " + method + " was cut off", Err: err}
+		return at, &commentator.Error{Code: "slack_unreachable", Message: "Slack's answer to " + method + " was cut off", Err: err}
 	}
 	if err := answerError(method, about, resp, body); err != nil {
-		return err
+		return at, err
 	}
 	if err := json.Unmarshal(body, out); err != nil {
-		return fmt.Errorf("read the answer to %s: %w", method, err)
+		return at, fmt.Errorf("read the answer to %s: %w", method, err)
 	}
-	return nil
+	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+		at = date
+	}
+	return at, nil
 }
 
 func answerError(method, about string, resp *http.Response, body []byte) error {
@@ -193,7 +200,7 @@ func (h *History) Identity(ctx context.Context) (user string, err error) {
 	var answer struct {
 		UserID string `json:"user_id"`
 	}
-	if err := h.call(ctx, "auth.test", "", url.Values{}, &answer); err != nil {
+	if _, err := h.call(ctx, "auth.test", "", url.Values{}, &answer); err != nil {
 		return "", err
 	}
 	return answer.UserID, nil

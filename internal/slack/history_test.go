@@ -26,6 +26,7 @@ func TestHistoryReadsAPage(t *testing.T) {
 	h := newHistory(t, func(w http.ResponseWriter, r *http.Request) {
 		_ = r.ParseForm()
 		form = r.Form
+		w.Header().Set("Date", "Mon, 23 Nov 2026 12:00:07 GMT")
 		if r.URL.Path != "/api/conversations.history" || r.Header.Get("Authorization") != "Bearer xoxb-hush" {
 			http.NotFound(w, r)
 			return
@@ -48,7 +49,7 @@ func TestHistoryReadsAPage(t *testing.T) {
 	said := func(ts, user, text string) commentator.Message {
 		return commentator.Message{Channel: "C1", TS: ts, User: user, Text: text, ReceivedAt: received}
 	}
-	wantPage := Page{Next: "bmV4dA==", Unread: 1, Messages: []Posted{
+	wantPage := Page{Next: "bmV4dA==", Unread: 1, At: received.Add(7 * time.Second), Messages: []Posted{
 		{Message: said("1.0", "U1", "first"), Bot: true},
 		{Message: said("1.5", "USLACKBOT", "This message was deleted."), SubType: "tombstone", Bot: true},
 		{Message: said("2.0", "U2", "second")},
