@@ -3,6 +3,7 @@ package slack
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -117,6 +118,9 @@ func (p *Poster) part(ctx context.Context, k mark, j commentator.Job, m commenta
 		ts, err = p.api.post(ctx, k, m.Channel, m.Thread(), message)
 		return err
 	})
+	if errors.Is(err, errNoThread) {
+		return "", p.takeBack(ctx, j, m, ts)
+	}
 	if commentator.ErrorCode(err) == CodeAnswerLost && ctx.Err() == nil {
 		// Slack may have taken it all the same: to know that here saves an attempt.
 		found, findErr := p.api.find(ctx, k, m.Channel, m.Thread(), time.Now().Add(visibleAfter))
@@ -147,13 +151,23 @@ func (p *Poster) posted(ctx context.Context, k mark, channel, ts string) (string
 	return first, nil
 }
 
+// takeBack deletes a comment whose message is gone, of which Slack has not told yet.
+func (p *Poster) takeBack(ctx context.Context, j commentator.Job, m commentator.Message, ts string) error {
+	err := p.api.delete(context.WithoutCancel(ctx), m.Channel, ts)
+	if err != nil && !gone[slackCode(err)] {
+		return err
+	}
+	p.log.InfoContext(ctx, "a comment is deleted, since its message is gone", "job", j.ID, "reply", ts)
+	return commentator.ErrWithdrawn
+}
+
 // post sends one message.
 func (a *API) post(ctx context.Context, k mark, channel, thread string, message commentator.RenderedMessage) (string, error) {
 	blocks, err := rawBlocks(message.Blocks)
 	if err != nil {
 		return "", ours{err}
 	}
-	_, ts, err := a.client.PostMessageContext(ctx, channel,
+	_, ts, posted, err := a.client.PostMessageWithResponseContext(ctx, channel,
 		slack.MsgOptionTS(thread),
 		slack.MsgOptionText(message.Text, false), // it is escaped; mrkdwn is Slack's default
 		slack.MsgOptionBlocks(blocks...),
@@ -161,11 +175,19 @@ func (a *API) post(ctx context.Context, k mark, channel, thread string, message 
 		slack.MsgOptionDisableLinkUnfurl(),
 		slack.MsgOptionDisableMediaUnfurl(),
 	)
-	if err == nil && ts == "" {
+	switch {
+	case err != nil:
+	case ts == "":
 		err = errNoAnswer
+	case posted.Timestamp != "" && posted.ThreadTimestamp == "":
+		err = ours{errNoThread}
 	}
 	return ts, err
 }
+
+// errNoThread: the message that began the thread is gone, and Slack, which does not refuse such a
+// reply, has posted it into the channel.
+var errNoThread = errors.New("the reply stands in the channel")
 
 func (a *API) delete(ctx context.Context, channel, ts string) error {
 	return a.call(ctx, methodDelete, channel, func(ctx context.Context) error {

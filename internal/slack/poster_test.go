@@ -3,6 +3,7 @@ package slack
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -297,6 +298,26 @@ func TestWhoMayNotPostSendsNothing(t *testing.T) {
 			t.Errorf("Post() = %v after %d calls, want %v", err, len(r.slack.calls), want)
 		}
 	}
+}
+
+// Slack posts a reply to a message that is gone into the channel and says so by naming no thread.
+func TestACommentOnAMessageThatIsGoneIsTakenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig()
+		r.slack.answer = func(method string, _ int) answer {
+			if method != methodPost {
+				return answer{}
+			}
+			ts := r.slack.add(message.Channel, "", nil).ts
+			return answer{body: fmt.Sprintf(`{"ok":true,"channel":%q,"ts":%q,"message":{"type":"message","text":"text","ts":%q}}`, message.Channel, ts, ts)}
+		}
+		if _, err := r.Post(t.Context(), job, message, rendered("text")); !errors.Is(err, commentator.ErrWithdrawn) {
+			t.Errorf("Post() = %v", err)
+		}
+		if r.slack.made(methodPost) != 1 || len(r.slack.there()) != 0 {
+			t.Errorf("%d posts, %d messages are left", r.slack.made(methodPost), len(r.slack.there()))
+		}
+	})
 }
 
 // A thread that cannot be read forbids to post: the comment may be there.
