@@ -75,7 +75,7 @@ func (n node) words() string {
 }
 
 // check fails unless Slack takes the message and nothing in it is more than words and one link.
-func check(t *rapid.T, m commentator.RenderedMessage) (blocks []node) {
+func check(t rapid.TB, m commentator.RenderedMessage) (blocks []node) {
 	if err := json.Unmarshal(m.Blocks, &blocks); err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func check(t *rapid.T, m commentator.RenderedMessage) (blocks []node) {
 	return blocks
 }
 
-func checkNode(t *rapid.T, n node) {
+func checkNode(t rapid.TB, n node) {
 	switch n.Type {
 	case "rich_text", "rich_text_section", "rich_text_list":
 		if len(n.Elements) == 0 {
@@ -272,6 +272,24 @@ func TestReplyIsDividedBetweenSections(t *testing.T) {
 	}
 	if diff := cmp.Diff([]int{0, 2, 4, 6, 8, 10, 12, 14}, offsets); diff != "" || len(r.Messages) != 2 {
 		t.Errorf("%d messages, numbers before each list (-want +got):\n%s", len(r.Messages), diff)
+	}
+}
+
+// Items of every length, so that blocks and messages are filled to their last character.
+func TestReplyFillsMessagesToTheLimitAndNoFurther(t *testing.T) {
+	fullest, most := 0, 0
+	for size := 1; size < 3100; size += 7 {
+		items := func(n int) []string { return slices.Repeat([]string{strings.Repeat("x", size)}, n) }
+		c := commentator.Comment{TLDR: items(3), Summary: items(15), Projects: items(8), SimilarTech: items(8)}
+		for _, m := range Reply(c, "https://example.org/").Messages {
+			fullest = max(fullest, utf8.RuneCountInString(m.Text))
+			for _, b := range check(t, m) {
+				most = max(most, utf8.RuneCountInString(b.words()))
+			}
+		}
+	}
+	if fullest < 11_700 || most < 2_900 {
+		t.Errorf("the fullest message has %d characters, the fullest block %d: more would fit", fullest, most)
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 // in the thread after a while.
 type fakeSlack struct {
 	visible time.Duration // after a post
+	slow    time.Duration // before each answer
 	// answer may take the place of Slack's answer to call n of a method, counted from 1.
 	answer func(method string, n int) answer
 
@@ -55,7 +56,7 @@ type answer struct {
 var errCut = errors.New("connection reset by peer")
 
 func (f *fakeSlack) RoundTrip(req *http.Request) (*http.Response, error) {
-	if err := req.Context().Err(); err != nil {
+	if err := sleep(req.Context(), f.slow); err != nil {
 		return nil, err
 	}
 	raw, err := io.ReadAll(req.Body)

@@ -21,6 +21,7 @@ func TestRetryAfterPausesOneMethodOfOneChannel(t *testing.T) {
 			}
 			return answer{}
 		}
+		r.slack.slow = 500 * time.Millisecond // others wait for their turn when the answer comes
 		start := time.Now()
 		took := map[string]time.Duration{}
 		var mu sync.Mutex
@@ -39,6 +40,8 @@ func TestRetryAfterPausesOneMethodOfOneChannel(t *testing.T) {
 			})
 		}
 		post("limited", 1, "C0000000001", 0)
+		post("queued", 4, "C0000000001", time.Millisecond)
+		post("queued too", 5, "C0000000001", time.Millisecond)
 		post("same channel", 2, "C0000000001", 10*time.Second)
 		post("other channel", 3, "C0000000002", 10*time.Second)
 		all.Go(func() { // another method of the channel
@@ -50,17 +53,24 @@ func TestRetryAfterPausesOneMethodOfOneChannel(t *testing.T) {
 		})
 		all.Wait()
 		for name, want := range map[string][2]time.Duration{
-			"limited": {30 * time.Second, 32 * time.Second}, "same channel": {30 * time.Second, 32 * time.Second},
-			"other channel": {10 * time.Second, 11 * time.Second}, "other method": {10 * time.Second, 11 * time.Second},
+			"limited": {30 * time.Second, 36 * time.Second}, "same channel": {30 * time.Second, 36 * time.Second},
+			"queued": {30 * time.Second, 36 * time.Second}, "queued too": {30 * time.Second, 36 * time.Second},
+			"other channel": {10 * time.Second, 12 * time.Second}, "other method": {10 * time.Second, 12 * time.Second},
 		} {
 			if took[name] < want[0] || took[name] > want[1] {
 				t.Errorf("%s took %s, want %v", name, took[name], want)
 			}
 		}
+		least := 30*time.Second + r.slack.slow
 		for _, c := range r.slack.calls[1:] {
-			if at := c.at.Sub(start); c.method == methodPost && c.channel == "C0000000001" && at < 30*time.Second {
-				t.Errorf("%s is asked for after %s", c.method, at)
+			if c.method != methodPost || c.channel != "C0000000001" {
+				continue
 			}
+			at := c.at.Sub(start)
+			if at < least {
+				t.Errorf("asked to post after %s, want %s", at, least)
+			}
+			least = at + time.Second // also those who waited come one after the other
 		}
 	})
 }
