@@ -83,7 +83,7 @@ var artifacts = []Entry{
 	{Kind: KindArtifact, Name: ArtifactSources, Type: "text/plain", Meaning: "Addresses and index entries that the analysis drew on, one a line.", From: SpanStageA, To: "artifact of the stage run", Test: testTable},
 	{Kind: KindArtifact, Name: ArtifactComment, Type: "application/json", Meaning: "The comment as tldr, summary, projects and similar tech.", From: SpanStageB, To: "artifact of the stage run", Test: testTable},
 	{Kind: KindArtifact, Name: ArtifactGateFailures, Type: "text/plain", Meaning: "One sentence for each failed gate, or that none failed.", From: SpanQualityGates, To: "artifact of the stage run", Test: testTable},
-	{Kind: KindArtifact, Name: ArtifactSlackPayload, Type: "application/json", Meaning: "Body of the request to Slack, sent or not.", From: SpanSlackPost, To: "artifact of the stage run", Test: testTable},
+	{Kind: KindArtifact, Name: ArtifactSlackPayload, Type: "application/json", Meaning: "Body of the request to Slack, sent or not, without its blocks, which say what text says, and its metadata; a list when the comment is several messages.", From: SpanSlackPost, To: "artifact of the stage run", Test: testTable},
 }
 
 var instruments = []Entry{
