@@ -65,8 +65,10 @@ func TestAReactionIsRecordedWithItsMessage(t *testing.T) {
 	}
 	at := func(us int64) time.Time { return time.UnixMicro(1_700_000_000_000_000 + us).UTC() }
 	want := []commentator.Verdict{
-		{JobID: j.ID, User: "U1", Value: 1, At: at(1)}, {JobID: j.ID, User: "U1", Value: -1, At: at(3)},
-		{JobID: j.ID, User: "U1", Value: 1, At: at(4)}, {JobID: j.ID, User: "U1", Value: 0, At: at(6)},
+		{JobID: j.ID, User: "U1", Value: 1, At: at(1)},
+		{JobID: j.ID, User: "U1", Value: -1, At: at(3)},
+		{JobID: j.ID, User: "U1", Value: 1, At: at(4)},
+		{JobID: j.ID, User: "U1", Value: 0, At: at(6)},
 	}
 	if diff := cmp.Diff(want, said); diff != "" {
 		t.Error(diff)
