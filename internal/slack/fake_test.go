@@ -149,6 +149,13 @@ func (f *fakeSlack) add(channel, thread string, metadata json.RawMessage) *fakeM
 	return m
 }
 
+// inChannel adds a message as Slack posts a reply to a message that is gone. The caller holds the
+// lock, as the function answer does.
+func (f *fakeSlack) inChannel() answer {
+	ts := f.add(message.Channel, "", nil).ts
+	return answer{body: fmt.Sprintf(`{"ok":true,"channel":%q,"ts":%q,"message":{"type":"message","text":"text","ts":%q}}`, message.Channel, ts, ts)}
+}
+
 // posted adds a message as if somebody with this mark had posted it.
 func (f *fakeSlack) posted(k mark) string {
 	f.mu.Lock()

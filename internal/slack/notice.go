@@ -183,5 +183,8 @@ func (n *Notifier) reply(ctx context.Context, notice commentator.Notice) (string
 		ts, err = api.post(ctx, k, notice.Channel, notice.ThreadTS, n.cfg.Render(notice.Job))
 		return err
 	})
+	if errors.Is(err, errNoThread) {
+		return "", api.takeBack(ctx, notice.Channel, ts)
+	}
 	return ts, err
 }

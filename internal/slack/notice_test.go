@@ -126,6 +126,27 @@ func TestWhatSlackRefusesForGoodIsGivenUp(t *testing.T) {
 	})
 }
 
+// Slack posts a reply to a message that is gone into the channel.
+func TestNobodyIsToldOfAMessageThatIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig()
+		r.slack.answer = func(method string, n int) answer {
+			switch {
+			case method == methodPost:
+				return r.slack.inChannel()
+			case method == methodDelete && n == 1:
+				return answer{status: 500}
+			}
+			return answer{}
+		}
+		r.due(1, message.Channel)
+		r.notify(t, "", time.Hour)
+		if ids, _ := r.posts.NoticesDue(t.Context()); r.slack.made(methodPost) != 1 || len(r.slack.there()) != 0 || len(ids) != 0 {
+			t.Errorf("%d posts, %d messages are left, due %v", r.slack.made(methodPost), len(r.slack.there()), ids)
+		}
+	})
+}
+
 func TestNobodyIsToldWhatSomebodyElseTells(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig()

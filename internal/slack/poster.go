@@ -119,7 +119,11 @@ func (p *Poster) part(ctx context.Context, k mark, j commentator.Job, m commenta
 		return err
 	})
 	if errors.Is(err, errNoThread) {
-		return "", p.takeBack(ctx, j, m, ts)
+		if err := p.api.takeBack(ctx, m.Channel, ts); err != nil {
+			return "", err
+		}
+		p.log.InfoContext(ctx, "a comment is deleted, since its message is gone", "job", j.ID, "reply", ts)
+		return "", commentator.ErrWithdrawn
 	}
 	if commentator.ErrorCode(err) == CodeAnswerLost && ctx.Err() == nil {
 		// Slack may have taken it all the same: to know that here saves an attempt.
@@ -151,14 +155,20 @@ func (p *Poster) posted(ctx context.Context, k mark, channel, ts string) (string
 	return first, nil
 }
 
-// takeBack deletes a comment whose message is gone, of which Slack has not told yet.
-func (p *Poster) takeBack(ctx context.Context, j commentator.Job, m commentator.Message, ts string) error {
-	err := p.api.delete(context.WithoutCancel(ctx), m.Channel, ts)
-	if err != nil && !gone[slackCode(err)] {
-		return err
+// takeBack deletes a reply to a message that is gone, of which Slack has not told yet. Nobody may
+// post such a reply again, which no look into the thread would find: its error is final.
+func (a *API) takeBack(ctx context.Context, channel, ts string) (err error) {
+	ctx = context.WithoutCancel(ctx)
+	for pause := time.Second; pause < 20*time.Second; pause *= 2 {
+		if err = a.delete(ctx, channel, ts); err == nil || gone[slackCode(err)] {
+			return nil
+		}
+		_ = sleep(ctx, pause) // ends by its time alone
 	}
-	p.log.InfoContext(ctx, "a comment is deleted, since its message is gone", "job", j.ID, "reply", ts)
-	return commentator.ErrWithdrawn
+	return &commentator.Error{
+		Code: "slack_not_taken_back", Final: true, Err: err,
+		Message: fmt.Sprintf("A reply to a message that is gone stands in channel %s at %s; delete it there", channel, ts),
+	}
 }
 
 // post sends one message.

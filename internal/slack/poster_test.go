@@ -3,7 +3,6 @@ package slack
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -304,12 +303,14 @@ func TestWhoMayNotPostSendsNothing(t *testing.T) {
 func TestACommentOnAMessageThatIsGoneIsTakenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig()
-		r.slack.answer = func(method string, _ int) answer {
-			if method != methodPost {
-				return answer{}
+		r.slack.answer = func(method string, n int) answer {
+			switch {
+			case method == methodPost:
+				return r.slack.inChannel()
+			case method == methodDelete && n < 3:
+				return answer{status: 500}
 			}
-			ts := r.slack.add(message.Channel, "", nil).ts
-			return answer{body: fmt.Sprintf(`{"ok":true,"channel":%q,"ts":%q,"message":{"type":"message","text":"text","ts":%q}}`, message.Channel, ts, ts)}
+			return answer{}
 		}
 		if _, err := r.Post(t.Context(), job, message, rendered("text")); !errors.Is(err, commentator.ErrWithdrawn) {
 			t.Errorf("Post() = %v", err)
