@@ -109,6 +109,10 @@ chaos: build mlflow ## Kill worker, Collector and MLflow while jobs flow, then c
 soak: build mlflow ## The Collector away for OUTAGE (10m) and for an hour of an injected clock, MLflow killed; .bench/soak.json (RATE, DOWN, ONLY)
 	go run ./test/chaos soak $(if $(OUTAGE),-outage $(OUTAGE)) $(if $(RATE),-rate $(RATE)) $(if $(DOWN),-down $(DOWN)) $(if $(ONLY),-only $(ONLY)) $(if $(KEEP),-keep)
 
+.PHONY: soak-slack
+soak-slack: build ## People write into a Slack that fails while the worker is killed, then every thread is looked at; .bench/slack.json (MESSAGES=1000, KILLS=20, SEED, KEEP=1)
+	go run ./test/chaos slack -messages $(or $(MESSAGES),1000) -kills $(or $(KILLS),20) $(if $(SEED),-seed $(SEED)) $(if $(KEEP),-keep)
+
 .PHONY: chaos-sensitivity
 chaos-sensitivity: mlflow ## Faults are built into the programs on purpose, and chaos has to find each; .bench/chaos-sensitivity.json (JOBS=60, SEED, ONLY)
 	go run ./test/chaos -mutations test/chaos/testdata/mutations -jobs $(or $(JOBS),60) $(if $(SEED),-seed $(SEED)) $(if $(ONLY),-only $(ONLY))

@@ -34,6 +34,8 @@ func main() {
 	command, args := run, os.Args[1:]
 	if len(args) > 0 && args[0] == "soak" {
 		command, args = runSoak, args[1:]
+	} else if len(args) > 0 && args[0] == "slack" {
+		command, args = runSlack, args[1:]
 	}
 	if err := command(args); err != nil {
 		fmt.Fprintln(os.Stderr, "chaos:", err)

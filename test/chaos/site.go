@@ -45,16 +45,9 @@ type site struct {
 
 func startSite(top string, b *bell) (*site, error) {
 	s := &site{bell: b, seen: map[string]int{}}
-	names, err := filepath.Glob(filepath.Join(top, "data", "demo", "articles", "*.html"))
-	if err != nil || len(names) == 0 {
-		return nil, fmt.Errorf("find articles: %d files, %w", len(names), err)
-	}
-	for _, name := range names {
-		page, err := os.ReadFile(name)
-		if err != nil {
-			return nil, err
-		}
-		s.articles = append(s.articles, page)
+	var err error
+	if s.articles, err = articlesOf(top); err != nil {
+		return nil, err
 	}
 	if s.thin, err = os.ReadFile(filepath.Join(top, "data", "demo", "pages", "short-note.html")); err != nil {
 		return nil, err
@@ -70,6 +63,23 @@ func startSite(top string, b *bell) (*site, error) {
 	s.server = &http.Server{Handler: mux} //nolint:gosec // on loopback, for our own worker
 	go func() { _ = s.server.Serve(l) }()
 	return s, nil
+}
+
+// articlesOf reads the readable pages of the demo.
+func articlesOf(top string) ([][]byte, error) {
+	names, err := filepath.Glob(filepath.Join(top, "data", "demo", "articles", "*.html"))
+	if err != nil || len(names) == 0 {
+		return nil, fmt.Errorf("find articles: %d files, %w", len(names), err)
+	}
+	var articles [][]byte
+	for _, name := range names {
+		page, err := os.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		articles = append(articles, page)
+	}
+	return articles, nil
 }
 
 func (s *site) page(w http.ResponseWriter, r *http.Request) {

@@ -232,7 +232,7 @@ func (c *courier) byHTTP(ctx context.Context, w *Workspace, e Event, n int, reas
 	}
 	done := make(chan outcome, 1)
 	go func() {
-		res, err := client.Do(r)
+		res, err := client.Do(r) //nolint:bodyclose // closed below, where it is read
 		done <- outcome{res, err}
 	}()
 	cut := w.cfg.Happen(Delivered)
