@@ -65,7 +65,7 @@ soak-routing: ## Another backend hangs, then refuses, for OUTAGE each (10m) whil
 	cd test/routing && go test -count=1 -timeout 2h -v -run TestDeadBackendDelaysNobody . -outage $(or $(OUTAGE),10m)
 
 .PHONY: servers
-servers: mlflow contract-3.7.0 contract-postgres contract-slack ## Contract tests against real servers and Slack's Python client, and a build of the exporter by ocb
+servers: mlflow contract-3.7.0 contract-postgres contract-slack postgres ## Contract tests against real servers and Slack's Python client, and a build of the exporter by ocb
 	MLFLOW_TEST_PYTHON=$(MLFLOW_PYTHON) go test -count=1 -timeout 20m -tags 'realserver slow' \
 		./internal/mlflow/... ./internal/render/... ./collector/... ./cmd/otelcol-mlflow/...
 
@@ -86,6 +86,13 @@ contract-postgres: mlflow ## Contract tests against MLflow on PostgreSQL
 .PHONY: contract-slack
 contract-slack: ## The contract of the fake Slack, and the worker, against an emulator that others wrote
 	SLACK_TEST_EMULATOR=$$(scripts/slack_emulator.sh --install) go test -count=1 -timeout 10m -tags realserver ./test/slackfake
+
+# The same tests as in `unit`, where their databases are SQLite files, and those of several hosts.
+.PHONY: postgres
+postgres: ## Job database, queue, pipeline and commands on PostgreSQL
+	store=$$(POSTGRES_FSYNC=off scripts/postgres.sh --database worker) && trap 'scripts/postgres.sh --stop' EXIT && \
+		COMMENTATOR_TEST_DATABASE_URL=$${store/+psycopg2/} go test -count=1 -timeout 20m \
+		./internal/store ./internal/queue ./internal/pipeline ./cmd/commentator
 
 .PHONY: compare-3.7.0
 compare-3.7.0: ## A job by the bridge against the same by MLflow's SDK, on MLflow 3.7.0

@@ -78,7 +78,7 @@ func (c *jobsShowCommand) Run(ctx context.Context, a *app) (err error) {
 	defer func() { err = errors.Join(err, s.Close()) }()
 	j, err := s.Job(ctx, c.ID)
 	if errors.Is(err, store.ErrNotFound) {
-		return usageError{fmt.Errorf("there is no job %d in %s", c.ID, a.cfg.DBPath)}
+		return usageError{fmt.Errorf("there is no job %d in %s", c.ID, a.cfg.DatabaseName())}
 	}
 	if err != nil {
 		return err

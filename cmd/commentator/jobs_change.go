@@ -90,7 +90,7 @@ func (a *app) changeJobs(ctx context.Context, ids []int64, change func(context.C
 	for _, id := range ids {
 		j, err := w.store.Job(ctx, id)
 		if errors.Is(err, store.ErrNotFound) {
-			return usageError{fmt.Errorf("there is no job %d in %s", id, a.cfg.DBPath)}
+			return usageError{fmt.Errorf("there is no job %d in %s", id, a.cfg.DatabaseName())}
 		}
 		if err != nil {
 			return err

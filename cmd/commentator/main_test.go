@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,6 +18,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	coltrace "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/grpc"
+
+	"github.com/technoshare/commentator/test/dbtest"
 )
 
 func TestMain(m *testing.M) {
@@ -27,7 +30,8 @@ func TestMain(m *testing.M) {
 // $ARTICLE (long enough for a comment), $PDF (that too) and $THIN (too short), and of a page
 // that is not there in $GONE. $CLOSED is an address where nothing listens, so that whatever
 // connects to it fails; $HANGING takes connections and never answers; $COLLECTOR takes
-// telemetry. $SLACK is a Web API of Slack, and $EVENTS a free host:port.
+// telemetry. $SLACK is a Web API of Slack, and $EVENTS a free host:port. With the
+// condition [postgres], $POSTGRES is the address of an empty database, with a password in it.
 func TestScripts(t *testing.T) {
 	article, err := os.ReadFile(filepath.Join("testdata", "article.html"))
 	if err != nil {
@@ -90,12 +94,33 @@ func TestScripts(t *testing.T) {
 			}
 			e.Setenv("EVENTS", events)
 			e.Setenv("RETRIEVAL_ALLOW_HOSTS", "loopback")
+			if dbtest.Postgres() {
+				e.Setenv("POSTGRES", withPassword(t, dbtest.New(t)))
+			}
 			return nil
 		},
+		Condition: func(name string) (bool, error) {
+			if name != "postgres" {
+				return false, fmt.Errorf("unknown condition %q", name)
+			}
+			return dbtest.Postgres(), nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"status": status, "expand": expand, "wait_for_lock": waitForLock, "wait_for_address": waitForAddress, "sql": runSQL,
+			"status": status, "expand": expand, "wait_for_lock": waitForLock, "wait_for_worker": waitForWorker,
+			"wait_for_address": waitForAddress, "sql": runSQL,
 		},
 	})
+}
+
+// withPassword adds one that nothing may show; the server of the tests asks for none.
+func withPassword(t *testing.T, database string) string {
+	t.Helper()
+	u, err := url.Parse(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.UserPassword(u.User.Username(), "hush-hush")
+	return u.String()
 }
 
 // collector takes all telemetry and forgets it.
@@ -143,6 +168,21 @@ func expand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	text := os.Expand(ts.ReadFile(args[0]), ts.Getenv)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
+}
+
+// waitForWorker waits until a process works on the database of DATABASE_URL.
+func waitForWorker(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: wait_for_worker")
+	}
+	for range 400 {
+		ts.Check(ts.Exec("commentator", "status", "--json"))
+		if strings.Contains(ts.ReadFile("stdout"), `"worker": true`) {
+			return
+		}
+		time.Sleep(25 * time.Millisecond) // another process is polled
+	}
+	ts.Fatalf("nobody works on the database after 10 s")
 }
 
 // waitForLock waits until a process works on the database.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/technoshare/commentator/internal/commentator"
@@ -51,18 +50,26 @@ func (c *migrateCommand) Run(ctx context.Context, a *app) error {
 }
 
 func (c *migrateCommand) migrate(ctx context.Context, a *app) (r migrate.Report, err error) {
-	if err := migrate.SameFile(c.From, a.cfg.DBPath); err != nil {
-		return r, err
+	if a.cfg.DatabaseURL == "" {
+		if err := migrate.SameFile(c.From, a.cfg.DBPath); err != nil {
+			return r, err
+		}
 	}
 	old, err := migrate.Read(ctx, c.From)
 	if err != nil {
 		return r, err
 	}
-	var s *store.Store
-	if _, missing := os.Stat(a.cfg.DBPath); missing == nil || !c.DryRun {
-		if s, err = a.store(ctx); err != nil {
-			return r, err
-		}
+	var opts []store.Option
+	if c.DryRun {
+		opts = append(opts, store.Existing())
+	}
+	s, err := a.store(ctx, opts...)
+	switch {
+	case errors.Is(err, store.ErrNoDatabase):
+		s = nil // all of it would be new
+	case err != nil:
+		return r, err
+	default:
 		defer func() { err = errors.Join(err, s.Close()) }()
 	}
 	cfg := migrate.Config{From: c.From, Old: old, Now: time.Now(), LinkKey: slack.LinkKey}
@@ -70,10 +77,11 @@ func (c *migrateCommand) migrate(ctx context.Context, a *app) (r migrate.Report,
 		r, err = migrate.Preview(ctx, cfg, s)
 	} else {
 		var q *queue.Queue
-		q, err = queue.New(ctx, queue.Config{DB: s.DB(), Reader: s.Reader(), LockPath: s.LockPath(), Logger: a.log})
+		q, err = queue.New(ctx, queue.Config{DB: s.DB(), Reader: s.Reader(), LockPath: s.LockPath(), Address: s.Address(), Logger: a.log})
 		if err != nil {
 			return r, err
 		}
+		defer func() { err = errors.Join(err, q.Stop(ctx)) }()
 		cfg.Enqueue = q.Enqueue
 		r, err = migrate.Run(ctx, cfg, s)
 	}
@@ -81,8 +89,11 @@ func (c *migrateCommand) migrate(ctx context.Context, a *app) (r migrate.Report,
 		return r, err
 	}
 	// Which messages and links the old program answered.
-	r.Settings = []string{"DB_PATH=" + a.cfg.DBPath, "LINK_POLICY=first", "TRACK_NO_URLS=true", "COMMENT_THREAD_REPLIES=true"}
-	return r, c.lookForWorker(s, &r)
+	r.Settings = []string{"LINK_POLICY=first", "TRACK_NO_URLS=true", "COMMENT_THREAD_REPLIES=true"}
+	if a.cfg.DatabaseURL == "" {
+		r.Settings = append([]string{"DB_PATH=" + a.cfg.DBPath}, r.Settings...)
+	}
+	return r, c.lookForWorker(ctx, s, &r)
 }
 
 func (c *migrateCommand) export(ctx context.Context, a *app) (r migrate.Report, err error) {
@@ -95,12 +106,12 @@ func (c *migrateCommand) export(ctx context.Context, a *app) (r migrate.Report, 
 		return r, err
 	}
 	r.Settings = []string{"DB_PATH=" + c.ExportTo}
-	return r, c.lookForWorker(s, &r)
+	return r, c.lookForWorker(ctx, s, &r)
 }
 
-func (c *migrateCommand) lookForWorker(s *store.Store, r *migrate.Report) (err error) {
+func (c *migrateCommand) lookForWorker(ctx context.Context, s *store.Store, r *migrate.Report) (err error) {
 	if s != nil {
-		r.Worker, err = queue.Busy(s.LockPath())
+		r.Worker, err = working(ctx, s)
 	}
 	return err
 }

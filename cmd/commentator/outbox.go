@@ -8,7 +8,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/technoshare/commentator/internal/queue"
 	"github.com/technoshare/commentator/internal/store"
 )
 
@@ -95,7 +94,7 @@ func (c *outboxResendCommand) Run(ctx context.Context, a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	worker, err := queue.Busy(s.LockPath())
+	worker, err := working(ctx, s)
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/technoshare/commentator/internal/queue"
 	"github.com/technoshare/commentator/internal/store"
 )
 
@@ -66,7 +65,7 @@ func (c *statusCommand) Run(ctx context.Context, a *app) (err error) {
 	}
 	now := time.Now()
 	out := a.status(s, held, now)
-	if out.Worker, err = queue.Busy(s.LockPath()); err != nil {
+	if out.Worker, err = working(ctx, s); err != nil {
 		return err
 	}
 	if c.JSON {

@@ -141,7 +141,7 @@ func (c *tracingCommand) why(ctx context.Context, a *app) (err error) {
 	defer func() { err = errors.Join(err, s.Close()) }()
 	d, err := s.Decision(ctx, c.Job)
 	if errors.Is(err, store.ErrNotFound) {
-		return usageError{fmt.Errorf("there is no job %d in %s", c.Job, a.cfg.DBPath)}
+		return usageError{fmt.Errorf("there is no job %d in %s", c.Job, a.cfg.DatabaseName())}
 	}
 	if err != nil {
 		return err

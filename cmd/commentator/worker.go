@@ -86,15 +86,17 @@ func (a *app) openWorker(ctx context.Context, poster func(*worker) commentator.P
 		Store: w.store, Telemetry: w.telemetry, Up: a.cfg.FeedbackUp, Down: a.cfg.FeedbackDown, Logger: a.log,
 	})
 	w.slack.api = newSlackAPI(a.cfg)
+	delivery := poster(w)
 	p := pipeline.New(pipeline.Config{
 		Store: w.store, Telemetry: w.telemetry,
-		Retriever: retriever, Analyser: analyser, Render: render.Reply, Poster: poster(w),
+		Retriever: retriever, Analyser: analyser, Render: render.Reply, Poster: delivery,
 		Themes: loaded.ThemeNames(), Gates: gates.DefaultLimits,
 		Now: time.Now, Logger: a.log,
 	})
 	w.pipeline = p
+	_, replaying := delivery.(replayPoster) // another worker would take its jobs and post the comments
 	w.queue, err = queue.New(ctx, queue.Config{
-		DB: w.store.DB(), Reader: w.store.Reader(), LockPath: w.store.LockPath(),
+		DB: w.store.DB(), Reader: w.store.Reader(), LockPath: w.store.LockPath(), Address: w.store.Address(), Alone: replaying,
 		Handler: p.Handle, OpenJobs: w.store.OpenJobs, Lost: p.Lost,
 		Backoff: backoff, Logger: a.log,
 	})
@@ -228,10 +230,11 @@ func newAnalyser(c config.Config, d *data.Data) (commentator.Analyser, error) {
 
 // openStore opens a job database that must exist, for commands that only look.
 func (a *app) openStore(ctx context.Context) (*store.Store, error) {
-	if _, err := os.Stat(a.cfg.DBPath); err != nil {
-		return nil, usageError{fmt.Errorf("there is no job database %s yet; run `commentator replay URL` first, or set DB_PATH", a.cfg.DBPath)}
+	s, err := a.store(ctx, store.Existing())
+	if errors.Is(err, store.ErrNoDatabase) {
+		return nil, usageError{fmt.Errorf("there is no job database %s yet; run `commentator replay URL` first, or set DB_PATH or DATABASE_URL", a.cfg.DatabaseName())}
 	}
-	return a.store(ctx)
+	return s, err
 }
 
 // workStore opens the job database for a process that works on it.
@@ -242,7 +245,16 @@ func (a *app) workStore(ctx context.Context) (*store.Store, error) {
 	return a.store(ctx)
 }
 
-func (a *app) store(ctx context.Context, more ...store.Option) (*store.Store, error) {
-	return store.Open(ctx, a.cfg.DBPath, append(more, store.WithLogger(a.log),
+func (a *app) store(ctx context.Context, opts ...store.Option) (*store.Store, error) {
+	return store.Open(ctx, a.cfg.Database(), append(opts, store.WithLogger(a.log),
 		store.WithOutboxLimit(a.cfg.OutboxMaxBytes), store.WithMaxAge(a.cfg.OutboxMaxAge), store.WithKeepSent(a.cfg.OutboxKeepSent))...)
+}
+
+// working reports whether a process works on a job database.
+func working(ctx context.Context, s *store.Store) (bool, error) {
+	if s.Address() == "" {
+		return queue.Busy(s.LockPath())
+	}
+	n, err := queue.Workers(ctx, s.Reader())
+	return n > 0, err
 }

@@ -30,6 +30,10 @@ type Config struct {
 	// exist. A copy that lives beside the original must get a new store id. Default
 	// ./db.sqlite, relative to the working directory.
 	DBPath string `env:"DB_PATH" envDefault:"./db.sqlite"`
+	// DatabaseURL is a PostgreSQL database that takes the place of DB_PATH, such as
+	// postgres://user:password@host:5432/commentator. Workers of several hosts may share it;
+	// its tables are made when they are not there. A secret. Default: none, DB_PATH holds.
+	DatabaseURL string `env:"DATABASE_URL" secret:"true"`
 	// DataDir may hold project_context.yaml, similar_tech.yaml, domain_rules.yaml and prompts/;
 	// what is absent is taken from the copies built into the program. Default ./data.
 	DataDir string `env:"DATA_DIR" envDefault:"./data"`
@@ -164,7 +168,7 @@ type Config struct {
 	TracesSamplerArg string `env:"OTEL_TRACES_SAMPLER_ARG"`
 	// SamplingFile says at run time how much of the jobs that start is recorded;
 	// `commentator tracing` writes it. It need not exist. Default: DB_PATH with
-	// .sampling.yaml behind it.
+	// .sampling.yaml behind it, also with DATABASE_URL: each host has its own.
 	SamplingFile string `env:"SAMPLING_FILE"`
 	// OTLPEndpoint is the Collector's OTLP/gRPC address. http is plain text, https is TLS.
 	// On its own it switches nothing on. Default http://127.0.0.1:4317.
@@ -204,6 +208,17 @@ type Config struct {
 	Settings []Setting `env:"-"`
 
 	userCache string `env:"-"` // the user's folder for caches, empty: none
+}
+
+// Database is what holds the jobs: DATABASE_URL or, when it is not set, DB_PATH.
+func (c Config) Database() string { return cmp.Or(c.DatabaseURL, c.DBPath) }
+
+// DatabaseName is Database as people may see it.
+func (c Config) DatabaseName() string {
+	if u, err := url.Parse(c.DatabaseURL); err == nil && c.DatabaseURL != "" {
+		return "postgres://" + u.Host + u.Path
+	}
+	return c.DBPath
 }
 
 // SamplingPath is where the sampling file is.

@@ -129,6 +129,50 @@ func TestOutOfRangeValuesAreJoined(t *testing.T) {
 	})
 }
 
+func TestDatabaseURLWinsAndIsASecret(t *testing.T) {
+	cfg, _, err := load(t, []string{"DB_PATH=./x.sqlite", "DATABASE_URL=postgres://me:hush%2Fhush@db.example:5433/jobs?password=hush&search_path=x"}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.Database() != cfg.DatabaseURL || cfg.DatabaseName() != "postgres://db.example:5433/jobs" {
+		t.Errorf("database %q, named %q", cfg.Database(), cfg.DatabaseName())
+	}
+	if cfg.SamplingPath() != "./x.sqlite.sampling.yaml" {
+		t.Errorf("sampling file %s", cfg.SamplingPath())
+	}
+	shown := strings.Join(cfg.Hints(), "\n")
+	for _, s := range cfg.Settings {
+		shown += s.Value + "\n"
+	}
+	if strings.Contains(shown, "hush") || !strings.Contains(shown, "postgres://db.example:5433/jobs, DB_PATH is not used") {
+		t.Errorf("shown is %s", shown)
+	}
+	if cfg, _, err := load(t, []string{"DB_PATH=./x.sqlite"}, ""); cfg.Database() != "./x.sqlite" || cfg.DatabaseName() != "./x.sqlite" || err != nil {
+		t.Errorf("without it: %q, %v", cfg.Database(), err)
+	}
+}
+
+func TestWrongDatabaseURLsAreRefusedWithoutTheirPassword(t *testing.T) {
+	const remedy = "; write postgres://user:password@host:5432/database, or leave it unset for a SQLite file"
+	for value, want := range map[string]string{
+		"postgresql+psycopg2://u:hush@h/d": "the value names a driver of Python",
+		"mysql://u:hush@h/d":               "the value is not the address of a PostgreSQL database",
+		"host=h password=hush":             "the value is not the address of a PostgreSQL database",
+		"postgres://u:hush@h":              "the value names no database",
+		"postgres://u:hu%sh@h/d":           "the value is no address; percent-encode what is special in user and password",
+	} {
+		_, _, err := load(t, []string{"DATABASE_URL=" + value}, "")
+		if err == nil || err.Error() != "DATABASE_URL: "+want+remedy {
+			t.Errorf("%s: %v", value, err)
+		}
+	}
+	for _, value := range []string{"postgres://u:p@h/d", "postgresql://h:5432/d?sslmode=require", "postgres:///d?host=/run/postgresql"} {
+		if _, _, err := load(t, []string{"DATABASE_URL=" + value}, ""); err != nil {
+			t.Errorf("%s: %v", value, err)
+		}
+	}
+}
+
 func checkLines(t *testing.T, err error, want []string) {
 	t.Helper()
 	if err == nil {

@@ -104,6 +104,8 @@ func (c Config) Hints() []string {
 	hint(c.ReceivesEvents() && c.SlackBotToken == "",
 		"Without SLACK_BOT_TOKEN comments are not posted, and messages that were missed are not fetched.")
 	hint(c.SlackBotToken == "" && c.FailureNotice != NoticeOff, "FAILURE_NOTICE has no effect without SLACK_BOT_TOKEN.")
+	hint(c.DatabaseURL != "",
+		"DATABASE_URL is set: jobs, queue and outbox are in "+c.DatabaseName()+", DB_PATH is not used.")
 	hint(c.SlackBotToken != "",
 		"serve posts to Slack; replay prints and never posts.")
 	hint(!c.Redacts(),

@@ -132,6 +132,9 @@ func (c Config) validate(unread []string) ([]Warning, error) {
 		}
 		no(key, "%q is not an http or https address; %s", redactURL(address), remedy)
 	}
+	if wrong := wrongDatabase(c.DatabaseURL); wrong != "" { // without the value, which holds a password
+		no("DATABASE_URL", "%s; write postgres://user:password@host:5432/database, or leave it unset for a SQLite file", wrong)
+	}
 	if c.SlackBotToken != "" && !strings.HasPrefix(c.SlackBotToken, "xoxb-") {
 		warn("SLACK_BOT_TOKEN", "a bot token starts with xoxb-; Slack will refuse another kind")
 	}
@@ -191,6 +194,26 @@ func (c Config) validate(unread []string) ([]Warning, error) {
 
 // emojiName matches the names that Slack gives and takes, with a skin tone.
 var emojiName = regexp.MustCompile(`^[\p{L}\p{N}_+'-]+(::skin-tone-[2-6])?$`)
+
+// wrongDatabase says why an address is none of a PostgreSQL database; empty: it is one, or none
+// is given.
+func wrongDatabase(address string) string {
+	if address == "" {
+		return ""
+	}
+	u, err := url.Parse(address)
+	switch {
+	case err != nil:
+		return "the value is no address; percent-encode what is special in user and password"
+	case strings.HasPrefix(u.Scheme, "postgresql+"):
+		return "the value names a driver of Python"
+	case u.Scheme != "postgres" && u.Scheme != "postgresql":
+		return "the value is not the address of a PostgreSQL database"
+	case strings.Trim(u.Path, "/") == "":
+		return "the value names no database"
+	}
+	return ""
+}
 
 func validAllow(entry string) bool {
 	if _, err := netip.ParsePrefix(entry); err == nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/technoshare/commentator/internal/queue"
 	"github.com/technoshare/commentator/internal/telemetry"
 	"github.com/technoshare/commentator/internal/wire"
+	"github.com/technoshare/commentator/test/dbtest"
 )
 
 // TestMain is the test binary, or, when a test runs it again with this variable set, a
@@ -35,11 +36,11 @@ func TestMain(m *testing.M) {
 }
 
 // workUntilKilled works a database's queue off and sends SIGKILL to itself at a point of a
-// stage. The script is "folder|point|stage|link"; with a link the job is made first.
+// stage. The script is "database|point|stage|link"; with a link the job is made first.
 func workUntilKilled(script string) error {
 	part := strings.Split(script, "|")
 	ctx := context.Background()
-	r, end, err := openRig(ctx, rigConfig{dir: part[0], mode: telemetry.ModeTracing})
+	r, end, err := openRig(ctx, rigConfig{database: part[0], mode: telemetry.ModeTracing})
 	if err != nil {
 		return err
 	}
@@ -73,7 +74,7 @@ func workUntilKilled(script string) error {
 
 func (r *rig) newQueue(ctx context.Context) (*queue.Queue, error) {
 	return queue.New(ctx, queue.Config{
-		DB: r.Store.DB(), Reader: r.Store.Reader(), LockPath: r.Store.LockPath(),
+		DB: r.Store.DB(), Reader: r.Store.Reader(), LockPath: r.Store.LockPath(), Address: r.Store.Address(),
 		Handler: r.Handle, OpenJobs: r.Store.OpenJobs, Lost: r.Lost, Backoff: []time.Duration{time.Millisecond},
 	})
 }
@@ -96,10 +97,10 @@ func (r *rig) drain(ctx context.Context) error {
 }
 
 // worker runs the test binary as a worker and says whether it was killed.
-func runWorker(t *testing.T, dir, p, stage, link string) (killed bool) {
+func runWorker(t *testing.T, database, p, stage, link string) (killed bool) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), "PIPELINE_TEST_WORKER="+strings.Join([]string{dir, p, stage, link}, "|"))
+	cmd.Env = append(os.Environ(), "PIPELINE_TEST_WORKER="+strings.Join([]string{database, p, stage, link}, "|"))
 	var output bytes.Buffer
 	cmd.Stderr = &output
 	err := cmd.Run()
@@ -118,18 +119,18 @@ func TestKilledInAnyStageItGoesOnBehindTheLastRecordedOne(t *testing.T) {
 		for i, stage := range commentator.Stages {
 			t.Run(string(p)+" "+string(stage), func(t *testing.T) {
 				t.Parallel()
-				web, dir := newSite(t), t.TempDir()
-				if !runWorker(t, dir, string(p), string(stage), web.URL+"/article/3") {
+				web, database := newSite(t), dbtest.New(t)
+				if !runWorker(t, database, string(p), string(stage), web.URL+"/article/3") {
 					t.Fatal("the worker was not killed")
 				}
-				if runWorker(t, dir, "", "", "") {
+				if runWorker(t, database, "", "", "") {
 					t.Fatal("the second worker was killed")
 				}
 				recordedBefore := i
 				if p == pointCommitted {
 					recordedBefore++
 				}
-				checkResumed(t, newRig(t, rigConfig{dir: dir}), web, recordedBefore, 1)
+				checkResumed(t, newRig(t, rigConfig{database: database}), web, recordedBefore, 1)
 			})
 		}
 	}
@@ -137,13 +138,13 @@ func TestKilledInAnyStageItGoesOnBehindTheLastRecordedOne(t *testing.T) {
 
 // Killed twice in a row, at the same place and at a later one.
 func TestKilledTwiceItGoesOn(t *testing.T) {
-	web, dir := newSite(t), t.TempDir()
-	runWorker(t, dir, string(pointWorked), string(commentator.StageA), web.URL+"/article/3")
-	runWorker(t, dir, string(pointWorked), string(commentator.StageA), "")
-	if runWorker(t, dir, "", "", "") {
+	web, database := newSite(t), dbtest.New(t)
+	runWorker(t, database, string(pointWorked), string(commentator.StageA), web.URL+"/article/3")
+	runWorker(t, database, string(pointWorked), string(commentator.StageA), "")
+	if runWorker(t, database, "", "", "") {
 		t.Fatal("the last worker was killed")
 	}
-	checkResumed(t, newRig(t, rigConfig{dir: dir}), web, 1, 2)
+	checkResumed(t, newRig(t, rigConfig{database: database}), web, 1, 2)
 }
 
 // checkResumed checks the only job of a database: recordedBefore stages come from its first

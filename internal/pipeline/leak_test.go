@@ -26,6 +26,7 @@ import (
 	"github.com/technoshare/commentator/internal/redact"
 	"github.com/technoshare/commentator/internal/slack"
 	"github.com/technoshare/commentator/internal/telemetry"
+	"github.com/technoshare/commentator/test/dbtest"
 )
 
 // seeds are the canaries of every input of a job.
@@ -98,7 +99,7 @@ func (s seeds) run(t *testing.T, mode telemetry.Mode, content, redacted bool) em
 	}
 	collector := newReceiver(t)
 	r, end, err := openRig(t.Context(), rigConfig{
-		dir: t.TempDir(), mode: mode, endpoint: collector.address, keep: true,
+		database: dbtest.New(t), mode: mode, endpoint: collector.address, keep: true,
 		noContent: !content, unredacted: !redacted, logger: slog.New(handler),
 	})
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -24,18 +23,18 @@ import (
 	"github.com/technoshare/commentator/internal/slack"
 	"github.com/technoshare/commentator/internal/store"
 	"github.com/technoshare/commentator/internal/telemetry"
+	"github.com/technoshare/commentator/test/dbtest"
 )
 
-// rig is the real thing but for the network beyond loopback: a SQLite file, retrieval, the
+// rig is the real thing but for the network beyond loopback: a job database, retrieval, the
 // offline analyser, and telemetry whose messages stay in the outbox unless there is an
 // endpoint.
 type rig struct {
 	*Pipeline
-	dir string
 }
 
 type rigConfig struct {
-	dir      string // of the database; empty: a new one
+	database string // as store.Open takes it; empty: a new one
 	mode     telemetry.Mode
 	endpoint string // empty: messages stay in the outbox
 	slackURL string // of the workspace; empty: no links to threads
@@ -50,8 +49,8 @@ type rigConfig struct {
 
 func newRig(t testing.TB, c rigConfig) *rig {
 	t.Helper()
-	if c.dir == "" {
-		c.dir = t.TempDir()
+	if c.database == "" {
+		c.database = dbtest.New(t)
 	}
 	r, end, err := openRig(context.Background(), c)
 	if err != nil {
@@ -69,7 +68,7 @@ func openRig(ctx context.Context, c rigConfig) (*rig, func() error, error) {
 	if c.logger == nil {
 		c.logger = slog.New(slog.DiscardHandler)
 	}
-	s, err := store.Open(ctx, filepath.Join(c.dir, "db.sqlite"), store.WithLogger(c.logger))
+	s, err := store.Open(ctx, c.database, store.WithLogger(c.logger))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -90,7 +89,7 @@ func openRig(ctx context.Context, c rigConfig) (*rig, func() error, error) {
 		return nil, nil, err
 	}
 	themes := data.Default()
-	r := &rig{dir: c.dir, Pipeline: New(Config{
+	r := &rig{Pipeline: New(Config{
 		Store: s, Telemetry: provider,
 		Retriever: retriever, Analyser: analysis.NewOffline(themes), Render: render.Reply,
 		Poster: slack.Keeper(slack.DeliveryPrint),

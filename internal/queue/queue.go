@@ -1,4 +1,5 @@
-// Package queue decides when a job is tried: River on the job database's write handle.
+// Package queue decides when a job is tried: River on the job database's write handle, be it a
+// SQLite file or PostgreSQL.
 //
 // River only carries the id of a job. What the job is, what has been done of it and how
 // often it failed is in the job database, whose owner gives the Handler; River's own
@@ -14,10 +15,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gofrs/flock"
 	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/riverdriver/riversqlite"
-	"github.com/riverqueue/river/rivermigrate"
 )
 
 // Handler works on a job.
@@ -50,15 +48,28 @@ var (
 
 // Config configures a Queue.
 type Config struct {
-	// DB is the job database's write handle. It must have one connection that everybody
-	// shares: writers with connections of their own starve River.
+	// DB is the job database's write handle. That of a SQLite file must have one connection
+	// that everybody shares: writers with connections of their own starve River.
 	DB *sql.DB
 	// Reader reads what Depth needs. Default DB.
 	Reader *sql.DB
-	// LockPath is the file that the working process locks, beside the database.
+	// LockPath is the file that the working process locks, beside a SQLite file.
 	LockPath string
+	// Address is that of the PostgreSQL database that DB is of, which any number of processes
+	// work on; it has to ask for tcp_keepalives, or a host that vanished is missed late. Empty:
+	// it is a SQLite file.
+	Address string
+	// Alone refuses to work beside other processes on a PostgreSQL database, and keeps others
+	// from beginning to. On a SQLite file a process always works alone.
+	Alone bool
 	// LockWait is how long Start waits for a process that is about to end. Default 3 s.
 	LockWait time.Duration
+	// Host names this machine: a job of a process of it that was killed goes on at once when
+	// another one starts. Default: the system's name. PostgreSQL only.
+	Host string
+	// HostTimeout is after how long without a sign of life the jobs of any other process go
+	// on here. Default 30 s. PostgreSQL only.
+	HostTimeout time.Duration
 
 	// Handler works on jobs. Without one the queue can be filled and read but not started.
 	Handler Handler
@@ -88,6 +99,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.LockWait == 0 {
 		c.LockWait = 3 * time.Second
+	}
+	if c.HostTimeout == 0 {
+		c.HostTimeout = 30 * time.Second
 	}
 	if c.Workers == 0 {
 		c.Workers = 4
@@ -128,95 +142,88 @@ func (jobArgs) Kind() string { return jobKind }
 // Queue is the job queue of one database.
 type Queue struct {
 	cfg    Config
-	client *river.Client[*sql.Tx]
+	db     database
+	client client
 	worker *worker
-	lock   *flock.Flock
 
 	stopSweeps context.CancelFunc
 	sweeps     sync.WaitGroup
 }
 
-// New prepares the queue's tables and returns a queue that can be filled.
+// New prepares the queue's tables and returns a queue that can be filled. Its owner calls Stop at
+// its end, also without Start.
 func New(ctx context.Context, cfg Config) (*Queue, error) {
 	cfg = cfg.withDefaults()
 	log := slog.New(warnings{cfg.Logger.Handler()})
-	driver := riversqlite.New(cfg.DB)
-	if err := migrate(ctx, cfg.DB, driver, log); err != nil {
-		return nil, fmt.Errorf("prepare queue tables: %w", err)
+	db, err := newDatabase(cfg, log)
+	if err != nil {
+		return nil, fmt.Errorf("open queue: %w", err)
 	}
-	w := &worker{handle: cfg.Handler}
+	q := &Queue{cfg: cfg, db: db, worker: &worker{handle: cfg.Handler, db: db}}
+	if err := q.prepare(ctx, log); err != nil {
+		db.close()
+		return nil, err
+	}
+	return q, nil
+}
+
+func (q *Queue) prepare(ctx context.Context, log *slog.Logger) (err error) {
+	if err := q.db.migrate(ctx); err != nil {
+		return fmt.Errorf("prepare queue tables: %w", err)
+	}
 	rc := &river.Config{
 		Logger:               log,
 		MaxAttempts:          riverMaxAttempts,
 		FetchCooldown:        fetchCooldown,
-		JobTimeout:           cfg.JobTimeout,
-		RescueStuckJobsAfter: cfg.JobTimeout + time.Minute,
-		RetryPolicy:          backoff(cfg.Backoff),
+		JobTimeout:           q.cfg.JobTimeout,
+		RescueStuckJobsAfter: q.cfg.JobTimeout + time.Minute,
+		RetryPolicy:          backoff(q.cfg.Backoff),
 	}
-	if cfg.Handler != nil {
+	if q.cfg.Handler != nil {
 		rc.Workers = river.NewWorkers()
-		river.AddWorker(rc.Workers, w)
-		rc.Queues = map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: cfg.Workers}}
+		river.AddWorker(rc.Workers, q.worker)
+		rc.Queues = map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: q.cfg.Workers}}
 	}
-	client, err := river.NewClient(driver, rc)
-	if err != nil {
-		return nil, fmt.Errorf("make queue client: %w", err)
+	if q.client, err = q.db.client(rc); err != nil {
+		return fmt.Errorf("make queue client: %w", err)
 	}
-	return &Queue{cfg: cfg, client: client, worker: w, lock: flock.New(cfg.LockPath, flock.SetPermissions(0o600))}, nil
-}
-
-// migrate brings River's tables up to date, in one transaction that holds the write lock
-// from its start: River alone would let two processes create the tables at once.
-func migrate(ctx context.Context, db *sql.DB, driver *riversqlite.Driver, log *slog.Logger) error {
-	m, err := rivermigrate.New(driver, &rivermigrate.Config{Logger: log})
-	if err != nil {
-		return err
-	}
-	tx, err := db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback()
-	//nolint:staticcheck // deprecated because PostgreSQL cannot batch some migrations; SQLite can
-	if _, err := m.MigrateTx(ctx, tx, rivermigrate.DirectionUp, nil); err != nil {
-		return err
-	}
-	return tx.Commit()
+	return nil
 }
 
 // Enqueue puts a job into the queue as part of a transaction. Any process may do so
 // while another one works the jobs off; that one notices within a tenth of a second.
 func (q *Queue) Enqueue(ctx context.Context, tx *sql.Tx, jobID int64) error {
-	if _, err := q.client.InsertTx(ctx, tx, jobArgs{JobID: jobID}, nil); err != nil {
+	if err := q.db.insert(ctx, tx, jobArgs{JobID: jobID}); err != nil {
 		return fmt.Errorf("enqueue job: %w", err)
 	}
 	return nil
 }
 
-// ErrLocked: another process works the jobs of this database off.
+// ErrLocked: another process works the jobs of this database off, which this one or that one
+// wants to do alone.
 var ErrLocked = errors.New("another commentator process works on this database")
 
 // Start begins to work jobs off. Jobs that ran when their process was killed go on at
-// once. One process at a time may do so, because it has to know that jobs which look
-// like running are nobody's: Start returns ErrLocked when there is another one that
-// does not end within LockWait.
+// once; with PostgreSQL those of another host's after HostTimeout. On a SQLite file one
+// process at a time may work: Start returns ErrLocked when there is another one that does
+// not end within LockWait. On PostgreSQL it does so because of Alone only.
 //
 // ctx bounds the start only; Stop ends the work.
 func (q *Queue) Start(ctx context.Context) error {
 	if q.cfg.Handler == nil {
 		return errors.New("start queue: it has no handler")
 	}
-	if err := q.acquire(ctx); err != nil {
+	if err := q.db.enter(ctx); err != nil {
 		return fmt.Errorf("start queue: %w", err)
 	}
 	if err := q.start(ctx); err != nil {
-		return fmt.Errorf("start queue: %w", errors.Join(err, q.lock.Unlock()))
+		return fmt.Errorf("start queue: %w", errors.Join(err, q.db.leave()))
 	}
 	return nil
 }
 
 func (q *Queue) start(ctx context.Context) error {
-	if err := q.repair(ctx); err != nil {
+	if err := q.db.repair(ctx); err != nil {
 		return fmt.Errorf("repair: %w", err)
 	}
 	if err := q.sweep(ctx); err != nil {
@@ -236,6 +243,7 @@ func (q *Queue) start(ctx context.Context) error {
 // that still run are cancelled. It returns when all handlers have returned, or with an
 // error when they don't.
 func (q *Queue) Stop(ctx context.Context) error {
+	defer q.db.close()
 	if q.stopSweeps == nil {
 		return nil // never started
 	}
@@ -248,7 +256,7 @@ func (q *Queue) Stop(ctx context.Context) error {
 		err = q.client.StopAndCancel(hard)
 	}
 	q.stopSweeps = nil
-	if err := errors.Join(err, q.lock.Unlock()); err != nil {
+	if err := errors.Join(err, q.db.leave()); err != nil {
 		return fmt.Errorf("stop queue: %w", err)
 	}
 	return nil
@@ -263,18 +271,9 @@ type Depth struct {
 
 // Depth reads how much the queue holds.
 func (q *Queue) Depth(ctx context.Context) (Depth, error) {
-	var d Depth
-	var oldest sql.NullFloat64
-	err := q.cfg.Reader.QueryRowContext(ctx, `
-		SELECT count(*) FILTER (WHERE state <> 'running'), count(*) FILTER (WHERE state = 'running'),
-			min(unixepoch(scheduled_at, 'subsec')) FILTER (WHERE state <> 'running' AND unixepoch(scheduled_at, 'subsec') <= unixepoch('subsec'))
-		FROM river_job WHERE state IN ('available', 'pending', 'retryable', 'running', 'scheduled')`).
-		Scan(&d.Waiting, &d.Running, &oldest)
+	d, err := q.db.depth(ctx)
 	if err != nil {
 		return Depth{}, fmt.Errorf("measure queue: %w", err)
-	}
-	if oldest.Valid {
-		d.Oldest = time.UnixMilli(int64(oldest.Float64 * 1000)).UTC()
 	}
 	return d, nil
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +16,7 @@ import (
 	"github.com/technoshare/commentator/internal/commentator"
 	"github.com/technoshare/commentator/internal/queue"
 	"github.com/technoshare/commentator/internal/store"
+	"github.com/technoshare/commentator/test/dbtest"
 )
 
 func TestMain(m *testing.M) {
@@ -29,7 +29,37 @@ func TestMain(m *testing.M) {
 // patience is how long a test waits for something that takes some milliseconds.
 const patience = time.Minute
 
-func dbPath(t *testing.T) string { return filepath.Join(t.TempDir(), "db.sqlite") }
+// newDatabase is a SQLite file or a PostgreSQL database, see dbtest.
+func newDatabase(t *testing.T) string { return dbtest.New(t) }
+
+// Expressions of the two databases.
+func now() string {
+	if dbtest.Postgres() {
+		return `now()`
+	}
+	return `datetime('now')`
+}
+
+func nowAnd(interval string) string {
+	if dbtest.Postgres() {
+		return `now() + interval '` + interval + `'`
+	}
+	return `datetime('now', '` + interval + `')`
+}
+
+func jobID() string {
+	if dbtest.Postgres() {
+		return `(args ->> 'job_id')::bigint`
+	}
+	return `json_extract(args, '$.job_id')`
+}
+
+func execSQL(t *testing.T, s *store.Store, statements string) {
+	t.Helper()
+	if _, err := s.DB().Exec(statements); err != nil {
+		t.Fatal(err)
+	}
+}
 
 func openStore(t *testing.T, path string) *store.Store {
 	t.Helper()
@@ -47,7 +77,7 @@ func openStore(t *testing.T, path string) *store.Store {
 
 func newQueue(t *testing.T, s *store.Store, cfg queue.Config) *queue.Queue {
 	t.Helper()
-	cfg.DB, cfg.Reader, cfg.LockPath = s.DB(), s.Reader(), s.LockPath()
+	cfg.DB, cfg.Reader, cfg.LockPath, cfg.Address = s.DB(), s.Reader(), s.LockPath(), s.Address()
 	q, err := queue.New(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -136,13 +166,24 @@ func eventually(t *testing.T, what string, yes func() bool) {
 
 func states(t *testing.T, s *store.Store) string {
 	t.Helper()
-	var all sql.NullString
-	err := s.Reader().QueryRow(`
-		SELECT group_concat(json_extract(args, '$.job_id') || ' ' || state, ', ') FROM (SELECT * FROM river_job ORDER BY id)`).Scan(&all)
+	rows, err := s.Reader().Query(`SELECT ` + jobID() + `, state FROM river_job ORDER BY id`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return all.String
+	defer rows.Close()
+	var all []string
+	for rows.Next() {
+		var id int64
+		var state string
+		if err := rows.Scan(&id, &state); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, fmt.Sprint(id, " ", state))
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(all, ", ")
 }
 
 func depth(t *testing.T, q *queue.Queue) queue.Depth {
@@ -155,7 +196,7 @@ func depth(t *testing.T, q *queue.Queue) queue.Depth {
 }
 
 func TestAJobIsWorkedOnWhenItsTransactionCommits(t *testing.T) {
-	s := openStore(t, dbPath(t))
+	s := openStore(t, newDatabase(t))
 	calls := make(chan int64, 10)
 	q := newQueue(t, s, queue.Config{Handler: completing(s, calls)})
 	start(t, q)
@@ -181,7 +222,7 @@ func TestAJobIsWorkedOnWhenItsTransactionCommits(t *testing.T) {
 }
 
 func TestAFailedJobIsTriedAgainAfterItsBackoff(t *testing.T) {
-	s := openStore(t, dbPath(t))
+	s := openStore(t, newDatabase(t))
 	calls := make(chan int64, 10)
 	var mu sync.Mutex
 	var tries []time.Time
@@ -211,7 +252,8 @@ func TestAFailedJobIsTriedAgainAfterItsBackoff(t *testing.T) {
 }
 
 func TestOneProcessWorksAndOthersMayEnqueue(t *testing.T) {
-	path := dbPath(t)
+	dbtest.SQLiteOnly(t)
+	path := newDatabase(t)
 	s1 := openStore(t, path)
 	calls := make(chan int64, 10)
 	serve := newQueue(t, s1, queue.Config{Handler: completing(s1, calls)})
@@ -242,7 +284,8 @@ func TestOneProcessWorksAndOthersMayEnqueue(t *testing.T) {
 }
 
 func TestStartWaitsForAProcessThatEnds(t *testing.T) {
-	path := dbPath(t)
+	dbtest.SQLiteOnly(t)
+	path := newDatabase(t)
 	s1, s2 := openStore(t, path), openStore(t, path)
 	first := newQueue(t, s1, queue.Config{Handler: completing(s1, nil)})
 	second := newQueue(t, s2, queue.Config{Handler: completing(s2, nil), LockWait: patience})
@@ -263,7 +306,7 @@ func TestStartWaitsForAProcessThatEnds(t *testing.T) {
 }
 
 func TestAnInterruptedJobGoesOnAtTheNextStart(t *testing.T) {
-	s := openStore(t, dbPath(t))
+	s := openStore(t, newDatabase(t))
 	running := make(chan int64, 1)
 	q := newQueue(t, s, queue.Config{Handler: func(ctx context.Context, id int64, _ func(*sql.Tx) error) error {
 		running <- id
@@ -281,7 +324,11 @@ func TestAnInterruptedJobGoesOnAtTheNextStart(t *testing.T) {
 		t.Errorf("queue holds %q, want %q", got, want)
 	}
 	var errorsKept sql.NullString
-	if err := s.Reader().QueryRow(`SELECT json(errors) FROM river_job`).Scan(&errorsKept); err != nil || errorsKept.Valid {
+	kept := `json(errors)`
+	if dbtest.Postgres() {
+		kept = `array_to_json(errors)`
+	}
+	if err := s.Reader().QueryRow(`SELECT ` + kept + ` FROM river_job`).Scan(&errorsKept); err != nil || errorsKept.Valid {
 		t.Errorf("the stop counts as a failure: %q, %v", errorsKept.String, err)
 	}
 
@@ -294,7 +341,7 @@ func TestAnInterruptedJobGoesOnAtTheNextStart(t *testing.T) {
 }
 
 func TestStopLetsRunningJobsEnd(t *testing.T) {
-	s := openStore(t, dbPath(t))
+	s := openStore(t, newDatabase(t))
 	running, goOn := make(chan int64, 1), make(chan struct{})
 	calls := make(chan int64, 1)
 	complete := completing(s, calls)
@@ -316,7 +363,7 @@ func TestStopLetsRunningJobsEnd(t *testing.T) {
 }
 
 func TestDepthSaysHowLongTheOldestJobHasWaited(t *testing.T) {
-	s := openStore(t, dbPath(t))
+	s := openStore(t, newDatabase(t))
 	q := newQueue(t, s, queue.Config{})
 	if d := depth(t, q); d != (queue.Depth{}) {
 		t.Errorf("empty queue: %+v", d)
@@ -325,10 +372,7 @@ func TestDepthSaysHowLongTheOldestJobHasWaited(t *testing.T) {
 	for range 3 {
 		ingest(t, s, q.Enqueue)
 	}
-	later := time.Now().Add(time.Hour).UTC().Format("2006-01-02 15:04:05.000")
-	if _, err := s.DB().Exec(`UPDATE river_job SET state = 'retryable', scheduled_at = ? WHERE id = 1`, later); err != nil {
-		t.Fatal(err)
-	}
+	execSQL(t, s, `UPDATE river_job SET state = 'retryable', scheduled_at = `+nowAnd("1 hour")+` WHERE id = 1`)
 	d := depth(t, q)
 	if d.Waiting != 3 || d.Running != 0 || d.Oldest.Before(before) || d.Oldest.After(time.Now()) {
 		t.Errorf("depth %+v, want 3 that wait since %v", d, before)
@@ -339,7 +383,7 @@ func TestDepthSaysHowLongTheOldestJobHasWaited(t *testing.T) {
 }
 
 func TestManyProcessesMayPrepareTheQueueAtOnce(t *testing.T) {
-	path := dbPath(t)
+	path := newDatabase(t)
 	var stores []*store.Store
 	for range 6 {
 		stores = append(stores, openStore(t, path))
@@ -347,7 +391,11 @@ func TestManyProcessesMayPrepareTheQueueAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for _, s := range stores {
 		wg.Go(func() {
-			if _, err := queue.New(t.Context(), queue.Config{DB: s.DB(), LockPath: s.LockPath()}); err != nil {
+			q, err := queue.New(t.Context(), queue.Config{DB: s.DB(), LockPath: s.LockPath(), Address: s.Address()})
+			if err == nil {
+				err = q.Stop(t.Context())
+			}
+			if err != nil {
 				t.Error(err)
 			}
 		})

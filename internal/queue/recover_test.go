@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"maps"
+	"os"
 	"testing"
 	"time"
 
@@ -35,7 +36,7 @@ func jobEnded(commentator.Job, commentator.Message, []commentator.StageRecord) (
 }
 
 func TestJobsThatTheQueueHasLostAreConcluded(t *testing.T) {
-	s := openStore(t, dbPath(t))
+	s := openStore(t, newDatabase(t))
 	calls := make(chan int64, 10)
 	q := newQueue(t, s, queue.Config{
 		Handler: completing(s, calls), OpenJobs: s.OpenJobs, Lost: conclude(s), SweepEvery: 10 * time.Millisecond,
@@ -48,14 +49,10 @@ func TestJobsThatTheQueueHasLostAreConcluded(t *testing.T) {
 		id := ingest(t, s, q.Enqueue)
 		finalized := "NULL"
 		if fate != "" {
-			finalized = "datetime('now')"
+			finalized = now()
 		}
-		_, err := s.DB().Exec(fmt.Sprintf(`
-			UPDATE river_job SET state = ?, finalized_at = %s, scheduled_at = datetime('now', '+1 hour')
-			WHERE json_extract(args, '$.job_id') = ?`, finalized), state, id)
-		if err != nil {
-			t.Fatal(err)
-		}
+		execSQL(t, s, fmt.Sprintf(`UPDATE river_job SET state = '%s', finalized_at = %s, scheduled_at = %s WHERE %s = %d`,
+			state, finalized, nowAnd("1 hour"), jobID(), id))
 		want[id] = fate
 	}
 	want[ingest(t, s, noQueue)] = queue.FateMissing
@@ -82,7 +79,7 @@ func TestJobsThatTheQueueHasLostAreConcluded(t *testing.T) {
 }
 
 func TestAJobThatIsFinalAlreadyIsForgottenAtOnce(t *testing.T) {
-	s := openStore(t, dbPath(t))
+	s := openStore(t, newDatabase(t))
 	q := newQueue(t, s, queue.Config{Handler: steps(s, "")})
 	id := ingest(t, s, q.Enqueue)
 	if err := conclude(s)(t.Context(), id, "by hand"); err != nil {
@@ -96,7 +93,7 @@ func TestAJobThatIsFinalAlreadyIsForgottenAtOnce(t *testing.T) {
 }
 
 func TestAJobThatIsWorkedOnIsNotLost(t *testing.T) {
-	s := openStore(t, dbPath(t))
+	s := openStore(t, newDatabase(t))
 	running, goOn := make(chan int64), make(chan struct{})
 	lost := make(chan int64, 10)
 	q := newQueue(t, s, queue.Config{
@@ -111,9 +108,7 @@ func TestAJobThatIsWorkedOnIsNotLost(t *testing.T) {
 	start(t, q)
 	busy := ingest(t, s, q.Enqueue)
 	receive(t, running)
-	if _, err := s.DB().Exec(`UPDATE river_job SET state = 'completed', finalized_at = datetime('now')`); err != nil {
-		t.Fatal(err)
-	}
+	execSQL(t, s, `UPDATE river_job SET state = 'completed', finalized_at = `+now())
 	other := ingest(t, s, noQueue)
 	for range 3 {
 		if id := receive(t, lost); id != other {
@@ -125,18 +120,19 @@ func TestAJobThatIsWorkedOnIsNotLost(t *testing.T) {
 }
 
 func TestAJobInItsBackoffGoesOnSoonAfterItsProcessWasKilled(t *testing.T) {
-	s := openStore(t, dbPath(t))
+	s := openStore(t, newDatabase(t))
 	calls := make(chan int64, 1)
 	q := newQueue(t, s, queue.Config{Handler: completing(s, calls)})
 	ingest(t, s, q.Enqueue)
 	// What a killed process leaves: a job that waits for the leader to make it available,
 	// and a leader that is gone, whose lease is good for long.
-	_, err := s.DB().Exec(`
-		UPDATE river_job SET state = 'retryable', scheduled_at = datetime('now', '-1 second');
-		INSERT INTO river_leader (leader_id, elected_at, expires_at) VALUES ('killed', datetime('now'), datetime('now', '+1 hour'))`)
+	host, err := os.Hostname()
 	if err != nil {
 		t.Fatal(err)
 	}
+	execSQL(t, s, `
+		UPDATE river_job SET state = 'retryable', scheduled_at = `+nowAnd("-1 second")+`;
+		INSERT INTO river_leader (leader_id, elected_at, expires_at) VALUES ('`+host+`/killed', `+now()+`, `+nowAnd("1 hour")+`)`)
 	start(t, q)
 	receive(t, calls)
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/riverdriver/riversqlite"
 	"github.com/riverqueue/river/rivertype"
 )
 
@@ -17,16 +16,13 @@ import (
 type worker struct {
 	river.WorkerDefaults[jobArgs]
 	handle Handler
+	db     database
 	active active
 }
 
 func (w *worker) Work(ctx context.Context, job *river.Job[jobArgs]) error {
 	complete := func(tx *sql.Tx) error {
-		_, err := river.JobCompleteTx[*riversqlite.Driver](ctx, tx, job)
-		if errors.Is(err, rivertype.ErrNotFound) {
-			return nil // somebody deleted River's row; the job database is the truth
-		}
-		return err
+		return w.db.complete(ctx, tx, job)
 	}
 	defer w.active.enter(job.Args.JobID)()
 	err := w.handle(ctx, job.Args.JobID, complete)
@@ -36,8 +32,8 @@ func (w *worker) Work(ctx context.Context, job *river.Job[jobArgs]) error {
 	return err
 }
 
-// active is which jobs have a handler that has not returned. Since one process works at
-// a time, no other job has one.
+// active is which jobs have a handler in this process that has not returned. On a SQLite file
+// no other job has one.
 type active struct {
 	mu   sync.Mutex
 	jobs map[int64]int

@@ -40,7 +40,7 @@ type (
 // It returns ErrFinal for a final job and ErrNotFound for one that does not exist.
 func (s *Store) BeginAttempt(ctx context.Context, jobID int64, now time.Time, decide Decide, started Started) (Attempt, error) {
 	var a Attempt
-	err := s.write(ctx, func(tx *writeTx) error {
+	err := s.writeJob(ctx, func(tx *writeTx) error {
 		var err error
 		a, err = s.begin(ctx, tx, jobID, now, decide, started)
 		return err
@@ -52,7 +52,7 @@ func (s *Store) BeginAttempt(ctx context.Context, jobID int64, now time.Time, de
 }
 
 func (s *Store) begin(ctx context.Context, tx *writeTx, jobID int64, now time.Time, decide Decide, started Started) (a Attempt, err error) {
-	j, open, err := s.job(ctx, tx, jobID)
+	j, open, err := s.lockJob(ctx, tx, jobID)
 	if err != nil {
 		return a, err
 	}
@@ -110,7 +110,7 @@ func (s *Store) ReleaseAttempt(ctx context.Context, j commentator.Job) (commenta
 }
 
 func (s *Store) closeAttempt(ctx context.Context, j commentator.Job, failures int) (commentator.Job, error) {
-	err := s.write(ctx, func(tx *writeTx) error {
+	err := s.writeJob(ctx, func(tx *writeTx) error {
 		if err := s.fence(ctx, tx, j); err != nil {
 			return err
 		}
@@ -127,11 +127,11 @@ func (s *Store) closeAttempt(ctx context.Context, j commentator.Job, failures in
 	return j, nil
 }
 
-// fence makes sure that the attempt that j was read in still owns the job.
+// fence makes sure that the attempt that j was read in still owns the job, until tx ends.
 func (s *Store) fence(ctx context.Context, tx *writeTx, j commentator.Job) error {
 	var attempt int
 	var state commentator.JobState
-	err := tx.QueryRowContext(ctx, `SELECT attempt, state FROM jobs WHERE id = ?`, j.ID).Scan(&attempt, &state)
+	err := tx.QueryRowContext(ctx, `SELECT attempt, state FROM jobs WHERE id = ?`+tx.dialect.forUpdate, j.ID).Scan(&attempt, &state)
 	switch {
 	case err != nil:
 		return notFound(err)

@@ -43,7 +43,8 @@ func (s *Store) Decision(ctx context.Context, jobID int64) (commentator.Decision
 // are no longer in the database.
 func (s *Store) Decided(ctx context.Context, rule string) (int64, error) {
 	var n int64
-	err := s.reader.QueryRowContext(ctx, `SELECT count(*) FROM jobs WHERE decision <> '' AND json_extract(decision, '$.by') = ?`, rule).Scan(&n)
+	err := s.reader.QueryRowContext(ctx, `
+		SELECT count(*) FROM jobs WHERE decision <> '' AND `+s.dialect.jsonText("decision", "by")+` = ?`, rule).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("count decisions of rule %s: %w", rule, err)
 	}

@@ -17,6 +17,12 @@ var (
 	// ErrFinal: the job is final and never reopens. It is an ErrFenced too.
 	ErrFinal = fmt.Errorf("the job is final: %w", ErrFenced)
 
+	// ErrNoDatabase: there is no job database yet, and it was not to be made.
+	ErrNoDatabase = errors.New("there is no job database yet")
+
+	// ErrUnreachable: PostgreSQL does not let us in.
+	ErrUnreachable = errors.New("cannot be reached")
+
 	// ErrNotDatabase: the file is there and is no SQLite database.
 	ErrNotDatabase = errors.New("not a SQLite database")
 

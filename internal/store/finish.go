@@ -27,7 +27,7 @@ type Ending struct {
 // it is then, or an ErrFenced when another attempt owns it.
 func (s *Store) Finish(ctx context.Context, j commentator.Job, end Ending, ended Ended, inTx func(tx *sql.Tx) error) (commentator.Job, error) {
 	final := j
-	err := s.write(ctx, func(tx *writeTx) error {
+	err := s.writeJob(ctx, func(tx *writeTx) error {
 		var err error
 		if err = s.fence(ctx, tx, j); err != nil {
 			return err
@@ -77,7 +77,7 @@ func (s *Store) Conclude(ctx context.Context, jobID int64, end Ending, decide De
 func (s *Store) finish(ctx context.Context, tx *writeTx, jobID int64, end Ending, ended Ended) (commentator.Job, error) {
 	_, err := tx.ExecContext(ctx, `
 		UPDATE jobs SET state = 'final', outcome = ?1, error_type = ?2, error_message = ?3, finished_at = ?4,
-			failures = failures + (?1 = 'error' AND attempt_open), attempt_open = 0
+			failures = failures + CASE WHEN ?1 = 'error' THEN attempt_open ELSE 0 END, attempt_open = 0
 		WHERE id = ?5`,
 		end.Outcome, end.ErrorType, end.ErrorMessage, micros(end.At), jobID)
 	if err != nil {

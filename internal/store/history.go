@@ -88,9 +88,11 @@ func (s *Store) cleanHistory(ctx context.Context, now time.Time) error {
 		return nil // what was imported is as old as the import
 	}
 	// The database asks which jobs repeat one whenever that one is removed; without an index it
-	// would read all jobs for it.
-	if _, err := s.db.ExecContext(ctx, `CREATE INDEX IF NOT EXISTS jobs_retry ON jobs (retry_of)`); err != nil {
-		return fmt.Errorf("index jobs: %w", explain(err))
+	// would read all jobs for it. PostgreSQL has it from the start.
+	if s.dialect == sqliteDialect {
+		if _, err := s.db.ExecContext(ctx, `CREATE INDEX IF NOT EXISTS jobs_retry ON jobs (retry_of)`); err != nil {
+			return fmt.Errorf("index jobs: %w", explain(err))
+		}
 	}
 	jobs, err := s.removeJobs(ctx, before)
 	if err != nil {

@@ -137,9 +137,9 @@ func TestWhatIsStillNeededStays(t *testing.T) {
 	for i, name := range []string{"unsent", "refused", "feedback waits", "repeated", "to retract", "plain"} {
 		jobs[name] = pastJob(t, s, fmt.Sprintf("10.%d", i), 100*day)
 	}
-	outbox := `INSERT INTO outbox (job_id, kind, created_at, body, size, refused_at) VALUES (?, 'x', 0, x'00', 1, ?)`
-	alter(t, s, outbox, jobs["unsent"].ID, nil)
-	alter(t, s, outbox, jobs["refused"].ID, 1)
+	outbox := `INSERT INTO outbox (job_id, kind, created_at, body, size, refused_at) VALUES (?, 'x', 0, ?, 1, ?)`
+	alter(t, s, outbox, jobs["unsent"].ID, []byte{0}, nil)
+	alter(t, s, outbox, jobs["refused"].ID, []byte{0}, 1)
 	r := commentator.Reaction{Channel: "C1", MessageTS: "10.21", User: "U2", Name: "+1", Added: true, EventTS: slackTS(1)}
 	if changed, err := s.React(t.Context(), r, 1, func(commentator.Job, commentator.Verdict) (telemetry.Message, error) {
 		return body("feedback", "x"), nil
@@ -244,26 +244,15 @@ func TestWhatWasImportedIsAsOldAsTheImport(t *testing.T) {
 func TestHistoryNeverSearchesTheOutboxRowByRow(t *testing.T) {
 	s := newStore(t)
 	for group, index := range map[string]string{isUnsent: "outbox_unsent", isRefused: "outbox_refused"} {
-		var plan strings.Builder
-		query := `EXPLAIN QUERY PLAN SELECT job_id FROM outbox WHERE ` + group + ` AND job_id IN ` + marks(2)
-		err := each(t.Context(), s.reader, query, []any{1, 2}, func(rows *sql.Rows) error {
-			var id, parent, unused int
-			var detail string
-			err := rows.Scan(&id, &parent, &unused, &detail)
-			fmt.Fprintln(&plan, detail)
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.Contains(plan.String(), index) {
-			t.Errorf("%s: %s", group, &plan)
+		plan := planOf(t, s, `SELECT job_id FROM outbox WHERE `+group+` AND job_id IN (1, 2)`)
+		if !strings.Contains(plan, index) {
+			t.Errorf("%s: %s", group, plan)
 		}
 	}
 }
 
 func TestTheStoreCleansItsHistoryByItself(t *testing.T) {
-	path := dbPath(t)
+	path := newDatabase(t)
 	s := open(t, path)
 	pastJob(t, s, "10.0", 100*day)
 	s = open(t, path, WithHistory(90*day))
@@ -277,7 +266,7 @@ func TestTheStoreCleansItsHistoryByItself(t *testing.T) {
 }
 
 func TestWritableSaysWhyNot(t *testing.T) {
-	s := newStore(t)
+	s := open(t, dbPath(t))
 	if err := s.Writable(t.Context()); err != nil {
 		t.Error(err)
 	}

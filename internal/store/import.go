@@ -160,35 +160,45 @@ func endUnbegun(ctx context.Context, tx *writeTx, j commentator.Job) error {
 	return err
 }
 
-// raiseIDs makes sure that the next row of each table gets an id above the given one.
+// raiseIDs makes sure that the next row of each table gets an id above the given one, and above
+// those that rows brought along.
 func raiseIDs(ctx context.Context, tx *writeTx, last map[string]int64) error {
 	for table, id := range last {
-		if id == 0 {
-			continue
-		}
-		res, err := tx.ExecContext(ctx, `UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = ?`, id, table)
-		if err != nil {
-			return fmt.Errorf("raise ids of %s: %w", table, err)
-		}
-		n, err := res.RowsAffected()
-		if err != nil {
-			return err
-		}
-		if n > 0 {
-			continue
-		}
-		if _, err := tx.ExecContext(ctx, `INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)`, table, id); err != nil {
+		if err := tx.dialect.raiseID(ctx, tx, table, id); err != nil {
 			return fmt.Errorf("raise ids of %s: %w", table, err)
 		}
 	}
 	return nil
 }
 
-func lastIDs(ctx context.Context, q querier) (message, job int64, err error) {
-	err = q.QueryRowContext(ctx, `
-		SELECT coalesce(max(CASE WHEN name = 'messages' THEN seq END), 0), coalesce(max(CASE WHEN name = 'jobs' THEN seq END), 0)
-		FROM sqlite_sequence`).Scan(&message, &job)
-	return message, job, err
+// raiseFileID writes what AUTOINCREMENT remembers, which has no row for a table that never had one.
+func raiseFileID(ctx context.Context, tx *writeTx, table string, id int64) error {
+	if id == 0 {
+		return nil
+	}
+	res, err := tx.ExecContext(ctx, `UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = ?`, id, table)
+	if err != nil {
+		return err
+	}
+	if n, err := res.RowsAffected(); err != nil || n > 0 {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)`, table, id)
+	return err
+}
+
+// raisePostgresID also sees to rows that brought their ids along, which the sequence did not notice.
+func raisePostgresID(ctx context.Context, tx *writeTx, table string, id int64) error {
+	_, err := tx.ExecContext(ctx, fmt.Sprintf(`
+		SELECT setval('%[1]s_id_seq', last) FROM (
+			SELECT greatest(CAST(? AS BIGINT), (SELECT max(id) FROM %[1]s), (SELECT last_value FROM %[1]s_id_seq WHERE is_called)) AS last
+		) AS ids WHERE last > 0`, table), id)
+	return err
+}
+
+func (s *Store) lastID(ctx context.Context, q querier, table string) (id int64, err error) {
+	err = q.QueryRowContext(ctx, fmt.Sprintf(s.dialect.lastID, table)).Scan(&id)
+	return id, err
 }
 
 func (s *Store) contents(ctx context.Context, q querier) (c Contents, err error) {
@@ -205,8 +215,11 @@ func (s *Store) contents(ctx context.Context, q querier) (c Contents, err error)
 	if err := readFates(ctx, q, c.Jobs); err != nil {
 		return c, err
 	}
-	if c.LastMessageID, c.LastJobID, err = lastIDs(ctx, q); err != nil {
-		return c, fmt.Errorf("read last ids: %w", err)
+	if c.LastMessageID, err = s.lastID(ctx, q, "messages"); err != nil {
+		return c, fmt.Errorf("read last id of messages: %w", err)
+	}
+	if c.LastJobID, err = s.lastID(ctx, q, "jobs"); err != nil {
+		return c, fmt.Errorf("read last id of jobs: %w", err)
 	}
 	note, err := meta(ctx, q, metaMigration)
 	if errors.Is(err, ErrNotFound) {

@@ -78,7 +78,7 @@ func (s *Store) prune(ctx context.Context, before time.Time) error {
 	for {
 		res, err := s.db.ExecContext(ctx, `
 			DELETE FROM outbox WHERE id IN (
-				SELECT id FROM outbox WHERE sent_at IS NOT NULL AND sent_at < ? ORDER BY sent_at LIMIT ?)`,
+				SELECT id FROM outbox WHERE sent_at IS NOT NULL AND sent_at < ? ORDER BY sent_at LIMIT ?`+s.dialect.skipLocked+`)`,
 			micros(before), pruneBatch)
 		if err != nil {
 			return fmt.Errorf("delete sent messages: %w", err)
@@ -109,7 +109,9 @@ func (s *Store) expire(ctx context.Context, before time.Time) error {
 	} {
 		for range expireMost {
 			// A few of the oldest are read, so that a sweep that finds nothing costs nothing.
-			res, err := s.db.ExecContext(ctx, `DELETE FROM outbox WHERE id IN (SELECT id FROM (`+group.oldest+`) WHERE created_at < ?) AND `+group.where,
+			res, err := s.db.ExecContext(ctx, `
+				DELETE FROM outbox WHERE id IN (
+					SELECT id FROM (`+group.oldest+s.dialect.skipLocked+`) AS oldest WHERE created_at < ?) AND `+group.where,
 				pruneBatch, micros(before))
 			if err != nil {
 				return fmt.Errorf("delete messages that nobody took: %w", explain(err))

@@ -32,7 +32,7 @@ func writeJobs(t *testing.T, s *Store, n int, after func()) {
 }
 
 func TestCheckpointsKeepTheWriteAheadLogSmall(t *testing.T) {
-	s := newStore(t)
+	s := open(t, dbPath(t))
 	var largest int64
 	writeJobs(t, s, 40, func() {
 		largest = max(largest, walSize(t, s))
@@ -49,7 +49,7 @@ func TestCheckpointsKeepTheWriteAheadLogSmall(t *testing.T) {
 }
 
 func TestALogThatReadersKeptLongStartsOver(t *testing.T) {
-	s := newStore(t)
+	s := open(t, dbPath(t))
 	runJob(t, s)
 	reading, err := s.Reader().BeginTx(t.Context(), nil)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 )
 
 func TestStoreIDAndKeyAreKeptAndDifferBetweenDatabases(t *testing.T) {
-	path := dbPath(t)
+	path := newDatabase(t)
 	s, err := Open(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
@@ -36,7 +36,7 @@ func TestStoreIDAndKeyAreKeptAndDifferBetweenDatabases(t *testing.T) {
 }
 
 func TestOpenSetsThePragmas(t *testing.T) {
-	s := newStore(t)
+	s := open(t, dbPath(t))
 	for pragma, want := range map[string]string{
 		"journal_mode": "wal", "synchronous": "1", "foreign_keys": "1", "busy_timeout": "5000", "wal_autocheckpoint": "0",
 	} {
@@ -76,7 +76,7 @@ func TestOpenWorksWithAnyPath(t *testing.T) {
 }
 
 func TestManyProcessesMayCreateTheDatabaseAtOnce(t *testing.T) {
-	path := dbPath(t)
+	path := newDatabase(t)
 	ids := make([]string, 8) // and keys
 	var wg sync.WaitGroup
 	for i := range ids {
@@ -140,6 +140,19 @@ func TestOpenRefusesWhatIsNotItsDatabase(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestADatabaseThatMustExistIsNotMade(t *testing.T) {
+	path := newDatabase(t)
+	for range 2 {
+		_, err := Open(t.Context(), path, Existing())
+		wantErr(t, err, ErrNoDatabase)
+	}
+	if _, err := os.Stat(path); err == nil {
+		t.Error("a file was made")
+	}
+	open(t, path)
+	open(t, path, Existing())
 }
 
 func TestOpenSaysThatTheDirectoryIsMissing(t *testing.T) {

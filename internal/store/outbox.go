@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -47,8 +46,13 @@ func (s *Store) insertMessageRow(ctx context.Context, tx *writeTx, jobID int64, 
 	if err := evict(ctx, tx, excess); err != nil {
 		return err
 	}
-	insert := tx.StmtContext(ctx, s.insertRow) //nolint:sqlclosecheck // ends with the transaction
-	_, err := insert.ExecContext(ctx, jobID, msg.Kind, micros(s.clock()), msg.Body, msg.Size)
+	values := []any{jobID, msg.Kind, micros(s.clock()), msg.Body, msg.Size}
+	var err error
+	if s.insertRow != nil {
+		_, err = tx.StmtContext(ctx, s.insertRow).ExecContext(ctx, values...) //nolint:sqlclosecheck // ends with the transaction
+	} else {
+		_, err = tx.ExecContext(ctx, insertRow, values...)
+	}
 	if err != nil {
 		return err
 	}
@@ -76,12 +80,12 @@ var evictions = []struct {
 }
 
 // evict deletes messages until excess bytes are free: sent ones first, then refused
-// ones, then unsent ones, each time the oldest first.
+// ones, then unsent ones, each time the oldest first. What a relay is sending stays.
 func evict(ctx context.Context, tx *writeTx, excess int64) error {
 	for _, group := range evictions {
 		for excess > 0 {
 			var id, size int64
-			err := tx.QueryRowContext(ctx, group.oldest).Scan(&id, &size)
+			err := tx.QueryRowContext(ctx, group.oldest+tx.dialect.skipLocked).Scan(&id, &size)
 			if errors.Is(err, sql.ErrNoRows) {
 				break
 			}
@@ -99,61 +103,6 @@ func evict(ctx context.Context, tx *writeTx, excess int64) error {
 		}
 	}
 	return nil
-}
-
-// Unsent implements telemetry.Outbox.
-func (s *Store) Unsent(ctx context.Context, afterID int64, maxBytes int) ([]telemetry.OutboxRow, error) {
-	rows, err := s.reader.QueryContext(ctx, `
-		SELECT id, kind, body, size FROM outbox
-		WHERE id > ? AND `+isUnsent+` ORDER BY id`, afterID)
-	if err != nil {
-		return nil, fmt.Errorf("read outbox: %w", err)
-	}
-	defer rows.Close()
-	var out []telemetry.OutboxRow
-	sum := 0
-	for rows.Next() {
-		var r telemetry.OutboxRow
-		if err := rows.Scan(&r.ID, &r.Kind, &r.Body, &r.Size); err != nil {
-			return nil, fmt.Errorf("read outbox: %w", err)
-		}
-		if sum += r.Size; sum > maxBytes && len(out) > 0 {
-			break
-		}
-		out = append(out, r)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read outbox: %w", err)
-	}
-	return out, nil
-}
-
-// MarkSent implements telemetry.Outbox.
-func (s *Store) MarkSent(ctx context.Context, ids []int64, at time.Time) error {
-	list, err := json.Marshal(ids)
-	if err != nil {
-		return fmt.Errorf("mark messages as sent: %w", err)
-	}
-	_, err = s.db.ExecContext(ctx, `
-		UPDATE outbox SET sent_at = ? WHERE sent_at IS NULL AND id IN (SELECT value FROM json_each(?))`,
-		micros(at), string(list))
-	if err != nil {
-		return fmt.Errorf("mark messages as sent: %w", explain(err))
-	}
-	return nil
-}
-
-// Refuse implements telemetry.Outbox.
-func (s *Store) Refuse(ctx context.Context, id int64, reason string, at time.Time) error {
-	res, err := s.db.ExecContext(ctx, `
-		UPDATE outbox SET refused_at = ?, error = ? WHERE id = ? AND sent_at IS NULL AND refused_at IS NULL`,
-		micros(at), reason, id)
-	if err != nil {
-		return fmt.Errorf("set message %d aside: %w", id, explain(err))
-	}
-	n, err := res.RowsAffected()
-	s.counters.refused.Add(n)
-	return err
 }
 
 // Depth implements telemetry.Outbox.

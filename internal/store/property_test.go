@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -28,11 +27,8 @@ type model struct {
 // TestNoSequenceOfOperationsBreaksAJob does whatever workers can do, with attempts that
 // are current, outdated or final, and compares the database with the model each time.
 func TestNoSequenceOfOperationsBreaksAJob(t *testing.T) {
-	dir := t.TempDir()
-	runs := 0
 	rapid.Check(t, func(rt *rapid.T) {
-		runs++
-		path := filepath.Join(dir, fmt.Sprintf("%d.sqlite", runs))
+		path := newDatabase(t)
 		m := &model{store: mustOpen(rt, path), open: map[int64]bool{}, stages: map[int64]int{}}
 		defer func() {
 			if err := m.store.Close(); err != nil {

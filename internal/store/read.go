@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/technoshare/commentator/internal/commentator"
 )
@@ -46,8 +47,11 @@ type Filter struct {
 
 // ListJobs returns jobs, the newest first.
 func (s *Store) ListJobs(ctx context.Context, f Filter) ([]commentator.Job, error) {
-	if f.Limit == 0 {
+	switch {
+	case f.Limit == 0:
 		f.Limit = 100
+	case f.Limit < 0:
+		f.Limit = math.MaxInt
 	}
 	return s.jobs(ctx, s.reader, `
 		WHERE (?1 = '' OR state = ?1) AND (?2 = '' OR outcome = ?2)
@@ -83,7 +87,16 @@ const jobColumns = `id, message_id, url, domain, retry_of, state, outcome, detai
 
 // job returns a row and whether an attempt at it is open.
 func (s *Store) job(ctx context.Context, q querier, id int64) (j commentator.Job, open bool, err error) {
-	j, open, err = s.scanJob(q.QueryRowContext(ctx, `SELECT `+jobColumns+` FROM jobs WHERE id = ?`, id))
+	return s.readJob(ctx, q, id, "")
+}
+
+// lockJob is job with a row that nobody else changes until tx ends.
+func (s *Store) lockJob(ctx context.Context, tx *writeTx, id int64) (j commentator.Job, open bool, err error) {
+	return s.readJob(ctx, tx, id, tx.dialect.forUpdate)
+}
+
+func (s *Store) readJob(ctx context.Context, q querier, id int64, lock string) (j commentator.Job, open bool, err error) {
+	j, open, err = s.scanJob(q.QueryRowContext(ctx, `SELECT `+jobColumns+` FROM jobs WHERE id = ?`+lock, id))
 	if err != nil {
 		return j, false, fmt.Errorf("read job %d: %w", id, notFound(err))
 	}

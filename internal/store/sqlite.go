@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -31,6 +32,35 @@ func dsn(path string, mode string, pragmas ...string) string {
 		q.Set("_txlock", "immediate")
 	}
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
+}
+
+// openSQLite opens the file at a path. With Existing nothing is made where nothing is.
+func (s *Store) openSQLite(ctx context.Context, path string) error {
+	s.dialect, s.path = sqliteDialect, path
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	s.path = abs
+	if _, err := os.Stat(abs); s.existing && errors.Is(err, fs.ErrNotExist) {
+		return ErrNoDatabase
+	}
+	if err := prepareFile(abs); err != nil {
+		return err
+	}
+	reader, err := openReader(abs)
+	if err != nil {
+		return err
+	}
+	s.reader = &database{reader, s.dialect}
+	if err := s.prepare(ctx, func() (*sql.DB, error) { return openWriter(abs, busyTimeout) }); err != nil {
+		return err
+	}
+	if s.insertRow, err = s.db.PrepareContext(ctx, insertRow); err != nil {
+		return err
+	}
+	s.checkpointer, err = openWriter(abs, busyTimeoutCheckpoint)
+	return err
 }
 
 // openWriter opens a connection that writes: one for all that the program does, and one
@@ -107,11 +137,11 @@ func explainFile(path string, err error) error {
 	return err
 }
 
-// explain turns SQLite's result codes into sentences.
+// explain turns the databases' result codes into sentences.
 func explain(err error) error {
 	var se *sqlite.Error
 	if !errors.As(err, &se) {
-		return err
+		return explainPostgres(err)
 	}
 	switch se.Code() & 0xff {
 	case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT:

@@ -15,7 +15,7 @@ import (
 // It returns an ErrFenced when another attempt owns the job. A message that cannot be
 // stored is counted in Stats and is no error.
 func (s *Store) CommitStage(ctx context.Context, j commentator.Job, rec commentator.StageRecord, msg telemetry.Message) error {
-	err := s.write(ctx, func(tx *writeTx) error {
+	err := s.writeJob(ctx, func(tx *writeTx) error {
 		if err := s.fence(ctx, tx, j); err != nil {
 			return err
 		}

@@ -127,32 +127,22 @@ func (s *Store) noteLosses(ctx context.Context) error {
 	if maps.Equal(now, s.noted) {
 		return nil
 	}
-	tx, err := s.db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback()
-	total := map[string]int64{}
-	if err := readNote(ctx, tx, metaLosses, &total); err != nil {
-		return err
-	}
-	for _, reason := range slices.Sorted(maps.Keys(now)) {
-		if n := now[reason] - s.noted[reason]; n > 0 {
-			total[reason] += n
+	err := s.write(ctx, func(tx *writeTx) error {
+		total := map[string]int64{}
+		if err := readNote(ctx, tx, metaLosses, &total); err != nil {
+			return err
 		}
+		for _, reason := range slices.Sorted(maps.Keys(now)) {
+			if n := now[reason] - s.noted[reason]; n > 0 {
+				total[reason] += n
+			}
+		}
+		return writeNote(ctx, tx, metaLosses, total)
+	})
+	if err == nil {
+		s.noted = now
 	}
-	if err := writeNote(ctx, tx, metaLosses, total); err != nil {
-		return err
-	}
-	if err := tx.Commit(); err != nil {
-		return err
-	}
-	s.noted = now
-	return nil
-}
-
-type executor interface {
-	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	return err
 }
 
 func writeNote(ctx context.Context, db executor, key string, value any) error {

@@ -12,7 +12,7 @@ import (
 )
 
 func TestStatusTellsWhatTheDatabaseHolds(t *testing.T) {
-	path := dbPath(t)
+	path := newDatabase(t)
 	s := open(t, path, WithClock(func() time.Time { return start }))
 	empty, err := s.Status(t.Context())
 	if err != nil {
@@ -24,7 +24,12 @@ func TestStatusTellsWhatTheDatabaseHolds(t *testing.T) {
 	done := runJob(t, s)
 	ingest(t, s, "9.9", "https://a.test/")
 	exec(t, s, `DELETE FROM outbox`)
-	exec(t, s, `INSERT INTO outbox (job_id, kind, created_at, body, size) VALUES (1, 'a', 5, x'0102', 9), (1, 'b', 6, x'01', 9), (1, 'c', 7, x'010203', 9)`)
+	for i, body := range []string{"12", "1", "123"} {
+		_, err := s.db.ExecContext(t.Context(), `INSERT INTO outbox (job_id, kind, created_at, body, size) VALUES (1, 'a', ?, ?, 9)`, 5+i, []byte(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 	link := telemetry.Link{Endpoint: "http://127.0.0.1:4317", Since: start, Problem: "connection refused"}
 	ids := rowIDs(t, s)
 	if err := errors.Join(s.MarkSent(t.Context(), ids[1:2], start), s.Refuse(t.Context(), ids[2], "too odd", start), s.NoteLink(t.Context(), link)); err != nil {
@@ -58,7 +63,7 @@ func rowIDs(t *testing.T, s *Store) (ids []int64) {
 
 // Losses add up over the processes that work on a database.
 func TestLossesAreNotedForGood(t *testing.T) {
-	path := dbPath(t)
+	path := newDatabase(t)
 	for range 2 {
 		s := open(t, path)
 		s.counters.evicted.Add(2)

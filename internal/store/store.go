@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"sync"
 	"time"
 )
@@ -20,16 +19,18 @@ const (
 
 // Store is the open job database. It is safe for concurrent use.
 type Store struct {
-	path         string
+	path         string // of a SQLite file, or what names a PostgreSQL database to people
+	address      string // of a PostgreSQL database, with the password
+	dialect      *dialect
 	storeID      string
 	pseudonymKey string
 
-	db     *sql.DB // the only writer; one connection, shared with River
-	reader *sql.DB // read-only pool
+	db     *database // writes; shared with River. Of a SQLite file the only writer, with one connection
+	reader *database // read-only pool
 
-	checkpointer *sql.DB // one connection, for nothing else
-
-	insertRow *sql.Stmt // into the outbox, on the write handle: prepared once for all jobs
+	// With SQLite only; pgx prepares all statements by itself, PostgreSQL keeps its log by itself.
+	checkpointer *sql.DB   // one connection, for nothing else
+	insertRow    *sql.Stmt // into the outbox, on the write handle: prepared once for all jobs
 
 	clock       func() time.Time
 	log         *slog.Logger
@@ -37,6 +38,7 @@ type Store struct {
 	keepSent    time.Duration
 	maxAge      time.Duration
 	history     *historian // nil: nothing of it is removed
+	existing    bool
 
 	counters counters
 	noted    map[string]int64 // losses of this process that are noted in the database
@@ -68,17 +70,17 @@ func WithKeepSent(d time.Duration) Option { return func(s *Store) { s.keepSent =
 // up and counted; default DefaultMaxAge.
 func WithMaxAge(d time.Duration) Option { return func(s *Store) { s.maxAge = d } }
 
-// Open opens the job database at path and creates it if there is none. It refuses, with
-// a sentence that says what to do, a file that is something else (ErrNotDatabase,
-// ErrOldDeployment, ErrForeign, ErrNewerSchema) or that cannot be written (ErrReadOnly).
-// ctx bounds the opening only.
-func Open(ctx context.Context, path string, opts ...Option) (*Store, error) {
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return nil, fmt.Errorf("open job database %s: %w", path, err)
-	}
+// Existing makes Open refuse a database that has no tables yet with ErrNoDatabase.
+func Existing() Option { return func(s *Store) { s.existing = true } }
+
+// Open opens a job database and creates its tables if there are none: a SQLite file at a path,
+// which is created too, or the PostgreSQL database at an address like
+// postgres://user:password@host:5432/database. It refuses, with a sentence that says what to do,
+// what is something else (ErrNotDatabase, ErrOldDeployment, ErrForeign, ErrNewerSchema), what
+// cannot be written (ErrReadOnly) and what cannot be reached (ErrUnreachable). ctx bounds the
+// opening only.
+func Open(ctx context.Context, database string, opts ...Option) (*Store, error) {
 	s := &Store{
-		path:        abs,
 		clock:       time.Now,
 		log:         slog.New(slog.DiscardHandler),
 		outboxLimit: DefaultOutboxLimit,
@@ -88,12 +90,18 @@ func Open(ctx context.Context, path string, opts ...Option) (*Store, error) {
 	for _, opt := range opts {
 		opt(s)
 	}
-	if err := s.open(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("open job database %s: %w", path, err), s.closeDatabases())
+	open := s.openSQLite
+	if isPostgres(database) {
+		open = s.openPostgres
+	}
+	if err := open(ctx, database); err != nil {
+		return nil, errors.Join(fmt.Errorf("open job database %s: %w", s.path, explain(err)), s.closeDatabases())
 	}
 	background, stop := context.WithCancel(context.Background())
 	s.stop = stop
-	s.tasks.Go(func() { s.runCheckpointer(background) })
+	if s.checkpointer != nil {
+		s.tasks.Go(func() { s.runCheckpointer(background) })
+	}
 	s.tasks.Go(func() { s.runPruner(background) })
 	if s.history != nil {
 		s.tasks.Go(func() { s.runHistory(background) })
@@ -101,27 +109,18 @@ func Open(ctx context.Context, path string, opts ...Option) (*Store, error) {
 	return s, nil
 }
 
-func (s *Store) open(ctx context.Context) error {
-	if err := prepareFile(s.path); err != nil {
+// prepare makes an opened database ready: the reader is there, openWriter opens the writer once
+// it is known that the database is ours.
+func (s *Store) prepare(ctx context.Context, openWriter func() (*sql.DB, error)) error {
+	if err := checkOwner(ctx, s.reader, s.existing); err != nil {
 		return err
 	}
-	var err error
-	if s.reader, err = openReader(s.path); err != nil {
+	writer, err := openWriter()
+	if err != nil {
 		return err
 	}
-	if err := checkOwner(ctx, s.reader); err != nil {
-		return explain(err)
-	}
-	if s.db, err = openWriter(s.path, busyTimeout); err != nil {
-		return err
-	}
-	if s.storeID, s.pseudonymKey, err = prepareSchema(ctx, s.db); err != nil {
-		return explain(err)
-	}
-	if s.insertRow, err = s.db.PrepareContext(ctx, insertRow); err != nil {
-		return explain(err)
-	}
-	if s.checkpointer, err = openWriter(s.path, busyTimeoutCheckpoint); err != nil {
+	s.db = &database{writer, s.dialect}
+	if err := s.prepareSchema(ctx); err != nil {
 		return err
 	}
 	return s.measureOutbox(ctx)
@@ -146,12 +145,16 @@ func (s *Store) closeDatabases() error {
 	if s.insertRow != nil {
 		errs = append(errs, s.insertRow.Close())
 	}
-	// The writer goes last: the last connection that closes moves the write-ahead log
+	if s.reader != nil {
+		errs = append(errs, s.reader.Close())
+	}
+	if s.checkpointer != nil {
+		errs = append(errs, s.checkpointer.Close())
+	}
+	// The writer goes last: the last connection that closes moves SQLite's write-ahead log
 	// into the database, which a read-only one cannot.
-	for _, db := range []*sql.DB{s.reader, s.checkpointer, s.db} {
-		if db != nil {
-			errs = append(errs, db.Close())
-		}
+	if s.db != nil {
+		errs = append(errs, s.db.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -163,15 +166,25 @@ func (s *Store) StoreID() string { return s.storeID }
 // written when the database was created, and kept nowhere else.
 func (s *Store) PseudonymKey() string { return s.pseudonymKey }
 
-// Path is the absolute path of the database file.
+// Path is the absolute path of the SQLite file, or the address of the PostgreSQL database
+// without user and password.
 func (s *Store) Path() string { return s.path }
 
-// LockPath is the file on which the process that works off the jobs holds its lock.
-func (s *Store) LockPath() string { return s.path + ".lock" }
+// Address is the address of the PostgreSQL database, with the password; empty: a SQLite file.
+func (s *Store) Address() string { return s.address }
 
-// DB is the write handle. It has one connection: whoever holds a transaction must not
-// wait for anybody else who needs it.
-func (s *Store) DB() *sql.DB { return s.db }
+// LockPath is the file on which the process that works off the jobs of a SQLite file holds its
+// lock; empty for PostgreSQL.
+func (s *Store) LockPath() string {
+	if s.address != "" {
+		return ""
+	}
+	return s.path + ".lock"
+}
+
+// DB is the write handle. That of a SQLite file has one connection: whoever holds a transaction
+// must not wait for anybody else who needs it.
+func (s *Store) DB() *sql.DB { return s.db.DB }
 
 // Reader is the read-only pool.
-func (s *Store) Reader() *sql.DB { return s.reader }
+func (s *Store) Reader() *sql.DB { return s.reader.DB }

@@ -12,12 +12,16 @@ import (
 
 	"github.com/technoshare/commentator/internal/commentator"
 	"github.com/technoshare/commentator/internal/telemetry"
+	"github.com/technoshare/commentator/test/dbtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // start is the time of the first event in the tests. It is no whole microsecond.
 var start = time.Date(2026, 11, 23, 12, 0, 0, 123_456_789, time.UTC)
+
+// newDatabase is a SQLite file or a PostgreSQL database, see dbtest; dbPath is always a file.
+func newDatabase(t *testing.T) string { return dbtest.New(t) }
 
 func dbPath(t *testing.T) string { return filepath.Join(t.TempDir(), "db.sqlite") }
 
@@ -36,7 +40,7 @@ func open(t *testing.T, path string, opts ...Option) *Store {
 	return s
 }
 
-func newStore(t *testing.T, opts ...Option) *Store { return open(t, dbPath(t), opts...) }
+func newStore(t *testing.T, opts ...Option) *Store { return open(t, newDatabase(t), opts...) }
 
 func noQueue(context.Context, *sql.Tx, int64) error { return nil }
 
@@ -129,4 +133,13 @@ func wantErr(t *testing.T, err, want error) {
 	if !errors.Is(err, want) {
 		t.Fatalf("error %v, want %v", err, want)
 	}
+}
+
+// MarkSent and Refuse are what a relay does through its claim.
+func (s *Store) MarkSent(ctx context.Context, ids []int64, at time.Time) error {
+	return s.markSent(ctx, s.db, ids, at)
+}
+
+func (s *Store) Refuse(ctx context.Context, id int64, reason string, at time.Time) error {
+	return s.refuse(ctx, s.db, id, reason, at)
 }

@@ -9,7 +9,7 @@ import (
 
 // writeTx is a write transaction with the counts that become true when it commits.
 type writeTx struct {
-	*sql.Tx
+	transaction
 	outbox   outboxChange
 	noOutbox bool // the second try, after a message could not be stored
 }
@@ -18,24 +18,39 @@ type writeTx struct {
 // then: SQLite may have rolled all of it back, as it does when the disk is full.
 var errOutbox = errors.New("store telemetry message")
 
-// write runs fn in a transaction of the write handle. fn must use the transaction for
-// everything: the handle has one connection. fn runs once more, without messages, when
-// a message could not be stored.
+// write runs fn in a transaction of the write handle that excludes all other ones that write.
+// fn must use the transaction for everything: the handle of a SQLite file has one connection.
+// fn runs once more, without messages, when a message could not be stored.
 func (s *Store) write(ctx context.Context, fn func(tx *writeTx) error) error {
-	err := s.writeOnce(ctx, &writeTx{}, fn)
+	return s.writeLocked(ctx, s.dialect.lockAll, fn)
+}
+
+// writeJob is write for what concerns one job alone and begins with begin or fence, which lock
+// its row: PostgreSQL lets such transactions of other jobs run at the same time.
+func (s *Store) writeJob(ctx context.Context, fn func(tx *writeTx) error) error {
+	return s.writeLocked(ctx, s.dialect.lockJob, fn)
+}
+
+func (s *Store) writeLocked(ctx context.Context, lock string, fn func(tx *writeTx) error) error {
+	err := s.writeOnce(ctx, &writeTx{}, lock, fn)
 	if errors.Is(err, errOutbox) && ctx.Err() == nil {
 		s.log.WarnContext(ctx, "telemetry message not stored, trying without", "err", err)
-		err = s.writeOnce(ctx, &writeTx{noOutbox: true}, fn)
+		err = s.writeOnce(ctx, &writeTx{noOutbox: true}, lock, fn)
 	}
 	return explain(err)
 }
 
-func (s *Store) writeOnce(ctx context.Context, tx *writeTx, fn func(tx *writeTx) error) error {
+func (s *Store) writeOnce(ctx context.Context, tx *writeTx, lock string, fn func(tx *writeTx) error) error {
 	var err error
-	if tx.Tx, err = s.db.BeginTx(ctx, nil); err != nil {
+	if tx.transaction, err = s.db.BeginTx(ctx, nil); err != nil {
 		return err
 	}
 	defer tx.Rollback()
+	if lock != "" {
+		if _, err := tx.ExecContext(ctx, lock); err != nil {
+			return err
+		}
+	}
 	if err := fn(tx); err != nil {
 		return err
 	}
@@ -44,12 +59,6 @@ func (s *Store) writeOnce(ctx context.Context, tx *writeTx, fn func(tx *writeTx)
 	}
 	s.counters.apply(tx.outbox)
 	return nil
-}
-
-// querier is a transaction or the read-only pool.
-type querier interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
 // Times are kept in whole microseconds since 1970 UTC.

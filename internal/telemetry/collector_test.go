@@ -129,6 +129,7 @@ type memoryOutbox struct {
 	sent    map[int64]bool
 	refused map[int64]string
 	links   []Link
+	claims  int   // that are not released
 	err     error // of every call, if not nil
 }
 
@@ -140,9 +141,28 @@ func (b *memoryOutbox) add(messages ...Message) {
 	}
 }
 
-func (b *memoryOutbox) Unsent(_ context.Context, after int64, maxBytes int) (rows []OutboxRow, err error) {
+// memoryClaim is rows of it.
+type memoryClaim struct {
+	*memoryOutbox
+	rows []OutboxRow
+}
+
+func (c memoryClaim) Rows() []OutboxRow { return c.rows }
+
+func (c memoryClaim) Release() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.claims--
+	return nil
+}
+
+func (b *memoryOutbox) Claim(_ context.Context, after int64, maxBytes int) (Claim, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.err != nil {
+		return nil, b.err
+	}
+	var rows []OutboxRow
 	total := 0
 	for _, r := range b.rows {
 		if _, refused := b.refused[r.ID]; r.ID <= after || b.sent[r.ID] || refused {
@@ -153,7 +173,8 @@ func (b *memoryOutbox) Unsent(_ context.Context, after int64, maxBytes int) (row
 		}
 		rows = append(rows, r)
 	}
-	return rows, b.err
+	b.claims++
+	return memoryClaim{b, rows}, nil
 }
 
 func (b *memoryOutbox) MarkSent(_ context.Context, ids []int64, _ time.Time) error {
@@ -193,6 +214,12 @@ func (b *memoryOutbox) NoteLink(_ context.Context, l Link) error {
 	defer b.mu.Unlock()
 	b.links = append(b.links, l)
 	return b.err
+}
+
+func (b *memoryOutbox) claimed() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.claims
 }
 
 func (b *memoryOutbox) state() (sent, refused int) {

@@ -31,16 +31,24 @@ type Link struct {
 	Problem  string    `json:"problem,omitempty"` // why it takes none; empty: it does
 }
 
-// Outbox is the table that the relay empties.
-type Outbox interface {
-	// Unsent returns rows that are neither sent nor refused and whose id is above afterID,
-	// in the order of their ids: as many as fit into maxBytes by their Size, but at least
-	// one if there is any.
-	Unsent(ctx context.Context, afterID int64, maxBytes int) ([]OutboxRow, error)
+// Claim is rows that one relay has to itself. What is marked is kept for good when the claim is
+// released.
+type Claim interface {
+	Rows() []OutboxRow
 	// MarkSent records that the Collector took the rows.
 	MarkSent(ctx context.Context, ids []int64, at time.Time) error
 	// Refuse sets a row aside that the Collector will never take.
 	Refuse(ctx context.Context, id int64, reason string, at time.Time) error
+	// Release gives the rest back. It is called once.
+	Release() error
+}
+
+// Outbox is the table that the relay empties.
+type Outbox interface {
+	// Claim returns rows that are neither sent nor refused and whose id is above afterID, in
+	// the order of their ids: as many as fit into maxBytes by their Size, but at least one if
+	// there is any. No other relay gets them before the claim is released or its process ends.
+	Claim(ctx context.Context, afterID int64, maxBytes int) (Claim, error)
 	// Depth returns the number of unsent rows, the bytes of their stored bodies and the
 	// time when the oldest was created; the zero time when there is none.
 	Depth(ctx context.Context) (rows int, bytes int64, oldest time.Time, err error)

@@ -80,6 +80,7 @@ type Relay struct {
 	stopped sync.Once
 	cancel  context.CancelFunc // ends requests under way
 
+	claim   Claim            // what is being sent
 	down    bool             // the last request met no Collector that takes anything
 	up      bool             // it was noted that the Collector takes messages
 	strikes map[int64]strike // rows that were refused for a reason that may pass
@@ -191,26 +192,32 @@ func (r *Relay) round(ctx context.Context) (left int, err error) {
 		if r.down {
 			limit = min(limit, probeBytes)
 		}
-		rows, err := r.box.Unsent(ctx, after, limit)
-		if err != nil {
+		if r.claim, err = r.box.Claim(ctx, after, limit); err != nil {
 			return left, fmt.Errorf("read outbox: %w", err)
 		}
+		rows := r.claim.Rows()
 		if len(rows) == 0 {
-			return left, nil
+			return left, r.claim.Release()
 		}
 		after = rows[len(rows)-1].ID
-		due := slices.DeleteFunc(rows, r.putOff)
-		left += len(rows) - len(due)
-		batch, err := r.unpack(ctx, due)
-		if err != nil {
-			return left, err
-		}
-		n, err := r.deliver(ctx, batch)
+		n, err := r.sendClaimed(ctx, rows)
 		left += n
-		if err != nil {
+		if err := errors.Join(err, r.claim.Release()); err != nil {
 			return left, err
 		}
 	}
+}
+
+// sendClaimed sends the rows of a claim that are due and returns how many it put off.
+func (r *Relay) sendClaimed(ctx context.Context, rows []OutboxRow) (left int, err error) {
+	due := slices.DeleteFunc(rows, r.putOff)
+	left = len(rows) - len(due)
+	batch, err := r.unpack(ctx, due)
+	if err != nil {
+		return left, err
+	}
+	n, err := r.deliver(ctx, batch)
+	return left + n, err
 }
 
 // sleep waits and reports whether it was woken. It ends early when the relay is stopped.

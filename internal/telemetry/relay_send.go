@@ -146,7 +146,7 @@ func (r *Relay) accepted(ctx context.Context, rows []plainRow) error {
 		ids[i] = row.id
 		delete(r.strikes, row.id)
 	}
-	if err := r.box.MarkSent(ctx, ids, now); err != nil {
+	if err := r.claim.MarkSent(ctx, ids, now); err != nil {
 		return fmt.Errorf("mark %d messages as sent: %w", len(ids), err)
 	}
 	return nil
@@ -170,7 +170,7 @@ func (r *Relay) strikeOut(id int64) bool {
 func (r *Relay) refuse(ctx context.Context, id int64, kind, reason string) error {
 	r.cfg.Logger.Warn("a telemetry message is set aside", "outbox_id", id, "kind", kind, "reason", reason)
 	delete(r.strikes, id)
-	if err := r.box.Refuse(ctx, id, reason, r.cfg.Now()); err != nil {
+	if err := r.claim.Refuse(ctx, id, reason, r.cfg.Now()); err != nil {
 		return fmt.Errorf("set message %d aside: %w", id, err)
 	}
 	r.drop(ctx, "refused")

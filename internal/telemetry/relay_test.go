@@ -91,6 +91,9 @@ func start(t testing.TB, r *Relay) {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		_ = r.Stop(ctx) // a test that cares has stopped it
+		if box, ok := r.box.(interface{ claimed() int }); ok && box.claimed() != 0 {
+			t.Errorf("%d claims are not released", box.claimed())
+		}
 	})
 }
 
@@ -177,9 +180,9 @@ type limitedOutbox struct {
 	most atomic.Int64
 }
 
-func (b *limitedOutbox) Unsent(ctx context.Context, after int64, maxBytes int) ([]OutboxRow, error) {
+func (b *limitedOutbox) Claim(ctx context.Context, after int64, maxBytes int) (Claim, error) {
 	b.most.Store(max(b.most.Load(), int64(maxBytes)))
-	return b.memoryOutbox.Unsent(ctx, after, maxBytes)
+	return b.memoryOutbox.Claim(ctx, after, maxBytes)
 }
 
 func TestAnOutageIsWaitedForWithSmallRequests(t *testing.T) {

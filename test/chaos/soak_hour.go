@@ -314,12 +314,12 @@ type countingBox struct {
 	rounds atomic.Int64
 }
 
-// Unsent implements telemetry.Outbox.
-func (b *countingBox) Unsent(ctx context.Context, afterID int64, maxBytes int) ([]telemetry.OutboxRow, error) {
+// Claim implements telemetry.Outbox.
+func (b *countingBox) Claim(ctx context.Context, afterID int64, maxBytes int) (telemetry.Claim, error) {
 	if afterID == 0 {
 		b.rounds.Add(1)
 	}
-	return b.Store.Unsent(ctx, afterID, maxBytes)
+	return b.Store.Claim(ctx, afterID, maxBytes)
 }
 
 // countingLog keeps the lines that ask for attention.

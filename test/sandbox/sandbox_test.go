@@ -7,7 +7,7 @@ import (
 )
 
 func TestEnvironIsWithoutTheCallersSettings(t *testing.T) {
-	for _, name := range []string{"MLFLOW_TRACKING_URI", "OTEL_TRACES_SAMPLER", "OTELCOL_DATA_DIR", "DB_PATH", "REDACTION", "COMMENTATOR_PROFILE", "SAMPLING_FILE", "OUTBOX_MAX_AGE"} {
+	for _, name := range []string{"MLFLOW_TRACKING_URI", "OTEL_TRACES_SAMPLER", "OTELCOL_DATA_DIR", "DB_PATH", "DATABASE_URL", "REDACTION", "COMMENTATOR_PROFILE", "SAMPLING_FILE", "OUTBOX_MAX_AGE"} {
 		t.Setenv(name, "caller")
 	}
 	t.Setenv("COMMENTATOR_CACHE", "stays")

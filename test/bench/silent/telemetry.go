@@ -33,8 +33,11 @@ type (
 		Since    time.Time `json:"since,omitzero"`
 		Problem  string    `json:"problem,omitempty"`
 	}
+	Claim interface {
+		Rows() []OutboxRow
+	}
 	Outbox interface {
-		MarkSent(context.Context, []int64, time.Time) error
+		Claim(ctx context.Context, afterID int64, maxBytes int) (Claim, error)
 	}
 )
 
