@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/net/html"
@@ -116,6 +117,34 @@ func FuzzParseGithub(f *testing.F) {
 		}
 		if clean := asked.JoinPath(); !strings.HasPrefix(clean.EscapedPath(), "/repos/"+l.owner+"/"+l.repo+"/contents") {
 			t.Errorf("%q asks for %s", path, clean)
+		}
+	})
+}
+
+// Whatever PDFium says is on a page, blocks are single lines and lose no word.
+func FuzzPDFBlocks(f *testing.F) {
+	f.Add("1 Introduction\r\nThe water rose by a hand during the night\r\nof the storm.\r\n", "7\r\nmas\u00ad\r\nter")
+	f.Add("\x02\n\ufffe", "A-\nb")
+	f.Fuzz(func(t *testing.T, first, second string) {
+		first, second = cleanUTF8([]byte(first)), cleanUTF8([]byte(second))
+		letters := func(s string) (n int) {
+			for _, r := range s {
+				if unicode.IsLetter(r) {
+					n++
+				}
+			}
+			return n
+		}
+		total := 0
+		for _, block := range pdfBlocks([]string{first, second}) {
+			if block == "" || strings.ContainsAny(block, "\n\r\x00") || !utf8.ValidString(block) {
+				t.Errorf("block %q", block)
+			}
+			total += letters(block)
+		}
+		// Numbers of pages may hold "page" and "of".
+		if want := letters(first + second); total > want || total < want-4*len("pageof") {
+			t.Errorf("%d of %d letters are left", total, want)
 		}
 	})
 }
