@@ -16,6 +16,7 @@ import (
 	"github.com/technoshare/commentator/internal/commentator"
 	"github.com/technoshare/commentator/internal/store"
 	"github.com/technoshare/commentator/internal/telemetry"
+	"github.com/technoshare/commentator/test/dbtest"
 )
 
 func noMessage(commentator.Job, commentator.Message) (telemetry.Message, error) {
@@ -41,7 +42,7 @@ func TestMigrateThenExportGivesTheOldTables(t *testing.T) {
 		if diff := cmp.Diff(old, read); diff != "" {
 			rt.Fatalf("what was written is not what is read:\n%s", diff)
 		}
-		s, err := store.Open(context.Background(), filepath.Join(dir, fmt.Sprintf("%d.new", runs)))
+		s, err := store.Open(context.Background(), dbtest.New(t))
 		if err != nil {
 			rt.Fatal(err)
 		}

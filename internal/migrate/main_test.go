@@ -14,6 +14,7 @@ import (
 
 	"github.com/technoshare/commentator/internal/commentator"
 	"github.com/technoshare/commentator/internal/store"
+	"github.com/technoshare/commentator/test/dbtest"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -67,7 +68,7 @@ func mustRead(t testing.TB, path string) Tables {
 
 func newStore(t testing.TB) *store.Store {
 	t.Helper()
-	s, err := store.Open(context.Background(), filepath.Join(t.TempDir(), "new.sqlite"), store.WithClock(func() time.Time { return now }))
+	s, err := store.Open(context.Background(), dbtest.New(t), store.WithClock(func() time.Time { return now }))
 	if err != nil {
 		t.Fatal(err)
 	}

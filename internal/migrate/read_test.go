@@ -183,7 +183,7 @@ func TestReadingRefusesWhatIsNoOldDatabase(t *testing.T) {
 		{"damaged", write("damaged", "SQLite format 3\x00"+strings.Repeat("x", 5000)), "damaged"},
 		{"folder", dir, "is a directory"},
 		{"another program's", foreign(`CREATE TABLE runs (id INTEGER)`), "has no table messages"},
-		{"ours", newStore(t).Path(), "is a job database of this program already"},
+		{"ours", foreign(`CREATE TABLE meta (key TEXT); ` + schemaSQL), "is a job database of this program already"},
 		{"a column short", foreign(strings.ReplaceAll(schemaSQL, "last_error TEXT,", "")), "table jobs of .* has no column last_error"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -116,7 +116,7 @@ func checkOwner(ctx context.Context, db *database, existing bool) error {
 	case tables["meta"]:
 		return checkVersion(ctx, db)
 	case tables["jobs"] && tables["messages"] && d == sqliteDialect:
-		return fmt.Errorf("%w; keep that file and set DB_PATH to a new one, for instance ./commentator.sqlite", ErrOldDeployment)
+		return fmt.Errorf("%w; keep that file and set DB_PATH to a new one, for instance ./commentator.sqlite; `commentator migrate --from FILE` takes its jobs over", ErrOldDeployment)
 	default:
 		return fmt.Errorf("%w; %s", ErrForeign, d.elsewhere)
 	}
