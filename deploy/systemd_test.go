@@ -67,7 +67,7 @@ func TestUnitHardensTheWorker(t *testing.T) {
 		}
 	}
 	// It writes where it may: below its own directories.
-	state, logs := "%S/"+got["Service.StateDirectory"][0], "%L/"+got["Service.LogsDirectory"][0]
+	state, logs, caches := "%S/"+got["Service.StateDirectory"][0], "%L/"+got["Service.LogsDirectory"][0], "%C/"+got["Service.CacheDirectory"][0]
 	settings := map[string]string{}
 	for _, line := range got["Service.Environment"] {
 		name, value, _ := strings.Cut(line, "=")
@@ -78,6 +78,10 @@ func TestUnitHardensTheWorker(t *testing.T) {
 	}
 	if got["Service.WorkingDirectory"][0] != state || !strings.HasPrefix(settings["DB_PATH"], state+"/") || !strings.HasPrefix(settings["LOG_FILE"], logs+"/") {
 		t.Errorf("directories %s and %s, settings %v", state, logs, settings)
+	}
+	// What lies there is code that is run.
+	if !strings.HasPrefix(settings["RETRIEVAL_PDF_CACHE"], caches+"/") || got["Service.CacheDirectoryMode"][0] != "0700" {
+		t.Errorf("directory %s with mode %s, settings %v", caches, got["Service.CacheDirectoryMode"], settings)
 	}
 	if !strings.HasPrefix(settings["METRICS_ADDR"], "127.0.0.1:") {
 		t.Errorf("metrics are answered on %s", settings["METRICS_ADDR"])
