@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -288,5 +289,45 @@ func TestLogLinesOfAJobNameItsTrace(t *testing.T) {
 		if !strings.Contains(shown.String(), `"trace_id":"`+id+`"`) {
 			t.Errorf("the log names trace %s, the job %s", id, &shown)
 		}
+	}
+}
+
+// serve forgets what is older than HISTORY_KEEP; other commands and 0 leave everything.
+func TestServeForgetsOldJobs(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "db.sqlite")
+	environ := []string{"DB_PATH=" + path, "RETRIEVAL_ALLOW_HOSTS=loopback"}
+	page, _, release := slowSite(t)
+	close(release)
+	runCommand(t, environ, "replay", page)
+	s, err := store.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := time.Now().Add(-91 * 24 * time.Hour).UnixMicro()
+	_, err = s.DB().Exec(`UPDATE jobs SET created_at = ?, started_at = ?, finished_at = ?`, old, old, old)
+	if err := errors.Join(err, s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	list := func() string {
+		var out bytes.Buffer
+		if code := run(t.Context(), []string{"jobs", "list", "--json"}, environ, strings.NewReader(""), &out, io.Discard); code != exitOK {
+			t.Fatalf("exit code %d", code)
+		}
+		return out.String()
+	}
+	runCommand(t, environ, "replay", page+"?2")
+	forEver := startServe(t, append(environ, "HISTORY_KEEP=0s"))
+	await(t, `"msg":"serving"`, forEver.log.String)
+	forEver.stop()
+	forEver.ended(t)
+	if got := list(); strings.Count(got, "\n") != 2 {
+		t.Errorf("jobs\n%s", got)
+	}
+	worker := startServe(t, environ)
+	await(t, `"msg":"old jobs are removed","jobs":1`, worker.log.String)
+	worker.stop()
+	worker.ended(t)
+	if got := list(); strings.Count(got, "\n") != 1 || !strings.Contains(got, `"job_id":2`) {
+		t.Errorf("jobs\n%s", got)
 	}
 }
