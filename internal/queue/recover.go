@@ -58,7 +58,7 @@ func (q *Queue) sweep(ctx context.Context) error {
 	}
 	var errs []error
 	for _, id := range open {
-		if fate := fates[id]; fate != "" {
+		if fate := fates[id]; fate != "" && !q.worker.active.has(id) { // it may have begun meanwhile
 			errs = append(errs, q.cfg.Lost(ctx, id, fate))
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/test/dbtest"
 )
 
 func ask(t *testing.T, s *Store, j commentator.Job, part int, at time.Time) commentator.Reply {
@@ -32,10 +33,10 @@ func posted(t *testing.T, s *Store, job int64, part int, ts string) string {
 func withdraw(t *testing.T, s *Store, job int64) {
 	t.Helper()
 	err := s.write(t.Context(), func(tx *writeTx) error {
-		if _, err := tx.Exec(`UPDATE jobs SET withdrawn_at = ? WHERE id = ?`, micros(start), job); err != nil {
+		if _, err := tx.ExecContext(t.Context(), `UPDATE jobs SET withdrawn_at = ? WHERE id = ?`, micros(start), job); err != nil {
 			return err
 		}
-		_, err := tx.Exec(`UPDATE posts SET retract_at = ? WHERE job_id = ?`, micros(start), job)
+		_, err := tx.ExecContext(t.Context(), `UPDATE posts SET retract_at = ? WHERE job_id = ?`, micros(start), job)
 		return err
 	})
 	if err != nil {
@@ -200,7 +201,11 @@ func TestANoticeIsDueFromTheEndOfTheJob(t *testing.T) {
 func TestTheNoticeIsNotedWithTheEnd(t *testing.T) {
 	s := newStore(t)
 	j := begin(t, s, newJob(t, s).ID).Job
-	exec(t, s, `CREATE TRIGGER broken BEFORE INSERT ON posts BEGIN SELECT raise(ABORT, 'broken'); END`)
+	if dbtest.Postgres() {
+		exec(t, s, `ALTER TABLE posts ADD CONSTRAINT broken CHECK (job_id < 0)`)
+	} else {
+		exec(t, s, `CREATE TRIGGER broken BEFORE INSERT ON posts BEGIN SELECT raise(ABORT, 'broken'); END`)
+	}
 	_, err := s.Finish(t.Context(), j, Ending{Outcome: commentator.OutcomeError, At: start, Notice: true}, endedMessage, nil)
 	if now, _ := s.Job(t.Context(), j.ID); err == nil || now.State == commentator.JobFinal {
 		t.Errorf("job %+v, %v", now, err)
@@ -227,11 +232,8 @@ func TestNobodyIsToldOfALinkThatWasTakenBack(t *testing.T) {
 // Looking for what is to be deleted, every few seconds, reads no row that is not.
 func TestRetractionsAreFoundByAnIndex(t *testing.T) {
 	s := newStore(t)
-	var id, parent, unused int
-	var plan string
-	err := s.Reader().QueryRow(`EXPLAIN QUERY PLAN SELECT id FROM posts WHERE retract_at IS NOT NULL AND retracted_at IS NULL ORDER BY retract_at, id LIMIT 5`).
-		Scan(&id, &parent, &unused, &plan)
-	if err != nil || !strings.Contains(plan, "INDEX posts_retract") {
-		t.Errorf("%s, %v", plan, err)
+	plan := planOf(t, s, `SELECT id FROM posts WHERE retract_at IS NOT NULL AND retracted_at IS NULL ORDER BY retract_at, id LIMIT 5`)
+	if !strings.Contains(plan, "posts_retract") {
+		t.Error(plan)
 	}
 }
