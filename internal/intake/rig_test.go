@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -18,6 +17,7 @@ import (
 	"github.com/technoshare/commentator/internal/commentator"
 	"github.com/technoshare/commentator/internal/slack"
 	"github.com/technoshare/commentator/internal/store"
+	"github.com/technoshare/commentator/test/dbtest"
 )
 
 func TestMain(m *testing.M) {
@@ -44,7 +44,7 @@ type rig struct {
 
 func newRig(t *testing.T, change ...func(*Config)) *rig {
 	t.Helper()
-	r := &rig{now: start, path: filepath.Join(t.TempDir(), "db.sqlite")}
+	r := &rig{now: start, path: dbtest.New(t)}
 	r.open(t, change...)
 	t.Cleanup(func() { _ = r.store.Close() })
 	return r
