@@ -103,6 +103,13 @@ func (s *Store) makeUncooledJob(ctx context.Context, tx *writeTx, messageID int6
 	return nil
 }
 
+// earlierJobs says that the key is not empty, though it never is: without that jobs_link, which
+// leaves empty ones out, is no use, and every message of the channel would be looked at.
+const earlierJobs = `
+	SELECT count(*) FROM jobs JOIN messages ON messages.id = jobs.message_id
+	WHERE jobs.link_key = ? AND jobs.link_key <> '' AND jobs.created_at > ? AND messages.channel_id = ?
+		AND jobs.withdrawn_at IS NULL AND jobs.outcome IN ('', 'success')`
+
 // isCooled reports whether a page has a job in a channel that led to a comment or still may.
 // One that failed, or was taken back, does not keep another person from sharing the page.
 func isCooled(ctx context.Context, tx *writeTx, channel string, link Link, at time.Time, cooldown time.Duration) (bool, error) {
@@ -110,10 +117,7 @@ func isCooled(ctx context.Context, tx *writeTx, channel string, link Link, at ti
 		return false, nil
 	}
 	var n int
-	err := tx.QueryRowContext(ctx, `
-		SELECT count(*) FROM jobs JOIN messages ON messages.id = jobs.message_id
-		WHERE jobs.link_key = ? AND jobs.created_at > ? AND messages.channel_id = ?
-			AND jobs.withdrawn_at IS NULL AND jobs.outcome IN ('', 'success')`,
+	err := tx.QueryRowContext(ctx, earlierJobs,
 		link.Key, micros(at.Add(-cooldown)), channel).Scan(&n)
 	if err != nil {
 		return false, fmt.Errorf("look for earlier jobs of the page: %w", err)
