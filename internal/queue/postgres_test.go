@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -147,8 +146,8 @@ func TestAProcessIsPresentAgainAfterItsConnectionWasLost(t *testing.T) {
 		}
 		lost = append(lost, pid)
 	}
-	if len(lost) != 1 {
-		t.Fatalf("connections %v were closed", lost)
+	if err := rows.Err(); err != nil || len(lost) != 1 {
+		t.Fatalf("connections %v were closed, %v", lost, err)
 	}
 	eventually(t, "gone", func() bool {
 		var there bool
@@ -212,6 +211,6 @@ func TestPostgresTellsOfNewJobs(t *testing.T) {
 	if median := took[len(took)/2]; median > 250*time.Millisecond {
 		t.Errorf("jobs wait for %v", median)
 	} else {
-		t.Log(fmt.Sprintf("jobs were done after %v (median)", median))
+		t.Logf("jobs were done after %v (median)", median)
 	}
 }

@@ -361,6 +361,9 @@ func planOf(t *testing.T, s *Store, query string) (plan string) {
 		}
 		plan += line + "\n"
 	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
 	return plan
 }
 
