@@ -140,6 +140,11 @@ bench-backlog: mlflow ## 10,000 jobs wait for MLflow and are written; .bench/bac
 bench-traces: mlflow ## Spans a second against the stock otlphttp exporter; .bench/traces.json (ROUNDS, STORE)
 	go run ./test/bench traces $(if $(ROUNDS),-rounds $(ROUNDS)) $(if $(STORE),-store '$(STORE)')
 
+.PHONY: bench-ingest
+bench-ingest: ## Events into the job database and jobs out of it, SQLite and PostgreSQL; .bench/ingest.json (ROUNDS, JOBS)
+	store=$$(scripts/postgres.sh --database ingest) && trap 'scripts/postgres.sh --stop' EXIT && \
+		go run ./test/bench ingest -rounds $(or $(ROUNDS),3) $(if $(JOBS),-jobs $(JOBS)) -store "$$store"
+
 .PHONY: bench-worker
 bench-worker: mlflow ## What telemetry takes of the worker, off, tracking and tracing; .bench/worker.json (JOBS)
 	go run ./test/bench worker $(if $(JOBS),-jobs $(JOBS))

@@ -85,6 +85,13 @@ func (p *process) stop() {
 	groups.Delete(p.cmd.Process.Pid)
 }
 
+// kill ends the group with a signal that nothing can catch.
+func (p *process) kill() {
+	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+	<-p.done
+	groups.Delete(p.cmd.Process.Pid)
+}
+
 // answers waits until an address answers 200.
 func (p *process) answers(url string) error {
 	client := &http.Client{Timeout: 5 * time.Second}

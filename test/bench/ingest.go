@@ -1,0 +1,360 @@
+//go:build linux
+
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/technoshare/commentator/test/sandbox"
+	"github.com/technoshare/commentator/test/slackfake"
+)
+
+// What is put into the database before anything is measured, and how fast events come.
+const (
+	ingestWaiting = 10_000 // jobs, unless -jobs says otherwise
+	ingestHistory = 10     // for each of them so many that ended long ago
+	ingestRate    = 50     // events a second
+	ingestSenders = 16     // at once, when as many come as are taken
+)
+
+const ingestChannel = "C0BENCH0001"
+
+// ingestBench measures the way of an event into the database of one backend, and the way of a
+// job out of it.
+type ingestBench struct {
+	o        options
+	backend  string // sqlite or postgres
+	database string // a path, or an address
+	dir      string
+	bin      string
+	page     []byte
+
+	site   *http.Server
+	port   int
+	asked  chan time.Time // pages that were asked for; full: nobody looks
+	fake   *slackfake.Workspace
+	server *http.Server
+	api    string
+	events string       // host:port at which the worker takes events
+	byHTTP atomic.Bool  // how the fake delivers
+	links  atomic.Int64 // that were made so far
+}
+
+// ingestRaw is what was measured with one backend.
+type ingestRaw struct {
+	Starts  []ingestStart        `json:"starts"`
+	Acks    map[string][]float64 `json:"ack_ms"`       // at ingestRate, by transport
+	Rates   []float64            `json:"events_per_s"` // of each round
+	Loaded  []float64            `json:"ack_loaded_ms"`
+	Jobs    []float64            `json:"jobs_per_s"` // of each second
+	Busy    []float64            `json:"claim_busy_ms"`
+	Idle    []float64            `json:"claim_idle_ms"`
+	Filling float64              `json:"fill_seconds"`
+	Errors  int                  `json:"errors"` // events that were not taken
+}
+
+// ingestStart is one start of the worker beside the history and the jobs that wait.
+type ingestStart struct {
+	Events float64 `json:"takes_events_ms"` // from its start
+	Job    float64 `json:"first_job_ms"`    // until the first page is asked for
+	Memory float64 `json:"anonymous_mb"`    // ten seconds later
+}
+
+// benchIngest measures SQLite and, when -store names one, PostgreSQL.
+func benchIngest(o options) error {
+	o.jobs = cmp.Or(o.jobs, ingestWaiting)
+	bin := filepath.Join(o.dir, "commentator")
+	build := exec.Command("go", "build", "-ldflags", "-s -w", "-o", bin, "./cmd/commentator")
+	build.Dir = o.top
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the worker: %w\n%s", err, out)
+	}
+	backends := map[string]string{"sqlite": filepath.Join(o.dir, "db.sqlite")}
+	if o.store != "" {
+		scheme, rest, _ := strings.Cut(o.store, "://") // as scripts/postgres.sh writes it for MLflow
+		if !strings.HasPrefix(scheme, "postgres") {
+			return fmt.Errorf("-store %s: want the address of a PostgreSQL database", o.store)
+		}
+		backends["postgres"] = "postgres://" + rest
+	}
+	raw := map[string]*ingestRaw{}
+	start := time.Now()
+	for _, name := range slices.Sorted(maps.Keys(backends)) {
+		b := &ingestBench{o: o, backend: name, database: backends[name], dir: filepath.Join(o.dir, name), bin: bin}
+		r, err := b.measure(context.Background())
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		raw[name] = r
+	}
+	return reportIngest(o, raw, time.Since(start))
+}
+
+func (b *ingestBench) measure(ctx context.Context) (*ingestRaw, error) {
+	if err := os.MkdirAll(b.dir, 0o755); err != nil { //nolint:gosec // logs, for everybody to read
+		return nil, err
+	}
+	if err := b.serve(); err != nil {
+		return nil, err
+	}
+	defer b.close()
+	r := &ingestRaw{Acks: map[string][]float64{}}
+	for _, step := range []struct {
+		name string
+		do   func(context.Context, *ingestRaw) error
+	}{{"fill", b.fill}, {"start", b.starts}, {"work off", b.drain}, {"take events", b.take}} {
+		fmt.Fprintf(os.Stderr, "%s: %s …\n", b.backend, step.name)
+		if err := step.do(ctx, r); err != nil {
+			return nil, fmt.Errorf("%s: %w", step.name, err)
+		}
+	}
+	return r, nil
+}
+
+// serve starts the site and the fake Slack.
+func (b *ingestBench) serve() (err error) {
+	if b.page, err = os.ReadFile(filepath.Join(b.o.top, "data", "demo", "articles", "write-ahead-logging.html")); err != nil {
+		return err
+	}
+	b.asked = make(chan time.Time, 1)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	b.port = listener.Addr().(*net.TCPAddr).Port
+	b.site = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { //nolint:gosec // on loopback, for our own worker
+		select {
+		case b.asked <- time.Now():
+		default:
+		}
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = w.Write(b.page)
+	})}
+	go func(l net.Listener) { _ = b.site.Serve(l) }(listener)
+	ports, err := sandbox.FreePorts(1)
+	if err != nil {
+		return err
+	}
+	b.events = fmt.Sprintf("127.0.0.1:%d", ports[0])
+	b.fake = slackfake.New(slackfake.Config{
+		Channels: []string{ingestChannel}, EventsURL: b.address(), Limits: slackfake.Limits{PostEvery: -1, ReadEvery: -1},
+		Treat: func(e slackfake.Event) slackfake.Treatment { return slackfake.Treatment{ByHTTP: b.byHTTP.Load()} },
+	})
+	listener, err = net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	b.api = "http://" + listener.Addr().String() + "/api/"
+	b.server = &http.Server{Handler: b.fake} //nolint:gosec // on loopback, for our own worker
+	go func(l net.Listener) { _ = b.server.Serve(l) }(listener)
+	return nil
+}
+
+func (b *ingestBench) close() {
+	b.fake.Close()
+	_ = b.server.Close()
+	_ = b.site.Close()
+}
+
+func (b *ingestBench) address() string { return "http://" + b.events + "/slack/events" }
+
+// link is a page that nobody shared before.
+func (b *ingestBench) link() string {
+	return fmt.Sprintf("http://127.0.0.1:%d/page/%d", b.port, b.links.Add(1))
+}
+
+// worker starts `commentator serve` and returns when it takes events. It posts nothing: comments
+// stay in the database.
+func (b *ingestBench) worker(name string) (*process, error) {
+	env := []string{
+		"RETRIEVAL_ALLOW_HOSTS=loopback", "SLACK_API_URL=" + b.api, "SLACK_APP_TOKEN=xapp-fake",
+		"SLACK_SIGNING_SECRET=signing-secret", "SLACK_EVENTS_ADDR=" + b.events, "TECHNOSHARE_CHANNEL_ID=" + ingestChannel, "LOG_LEVEL=WARN",
+	}
+	if b.backend == "sqlite" {
+		env = append(env, "DB_PATH="+b.database)
+	} else {
+		env = append(env, "DATABASE_URL="+b.database)
+	}
+	p, err := launch(b.dir, name, env, nil, b.bin, "serve")
+	if err != nil {
+		return nil, err
+	}
+	for {
+		res, err := http.Post(b.address(), "application/json", strings.NewReader("{}"))
+		if err == nil {
+			_, _ = io.Copy(io.Discard, res.Body)
+			res.Body.Close()
+			return p, nil // it refuses what is not signed
+		}
+		select {
+		case <-p.done:
+			return nil, fmt.Errorf("the worker ended\n%s", p.tail())
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+}
+
+// starts measures what a start takes, and kills the worker each time.
+func (b *ingestBench) starts(_ context.Context, r *ingestRaw) error {
+	for i := range b.o.rounds {
+		select {
+		case <-b.asked:
+		default:
+		}
+		began := time.Now()
+		p, err := b.worker(fmt.Sprintf("start-%d", i))
+		if err != nil {
+			return err
+		}
+		s := ingestStart{Events: ms(time.Since(began))}
+		select {
+		case first := <-b.asked:
+			s.Job = ms(first.Sub(began))
+		case <-time.After(time.Minute):
+			p.stop()
+			return fmt.Errorf("no job starts: %w\n%s", os.ErrDeadlineExceeded, p.tail())
+		}
+		time.Sleep(memoryAfter)
+		s.Memory = float64(p.anonymous()) / 1e6
+		r.Starts = append(r.Starts, s)
+		p.kill()
+	}
+	return nil
+}
+
+const memoryAfter = 10 * time.Second
+
+// take lets events come, first at a rate and then as many as are taken.
+func (b *ingestBench) take(ctx context.Context, r *ingestRaw) error {
+	p, err := b.worker("take")
+	if err != nil {
+		return err
+	}
+	defer p.stop()
+	if err := b.connected(ctx); err != nil {
+		return fmt.Errorf("%w\n%s", err, p.tail())
+	}
+	for range b.o.rounds {
+		for _, transport := range []string{"http", "socket"} {
+			b.byHTTP.Store(transport == "http")
+			before := len(b.fake.Deliveries().AckMS)
+			tick := time.NewTicker(time.Second / ingestRate)
+			for range paced * ingestRate {
+				<-tick.C
+				b.fake.Say(slackfake.Message{Channel: ingestChannel, User: slackfake.Person, Text: "look <" + b.link() + ">"})
+			}
+			tick.Stop()
+			d, err := b.settled()
+			if err != nil {
+				return err
+			}
+			r.Acks[transport] = append(r.Acks[transport], d.AckMS[before:]...)
+		}
+	}
+	d := b.fake.Deliveries()
+	r.Errors = d.Failed + len(d.GivenUp)
+	for range b.o.rounds {
+		if err := b.burst(ctx, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const (
+	paced   = 20 // seconds of events at a rate
+	bursted = 10 // seconds of as many events as are taken
+)
+
+func (b *ingestBench) connected(ctx context.Context) error {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		if open, _ := b.fake.Sockets(); open > 0 {
+			return ctx.Err()
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("wait for a socket: %w", os.ErrDeadlineExceeded)
+		}
+	}
+}
+
+// settled waits until every event is acknowledged.
+func (b *ingestBench) settled() (slackfake.Deliveries, error) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		d := b.fake.Deliveries()
+		if d.Underway == 0 {
+			return d, nil
+		}
+		if time.Now().After(deadline) {
+			return d, fmt.Errorf("%d events are not acknowledged: %w", d.Underway, os.ErrDeadlineExceeded)
+		}
+	}
+}
+
+// burst sends events over HTTP from several senders, each when the one before is acknowledged.
+func (b *ingestBench) burst(ctx context.Context, r *ingestRaw) error {
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: ingestSenders}}
+	defer client.CloseIdleConnections()
+	var mu sync.Mutex
+	var group sync.WaitGroup
+	var failed error
+	var acks []float64
+	start := time.Now()
+	for range ingestSenders {
+		group.Go(func() {
+			for time.Since(start) < bursted*time.Second {
+				_, e := b.fake.Write(slackfake.Message{Channel: ingestChannel, User: slackfake.Person, Text: "look <" + b.link() + ">"})
+				took, err := b.deliver(ctx, client, e)
+				mu.Lock()
+				if err != nil {
+					failed = err
+				}
+				acks = append(acks, ms(took))
+				mu.Unlock()
+				if err != nil {
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+	if failed != nil {
+		return failed
+	}
+	r.Rates = append(r.Rates, float64(len(acks))/time.Since(start).Seconds())
+	r.Loaded = append(r.Loaded, acks...)
+	return nil
+}
+
+func (b *ingestBench) deliver(ctx context.Context, client *http.Client, e slackfake.Event) (time.Duration, error) {
+	request, err := slackfake.SignedRequest(ctx, b.address(), "signing-secret", time.Now(), e.Body)
+	if err != nil {
+		return 0, err
+	}
+	start := time.Now()
+	res, err := client.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	defer res.Body.Close()
+	_, _ = io.Copy(io.Discard, res.Body)
+	if res.StatusCode != http.StatusOK {
+		return 0, fmt.Errorf("an event is answered %s", res.Status)
+	}
+	return time.Since(start), nil
+}
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
