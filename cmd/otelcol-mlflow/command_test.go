@@ -3,11 +3,15 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/technoshare/commentator/test/sandbox"
 )
 
 // inDir runs the test in an empty directory, with free ports and no settings of the
@@ -25,26 +29,17 @@ func inDir(t *testing.T) string {
 	return dir
 }
 
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
-}
-
 func freePorts(t *testing.T) {
 	t.Helper()
-	for _, name := range []string{"OTELCOL_GRPC_ENDPOINT", "OTELCOL_HTTP_ENDPOINT", "OTELCOL_REPLAY_ENDPOINT", "OTELCOL_HEALTH_ENDPOINT", "OTELCOL_STATUS_ENDPOINT", "OTELCOL_PROMETHEUS_ENDPOINT"} {
-		t.Setenv(name, "127.0.0.1:"+freePort(t))
+	names := []string{"OTELCOL_GRPC_ENDPOINT", "OTELCOL_HTTP_ENDPOINT", "OTELCOL_REPLAY_ENDPOINT", "OTELCOL_HEALTH_ENDPOINT", "OTELCOL_STATUS_ENDPOINT", "OTELCOL_PROMETHEUS_ENDPOINT"}
+	ports, err := sandbox.FreePorts(len(names) + 1)
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Setenv("OTELCOL_METRICS_PORT", freePort(t))
+	for i, name := range names {
+		t.Setenv(name, fmt.Sprintf("127.0.0.1:%d", ports[i]))
+	}
+	t.Setenv("OTELCOL_METRICS_PORT", strconv.Itoa(ports[len(names)]))
 }
 
 func execute(t *testing.T, args ...string) (string, error) {

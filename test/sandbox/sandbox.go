@@ -4,9 +4,11 @@ package sandbox
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -23,17 +25,30 @@ func Environ() []string {
 	})
 }
 
+// Ports that systems neither hand out for port 0 nor to outgoing connections: what a test finds
+// free there is not taken by another listener before the program that it is for has started.
+const (
+	portFrom = 10000
+	portTo   = 32000
+)
+
 // FreePorts returns n ports of 127.0.0.1 that nobody listens on. They are held together before
 // they are given back, so that all differ.
 func FreePorts(n int) ([]int, error) {
-	ports := make([]int, n)
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	ports := make([]int, 0, n)
+	var last error
+	for tries := 0; len(ports) < n; tries++ {
+		if tries == 100*n {
+			return nil, fmt.Errorf("find %d free ports: %w", n, last)
+		}
+		port := portFrom + rand.IntN(portTo-portFrom)
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
+			last = err
+			continue
 		}
 		defer l.Close()
-		ports[i] = l.Addr().(*net.TCPAddr).Port
+		ports = append(ports, port)
 	}
 	return ports, nil
 }

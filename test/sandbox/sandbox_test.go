@@ -31,4 +31,7 @@ func TestFreePortsDiffer(t *testing.T) {
 	if n := len(slices.Compact(slices.Clone(ports))); n != 20 {
 		t.Errorf("%d of 20 differ: %v", n, ports)
 	}
+	if ports[0] < portFrom || ports[19] >= portTo {
+		t.Errorf("%v are not all among those that nobody else is given", ports)
+	}
 }
