@@ -16,14 +16,6 @@ import (
 	"github.com/technoshare/commentator/test/dbtest"
 )
 
-// postgres skips a test of what a SQLite file does not have.
-func postgres(t *testing.T) {
-	t.Helper()
-	if !dbtest.Postgres() {
-		t.Skip("about several hosts on PostgreSQL; `make postgres` runs all tests of this package there")
-	}
-}
-
 func workers(t *testing.T, s *store.Store) int {
 	t.Helper()
 	n, err := queue.Workers(t.Context(), s.Reader())
@@ -36,7 +28,7 @@ func workers(t *testing.T, s *store.Store) int {
 // A job of a host that is gone goes on at another one, but not before its time-out: it may have
 // lost its connection only.
 func TestAKilledJobOfAnotherHostGoesOnAfterItsTimeout(t *testing.T) {
-	postgres(t)
+	dbtest.PostgresOnly(t)
 	const timeout = 3 * time.Second
 	address := newDatabase(t)
 	id := prepare(t, address)
@@ -66,7 +58,7 @@ func TestAKilledJobOfAnotherHostGoesOnAfterItsTimeout(t *testing.T) {
 // Two hosts share the jobs; each job is worked on once, also one that takes longer than the
 // time after which a host counts as gone.
 func TestTwoHostsShareTheJobs(t *testing.T) {
-	postgres(t)
+	dbtest.PostgresOnly(t)
 	address := newDatabase(t)
 	var mu sync.Mutex
 	worked := map[int64][]string{}
@@ -126,7 +118,7 @@ func TestTwoHostsShareTheJobs(t *testing.T) {
 
 // A process that has lost its connection to the server is present again at once.
 func TestAProcessIsPresentAgainAfterItsConnectionWasLost(t *testing.T) {
-	postgres(t)
+	dbtest.PostgresOnly(t)
 	s := openStore(t, newDatabase(t))
 	calls := make(chan int64, 1)
 	q := newQueue(t, s, queue.Config{Handler: completing(s, calls)})
@@ -163,7 +155,7 @@ func TestAProcessIsPresentAgainAfterItsConnectionWasLost(t *testing.T) {
 
 // Who works alone is refused beside others, and refuses them.
 func TestAlone(t *testing.T) {
-	postgres(t)
+	dbtest.PostgresOnly(t)
 	address := newDatabase(t)
 	s := openStore(t, address)
 	serve := func(alone bool, wait time.Duration) *queue.Queue {
@@ -194,7 +186,7 @@ func TestAlone(t *testing.T) {
 
 // A job is taken as soon as it is committed: the queue is told of it.
 func TestPostgresTellsOfNewJobs(t *testing.T) {
-	postgres(t)
+	dbtest.PostgresOnly(t)
 	s := openStore(t, newDatabase(t))
 	calls := make(chan int64, 1)
 	q := newQueue(t, s, queue.Config{Handler: completing(s, calls)})

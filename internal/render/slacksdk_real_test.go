@@ -21,7 +21,7 @@ import (
 func TestSlacksPythonClientAcceptsEveryPayload(t *testing.T) {
 	const count = 400
 	dir := filepath.Join("testdata", "slack_sdk")
-	install := exec.Command(filepath.Join(dir, "python.sh"))
+	install := exec.Command(filepath.Join("..", "..", "scripts", "python_env.sh"), "slack-python", filepath.Join(dir, "requirements.txt"))
 	install.Stderr = os.Stderr
 	out, err := install.Output()
 	if err != nil {

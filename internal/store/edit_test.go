@@ -216,20 +216,8 @@ func messageState(t rapid.TB, s *Store, ts string) (st state) {
 	if err := row.Scan(&id, &st.Text, &st.EditedTS, &st.User, &st.Deleted); err != nil {
 		t.Fatal(err)
 	}
-	rows, err := s.reader.QueryContext(context.Background(), `SELECT url FROM jobs WHERE message_id = ? AND withdrawn_at IS NULL ORDER BY url`, id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var url string
-		if err := rows.Scan(&url); err != nil {
-			t.Fatal(err)
-		}
+	for _, url := range column[string](t, s, `SELECT url FROM jobs WHERE message_id = ? AND withdrawn_at IS NULL ORDER BY url`, id) {
 		st.Live = append(st.Live, strings.TrimPrefix(url, "https://x.test/"))
-	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
 	}
 	return st
 }

@@ -110,29 +110,43 @@ func (s *Store) cleanHistory(ctx context.Context, now time.Time) error {
 
 // removeJobs looks at the jobs in the order in which they were made, up to one that is not
 // old enough.
-func (s *Store) removeJobs(ctx context.Context, before time.Time) (removed int, err error) {
+func (s *Store) removeJobs(ctx context.Context, before time.Time) (int, error) {
+	return s.removeOld(ctx, `SELECT id, created_at, finished_at FROM jobs WHERE id > ? ORDER BY id LIMIT ?`, before,
+		func(rows *sql.Rows) (id, made int64, done bool, err error) {
+			var finished sql.NullInt64
+			err = rows.Scan(&id, &made, &finished)
+			return id, made, finished.Valid && finished.Int64 < micros(before), err
+		},
+		func(batch []int64) (int, error) { return s.removeJobBatch(ctx, batch, before) })
+}
+
+// removeOld looks at rows in the order of their ids, up to one that was made at a time or after
+// it, and removes those that are done. The query takes the id behind which to read and how many
+// rows, remove returns how many of a batch are gone.
+func (s *Store) removeOld(ctx context.Context, query string, before time.Time,
+	scan func(*sql.Rows) (id, made int64, done bool, err error), remove func(batch []int64) (int, error),
+) (removed int, err error) {
 	for after, more := int64(0), true; more; {
 		var old []int64
 		read, young := 0, false
-		err := each(ctx, s.reader, `SELECT id, created_at, finished_at FROM jobs WHERE id > ? ORDER BY id LIMIT ?`,
-			[]any{after, historyRead}, func(rows *sql.Rows) error {
-				var created int64
-				var finished sql.NullInt64
-				read++
-				if err := rows.Scan(&after, &created, &finished); err != nil {
-					return err
-				}
-				if young = young || created >= micros(before); !young && finished.Valid && finished.Int64 < micros(before) {
-					old = append(old, after)
-				}
-				return nil
-			})
+		err := each(ctx, s.reader, query, []any{after, historyRead}, func(rows *sql.Rows) error {
+			id, made, done, err := scan(rows)
+			if err != nil {
+				return err
+			}
+			after = id
+			read++
+			if young = young || made >= micros(before); !young && done {
+				old = append(old, id)
+			}
+			return nil
+		})
 		if err != nil {
 			return removed, err
 		}
 		more = read == historyRead && !young
 		for batch := range slices.Chunk(old, historyBatch) {
-			n, err := s.removeJobBatch(ctx, batch, before)
+			n, err := remove(batch)
 			if err != nil {
 				return removed, err
 			}
@@ -232,47 +246,25 @@ func waitingFor(ctx context.Context, tx *writeTx, batch []int64) (map[int64]bool
 
 // removeMessages removes messages that are old and have no job. One that is not before the
 // time up to which its channel is known may come again with Slack's history.
-func (s *Store) removeMessages(ctx context.Context, before time.Time) (removed int, err error) {
-	for after, more := int64(0), true; more; {
-		var old []int64
-		read, young := 0, false
-		err := each(ctx, s.reader, `
-			SELECT id, received_at, EXISTS (SELECT 1 FROM jobs WHERE jobs.message_id = messages.id) FROM messages WHERE id > ? ORDER BY id LIMIT ?`,
-			[]any{after, historyRead}, func(rows *sql.Rows) error {
-				var received int64
-				var needed bool
-				read++
-				if err := rows.Scan(&after, &received, &needed); err != nil {
-					return err
-				}
-				if young = young || received >= micros(before); !young && !needed {
-					old = append(old, after)
-				}
-				return nil
-			})
-		if err != nil {
-			return removed, err
-		}
-		more = read == historyRead && !young
-		for batch := range slices.Chunk(old, historyBatch) {
+func (s *Store) removeMessages(ctx context.Context, before time.Time) (int, error) {
+	return s.removeOld(ctx, `
+		SELECT id, received_at, NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.message_id = messages.id) FROM messages WHERE id > ? ORDER BY id LIMIT ?`, before,
+		func(rows *sql.Rows) (id, made int64, done bool, err error) {
+			err = rows.Scan(&id, &made, &done)
+			return id, made, done, err
+		},
+		func(batch []int64) (int, error) {
 			res, err := s.db.ExecContext(ctx, `
 				DELETE FROM messages WHERE id IN `+marks(len(batch))+`
 					AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.message_id = messages.id)
 					AND NOT EXISTS (SELECT 1 FROM channels WHERE channels.channel_id = messages.channel_id AND seen_ts <= message_ts)`,
 				anys(batch)...)
 			if err != nil {
-				return removed, err
+				return 0, err
 			}
 			n, err := res.RowsAffected()
-			if err != nil {
-				return removed, err
-			}
-			if removed += int(n); !pause(ctx) {
-				return removed, ctx.Err()
-			}
-		}
-	}
-	return removed, nil
+			return int(n), err
+		})
 }
 
 // each calls fn for every row.

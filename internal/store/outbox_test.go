@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/technoshare/commentator/internal/commentator"
 	"github.com/technoshare/commentator/internal/telemetry"
@@ -23,9 +25,9 @@ func exec(t *testing.T, s *Store, statement string) {
 }
 
 // column returns what a query for one column finds.
-func column[T any](t *testing.T, s *Store, query string, args ...any) (values []T) {
+func column[T any](t rapid.TB, s *Store, query string, args ...any) (values []T) {
 	t.Helper()
-	rows, err := s.reader.QueryContext(t.Context(), query, args...)
+	rows, err := s.reader.QueryContext(context.Background(), query, args...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,16 +15,8 @@ import (
 	"github.com/technoshare/commentator/test/dbtest"
 )
 
-// postgres skips a test of what SQLite does not have when the tests run on files.
-func postgres(t *testing.T) {
-	t.Helper()
-	if !dbtest.Postgres() {
-		t.Skip("about PostgreSQL, on which `make postgres` runs all tests of this package")
-	}
-}
-
 func TestPostgresIsRefusedWithARemedy(t *testing.T) {
-	postgres(t)
+	dbtest.PostgresOnly(t)
 	change := func(f func(u *url.URL)) string {
 		u, err := url.Parse(os.Getenv(dbtest.Variable))
 		if err != nil {
@@ -75,7 +67,7 @@ func execAt(t *testing.T, address, statement string) {
 }
 
 func TestPostgresNamesItselfWithoutItsPassword(t *testing.T) {
-	postgres(t)
+	dbtest.PostgresOnly(t)
 	s := newStore(t)
 	u, err := url.Parse(os.Getenv(dbtest.Variable))
 	if err != nil {
@@ -91,7 +83,7 @@ func TestPostgresNamesItselfWithoutItsPassword(t *testing.T) {
 
 // Both databases have the same tables and columns.
 func TestBothSchemasAreOne(t *testing.T) {
-	postgres(t)
+	dbtest.PostgresOnly(t)
 	columns := func(s *Store, query string) []string { return column[string](t, s, query) }
 	lite, post := open(t, dbPath(t)), newStore(t)
 	a := columns(lite, `SELECT m.name || '.' || c.name FROM sqlite_master m, pragma_table_info(m.name) c
@@ -165,7 +157,7 @@ func TestJobsOfSeveralProcessesAreWrittenAtOnce(t *testing.T) {
 
 // Two relays take different rows at the same time, and together all of them, once.
 func TestTwoRelaysNeverHaveTheSameRowAtOnce(t *testing.T) {
-	postgres(t)
+	dbtest.PostgresOnly(t)
 	address := newDatabase(t)
 	first, second := open(t, address), open(t, address)
 	const messages = 90
@@ -230,7 +222,7 @@ func TestTwoRelaysNeverHaveTheSameRowAtOnce(t *testing.T) {
 // What a relay has is not evicted, not given up, and not seen by another one; when its process
 // is gone it is there again.
 func TestClaimedRowsAreLeftAloneUntilTheirProcessIsGone(t *testing.T) {
-	postgres(t)
+	dbtest.PostgresOnly(t)
 	address := newDatabase(t)
 	relay, other := open(t, address), open(t, address, WithOutboxLimit(100))
 	runJob(t, relay) // three messages

@@ -122,7 +122,7 @@ func (r *result) sum(s *siege) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r.Seconds, r.Events, r.Log, r.Kills = time.Since(s.began).Seconds(), s.bell.total(), s.log, map[victim]int{}
-	r.Trouble = append(r.Trouble, s.trouble...)
+	r.Trouble = append(r.Trouble, s.trouble.all()...)
 	for _, a := range s.log {
 		switch {
 		case a.What == "fill":

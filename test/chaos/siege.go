@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -35,10 +34,11 @@ type siege struct {
 	fedUp   chan struct{} // closed when all inputs are put in, or feedErr says why not
 	feedErr error
 
+	trouble troubles
+
 	mu      sync.Mutex
 	log     []act
-	trouble []string // programs that ended by themselves
-	stepped int      // steps that are done
+	stepped int // steps that are done
 	struck  time.Time
 	// startWrites are those to the Collector's disk while it started last; writesBefore those
 	// before it was started.
@@ -123,11 +123,7 @@ func addressOf(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 func (s *siege) add(name victim, health string, started func(), env []string, command ...string) {
 	s.programs[name] = &program{
 		name: name, dir: filepath.Join(s.dir, string(name)), env: env, command: command, health: health, started: started,
-		died: func(text string) {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			s.trouble = append(s.trouble, text)
-		},
+		died: s.trouble.add,
 	}
 }
 
@@ -159,11 +155,11 @@ func (s *siege) start(ctx context.Context) error {
 		if err := s.programs[v].start(); err != nil {
 			return err
 		}
-		if err := s.until(ctx, string(v)+" to start", startPatience, s.programs[v].ready); err != nil {
+		if err := s.trouble.until(ctx, string(v)+" to start", startPatience, s.programs[v].ready); err != nil {
 			return err
 		}
 	}
-	err := s.until(ctx, "the job database", startPatience, func() bool {
+	err := s.trouble.until(ctx, "the job database", startPatience, func() bool {
 		_, err := os.Stat(s.database())
 		return err == nil
 	})
@@ -191,26 +187,6 @@ func (s *siege) stop() {
 	if s.observer != nil {
 		s.observer.close()
 	}
-}
-
-// until waits for a condition.
-func (s *siege) until(ctx context.Context, what string, patience time.Duration, met func() bool) error {
-	deadline := time.Now().Add(patience)
-	for !met() {
-		s.mu.Lock()
-		trouble := strings.Join(s.trouble, "\n")
-		s.mu.Unlock()
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case trouble != "":
-			return fmt.Errorf("wait for %s: %s", what, trouble)
-		case time.Now().After(deadline):
-			return fmt.Errorf("wait for %s: %w", what, os.ErrDeadlineExceeded)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	return nil
 }
 
 // feed puts the inputs in, as many as the steps so far allow, and never so many that more
@@ -259,7 +235,7 @@ func (s *siege) delivered(ctx context.Context) error {
 	}
 	quiet := 0
 	var last map[event]int
-	return s.until(ctx, "all jobs to be delivered", s.o.patience-s.sinceStruck(), func() bool {
+	return s.trouble.until(ctx, "all jobs to be delivered", s.o.patience-s.sinceStruck(), func() bool {
 		time.Sleep(500 * time.Millisecond)
 		p, now := s.observer.look(), s.bell.total()
 		still := p.jobs == total && p.final == total && p.unsent == 0 && p.inMLflow >= total-p.finalOff && now[eventRequest] == last[eventRequest]

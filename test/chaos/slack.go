@@ -246,7 +246,7 @@ func (r *slackResult) sum(s *slackSiege) {
 	r.Events, r.Seconds = s.bell.total(), time.Since(s.began).Seconds()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r.Trouble = append(r.Trouble, s.trouble...)
+	r.Trouble = append(r.Trouble, s.trouble.all()...)
 	r.Log, r.Kills = s.log, len(s.log)
 	for _, a := range s.log {
 		if a.On == eventPosted {

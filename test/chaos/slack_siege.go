@@ -45,11 +45,11 @@ type slackSiege struct {
 
 	record  record
 	changes sync.WaitGroup // of messages, that are to come
+	trouble troubles
 
 	mu      sync.Mutex
 	random  *rand.Rand // of what is cut off
 	log     []slackAct
-	trouble []string
 	stepped int // kills that are done
 	deaths  int
 	last    time.Time // of a request, a delivery or a kill
@@ -108,11 +108,7 @@ func newSlackSiege(o slackOptions, dir string) (*slackSiege, error) {
 			"SLACK_SIGNING_SECRET=signing-secret", "SLACK_EVENTS_ADDR=" + events,
 			"TECHNOSHARE_CHANNEL_ID=" + strings.Join(s.channels, ","),
 		},
-		died: func(text string) {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			s.trouble = append(s.trouble, text)
-		},
+		died: s.trouble.add,
 	}
 	return s, nil
 }
@@ -189,21 +185,13 @@ func (s *slackSiege) connected(ctx context.Context) error {
 	})
 }
 
+// until waits for a condition; when it takes too long, what the worker said last says more.
 func (s *slackSiege) until(ctx context.Context, what string, patience time.Duration, met func() bool) error {
-	for deadline := time.Now().Add(patience); !met(); time.Sleep(20 * time.Millisecond) {
-		s.mu.Lock()
-		trouble := strings.Join(s.trouble, "\n")
-		s.mu.Unlock()
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case trouble != "":
-			return fmt.Errorf("wait for %s: %s", what, trouble)
-		case time.Now().After(deadline):
-			return fmt.Errorf("wait for %s: %w\n%s", what, os.ErrDeadlineExceeded, s.worker.tail())
-		}
+	err := s.trouble.until(ctx, what, patience, met)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = fmt.Errorf("%w\n%s", err, s.worker.tail())
 	}
-	return nil
+	return err
 }
 
 // rareAfter is how long a kill waits for an event that may not come: another one then takes its place.
@@ -224,11 +212,8 @@ func (s *slackSiege) kill(ctx context.Context, st slackStep) error {
 				a = <-done
 				break
 			}
-			s.mu.Lock()
-			trouble := strings.Join(s.trouble, "\n")
-			s.mu.Unlock()
-			if trouble != "" {
-				return errors.New(trouble)
+			if err := s.trouble.err(); err != nil {
+				return err
 			}
 			if st.On == eventPosted && st.After == 1 {
 				return fmt.Errorf("nothing is posted any more, %d answers are due: %w\n%s", s.due(), os.ErrDeadlineExceeded, s.worker.tail())

@@ -51,7 +51,7 @@ func soakMLflow(ctx context.Context, o soakOptions, dir string) (*mlflowResult, 
 		return enqueue(ctx, s.programs[worker], in)
 	}
 	until := func(what string, met func(progress) bool) error {
-		return s.until(ctx, what, deliverPatience, func() bool { return met(s.observer.look()) })
+		return s.trouble.until(ctx, what, deliverPatience, func() bool { return met(s.observer.look()) })
 	}
 	if err := errors.Join(give(1), until("a first job in MLflow", func(p progress) bool { return p.inMLflow == 1 })); err != nil {
 		return nil, err
@@ -76,7 +76,7 @@ func soakMLflow(ctx context.Context, o soakOptions, dir string) (*mlflowResult, 
 	if err := s.programs[mlflow].start(); err != nil {
 		return nil, err
 	}
-	if err := s.until(ctx, "MLflow to start", startPatience, s.programs[mlflow].ready); err != nil {
+	if err := s.trouble.until(ctx, "MLflow to start", startPatience, s.programs[mlflow].ready); err != nil {
 		return nil, err
 	}
 	r.StartSeconds = time.Since(began).Seconds()

@@ -61,7 +61,7 @@ func soakOutage(ctx context.Context, o soakOptions, dir string) (*outageResult, 
 		if err := p.start(); err != nil {
 			return nil, err
 		}
-		if err := s.until(ctx, string(p.name)+" to start", startPatience, p.ready); err != nil {
+		if err := s.trouble.until(ctx, string(p.name)+" to start", startPatience, p.ready); err != nil {
 			return nil, err
 		}
 	}
@@ -84,7 +84,7 @@ func soakOutage(ctx context.Context, o soakOptions, dir string) (*outageResult, 
 	if err := c.start(); err != nil {
 		return nil, err
 	}
-	if err := s.until(ctx, "the Collector to start", startPatience, c.ready); err != nil {
+	if err := s.trouble.until(ctx, "the Collector to start", startPatience, c.ready); err != nil {
 		return nil, err
 	}
 	began = time.Now()
@@ -97,7 +97,7 @@ func soakOutage(ctx context.Context, o soakOptions, dir string) (*outageResult, 
 	r.CatchUpSeconds = time.Since(began).Seconds()
 	f.during(ctx, after, around)
 	began = time.Now()
-	if err := errors.Join(f.err, f.settled(ctx), s.until(ctx, "all spans to be in MLflow", deliverPatience, arrived(ctx, fake, f.look))); err != nil {
+	if err := errors.Join(f.err, f.settled(ctx), s.trouble.until(ctx, "all spans to be in MLflow", deliverPatience, arrived(ctx, fake, f.look))); err != nil {
 		return nil, err
 	}
 	r.DeliverSeconds = time.Since(began).Seconds()
@@ -199,7 +199,7 @@ func (f *flow) waiting() int {
 
 // settled waits until all jobs are final and their messages sent.
 func (f *flow) settled(ctx context.Context) error {
-	return f.s.until(ctx, "all messages to be sent", deliverPatience, func() bool {
+	return f.s.trouble.until(ctx, "all messages to be sent", deliverPatience, func() bool {
 		st, err := f.store.Status(ctx)
 		return err == nil && st.Final == f.put && st.Unsent.Messages == 0
 	})

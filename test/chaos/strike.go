@@ -60,11 +60,11 @@ func (s *siege) run(ctx context.Context, random *rand.Rand, plan []step) error {
 // do does one step and reports whether it counts.
 func (s *siege) do(ctx context.Context, st step) (ok bool, err error) {
 	v := s.programs[st.Victim]
-	if err := s.until(ctx, string(st.Victim)+" to be there", startPatience, v.ready); err != nil {
+	if err := s.trouble.until(ctx, string(st.Victim)+" to be there", startPatience, v.ready); err != nil {
 		return false, err
 	}
 	if slices.Contains(inHand, st.On) {
-		if err := s.until(ctx, "MLflow to be there", startPatience, func() bool { return !s.away() }); err != nil {
+		if err := s.trouble.until(ctx, "MLflow to be there", startPatience, func() bool { return !s.away() }); err != nil {
 			return false, err
 		}
 	}

@@ -49,6 +49,14 @@ func SQLiteOnly(t testing.TB) {
 	}
 }
 
+// PostgresOnly skips a test of what SQLite does not have when the tests run on files.
+func PostgresOnly(t testing.TB) {
+	t.Helper()
+	if !Postgres() {
+		t.Skip("about PostgreSQL, on which `make postgres` runs all tests of this package")
+	}
+}
+
 func run(t testing.TB, statement string) {
 	t.Helper()
 	ctx := context.Background()

@@ -19,7 +19,8 @@ import (
 
 // otelPython is a Python with OpenTelemetry's SDK and without MLflow.
 var otelPython = sync.OnceValues(func() (string, error) {
-	cmd := exec.Command(filepath.Join(checkout, "test", "e2e", "application", "python.sh"))
+	cmd := exec.Command(filepath.Join(checkout, "scripts", "python_env.sh"),
+		"otel-python", filepath.Join(checkout, "test", "e2e", "application", "requirements.txt"))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	return strings.TrimSpace(string(out)), err

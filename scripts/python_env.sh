@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Usage: scripts/python_env.sh NAME REQUIREMENTS
+#
+# Installs what a test in Python needs into a virtual environment in the cache, once, and prints
+# the path of its Python.
+set -euo pipefail
+
+name=$1 requirements=$2
+cache=${COMMENTATOR_CACHE:-$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/.cache}
+command -v python3 >/dev/null || {
+	echo "python_env.sh: python3 is not there. On Debian and Ubuntu: apt install python3 python3-venv." >&2
+	exit 1
+}
+# Named after what is in it, so that another version is another environment.
+digest=$({ cat "$requirements" && python3 --version; } | sha256sum | cut -c1-12)
+home=$cache/$name-$digest
+mkdir -p "$cache"
+exec 9>"$home.lock"
+flock 9
+if [ ! -e "$home/complete" ]; then # written last: half an installation is made anew
+	rm -rf "$home"
+	python3 -m venv "$home" >&2
+	"$home/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile -r "$requirements" >&2
+	: >"$home/complete"
+fi
+echo "$home/bin/python"
