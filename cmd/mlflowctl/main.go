@@ -40,10 +40,22 @@ type cli struct {
 type environment struct {
 	ctx        context.Context
 	stdout     io.Writer
+	stderr     io.Writer
+	dir        string // whose .env was read
+	config     config.Config
 	client     *mlflow.Client
 	ui         string
 	experiment string // empty: all
 }
+
+// verdict is the error of a command that was carried out and says no: it ends the program
+// with a code of its own. Its text, if any, goes to stderr.
+type verdict struct {
+	code int
+	text string
+}
+
+func (v verdict) Error() string { return v.text }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -79,7 +91,7 @@ func run(ctx context.Context, args, environ []string, dir string, stdout, stderr
 		fmt.Fprintln(stderr, "mlflowctl:", err)
 		return exitUsage
 	}
-	env := environment{ctx: ctx, stdout: stdout, ui: c.TrackingURI, experiment: c.Experiment}
+	env := environment{ctx: ctx, stdout: stdout, stderr: stderr, dir: dir, config: cfg, ui: c.TrackingURI, experiment: c.Experiment}
 	if env.ui == "" {
 		env.ui = cfg.TrackingURI
 	}
@@ -92,7 +104,15 @@ func run(ctx context.Context, args, environ []string, dir string, stdout, stderr
 	}
 	defer env.client.Close()
 	env.ui = env.client.Endpoint() // without credentials
-	if err := parsed.Run(env); err != nil {
+	err = parsed.Run(env)
+	var v verdict
+	switch {
+	case errors.As(err, &v):
+		if v.text != "" {
+			fmt.Fprintln(stderr, "mlflowctl:", v.text)
+		}
+		return v.code
+	case err != nil:
 		fmt.Fprintln(stderr, "mlflowctl:", explain(err, env.ui))
 		return exitFailed
 	}
