@@ -94,8 +94,8 @@ func benchTraces(o options) error {
 	if err != nil {
 		return err
 	}
-	for _, c := range []*collector{bridge, stock} { // MLflow's first requests take seconds
-		if _, err := s.spans(c, 2); err != nil {
+	for _, c := range []*collector{bridge, stock} { // MLflow's first requests take seconds, and the first round of whoever is first is slow
+		if _, err := s.spans(c, messages); err != nil {
 			return err
 		}
 	}

@@ -147,15 +147,13 @@ func (a *Applier) tags(r *run) []mlflow.KeyValue {
 	return tags
 }
 
-// late keeps the tags that could not be given to runs/create.
+// late keeps the tags that a run which was made just now was not made with. MLflow looks for
+// each tag of runs/log-batch on its own, for those of runs/create it need not.
 func (r *run) late(tags []mlflow.KeyValue) []mlflow.KeyValue {
-	waiting := map[string]bool{}
-	for _, t := range r.Tags {
-		if strings.Contains(t.Value, reduce.PlaceholderRunID) {
-			waiting[cleanKey(t.Key)] = true
-		}
+	if !r.created {
+		return tags
 	}
-	return slices.DeleteFunc(tags, func(t mlflow.KeyValue) bool { return !waiting[t.Key] })
+	return slices.DeleteFunc(tags, func(t mlflow.KeyValue) bool { return slices.Contains(r.given, t) })
 }
 
 func params(in []reduce.KeyValue) []mlflow.KeyValue {

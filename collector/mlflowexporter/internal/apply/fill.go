@@ -56,9 +56,6 @@ func (a *Applier) fillOwn(ctx context.Context, r *run) error {
 	}
 	if !rec.Logged {
 		b := batch{metrics: metrics(r.Metrics), params: params(r.Params), tags: a.tags(r)}
-		if r.created {
-			b.tags = r.late(b.tags)
-		}
 		if err := a.writeAll(ctx, r, b); err != nil || rec.Gone {
 			return err
 		}
@@ -75,7 +72,7 @@ func (a *Applier) fillOwn(ctx context.Context, r *run) error {
 // wait for the rest, since MLflow's database, which is what takes time, knows nothing of them.
 func (a *Applier) fillNew(ctx context.Context, r *run, files []delivery) error {
 	wait := a.deliver(ctx, r, files)
-	err := a.writeAll(ctx, r, batch{metrics: metrics(r.Metrics), params: params(r.Params), tags: r.late(a.tags(r))})
+	err := a.writeAll(ctx, r, batch{metrics: metrics(r.Metrics), params: params(r.Params), tags: a.tags(r)})
 	errs := wait()
 	if err != nil || r.rec.Gone {
 		return err
@@ -100,9 +97,6 @@ func (a *Applier) fillImplied(ctx context.Context, r *run) error {
 	}
 	tags, params := a.tags(r), params(r.Params)
 	b := batch{params: slices.DeleteFunc(slices.Clone(params), said("param ")), tags: slices.DeleteFunc(slices.Clone(tags), said("tag "))}
-	if r.created {
-		b.tags = r.late(slices.Clone(tags))
-	}
 	if a.cfg.Shared && !r.created && !b.empty() {
 		now, _, err := a.catchUp(ctx, r)
 		if err != nil || rec.Gone {

@@ -48,6 +48,7 @@ func (a *Applier) writeAll(ctx context.Context, r *run, b batch) error {
 			b.add(p)
 		}
 	}
+	b.tags = r.late(b.tags)
 	if err := a.write(ctx, r, b); err != nil || r.rec.Gone {
 		return err
 	}
@@ -55,6 +56,15 @@ func (a *Applier) writeAll(ctx context.Context, r *run, b batch) error {
 		rec.Logged = true
 	}
 	return nil
+}
+
+// allTags are those of a run that is not there yet, and of its parts.
+func (a *Applier) allTags(r *run) []mlflow.KeyValue {
+	b := batch{tags: a.tags(r)}
+	for _, p := range slices.Backward(r.Parts) {
+		b.add(p)
+	}
+	return b.tags
 }
 
 // add puts what a part says behind what is there, without names that are there.

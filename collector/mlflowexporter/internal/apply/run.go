@@ -29,8 +29,9 @@ type run struct {
 	// known is closed when it is settled whether the run has an id, which is id then.
 	known chan struct{}
 	id    string
-	// created is set when the run was made just now, with the tags of this plan.
+	// created is set when the run was made just now, with the tags that are in given.
 	created bool
+	given   []mlflow.KeyValue
 	// ended is set when the run was not known and was found in MLflow in a final state.
 	ended bool
 }
@@ -156,16 +157,16 @@ func (a *Applier) ensure(ctx context.Context, r *run) error {
 
 func (a *Applier) create(ctx context.Context, r *run, exp experiment) error {
 	in := mlflow.CreateRun{ExperimentID: exp.id, Name: clip(r.Name, mlflow.MaxKey), StartTime: max(r.StartTime, 0)}
-	for _, t := range a.tags(r) {
+	for _, t := range a.allTags(r) {
 		if strings.Contains(t.Value, reduce.PlaceholderRunID) {
 			continue // set later, when the id is known
 		}
-		in.Tags = append(in.Tags, t)
+		r.given = append(r.given, t)
 		if t.Key == mlflow.TagUser {
 			in.UserID = clip(t.Value, mlflow.MaxKey)
 		}
 	}
-	in.Tags = append(in.Tags, mlflow.KeyValue{Key: wire.TagKey, Value: r.Key})
+	in.Tags = append(slices.Clone(r.given), mlflow.KeyValue{Key: wire.TagKey, Value: r.Key})
 	if a.cfg.Shared {
 		owner, err := a.owner(ctx)
 		if err != nil {
