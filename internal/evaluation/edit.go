@@ -1,0 +1,82 @@
+package evaluation
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// EditDataset reads a dataset to change it; where there is none it begins an empty one.
+func EditDataset(path string, themes []string) (*Dataset, error) {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return &Dataset{Version: "1", Evidence: defaultEvidence, path: path, changed: map[string]bool{}}, nil
+	}
+	d, err := LoadDataset(path, themes)
+	if err != nil {
+		return nil, err
+	}
+	d.changed = map[string]bool{}
+	return d, nil
+}
+
+// Put adds an example with its evidence, or takes the place of the one with the same id.
+func (d *Dataset) Put(e Example) {
+	if e.Tags == nil {
+		e.Tags = []string{}
+	}
+	d.changed[e.ID] = true
+	if i := slices.IndexFunc(d.Examples, func(o Example) bool { return o.ID == e.ID }); i >= 0 {
+		d.Examples[i] = e
+		return
+	}
+	d.Examples = append(d.Examples, e)
+}
+
+// Save writes the evidence of what was put, then the dataset, each file whole or not at all.
+func (d *Dataset) Save() error {
+	for _, e := range d.Examples {
+		if d.changed[e.ID] {
+			if err := writeJSON(d.EvidencePath(e.ID), e.Recorded); err != nil {
+				return fmt.Errorf("write evidence of example %s: %w", e.ID, err)
+			}
+		}
+	}
+	if err := writeJSON(d.path, d); err != nil {
+		return fmt.Errorf("write dataset: %w", err)
+	}
+	return nil
+}
+
+func writeJSON(path string, v any) error {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	return writeFile(path, b.Bytes())
+}
+
+// writeFile writes a file whole or not at all.
+func writeFile(path string, content []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	temporary, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temporary.Name())
+	_, err = temporary.Write(content)
+	if err = cmp.Or(err, temporary.Chmod(0o644), temporary.Close()); err != nil {
+		return err
+	}
+	return os.Rename(temporary.Name(), path)
+}
