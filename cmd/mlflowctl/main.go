@@ -33,7 +33,8 @@ type cli struct {
 	Experiment  string           `help:"Experiment to look in; default MLFLOW_EXPERIMENT_NAME, else all of them." placeholder:"NAME"`
 	Version     kong.VersionFlag `help:"Print the version and exit."`
 
-	Open openCmd `cmd:"" help:"Print the addresses of a job's run and trace in the MLflow UI."`
+	Open   openCmd   `cmd:"" help:"Print the addresses of a job's run and trace in the MLflow UI."`
+	Export exportCmd `cmd:"" help:"Write a job's runs, artifacts and traces into a directory."`
 }
 
 // environment is what a command needs from outside.

@@ -4,15 +4,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 
+	"github.com/technoshare/commentator/internal/jobref"
 	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/mlflow/ui"
 	"github.com/technoshare/commentator/internal/wire"
 )
 
 type openCmd struct {
-	Job  string `arg:"" help:"Job id, as \"commentator jobs list\" prints it, or a trace id."`
+	Job  string `arg:"" help:"Job id, as \"commentator jobs list\" prints it, a trace id, or Slack's link to the reply or to the message that it answers."`
 	JSON bool   `name:"json" help:"Print one JSON object a run."`
 }
 
@@ -27,24 +27,11 @@ type opened struct {
 	TraceURL string `json:"trace_url"` // likewise
 }
 
-// Run finds the job's runs. A job id may name several: every job database counts from 1.
+// Run prints the addresses of the job's runs.
 func (c *openCmd) Run(env environment) error {
-	experiments, err := env.experiments()
+	runs, err := env.find(c.Job)
 	if err != nil {
 		return err
-	}
-	filter, err := c.filter()
-	if err != nil {
-		return err
-	}
-	runs, _, err := env.client.SearchRuns(env.ctx, mlflow.SearchRuns{
-		ExperimentIDs: experiments, Filter: filter, MaxResults: 20, OrderBy: []string{"attributes.start_time DESC"},
-	})
-	if err != nil {
-		return fmt.Errorf("search runs: %w", err)
-	}
-	if len(runs) == 0 {
-		return fmt.Errorf("no run of job %s on %s: is it recorded (MLFLOW_ENABLE_TRACKING=true when it started) and delivered?", c.Job, env.ui)
 	}
 	for _, run := range runs {
 		o, err := env.open(run)
@@ -58,24 +45,22 @@ func (c *openCmd) Run(env environment) error {
 	return nil
 }
 
-// filter selects the job's own run, not those of its stages.
-func (c *openCmd) filter() (string, error) {
-	if _, err := strconv.ParseInt(c.Job, 10, 64); err == nil {
-		return "params.job_id = '" + c.Job + "'", nil
+// find gives the runs of a job, at least one. A job id may name several: every job database
+// counts from 1.
+func (env environment) find(job string) ([]mlflow.Run, error) {
+	ref, err := jobref.Parse(job)
+	if err != nil {
+		return nil, err
 	}
-	if len(c.Job) == 32 && isHex(c.Job) {
-		return "tags.`" + wire.TagKey + "` = '" + c.Job + "'", nil
+	experiments, err := env.experiments()
+	if err != nil {
+		return nil, err
 	}
-	return "", fmt.Errorf("%q is neither a job id (a number) nor a trace id (32 hex digits)", c.Job)
-}
-
-func isHex(s string) bool {
-	for _, r := range s {
-		if (r < '0' || r > '9') && (r < 'a' || r > 'f') {
-			return false
-		}
+	runs, err := ref.Find(env.ctx, env.client, experiments)
+	if err == nil && len(runs) == 0 {
+		err = fmt.Errorf("no run of %s on %s: is it recorded (MLFLOW_ENABLE_TRACKING=true when it started) and delivered?", ref, env.ui)
 	}
-	return true
+	return runs, err
 }
 
 // experiments gives the ids to search in.

@@ -32,7 +32,7 @@ func seed(t *testing.T, s *mlflowtest.Server, experiment string, traced bool) (r
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.LogBatch(ctx, mlflow.Batch{RunID: run.Info.ID, Params: []mlflow.KeyValue{{Key: "job_id", Value: "7"}}}); err != nil {
+	if err := c.LogBatch(ctx, mlflow.Batch{RunID: run.Info.ID, Params: []mlflow.KeyValue{{Key: "job_id", Value: "7"}, {Key: "channel_id", Value: "C123"}, {Key: "message_ts", Value: "1718000000.000100"}}}); err != nil {
 		t.Fatal(err)
 	}
 	if traced {
@@ -54,7 +54,8 @@ func TestOpenPrintsTheAddressesOfRunAndTrace(t *testing.T) {
 	s := mlflowtest.Start()
 	defer s.Close()
 	runID := seed(t, s, "team", true)
-	for _, job := range []string{"7", traceKey} {
+	const message, reply = "https://x.slack.com/archives/C123/p1718000000000100", "https://x.slack.com/archives/C123/p1718000009000100?thread_ts=1718000000.000100&cid=C123"
+	for _, job := range []string{"7", traceKey, message, reply} {
 		code, stdout, stderr := mlflowctl(t, "--tracking-uri", s.URL, "open", "--json", job)
 		if code != 0 {
 			t.Fatalf("open %s: exit %d: %s", job, code, stderr)
@@ -96,6 +97,8 @@ func TestOpenExplainsWhatIsWrong(t *testing.T) {
 	}{
 		{"no such job", "no run of job 8", exitFailed, []string{"--tracking-uri", s.URL, "open", "8"}},
 		{"neither id", "neither a job id", exitFailed, []string{"--tracking-uri", s.URL, "open", "job_7"}},
+		{"a cut link", "is no link to a message", exitFailed, []string{"--tracking-uri", s.URL, "open", "https://x.slack.com/archives/C1"}},
+		{"a message without job", "no run of message 1718000000.000100 of channel C1", exitFailed, []string{"--tracking-uri", s.URL, "open", "https://x.slack.com/archives/C1/p1718000000000100"}},
 		{"no such experiment", `no experiment "other"`, exitFailed, []string{"--tracking-uri", s.URL, "--experiment", "other", "open", "7"}},
 		{"server down", "Is MLflow running on " + down.URL, exitFailed, []string{"--tracking-uri", down.URL, "open", "7"}},
 		{"bad address", "want http", exitUsage, []string{"--tracking-uri", "localhost:5000", "open", "7"}},

@@ -153,6 +153,13 @@ type Config struct {
 	// TrackingURI is MLflow's address. The worker never talks to MLflow; otelcol-mlflow
 	// reads it from the same .env. Default http://127.0.0.1:5000.
 	TrackingURI string `env:"MLFLOW_TRACKING_URI" envDefault:"http://127.0.0.1:5000"`
+	// BackendStore is the database of an MLflow on this host, as its --backend-store-uri names it;
+	// scripts/start_mlflow.sh starts MLflow with it and `mlflowctl retention` removes from it.
+	// Default sqlite:///mlflow.db, relative to the working directory.
+	BackendStore string `env:"MLFLOW_BACKEND_STORE" envDefault:"sqlite:///mlflow.db"`
+	// ArtifactRoot is the directory in which that MLflow keeps the artifacts that it serves, its
+	// --artifacts-destination. Default ./mlartifacts, relative to the working directory.
+	ArtifactRoot string `env:"MLFLOW_ARTIFACT_ROOT" envDefault:"./mlartifacts"`
 
 	// SDKDisabled switches telemetry off whatever else is set, and leaves unsent messages
 	// on disk. Default false.

@@ -10,7 +10,7 @@ import (
 // elsewhere names settings that may stand in the same .env or environment but are read by
 // others: the start script of MLflow, the Collector, MLflow's clients, or the old deployment.
 var elsewhere = []string{
-	"MLFLOW_HOST", "MLFLOW_PORT", "MLFLOW_BACKEND_STORE", "MLFLOW_ARTIFACT_ROOT",
+	"MLFLOW_HOST", "MLFLOW_PORT",
 	"MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN",
 	"MLFLOW_TRACKING_INSECURE_TLS", "MLFLOW_S3_ENDPOINT_URL", "MLFLOW_UI_URL",
 	"OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER", "OTEL_PROPAGATORS", "OTEL_LOG_LEVEL",

@@ -116,7 +116,30 @@ type request struct {
 	max    int64 // bytes of answer to read; 0 means maxBody
 }
 
+// do sends a request and reads the answer, up to r.max bytes.
 func (c *Client) do(ctx context.Context, r request) ([]byte, http.Header, error) {
+	res, call, err := c.send(ctx, r)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer res.Body.Close()
+	limit := r.max
+	if limit == 0 {
+		limit = maxBody
+	}
+	b, err := io.ReadAll(io.LimitReader(res.Body, limit+1))
+	if err != nil {
+		return nil, nil, transportError(call, err)
+	}
+	if int64(len(b)) > limit {
+		return nil, nil, fmt.Errorf("%s: answer exceeds %d bytes", call, limit)
+	}
+	return b, res.Header, nil
+}
+
+// send sends a request and gives the answer, whose body the caller closes, and the name of the
+// call. An answer that reports an error is one.
+func (c *Client) send(ctx context.Context, r request) (*http.Response, string, error) {
 	target := r.path
 	if strings.HasPrefix(r.path, "/") {
 		target = c.base.String() + r.path
@@ -128,7 +151,7 @@ func (c *Client) do(ctx context.Context, r request) ([]byte, http.Header, error)
 	// request whose idle connection the server closed before any of it was sent.
 	req, err := http.NewRequestWithContext(ctx, r.method, target, bytes.NewReader(r.body))
 	if err != nil {
-		return nil, nil, fmt.Errorf("build request: %w", err)
+		return nil, "", fmt.Errorf("build request: %w", err)
 	}
 	foreign := req.URL.Host != c.base.Host
 	if !foreign {
@@ -145,25 +168,14 @@ func (c *Client) do(ctx context.Context, r request) ([]byte, http.Header, error)
 	call := r.method + " " + req.URL.Path
 	res, err := c.http.Do(req)
 	if err != nil {
-		return nil, nil, transportError(call, err)
+		return nil, "", transportError(call, err)
 	}
-	defer res.Body.Close()
 	if res.StatusCode < 200 || res.StatusCode > 299 {
+		defer res.Body.Close()
 		b, _ := io.ReadAll(io.LimitReader(res.Body, maxErrorBody))
-		return nil, nil, responseError(call, res, b)
+		return nil, "", responseError(call, res, b)
 	}
-	limit := r.max
-	if limit == 0 {
-		limit = maxBody
-	}
-	b, err := io.ReadAll(io.LimitReader(res.Body, limit+1))
-	if err != nil {
-		return nil, nil, transportError(call, err)
-	}
-	if int64(len(b)) > limit {
-		return nil, nil, fmt.Errorf("%s: answer exceeds %d bytes", call, limit)
-	}
-	return b, res.Header, nil
+	return res, call, nil
 }
 
 // call sends in as JSON (nil: no body) and decodes the answer into out (nil: ignored).

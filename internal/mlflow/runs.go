@@ -308,14 +308,24 @@ func (c *Client) SearchRuns(ctx context.Context, in SearchRuns) ([]Run, string, 
 	return out.Runs, out.Next, err
 }
 
-// MetricHistory reads every point of one metric of a run, up to 25,000.
+// MetricHistory reads every point of one metric of a run.
 func (c *Client) MetricHistory(ctx context.Context, runID, key string) ([]Metric, error) {
-	var out struct {
-		Metrics []Metric `json:"metrics"`
-	}
+	var all []Metric
 	q := url.Values{"run_id": {runID}, "metric_key": {key}, "max_results": {"25000"}}
-	err := c.call(ctx, http.MethodGet, api2+"/metrics/get-history", q, nil, &out)
-	return out.Metrics, err
+	for {
+		var out struct {
+			Metrics []Metric `json:"metrics"`
+			Next    string   `json:"next_page_token"`
+		}
+		if err := c.call(ctx, http.MethodGet, api2+"/metrics/get-history", q, nil, &out); err != nil {
+			return nil, err
+		}
+		all = append(all, out.Metrics...)
+		if out.Next == "" {
+			return all, nil
+		}
+		q.Set("page_token", out.Next)
+	}
 }
 
 // Version asks for the server's version, "3.17.2".

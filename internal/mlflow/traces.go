@@ -197,6 +197,31 @@ func (c *Client) GetTrace(ctx context.Context, traceID string) (Trace, error) {
 	return out.Trace, err
 }
 
+// GetTraceJSON is GetTrace as the server says it, with all that it knows of info, assessments
+// and spans.
+func (c *Client) GetTraceJSON(ctx context.Context, traceID string) (json.RawMessage, error) {
+	var out struct {
+		Trace json.RawMessage `json:"trace"`
+	}
+	q := url.Values{"trace_id": {traceID}, "allow_partial": {"true"}}
+	err := c.call(ctx, http.MethodGet, api3+"/traces/get", q, nil, &out)
+	return out.Trace, err
+}
+
+// MaxDelete is the number of traces that one DeleteTraces may name.
+const MaxDelete = 100
+
+// DeleteTraces removes traces of an experiment for good, with their spans and assessments, and
+// gives how many there were. What is not there, any more, is no error.
+func (c *Client) DeleteTraces(ctx context.Context, experimentID string, traceIDs ...string) (int, error) {
+	in := map[string]any{"experiment_id": experimentID, "request_ids": traceIDs}
+	var out struct {
+		Deleted int `json:"traces_deleted"`
+	}
+	err := c.call(ctx, http.MethodPost, api2+"/traces/delete-traces", nil, in, &out)
+	return out.Deleted, err
+}
+
 // SearchTraces asks for one page of traces.
 type SearchTraces struct {
 	ExperimentIDs []string

@@ -31,6 +31,8 @@ type RealConfig struct {
 	Args []string
 	// Env is added to the environment.
 	Env []string
+	// Dir, if set, holds database and artifacts, there already or not, and stays after Stop.
+	Dir string
 	// Reach is how clients reach the server, where Endpoint is its --static-prefix.
 	Reach mlflow.Config
 }
@@ -41,6 +43,7 @@ type Real struct {
 	Version string
 
 	dir   string // database and artifacts
+	stays bool
 	reach mlflow.Config
 	cmd   *exec.Cmd
 	done  chan struct{}
@@ -52,13 +55,15 @@ func StartReal(ctx context.Context, cfg RealConfig) (*Real, error) {
 	if cfg.Python == "" {
 		return nil, errors.New("start MLflow: no Python with mlflow installed is named")
 	}
-	dir, err := os.MkdirTemp("", "mlflow-real-*")
-	if err != nil {
-		return nil, fmt.Errorf("start MLflow: %w", err)
+	r := &Real{dir: cfg.Dir, stays: cfg.Dir != "", reach: cfg.Reach, done: make(chan struct{})}
+	if !r.stays {
+		var err error
+		if r.dir, err = os.MkdirTemp("", "mlflow-real-*"); err != nil {
+			return nil, fmt.Errorf("start MLflow: %w", err)
+		}
 	}
-	r := &Real{dir: dir, reach: cfg.Reach, done: make(chan struct{})}
 	if err := r.start(cfg); err != nil {
-		return nil, errors.Join(fmt.Errorf("start MLflow: %w", err), os.RemoveAll(dir))
+		return nil, errors.Join(fmt.Errorf("start MLflow: %w", err), r.clear())
 	}
 	if err := r.wait(ctx); err != nil {
 		text, _ := os.ReadFile(r.log()) // what there is of it
@@ -86,10 +91,10 @@ func (r *Real) start(cfg RealConfig) error {
 		return err
 	}
 	defer out.Close()
-	store := cmp.Or(cfg.Store, "sqlite:///"+filepath.Join(r.dir, "mlflow.db"))
+	store := cmp.Or(cfg.Store, "sqlite:///"+r.Database())
 	args := append([]string{
 		"-m", "mlflow", "server", "--host", "127.0.0.1", "--port", fmt.Sprint(addr.Port), "--workers", "1",
-		"--backend-store-uri", store, "--artifacts-destination", filepath.Join(r.dir, "artifacts"),
+		"--backend-store-uri", store, "--artifacts-destination", r.Artifacts(),
 	}, cfg.Args...)
 	r.cmd = exec.Command(cfg.Python, args...) //nolint:gosec // the caller's own Python
 	r.cmd.Dir, r.cmd.Stdout, r.cmd.Stderr = r.dir, out, out
@@ -137,7 +142,21 @@ func (r *Real) wait(ctx context.Context) error {
 // Client makes a client of the server.
 func (r *Real) Client() (*mlflow.Client, error) { return mlflow.New(r.reach) }
 
-// Stop ends the server and removes its directory.
+// Database is the file of its database, unless RealConfig names another store.
+func (r *Real) Database() string { return filepath.Join(r.dir, "mlflow.db") }
+
+// Artifacts is the directory of the artifacts that it serves.
+func (r *Real) Artifacts() string { return filepath.Join(r.dir, "artifacts") }
+
+// clear removes what is the server's own.
+func (r *Real) clear() error {
+	if r.stays {
+		return nil
+	}
+	return os.RemoveAll(r.dir)
+}
+
+// Stop ends the server and removes its directory, unless RealConfig named it.
 func (r *Real) Stop() {
 	_ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGTERM)
 	select {
@@ -146,5 +165,5 @@ func (r *Real) Stop() {
 	}
 	_ = syscall.Kill(-r.cmd.Process.Pid, syscall.SIGKILL)
 	<-r.done
-	_ = os.RemoveAll(r.dir)
+	_ = r.clear()
 }

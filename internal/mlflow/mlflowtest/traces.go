@@ -80,8 +80,12 @@ func (s *Server) traceRoutes() {
 	})
 }
 
-// matches knows the filters that tests use: prompt = 'name/version' and run_id = 'id'.
+// matches knows the filters that tests use: prompt = 'name/version', run_id = 'id' and that for
+// the session.
 func (t *traceState) matches(filter string) bool {
+	if session, ok := strings.CutPrefix(filter, "metadata.`"+mlflow.MetaSession+"` = "); ok {
+		return session == "'"+t.info.Metadata[mlflow.MetaSession]+"'"
+	}
 	if id, ok := strings.CutPrefix(filter, "run_id = "); ok {
 		return id == "'"+t.run+"'" || id == "'"+t.info.Metadata[mlflow.MetaSourceRun]+"'"
 	}
