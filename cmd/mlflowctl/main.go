@@ -33,8 +33,12 @@ type cli struct {
 	Experiment  string           `help:"Experiment to look in; default MLFLOW_EXPERIMENT_NAME, else all of them." placeholder:"NAME"`
 	Version     kong.VersionFlag `help:"Print the version and exit."`
 
-	Open   openCmd   `cmd:"" help:"Print the addresses of a job's run and trace in the MLflow UI."`
-	Export exportCmd `cmd:"" help:"Write a job's runs, artifacts and traces into a directory."`
+	Open    openCmd    `cmd:"" help:"Print the addresses of a job's run and trace in the MLflow UI."`
+	Export  exportCmd  `cmd:"" help:"Write a job's runs, artifacts and traces into a directory."`
+	Backup  backupCmd  `cmd:"" help:"Back up job database, MLflow, artifacts, prompts and settings; list and verify backups."`
+	Restore restoreCmd `cmd:"" help:"Put a backup into an empty folder, and prove that all of it is there."`
+
+	Rollback rollbackCmd `cmd:"" help:"Remove MLflow and its settings from this deployment; scripts/rollback.sh calls it."`
 }
 
 // environment is what a command needs from outside.
@@ -43,6 +47,7 @@ type environment struct {
 	stdout     io.Writer
 	stderr     io.Writer
 	dir        string // whose .env was read
+	environ    []string
 	config     config.Config
 	client     *mlflow.Client
 	ui         string
@@ -92,7 +97,7 @@ func run(ctx context.Context, args, environ []string, dir string, stdout, stderr
 		fmt.Fprintln(stderr, "mlflowctl:", err)
 		return exitUsage
 	}
-	env := environment{ctx: ctx, stdout: stdout, stderr: stderr, dir: dir, config: cfg, ui: c.TrackingURI, experiment: c.Experiment}
+	env := environment{ctx: ctx, stdout: stdout, stderr: stderr, dir: dir, environ: environ, config: cfg, ui: c.TrackingURI, experiment: c.Experiment}
 	if env.ui == "" {
 		env.ui = cfg.TrackingURI
 	}

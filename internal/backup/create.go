@@ -1,0 +1,377 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// CreateConfig says what to back up, and where to.
+type CreateConfig struct {
+	Source Source
+	// To is the folder of backups; it is made. Each backup is a folder in it, named by its time.
+	To string
+	// Keep is how many backups stay in To when this one is there, itself included; 0: all.
+	Keep int
+	// Program names the writer in the manifest.
+	Program string
+	// Now is the time source. Required.
+	Now func() time.Time
+}
+
+// Created is a finished backup.
+type Created struct {
+	Dir      string
+	Manifest Manifest
+	Removed  []string // older backups
+}
+
+// maker is the making of one backup.
+type maker struct {
+	cfg    CreateConfig
+	dir    string // where it is made
+	m      Manifest
+	before earlier
+	taken  map[string]bool // paths below files/
+}
+
+// Create makes a backup, checks it, and then removes those that are more than Keep. Nothing
+// that has the name of a backup is ever incomplete.
+func Create(ctx context.Context, cfg CreateConfig) (Created, error) {
+	made, err := create(ctx, cfg)
+	if err != nil {
+		return made, fmt.Errorf("back up: %w", err)
+	}
+	return made, nil
+}
+
+func create(ctx context.Context, cfg CreateConfig) (made Created, err error) {
+	if err := os.MkdirAll(cfg.To, 0o700); err != nil {
+		return made, err
+	}
+	unlock, err := lock(cfg.To)
+	if err != nil {
+		return made, err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	if err := removePartial(cfg.To); err != nil {
+		return made, err
+	}
+	started := cfg.Now().UTC().Truncate(time.Microsecond)
+	mk := &maker{cfg: cfg, taken: map[string]bool{}, m: Manifest{
+		Format: Format, Program: cfg.Program, StartedAt: started, Environment: cfg.Source.Environment,
+	}}
+	final, err := free(cfg.To, started)
+	if err != nil {
+		return made, err
+	}
+	mk.dir = filepath.Join(cfg.To, partialPrefix+filepath.Base(final))
+	if mk.before, err = newest(cfg.To); err != nil {
+		return made, err
+	}
+	if err := os.MkdirAll(filepath.Join(mk.dir, filesName), 0o700); err != nil {
+		return made, err
+	}
+	if err := mk.fill(ctx); err != nil {
+		return made, errors.Join(err, os.RemoveAll(mk.dir))
+	}
+	syncDisks()
+	if err := os.Rename(mk.dir, final); err != nil {
+		return made, err
+	}
+	syncDisks()
+	made = Created{Dir: final, Manifest: mk.m}
+	made.Removed, err = rotate(cfg.To, cfg.Keep)
+	return made, err
+}
+
+// fill copies everything and writes the manifest, then reads it all again.
+func (mk *maker) fill(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{mk.mlflow, mk.jobs, mk.artifacts, mk.configuration} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	slices.SortFunc(mk.m.Files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+	for _, f := range mk.m.Files {
+		mk.m.Counts.Files++
+		mk.m.Counts.Bytes += f.Size
+	}
+	mk.m.FinishedAt = mk.cfg.Now().UTC().Truncate(time.Microsecond)
+	if err := mk.m.write(mk.dir); err != nil {
+		return err
+	}
+	checked, err := Verify(ctx, mk.dir)
+	if err != nil {
+		return err
+	}
+	if len(checked.Problems) > 0 {
+		return fmt.Errorf("what was just written is not right: %s", strings.Join(checked.Problems, "; "))
+	}
+	return nil
+}
+
+// place gives a file or folder of the deployment its path below files/: as it lies in the
+// deployment's folder, else its own name.
+func (mk *maker) place(source string) string {
+	path, err := filepath.Rel(mk.cfg.Source.abs("."), source)
+	if err != nil || !filepath.IsLocal(path) || path == "." {
+		path = filepath.Base(source)
+	}
+	path = filepath.ToSlash(path)
+	for unique, n := path, 2; ; n++ {
+		if !mk.taken[unique] {
+			mk.taken[unique] = true
+			return unique
+		}
+		unique = fmt.Sprintf("%s.%d", path, n)
+	}
+}
+
+// setting notes where a setting leads in the backup.
+func (mk *maker) setting(name, path, standard string) {
+	mk.m.Settings = append(mk.m.Settings, Place{Setting: name, Path: path, Default: standard})
+}
+
+func (mk *maker) warn(format string, args ...any) {
+	mk.m.Warnings = append(mk.m.Warnings, fmt.Sprintf(format, args...))
+}
+
+// database copies a database and describes the copy.
+func (mk *maker) database(ctx context.Context, source string) (*Database, error) {
+	path := mk.place(source)
+	to := filepath.Join(mk.dir, filesName, filepath.FromSlash(path))
+	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		return nil, err
+	}
+	taken := mk.cfg.Now().UTC().Truncate(time.Microsecond)
+	if err := copyDatabase(ctx, source, to); err != nil {
+		return nil, fmt.Errorf("copy database %s: %w", source, err)
+	}
+	d, err := inspect(ctx, to)
+	if err != nil {
+		return nil, err
+	}
+	if d.Integrity != "ok" {
+		return nil, fmt.Errorf("database %s is damaged, and so would be its copy: %s", source, d.Integrity)
+	}
+	f, err := hashFile(to)
+	if err != nil {
+		return nil, err
+	}
+	f.Path = path
+	mk.m.Files = append(mk.m.Files, f)
+	d.Path, d.Source, d.TakenAt = path, source, taken
+	return &d, nil
+}
+
+func (mk *maker) mlflow(ctx context.Context) error {
+	if mk.cfg.Source.without(PartMLflow) {
+		return nil
+	}
+	file, err := mk.cfg.Source.storeFile()
+	if err != nil {
+		return err
+	}
+	if mk.m.MLflow, err = mk.database(ctx, file); err != nil {
+		return err
+	}
+	if _, ok := mk.m.MLflow.Tables["experiments"]; !ok {
+		return fmt.Errorf("%s is no database of MLflow: it has no table experiments; MLFLOW_BACKEND_STORE or --mlflow-store says where it is", file)
+	}
+	mk.setting("MLFLOW_BACKEND_STORE", mk.m.MLflow.Path, "mlflow.db")
+	mk.m.Counts.Runs, mk.m.Counts.Traces = mk.m.MLflow.Tables["runs"], mk.m.MLflow.Tables["trace_info"]
+	return nil
+}
+
+func (mk *maker) jobs(ctx context.Context) error {
+	if mk.cfg.Source.without(PartJobs) {
+		return nil
+	}
+	file, err := mk.cfg.Source.jobFile()
+	if err != nil {
+		return err
+	}
+	if mk.m.Jobs, err = mk.database(ctx, file); err != nil {
+		return err
+	}
+	if _, ok := mk.m.Jobs.Tables["jobs"]; !ok {
+		return fmt.Errorf("%s is no job database: it has no table jobs; DB_PATH says where it is", file)
+	}
+	mk.setting("DB_PATH", mk.m.Jobs.Path, "db.sqlite")
+	mk.m.Counts.Jobs = mk.m.Jobs.Tables["jobs"]
+	return nil
+}
+
+// artifacts copies the artifact root, and the folders of experiments that lie elsewhere.
+func (mk *maker) artifacts(ctx context.Context) error {
+	if mk.cfg.Source.without(PartArtifacts) {
+		return nil
+	}
+	root, err := mk.cfg.Source.artifactFolder()
+	if err != nil {
+		return err
+	}
+	if err := mk.root(ctx, root); err != nil {
+		return err
+	}
+	mk.setting("MLFLOW_ARTIFACT_ROOT", mk.m.Artifacts[0].Path, "mlartifacts")
+	if mk.m.MLflow == nil {
+		return nil
+	}
+	locations, err := experimentLocations(ctx, filepath.Join(mk.dir, filesName, filepath.FromSlash(mk.m.MLflow.Path)))
+	if err != nil {
+		return err
+	}
+	for _, l := range locations {
+		path, local := localPath(l.location)
+		switch {
+		case served(l.location) || local && mk.covered(path):
+		case !local:
+			mk.warn("the artifacts of %d runs are in %s, which this command does not copy", l.runs, redacted(l.location))
+		case isThere(mk.cfg.Source.abs(path)):
+			if err := mk.root(ctx, mk.cfg.Source.abs(path)); err != nil {
+				return err
+			}
+		case l.runs > 0:
+			mk.warn("the artifacts of %d runs should be in %s, which is not there", l.runs, path)
+		}
+	}
+	return nil
+}
+
+func (mk *maker) covered(path string) bool {
+	return slices.ContainsFunc(mk.m.Artifacts, func(r Root) bool {
+		return slices.ContainsFunc(r.Sources, func(s string) bool { return inside(path, s) })
+	})
+}
+
+// root copies a folder of artifacts.
+func (mk *maker) root(ctx context.Context, folder string) error {
+	if inside(mk.dir, folder) {
+		return fmt.Errorf("backups would be made in %s, which is backed up; choose another folder with --to", folder)
+	}
+	r := Root{Path: mk.place(folder), Sources: []string{folder}}
+	if real, err := filepath.EvalSymlinks(folder); err == nil && real != folder {
+		r.Sources = append(r.Sources, real)
+	}
+	t := tree{target: filepath.Join(mk.dir, filesName), before: mk.before}
+	if isThere(folder) {
+		if err := t.copy(ctx, folder+string(filepath.Separator), r.Path); err != nil {
+			return fmt.Errorf("copy artifacts: %w", err)
+		}
+	}
+	for _, f := range t.files {
+		r.Files++
+		r.Bytes += f.Size
+	}
+	if len(t.odd) > 0 {
+		mk.warn("%d things in %s are neither files nor folders and were left out, the first is %s", len(t.odd), folder, t.odd[0])
+	}
+	mk.m.Files = append(mk.m.Files, t.files...)
+	mk.m.Artifacts = append(mk.m.Artifacts, r)
+	mk.m.Counts.Artifacts += r.Files
+	mk.m.Counts.Linked += t.linked
+	return nil
+}
+
+// configuration copies what a person wrote: prompts, themes and rules, settings, and what
+// MLflow refused for good.
+func (mk *maker) configuration(ctx context.Context) error {
+	s := mk.cfg.Source
+	t := &tree{target: filepath.Join(mk.dir, filesName), take: isData}
+	if folder := s.abs(s.DataDir); s.DataDir != "" && isThere(folder) {
+		path := mk.place(folder)
+		if err := t.copy(ctx, folder+string(filepath.Separator), path); err != nil {
+			return fmt.Errorf("copy prompts and rules: %w", err)
+		}
+		mk.setting("DATA_DIR", path, "data")
+	}
+	t.take = nil
+	if letters := filepath.Join(s.abs(s.CollectorDir), deadLetters); s.CollectorDir != "" && isThere(letters) {
+		path := mk.place(s.abs(s.CollectorDir))
+		if err := t.copy(ctx, letters+string(filepath.Separator), path+"/"+deadLetters); err != nil {
+			return fmt.Errorf("copy dead letters: %w", err)
+		}
+		mk.setting("OTELCOL_DATA_DIR", path, ".otelcol-mlflow")
+	}
+	if err := mk.single(t); err != nil {
+		return fmt.Errorf("copy configuration: %w", err)
+	}
+	mk.m.Files = append(mk.m.Files, t.files...)
+	return nil
+}
+
+// single copies the files of the configuration.
+func (mk *maker) single(t *tree) error {
+	s := mk.cfg.Source
+	env := []string{".env"}
+	if s.Profile != "" {
+		env = append(env, ".env."+s.Profile)
+	}
+	for _, name := range env {
+		if isThere(s.abs(name)) {
+			path := mk.place(s.abs(name))
+			if err := t.file(s.abs(name), path); err != nil {
+				return err
+			}
+			mk.m.Secrets = append(mk.m.Secrets, path)
+		}
+	}
+	for _, o := range []struct{ setting, file, standard string }{
+		{"SAMPLING_FILE", s.SamplingFile, mk.jobsPath() + ".sampling.yaml"},
+		{"REDACTION_FILE", s.RedactionFile, ""},
+	} {
+		if o.file == "" || !isThere(s.abs(o.file)) {
+			continue
+		}
+		path := mk.place(s.abs(o.file))
+		if err := t.file(s.abs(o.file), path); err != nil {
+			return err
+		}
+		mk.setting(o.setting, path, o.standard)
+	}
+	for _, file := range s.Include {
+		file, optional := strings.CutPrefix(file, MayBeAbsent)
+		if !isThere(s.abs(file)) {
+			if optional {
+				continue
+			}
+			return fmt.Errorf("there is no file %s, which --include names", file)
+		}
+		path := "included/" + mk.place(s.abs(file))
+		if err := t.file(s.abs(file), path); err != nil {
+			return err
+		}
+		mk.m.Secrets = append(mk.m.Secrets, path)
+	}
+	return nil
+}
+
+// jobsPath is where the job database is in the backup, or would be by default.
+func (mk *maker) jobsPath() string {
+	if mk.m.Jobs == nil {
+		return "db.sqlite"
+	}
+	return mk.m.Jobs.Path
+}
+
+// MayBeAbsent before the name of an included file says that it need not be there.
+const MayBeAbsent = "-"
+
+const deadLetters = "dead-letter"
+
+// isData chooses what the worker reads from DATA_DIR, which in a checkout holds sources too.
+func isData(path string, d fs.DirEntry) bool {
+	if d.IsDir() {
+		return path == "prompts" || strings.HasPrefix(path, "prompts/")
+	}
+	extension := filepath.Ext(path)
+	return strings.HasPrefix(path, "prompts/") || extension == ".yaml" || extension == ".yml" || extension == ".json"
+}

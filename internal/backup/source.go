@@ -1,0 +1,127 @@
+package backup
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"strings"
+)
+
+// Parts of a deployment that a backup can leave out.
+const (
+	PartJobs      = "jobs"
+	PartMLflow    = "mlflow"
+	PartArtifacts = "artifacts"
+)
+
+// Source says where a deployment lies. Relative paths are relative to Dir.
+type Source struct {
+	// Dir is the folder that the programs are started in, whose .env they read. Required.
+	Dir string
+	// JobDatabase is the SQLite file of the jobs, or the address of a PostgreSQL database, which
+	// is refused. Required unless it is left out.
+	JobDatabase string
+	// Store is the address of MLflow's database, as `mlflow server` takes it: sqlite:///FILE.
+	// Others are refused. Required unless it is left out.
+	Store string
+	// ArtifactRoot is the folder of MLflow's artifacts, or its file: address. Required unless
+	// it is left out.
+	ArtifactRoot string
+	// DataDir may hold prompts, themes and rules that take the place of the built-in ones.
+	DataDir string
+	// Profile is the name of the profile, whose file is copied beside .env; empty: none.
+	Profile string
+	// SamplingFile and RedactionFile are copied when they are there.
+	SamplingFile, RedactionFile string
+	// CollectorDir is where the Collector keeps what MLflow refused for good, in dead-letter.
+	CollectorDir string
+	// Include are further files to copy.
+	Include []string
+	// Without names the parts to leave out.
+	Without []string
+	// Environment names the settings that came from the environment.
+	Environment []string
+}
+
+func (s Source) abs(path string) string {
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path)
+	}
+	return filepath.Join(s.Dir, path)
+}
+
+func (s Source) without(part string) bool {
+	for _, p := range s.Without {
+		if p == part {
+			return true
+		}
+	}
+	return false
+}
+
+// Errors for what is not made yet.
+var (
+	errPostgres = errors.New("PostgreSQL databases are not backed up by this command yet; use pg_dump")
+	errRemote   = errors.New("only artifacts in a folder of this machine are backed up by this command yet; copy a bucket with its own tools")
+)
+
+// jobFile returns the file of the job database.
+func (s Source) jobFile() (string, error) {
+	if strings.Contains(s.JobDatabase, "://") {
+		return "", fmt.Errorf("DATABASE_URL: %w, and leave it out here: --without jobs", errPostgres)
+	}
+	path := s.abs(s.JobDatabase)
+	if !isThere(path) {
+		return "", fmt.Errorf("there is no job database %s; DB_PATH says where it is, --without jobs leaves it out", path)
+	}
+	return path, nil
+}
+
+// storeFile returns the file of MLflow's database.
+func (s Source) storeFile() (string, error) {
+	scheme, rest, _ := strings.Cut(s.Store, ":")
+	switch dialect, _, _ := strings.Cut(scheme, "+"); {
+	case dialect == "postgresql" || dialect == "postgres":
+		return "", fmt.Errorf("MLFLOW_BACKEND_STORE: %w, and leave it out here: --without mlflow", errPostgres)
+	case dialect != "sqlite" || !strings.HasPrefix(rest, "///"):
+		return "", fmt.Errorf("MLFLOW_BACKEND_STORE is %s; only sqlite:///FILE can be backed up, and --without mlflow leaves it out", redacted(s.Store))
+	}
+	name, _, _ := strings.Cut(strings.TrimPrefix(rest, "///"), "?")
+	path := s.abs(name)
+	if !isThere(path) {
+		return "", fmt.Errorf("there is no MLflow database %s; MLFLOW_BACKEND_STORE or --mlflow-store says where it is, --without mlflow,artifacts leaves MLflow out", path)
+	}
+	return path, nil
+}
+
+// artifactFolder returns the folder of MLflow's artifacts. It need not exist: MLflow makes it
+// with the first artifact.
+func (s Source) artifactFolder() (string, error) {
+	path, local := localPath(s.ArtifactRoot)
+	if !local {
+		return "", fmt.Errorf("MLFLOW_ARTIFACT_ROOT is %s: %w, and leave them out here: --without artifacts", redacted(s.ArtifactRoot), errRemote)
+	}
+	return s.abs(path), nil
+}
+
+// localPath returns the path that a location of MLflow means, if it is one on this machine's disk.
+func localPath(location string) (path string, local bool) {
+	if !strings.Contains(location, ":") {
+		return location, location != ""
+	}
+	u, err := url.Parse(location)
+	if err != nil || u.Scheme != "file" || (u.Host != "" && u.Host != "localhost") || u.Path == "" {
+		return "", false
+	}
+	return u.Path, true
+}
+
+// redacted is an address without its password.
+func redacted(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "no address"
+	}
+	return u.Redacted()
+}

@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# Takes MLflow out of a deployment again: all of it, behind a backup.
+set -euo pipefail
+
+usage() {
+	cat <<'TEXT'
+Usage: scripts/rollback.sh [option …] [-- argument of `mlflowctl backup create` …]
+
+Run it in the folder in which MLflow was started, with the same settings. It
+
+  1. stops MLflow and the Collector, if `scripts/start_mlflow.sh --background` started them,
+  2. makes a backup and checks it,
+  3. removes MLflow's database and artifacts, the Collector's folder, and logs,
+  4. takes the MLFLOW_ lines out of .env; as it was it stays as .env.bak.TIME.
+
+Jobs, prompts and the worker stay; start the worker again afterwards. Nothing is removed
+that the backup does not hold.
+
+  --dry-run        say what would be done, and do nothing
+  --yes            do not ask
+  --backup-to DIR  where to put the backup                 ./backups
+  --help           this text
+
+Forward again: put the lines of .env.bak.TIME back, `scripts/start_mlflow.sh --background`.
+What MLflow held before is in the backup: `mlflowctl restore BACKUP --into DIR`, and start
+MLflow in DIR.
+TEXT
+}
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+say() { printf '%s\n' "$*" >&2; }
+fail() {
+	say "rollback: $*"
+	exit 1
+}
+
+dry=
+yes=
+to=./backups
+more=()
+while [ $# -gt 0 ]; do
+	case $1 in
+	--dry-run) dry=yes ;;
+	--yes) yes=yes ;;
+	--backup-to)
+		[ $# -gt 1 ] || fail "--backup-to needs a folder."
+		to=$2
+		shift
+		;;
+	--help | -h)
+		usage
+		exit 0
+		;;
+	--)
+		shift
+		more=("$@")
+		break
+		;;
+	*)
+		usage >&2
+		fail "there is no option $1."
+		;;
+	esac
+	shift
+done
+
+control=$root/bin/mlflowctl
+[ -x "$control" ] || control=$(command -v mlflowctl) || fail "bin/mlflowctl is not built yet: run make build."
+
+# What is left out of the backup is left alone by the removal.
+same=()
+for ((i = 0; i < ${#more[@]}; i++)); do
+	case ${more[i]} in
+	--without | --mlflow-store | --artifacts) same+=("${more[i]}" "${more[i + 1]-}") ;;
+	--without=* | --mlflow-store=* | --artifacts=*) same+=("${more[i]}") ;;
+	esac
+done
+
+if [ -n "$dry" ]; then
+	if "$root/scripts/start_mlflow.sh" --status 2>/dev/null; then say "would stop MLflow, and the Collector if it runs beside it"; fi
+	say "would make a backup in $to"
+	exec "$control" rollback --dry-run ${same[@]+"${same[@]}"}
+fi
+
+"$control" rollback --dry-run ${same[@]+"${same[@]}"}
+if [ -z "$yes" ]; then
+	read -r -p "A backup is made before. Go on? [yes/no] " answer </dev/tty || fail "nobody answers; --yes goes on without asking."
+	[ "$answer" = yes ] || fail "nothing was done."
+fi
+"$root/scripts/start_mlflow.sh" --stop
+made=$("$control" backup create --to "$to" --json ${more[@]+"${more[@]}"}) || fail "there is no backup, so nothing was removed."
+dir=$(python3 -c 'import json, sys; print(json.loads(sys.argv[1])["dir"])' "$made")
+say "The backup is $dir."
+"$control" rollback --backup "$dir" ${same[@]+"${same[@]}"}
+say "Start the worker again: it reads its settings when it starts."
