@@ -39,6 +39,8 @@ type cli struct {
 	Restore restoreCmd `cmd:"" help:"Put a backup into an empty folder, and prove that all of it is there."`
 
 	Rollback rollbackCmd `cmd:"" help:"Remove MLflow and its settings from this deployment; scripts/rollback.sh calls it."`
+
+	Reconcile reconcileCmd `cmd:"" help:"Compare the jobs of the job database with what MLflow holds; with --repair, send again what it lacks."`
 }
 
 // environment is what a command needs from outside.

@@ -328,6 +328,29 @@ func (c *Client) MetricHistory(ctx context.Context, runID, key string) ([]Metric
 	}
 }
 
+// MaxHistoryRuns is how many runs MetricHistories takes.
+const MaxHistoryRuns = 100
+
+// MetricHistories reads the points of one metric of several runs, up to 25,000 in all, by run id.
+// It is the endpoint behind the charts of MLflow's own UI.
+func (c *Client) MetricHistories(ctx context.Context, runIDs []string, key string) (map[string][]Metric, error) {
+	var out struct {
+		Metrics []struct {
+			Metric
+			RunID string `json:"run_id"`
+		} `json:"metrics"`
+	}
+	q := url.Values{"run_id": runIDs, "metric_key": {key}}
+	if err := c.call(ctx, http.MethodGet, "/ajax-api/2.0/mlflow/metrics/get-history-bulk", q, nil, &out); err != nil {
+		return nil, err
+	}
+	points := map[string][]Metric{}
+	for _, m := range out.Metrics {
+		points[m.RunID] = append(points[m.RunID], m.Metric)
+	}
+	return points, nil
+}
+
 // Version asks for the server's version, "3.17.2".
 func (c *Client) Version(ctx context.Context) (string, error) {
 	b, _, err := c.do(ctx, request{method: http.MethodGet, path: "/version", max: 1 << 20})

@@ -5,5 +5,6 @@
 // must hold because of a message is worked out here from the catalog of docs/WIRE.md, with
 // no code of the bridge, so that a mistake of the bridge is not repeated by its judge.
 //
-// How MLflow is read is the caller's part: from its database, or by its API.
+// MLflow is read through its API (Server), or by the caller, from its database. What is lost is
+// repaired by sending the kept messages again, to the Collector's receiver for repairs.
 package reconcile

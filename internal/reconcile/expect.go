@@ -47,11 +47,11 @@ type wantRun struct {
 
 // runs are the runs that MLflow must hold of a job, its own first.
 func (j Job) runs() []wantRun {
-	if !j.recorded() {
+	if !j.Recorded() {
 		return nil
 	}
 	own := wantRun{key: j.TraceID, name: fmt.Sprintf("job_%d", j.ID), status: "RUNNING"}
-	if j.final() {
+	if j.Final() {
 		own.status = statusOf(j.Outcome)
 	}
 	out := []wantRun{own}

@@ -19,6 +19,7 @@ type Run struct {
 	Tags       map[string]string
 	Metrics    map[string][]Point // every point that is stored
 	Artifacts  map[string]string  // SHA-256 in hex of each file, by its path
+	Bytes      int64              // of these files; 0 if nobody counted them
 }
 
 // Point is a point of a metric.

@@ -16,17 +16,20 @@ import (
 
 // Report is what a comparison found.
 type Report struct {
-	Jobs   int `json:"jobs"`   // that were compared
-	Runs   int `json:"runs"`   // that MLflow must hold
-	Traces int `json:"traces"` // likewise
-	Spans  int `json:"spans"`  // likewise
-	Files  int `json:"files"`  // likewise
+	Jobs   int   `json:"jobs"`   // that were compared
+	Runs   int   `json:"runs"`   // that MLflow must hold
+	Traces int   `json:"traces"` // likewise
+	Spans  int   `json:"spans"`  // likewise
+	Files  int   `json:"files"`  // likewise
+	Bytes  int64 `json:"bytes"`  // of the files that it holds, as far as they were counted
 
 	// Lost is what MLflow lacks, Doubled what it holds more than once, Wrong what it holds
-	// otherwise than it was recorded, or though nothing was.
+	// otherwise than it was recorded, or though nothing was. Deleted are runs that somebody
+	// deleted there and that can be restored.
 	Lost    []Finding `json:"lost"`
 	Doubled []Finding `json:"doubled"`
 	Wrong   []Finding `json:"wrong"`
+	Deleted []Finding `json:"deleted"`
 	// Unrecorded are runs whose message the outbox does not hold: it was pruned, given up, or
 	// never made. Of such a run only its presence and its status are compared.
 	Unrecorded []Finding `json:"unrecorded"`
@@ -34,19 +37,28 @@ type Report struct {
 
 // Finding is one of them.
 type Finding struct {
-	Job    int64  `json:"job"` // 0: of no job of the database
-	Key    string `json:"key"` // of the run, or id of the trace
+	Job    int64  `json:"job"`              // 0: of no job of the database
+	Key    string `json:"key"`              // of the run, or id of the trace
+	Run    string `json:"run_id,omitempty"` // in MLflow, where there is one
 	Item   string `json:"item"`
 	Detail string `json:"detail"`
 }
 
 // Clean reports whether nothing was found.
 func (r Report) Clean() bool {
-	return len(r.Lost)+len(r.Doubled)+len(r.Wrong)+len(r.Unrecorded) == 0
+	return len(r.Lost)+len(r.Doubled)+len(r.Wrong)+len(r.Deleted)+len(r.Unrecorded) == 0
+}
+
+// Add takes in what a comparison of other jobs found.
+func (r *Report) Add(o Report) {
+	r.Jobs, r.Runs, r.Traces, r.Spans, r.Files = r.Jobs+o.Jobs, r.Runs+o.Runs, r.Traces+o.Traces, r.Spans+o.Spans, r.Files+o.Files
+	r.Lost, r.Doubled, r.Wrong = append(r.Lost, o.Lost...), append(r.Doubled, o.Doubled...), append(r.Wrong, o.Wrong...)
+	r.Bytes += o.Bytes
+	r.Deleted, r.Unrecorded = append(r.Deleted, o.Deleted...), append(r.Unrecorded, o.Unrecorded...)
 }
 
 // Judge compares jobs with what MLflow holds. Experiment is the name of the one that spans
-// without experiment.name go to.
+// without experiment.name go to; "" if it is not known, and then it is not compared.
 func Judge(jobs iter.Seq2[Job, error], held State, experiment string) (Report, error) {
 	c := judge{experiment: experiment, runs: map[string][]Run{}, traces: map[string][]Trace{}}
 	for _, r := range held.Runs {
@@ -62,14 +74,15 @@ func Judge(jobs iter.Seq2[Job, error], held State, experiment string) (Report, e
 		c.Jobs++
 		c.judge(j)
 	}
-	c.job = Job{}
+	c.job, c.run = Job{}, ""
 	for _, key := range slices.Sorted(maps.Keys(c.runs)) {
 		for _, r := range c.runs[key] {
-			if !r.Deleted {
+			if c.run = r.ID; !r.Deleted {
 				c.wrong(key, "run "+r.Name, "run %s belongs to nothing that was recorded", r.ID)
 			}
 		}
 	}
+	c.run = ""
 	for _, id := range slices.Sorted(maps.Keys(c.traces)) {
 		c.wrong(id, "trace", "it belongs to nothing that was recorded")
 	}
@@ -83,10 +96,11 @@ type judge struct {
 	runs       map[string][]Run // by key
 	traces     map[string][]Trace
 	job        Job
+	run        string // id of the run that is being compared
 }
 
 func (c *judge) finding(list *[]Finding, key, item, format string, args []any) {
-	*list = append(*list, Finding{Job: c.job.ID, Key: key, Item: item, Detail: fmt.Sprintf(format, args...)})
+	*list = append(*list, Finding{Job: c.job.ID, Key: key, Run: c.run, Item: item, Detail: fmt.Sprintf(format, args...)})
 }
 
 func (c *judge) lost(key, item, format string, args ...any) {
@@ -107,19 +121,21 @@ func (c *judge) judge(j Job) {
 	costs := map[string]float64{}
 	for _, w := range j.runs() {
 		c.Runs++
-		if !w.whole && (w.parent != "" || j.final()) {
+		c.run = ""
+		if !w.whole && (w.parent != "" || j.Final()) {
 			c.finding(&c.Unrecorded, w.key, "run "+w.name, "the outbox holds no message of it", nil)
 		}
 		r, ok := c.single(w)
-		if !ok {
+		ids[w.key] = r.ID
+		if c.run = r.ID; !ok {
 			continue
 		}
-		ids[w.key] = r.ID
 		if points := r.Metrics[metricCost]; len(points) > 0 {
 			costs[w.key] = points[0].Value
 		}
 		c.compareRun(w, r, ids)
 	}
+	c.run = ""
 	for _, s := range j.spans {
 		if s.stage() != "" && !slices.ContainsFunc(j.Stages, func(row Stage) bool { return row.SpanID == s.id }) {
 			c.wrong(s.key(), "message of stage "+s.stage(), "no row of the database speaks of this attempt")
@@ -132,20 +148,25 @@ func (c *judge) judge(j Job) {
 	}
 }
 
-// single takes the run of a key out of the state.
+// single takes the run of a key out of the state. It returns false, and a deleted run or none,
+// when there is nothing to compare.
 func (c *judge) single(w wantRun) (Run, bool) {
 	found := c.runs[w.key]
 	delete(c.runs, w.key)
 	active := slices.DeleteFunc(slices.Clone(found), func(r Run) bool { return r.Deleted })
+	// A bridge that was not alone withdrew the others.
+	deleted := slices.IndexFunc(found, func(r Run) bool { return r.Deleted && r.Tags[wire.TagClaim] == "" })
 	switch {
-	case len(active) == 0 && len(found) > 0:
-		c.lost(w.key, "run "+w.name, "run %s was deleted", found[0].ID)
-		return Run{}, false
+	case len(active) == 0 && deleted >= 0:
+		c.run = found[deleted].ID
+		c.finding(&c.Deleted, w.key, "run "+w.name, "run %s was deleted", []any{c.run})
+		return found[deleted], false
 	case len(active) == 0:
 		c.lost(w.key, "run "+w.name, "there is none")
 		return Run{}, false
 	case len(active) > 1:
 		for _, r := range active[1:] {
+			c.run = r.ID
 			c.doubled(w.key, "run "+w.name, "run %s beside run %s", r.ID, active[0].ID)
 		}
 	}
@@ -161,11 +182,15 @@ func (c *judge) compareRun(w wantRun, r Run, ids map[string]string) {
 	}
 	same("name", r.Name, w.name)
 	same("status", r.Status, w.status)
-	same("parent", r.Tags[tagParentRun], ids[w.parent])
+	if above := ids[w.parent]; above != "" || w.parent == "" { // else that one is lost, which is said
+		same("parent", r.Tags[tagParentRun], above)
+	}
 	if !w.whole {
 		return
 	}
-	same("experiment", r.Experiment, cmp.Or(w.experiment, c.experiment))
+	if want := cmp.Or(w.experiment, c.experiment); want != "" {
+		same("experiment", r.Experiment, want)
+	}
 	same("start", r.StartMS, w.start)
 	same("end", r.EndMS, w.end)
 	same("tag "+tagRunName, r.Tags[tagRunName], w.name)
@@ -184,6 +209,7 @@ func (c *judge) compareRun(w wantRun, r Run, ids map[string]string) {
 	c.compareMetrics(w, r)
 	c.compareTexts(w.key, "artifact", item, r.Artifacts, w.files)
 	c.Files += len(w.files)
+	c.Bytes += r.Bytes
 }
 
 // compareTexts compares params, tags or hashes of files.
@@ -283,7 +309,9 @@ func (c *judge) compareTrace(w wantTrace, ids map[string]string) {
 			c.wrong(w.id, what+" of trace", "%v; want %v", got, want)
 		}
 	}
-	same("experiment", t.Experiment, cmp.Or(w.experiment, c.experiment))
+	if want := cmp.Or(w.experiment, c.experiment); want != "" {
+		same("experiment", t.Experiment, want)
+	}
 	c.compareTokens(w, t)
 	if !w.whole {
 		return
@@ -294,7 +322,9 @@ func (c *judge) compareTrace(w wantTrace, ids map[string]string) {
 	if d := t.DurationMS - w.duration; d < -1 || d > 1 { // both ends are cut to milliseconds
 		same("duration", t.DurationMS, w.duration)
 	}
-	same("run", t.Metadata[metaSourceRun], ids[w.run])
+	if id := ids[w.run]; id != "" {
+		same("run", t.Metadata[metaSourceRun], id)
+	}
 	same("session", t.Metadata[metaSession], w.session)
 	same("user", t.Metadata[metaUser], w.user)
 	for _, name := range slices.Sorted(maps.Keys(w.tags)) {

@@ -46,14 +46,15 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	jobs := jobsOf(t, requests)
-	const lost, doubled, wrong = "lost", "doubled", "wrong"
+	const lost, doubled, wrong, deleted = "lost", "doubled", "wrong", "deleted"
 	for name, c := range map[string]struct {
 		plant func(*State)
 		kind  string
 		item  string // of a finding, by its beginning
 	}{
-		"a run is missing":  {func(s *State) { s.Runs = s.Runs[1:] }, lost, "run job_"},
-		"a run was deleted": {func(s *State) { s.Runs[1].Deleted = true }, lost, "run " + table.Runs[1].Name},
+		"a run is missing":                {func(s *State) { s.Runs = s.Runs[1:] }, lost, "run job_"},
+		"a run was deleted":               {func(s *State) { s.Runs[1].Deleted = true }, deleted, "run " + table.Runs[1].Name},
+		"a run was withdrawn by a bridge": {func(s *State) { s.Runs[1].Deleted, s.Runs[1].Tags[wire.TagClaim] = true, "other" }, lost, "run " + table.Runs[1].Name},
 		"a run is there twice": {func(s *State) {
 			twin := s.Runs[0]
 			twin.ID = "twin"
@@ -104,7 +105,7 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 			held := stateOf(t, table)
 			c.plant(&held)
 			r := judged(t, jobs, held)
-			found := map[string][]Finding{lost: r.Lost, doubled: r.Doubled, wrong: r.Wrong}[c.kind]
+			found := map[string][]Finding{lost: r.Lost, doubled: r.Doubled, wrong: r.Wrong, deleted: r.Deleted}[c.kind]
 			if !slices.ContainsFunc(found, func(f Finding) bool { return strings.HasPrefix(f.Item, c.item) && f.Detail != "" }) {
 				t.Errorf("nothing %s of %q\n%s", c.kind, c.item, text(t, r))
 			}

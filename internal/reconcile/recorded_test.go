@@ -11,10 +11,12 @@ import (
 	"github.com/technoshare/commentator/internal/store"
 	"github.com/technoshare/commentator/internal/wire"
 	"github.com/technoshare/commentator/internal/wire/fixture"
+	"github.com/technoshare/commentator/test/dbtest"
 )
 
 // TestJobsAreRead from a database with the worker's own tables.
 func TestJobsAreRead(t *testing.T) {
+	dbtest.SQLiteOnly(t) // compare_test.go reads from both
 	path := filepath.Join(t.TempDir(), "db.sqlite")
 	s, err := store.Open(t.Context(), path)
 	if err != nil {
@@ -56,7 +58,7 @@ func TestJobsAreRead(t *testing.T) {
 	}
 	trace, root := wire.JobIdentity(s.StoreID(), 7, created)
 	j := jobs[0]
-	if j.TraceID != trace.String() || j.RootID != root.String() || !j.final() || j.Outcome != "error" || j.Detail != "full" {
+	if j.TraceID != trace.String() || j.RootID != root.String() || !j.Final() || j.Outcome != "error" || j.Detail != "full" {
 		t.Errorf("job %+v", j)
 	}
 	if len(j.Stages) != 2 || j.Stages[0] != (Stage{"retrieval", 1, "aa", true}) || j.Stages[1] != (Stage{"retrieval", 2, "bb", false}) {
@@ -69,7 +71,7 @@ func TestJobsAreRead(t *testing.T) {
 	if len(j.spans) != want || want == 0 {
 		t.Errorf("%d spans; want %d", len(j.spans), want)
 	}
-	if jobs[1].recorded() || len(jobs[1].runs()) != 0 {
+	if jobs[1].Recorded() || len(jobs[1].runs()) != 0 {
 		t.Errorf("a pending job has runs: %+v", jobs[1].runs())
 	}
 }

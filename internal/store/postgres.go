@@ -46,11 +46,16 @@ func (s *Store) openPostgres(ctx context.Context, address string) (err error) {
 	if s.address, config, err = postgresConfig(address); err != nil {
 		return err
 	}
-	s.path = fmt.Sprintf("postgres://%s/%s", net.JoinHostPort(config.Host, strconv.Itoa(int(config.Port))), config.Database)
+	s.path = postgresName(config)
 	reading := config.Copy()
 	reading.RuntimeParams["default_transaction_read_only"] = "on"
 	s.reader = &database{openPool(reading, postgresReaders), s.dialect}
 	return s.prepare(ctx, func() (*sql.DB, error) { return openPool(config, postgresWriters), nil })
+}
+
+// postgresName is what people may see of an address.
+func postgresName(config *pgx.ConnConfig) string {
+	return fmt.Sprintf("postgres://%s/%s", net.JoinHostPort(config.Host, strconv.Itoa(int(config.Port))), config.Database)
 }
 
 // postgresConfig returns an address with what session says, and what it means. An error does not

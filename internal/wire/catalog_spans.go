@@ -7,7 +7,7 @@ const (
 	byRetrieval = "internal/retrieval"
 	bySlack     = "internal/slack"
 	byBridge    = "collector/mlflowexporter"
-	byRepair    = "otelcol-mlflow replay"
+	byRepair    = "otelcol-mlflow replay, mlflowctl reconcile"
 
 	toRun      = "run"
 	toTrace    = "trace"

@@ -86,6 +86,7 @@ type fault struct {
 func lost(r reconcile.Report) []reconcile.Finding    { return r.Lost }
 func doubled(r reconcile.Report) []reconcile.Finding { return r.Doubled }
 func wrong(r reconcile.Report) []reconcile.Finding   { return r.Wrong }
+func removed(r reconcile.Report) []reconcile.Finding { return r.Deleted }
 
 // aJob and aStage choose a run; twin makes another one like it.
 const (
@@ -118,7 +119,7 @@ func statements(list ...string) func(*testing.T, *sql.DB, string) {
 }
 
 var faults = map[string]fault{
-	"a run is deleted":         {statements(`UPDATE runs SET lifecycle_stage = 'deleted' WHERE run_uuid = ` + aJob), lost, "run job_"},
+	"a run is deleted":         {statements(`UPDATE runs SET lifecycle_stage = 'deleted' WHERE run_uuid = ` + aJob), removed, "run job_"},
 	"a run is removed":         {statements(`DELETE FROM runs WHERE run_uuid = ` + aStage), lost, "run stage_a"},
 	"a run is doubled":         {statements(twin(aJob)...), doubled, "run job_"},
 	"a stage run is doubled":   {statements(twin(aStage)...), doubled, "run stage_a"},

@@ -152,7 +152,7 @@ func (r *result) judge(s *siege) error {
 	}
 	r.Jobs = report.Jobs
 	// Nothing is old enough to be pruned from the outbox.
-	r.Findings = findings{slices.Concat(report.Lost, report.Unrecorded), report.Doubled, report.Wrong}
+	r.Findings = findings{slices.Concat(report.Lost, report.Deleted, report.Unrecorded), report.Doubled, report.Wrong}
 	r.Lost, r.Doubled, r.Wrong = len(r.Findings.Lost), len(r.Findings.Doubled), len(r.Findings.Wrong)
 	r.Compared = compared{report.Runs, report.Files, report.Traces, report.Spans}
 	if err := r.judgeInput(s); err != nil {

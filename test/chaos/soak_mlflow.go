@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/technoshare/commentator/internal/reconcile"
@@ -109,7 +110,7 @@ func (r *mlflowResult) judge(s *siege) error {
 	if err != nil {
 		return err
 	}
-	r.Findings = findings{append(report.Lost, report.Unrecorded...), report.Doubled, report.Wrong}
+	r.Findings = findings{slices.Concat(report.Lost, report.Deleted, report.Unrecorded), report.Doubled, report.Wrong}
 	r.Lost, r.Doubled, r.Wrong = len(r.Findings.Lost), len(r.Findings.Doubled), len(r.Findings.Wrong)
 	r.Compared = compared{report.Runs, report.Files, report.Traces, report.Spans}
 	letters, err := filepath.Glob(filepath.Join(s.queue(), "dead-letter", "*.json"))

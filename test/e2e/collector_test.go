@@ -24,6 +24,7 @@ type collector struct {
 	*process
 	grpc    string // address of the OTLP receiver
 	http    string // that of OTLP over HTTP
+	repairs string // that of the receiver for repairs
 	metrics string // address of its own metrics
 	client  ptraceotlp.GRPCClient
 	sent    int // spans
@@ -37,7 +38,7 @@ func startCollector(t *testing.T, mlflow, experiment, data string, args ...strin
 		t.Fatal(err)
 	}
 	address := func(i int) string { return fmt.Sprintf("127.0.0.1:%d", ports[i]) }
-	c := &collector{grpc: address(0), http: "http://" + address(1), metrics: "http://" + address(3) + "/metrics"}
+	c := &collector{grpc: address(0), http: "http://" + address(1), repairs: address(5), metrics: "http://" + address(3) + "/metrics"}
 	c.process, err = start(t.TempDir(), "collector", []string{
 		"MLFLOW_TRACKING_URI=" + mlflow, "MLFLOW_EXPERIMENT_NAME=" + experiment, "OTELCOL_DATA_DIR=" + data,
 		"OTELCOL_GRPC_ENDPOINT=" + address(0), "OTELCOL_HTTP_ENDPOINT=" + address(1), "OTELCOL_HEALTH_ENDPOINT=" + address(2),

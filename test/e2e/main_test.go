@@ -50,10 +50,10 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// programs builds the worker and the Collector once and returns their folder.
+// programs builds the three programs once and returns their folder.
 var programs = sync.OnceValues(func() (string, error) {
 	dir := filepath.Join(scratch, "bin") + string(filepath.Separator)
-	cmd := exec.Command("go", "build", "-o", dir, "./cmd/commentator", "./cmd/otelcol-mlflow")
+	cmd := exec.Command("go", "build", "-o", dir, "./cmd/...")
 	cmd.Dir = checkout
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build programs: %w\n%s", err, out)

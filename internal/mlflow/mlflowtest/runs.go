@@ -137,6 +137,23 @@ func (s *Server) runRoutes() {
 		}
 		return map[string]any{"metrics": run.points[r.URL.Query().Get("metric_key")]}, nil
 	})
+	handle(s, "GET /ajax-api/2.0/mlflow/metrics/get-history-bulk", func(_ struct{}, r *http.Request) (any, error) {
+		type point struct {
+			mlflow.Metric
+			RunID string `json:"run_id"`
+		}
+		found := []point{}
+		for _, id := range r.URL.Query()["run_id"] {
+			run, err := s.run(id)
+			if err != nil {
+				return nil, err
+			}
+			for _, m := range run.points[r.URL.Query().Get("metric_key")] {
+				found = append(found, point{m, id})
+			}
+		}
+		return map[string]any{"metrics": found}, nil
+	})
 }
 
 func (s *Server) activeExperiment(id string) (*experimentState, error) {

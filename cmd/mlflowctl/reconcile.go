@@ -1,0 +1,226 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/technoshare/commentator/internal/config"
+	"github.com/technoshare/commentator/internal/reconcile"
+	"github.com/technoshare/commentator/internal/store"
+)
+
+type reconcileCmd struct {
+	Since   lookback      `default:"24h" help:"Compare jobs that are open or ended within this time: 24h, 7d." placeholder:"SPAN"`
+	Repair  bool          `help:"Send the kept messages of what is lost or wrong again, wait, and compare again."`
+	Deleted bool          `help:"With --repair: bring back runs, too, that somebody deleted in MLflow."`
+	Wait    time.Duration `default:"1m" help:"How long MLflow may take to hold what the Collector was sent."`
+	To      string        `help:"OTLP/gRPC address of the Collector's receiver for repairs; default OTELCOL_REPLAY_ENDPOINT, else 127.0.0.1:4319." placeholder:"HOST:PORT"`
+	JSON    bool          `name:"json" help:"Print one JSON object."`
+}
+
+// defaultRepairs is where otelcol-mlflow takes repairs unless told otherwise.
+const defaultRepairs = "127.0.0.1:4319"
+
+// Help is shown below the flags.
+func (reconcileCmd) Help() string {
+	return `The job database (DB_PATH or DATABASE_URL) is only read, also while workers run. Compared are the runs of jobs and stages with params, metrics, tags and artifacts, and the traces with their spans. Not missed are jobs before the mark that "mlflowctl retention" leaves, and runs that somebody deleted are named as deleted.
+
+Exit code: 0 when MLflow holds every job once and as it was recorded, 1 when it does not, or, with --repair, still does not; 2 for wrong input.`
+}
+
+// reconciled is the JSON of the command; its names are a contract.
+type reconciled struct {
+	Database string    `json:"database"`
+	StoreID  string    `json:"store_id"`
+	MLflow   string    `json:"mlflow"`
+	Since    time.Time `json:"since"`
+	// RemovedBefore: jobs that ended before it may be gone from the job database.
+	RemovedBefore *time.Time `json:"removed_before,omitempty"`
+	reconcile.Result
+	Before *reconcile.Result `json:"before_repair,omitempty"`
+	Repair *reconcile.Repair `json:"repair,omitempty"`
+	Whole  bool              `json:"whole"`
+}
+
+// Run compares, and repairs when it is asked to.
+func (c *reconcileCmd) Run(env environment) (err error) {
+	if c.Deleted && !c.Repair {
+		return verdict{exitUsage, "--deleted says what --repair brings back; give both"}
+	}
+	records, err := env.openRecords()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, records.Close()) }()
+	comparison, err := env.comparison(records, c.Wait)
+	if err != nil {
+		return err
+	}
+	out := reconciled{Database: records.Name(), StoreID: records.StoreID(), MLflow: env.ui, Since: time.Now().Add(-c.Since.Duration()).UTC()}
+	history, err := records.History(env.ctx)
+	if err != nil {
+		return err
+	}
+	if !history.Before.IsZero() {
+		out.RemovedBefore = &history.Before
+	}
+	if out.Result, err = comparison.Since(env.ctx, out.Since); err != nil {
+		return err
+	}
+	if c.Repair {
+		if err := c.repair(env, comparison, &out); err != nil {
+			return err
+		}
+	}
+	out.Whole = out.Result.Whole(c.Deleted)
+	if err := c.print(env.stdout, out); err != nil {
+		return err
+	}
+	if !out.Whole {
+		return verdict{code: exitFailed}
+	}
+	return nil
+}
+
+func (c *reconcileCmd) repair(env environment, comparison *reconcile.Comparison, out *reconciled) error {
+	to := c.To
+	if to == "" {
+		set, err := env.setting("OTELCOL_REPLAY_ENDPOINT")
+		if err != nil {
+			return err
+		}
+		to = cmp.Or(set, defaultRepairs)
+	}
+	send, end, err := reconcile.Dial(to, env.config.OTLPHeaders)
+	if err != nil {
+		return verdict{exitUsage, "--to: " + err.Error()}
+	}
+	before := out.Result
+	done, after, err := comparison.Repair(env.ctx, c.Deleted, send)
+	out.Before, out.Repair, out.Result = &before, &done, after
+	return errors.Join(err, end())
+}
+
+// openRecords opens the job database of the settings.
+func (env environment) openRecords() (reconcile.Records, error) {
+	records, err := reconcile.OpenRecords(env.ctx, env.config.Database())
+	if errors.Is(err, store.ErrNoDatabase) {
+		return records, verdict{exitUsage, fmt.Sprintf("there is no job database %s; DB_PATH or DATABASE_URL says where it is", env.config.DatabaseName())}
+	}
+	return records, err
+}
+
+// comparison compares a job database with the server of the settings.
+func (env environment) comparison(records reconcile.Records, wait time.Duration) (*reconcile.Comparison, error) {
+	server, err := reconcile.NewServer(env.ctx, env.client)
+	if err != nil {
+		return nil, err
+	}
+	return &reconcile.Comparison{Records: records, Server: server, Experiment: env.experiment, Wait: wait, Now: time.Now, Sleep: sleep}, nil
+}
+
+// sleep waits for a while, or until the context ends.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// setting is a setting that only other programs read, from the environment or .env.
+func (env environment) setting(name string) (string, error) {
+	values, err := env.settings()
+	return values[name], err
+}
+
+// settings are all variables of the environment and, behind them, of .env.
+func (env environment) settings() (map[string]string, error) {
+	set := map[string]string{}
+	for _, entry := range env.environ {
+		if name, value, _ := strings.Cut(entry, "="); value != "" {
+			set[name] = value
+		}
+	}
+	file, _, _, err := config.Files(env.dir, func(name string) string { return set[name] })
+	if err != nil {
+		return nil, err
+	}
+	for name, value := range file {
+		if set[name] == "" {
+			set[name] = value
+		}
+	}
+	return set, nil
+}
+
+// shownFindings is how many findings of a kind are printed; --json has all.
+const shownFindings = 50
+
+func (c *reconcileCmd) print(w io.Writer, r reconciled) error {
+	if c.JSON {
+		return printJSON(w, r)
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	line := func(format string, args ...any) { fmt.Fprintf(table, format+"\n", args...) }
+	line("%s\tagainst %s, jobs since %s", r.Database, r.MLflow, r.Since.Local().Format(time.DateTime))
+	line("compared\t%d jobs: %d runs, %d artifacts, %d traces, %d spans", r.Jobs, r.Runs, r.Files, r.Traces, r.Spans)
+	if r.Open+r.Off+r.Retired > 0 {
+		line("not compared\t%d jobs have not ended, of %d nothing was to be recorded, %d are before the mark of retention", r.Open, r.Off, r.Retired)
+	}
+	if n := len(r.Unrecorded); n > 0 {
+		line("in part\tof %d runs the outbox keeps no message any more: only whether they are there, and how they ended", n)
+	}
+	if r.RemovedBefore != nil && r.RemovedBefore.After(r.Since) {
+		line("removed\tjobs that ended before %s may be gone from the job database (HISTORY_KEEP)", r.RemovedBefore.Local().Format(time.DateTime))
+	}
+	if r.Repair != nil {
+		b := r.Before
+		line("found\t%d lost, %d doubled, %d wrong, %d deleted", len(b.Lost), len(b.Doubled), len(b.Wrong), len(b.Deleted))
+		line("repaired\t%d messages of %d jobs were sent again", r.Repair.Messages, len(r.Repair.Jobs))
+		for _, l := range r.Repair.Left {
+			line("\tnot job %d: %s", l.Job, l.Why)
+		}
+	}
+	if n := len(r.Waiting); n > 0 {
+		line("waiting\t%d jobs have messages in the outbox that no Collector has taken, the first is job %d; `commentator status` says why", n, r.Waiting[0])
+	}
+	if r.SetAside > 0 {
+		line("set aside\t%d messages, since the Collector refused them; `commentator outbox list` says why", r.SetAside)
+	}
+	for _, kind := range []struct {
+		name string
+		list []reconcile.Finding
+	}{{"lost", r.Lost}, {"doubled", r.Doubled}, {"wrong", r.Wrong}, {"deleted", r.Deleted}} {
+		for i, f := range kind.list {
+			if i == shownFindings {
+				line("%s\t… %d more; --json lists all", kind.name, len(kind.list)-i)
+				break
+			}
+			line("%s\tjob %d, %s: %s (%s)", kind.name, f.Job, f.Item, f.Detail, cmp.Or(f.Run, f.Key))
+		}
+	}
+	line("%s", summary(r))
+	return table.Flush()
+}
+
+func summary(r reconciled) string {
+	switch {
+	case !r.Whole && r.Repair == nil && len(r.Lost)+len(r.Wrong) > 0:
+		return "MLflow does not hold what was recorded; --repair sends it again."
+	case !r.Whole:
+		return "MLflow does not hold what was recorded."
+	case len(r.Deleted) > 0:
+		return "MLflow holds what was recorded, but for what somebody deleted; --repair --deleted brings that back."
+	}
+	return "MLflow holds what was recorded."
+}

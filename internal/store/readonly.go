@@ -1,0 +1,109 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// ReadOnly is a job database for who compares or reports: no table is made, upgraded or
+// pruned, whatever works on it meanwhile.
+type ReadOnly struct {
+	db      *database
+	name    string
+	storeID string
+}
+
+// OpenReadOnly opens the SQLite file at a path, or the PostgreSQL database at an address, as
+// Open does. A database without tables is an ErrNoDatabase.
+func OpenReadOnly(ctx context.Context, database string) (*ReadOnly, error) {
+	r, err := openReadOnly(database)
+	if err == nil {
+		if err = checkOwner(ctx, r.db, true); err == nil {
+			r.storeID, err = meta(ctx, r.db, "store_id")
+		}
+	}
+	if err != nil {
+		if r.db != nil {
+			err = errors.Join(err, r.Close())
+		}
+		return nil, fmt.Errorf("open job database %s: %w", r.name, explain(err))
+	}
+	return r, nil
+}
+
+// openReadOnly returns at least the name that the database goes by.
+func openReadOnly(address string) (*ReadOnly, error) {
+	if isPostgres(address) {
+		r := &ReadOnly{name: "of DATABASE_URL"}
+		_, config, err := postgresConfig(address)
+		if err != nil {
+			return r, err
+		}
+		r.name = postgresName(config)
+		config.RuntimeParams["default_transaction_read_only"] = "on"
+		r.db = &database{openPool(config, postgresReaders), postgresDialect}
+		return r, nil
+	}
+	r := &ReadOnly{name: address}
+	path, err := filepath.Abs(address)
+	if err != nil {
+		return r, err
+	}
+	r.name = path
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return r, ErrNoDatabase
+	case err != nil:
+		return r, err
+	case info.IsDir():
+		return r, explainFile(path, ErrNotDatabase)
+	}
+	reader, err := openReader(path)
+	if err != nil {
+		return r, err
+	}
+	r.db = &database{reader, sqliteDialect}
+	return r, nil
+}
+
+// Close closes the database.
+func (r *ReadOnly) Close() error {
+	if err := r.db.Close(); err != nil {
+		return fmt.Errorf("close job database: %w", err)
+	}
+	return nil
+}
+
+// Name is what people may see of where the database is.
+func (r *ReadOnly) Name() string { return r.name }
+
+// StoreID is that of Store.
+func (r *ReadOnly) StoreID() string { return r.storeID }
+
+// History returns what is no longer in the database.
+func (r *ReadOnly) History(ctx context.Context) (History, error) {
+	h, err := readHistory(ctx, r.db)
+	if err != nil {
+		return h, fmt.Errorf("read history: %w", err)
+	}
+	return h, nil
+}
+
+// QueryContext runs a query that is written for both databases, with ? for a value.
+func (r *ReadOnly) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return r.db.QueryContext(ctx, query, args...)
+}
+
+// QueryRowContext is QueryContext for one row.
+func (r *ReadOnly) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	return r.db.QueryRowContext(ctx, query, args...)
+}
+
+// IDIn returns a condition on the column id, and the value that goes with it.
+func (r *ReadOnly) IDIn(ids []int64) (condition string, value any) { return r.db.dialect.idIn(ids) }
