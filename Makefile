@@ -92,7 +92,7 @@ contract-slack: ## The contract of the fake Slack, and the worker, against an em
 postgres: ## Job database, queue, intake, pipeline and commands on PostgreSQL
 	store=$$(POSTGRES_FSYNC=off scripts/postgres.sh --database worker) && trap 'scripts/postgres.sh --stop' EXIT && \
 		COMMENTATOR_TEST_DATABASE_URL=$${store/+psycopg2/} go test -count=1 -timeout 20m \
-		./internal/store ./internal/queue ./internal/intake ./internal/pipeline ./internal/migrate ./cmd/commentator
+		./internal/store ./internal/queue ./internal/intake ./internal/pipeline ./internal/migrate ./internal/reconcile ./internal/validate ./cmd/commentator
 
 .PHONY: compare-3.7.0
 compare-3.7.0: ## A job by the bridge against the same by MLflow's SDK, on MLflow 3.7.0

@@ -41,6 +41,7 @@ type cli struct {
 	Rollback rollbackCmd `cmd:"" help:"Remove MLflow and its settings from this deployment; scripts/rollback.sh calls it."`
 
 	Reconcile reconcileCmd `cmd:"" help:"Compare the jobs of the job database with what MLflow holds; with --repair, send again what it lacks."`
+	Validate  validateCmd  `cmd:"" help:"Let test jobs run on the real way into MLflow, and show that they are recorded and not slower."`
 }
 
 // environment is what a command needs from outside.

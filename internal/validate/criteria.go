@@ -1,0 +1,157 @@
+package validate
+
+import (
+	"fmt"
+)
+
+// criteria are those of the guide, in its words and order.
+func (e *evidence) criteria() []Criterion {
+	list := []Criterion{
+		e.allJobsProcess(), e.errorRates(), e.artifactsSaved(),
+		e.everyJobHasARun(), e.spanHierarchy(),
+		{"Observable", "Team uses MLflow UI for debugging", Open, "ask the team; the UI is " + e.cfg.Client.Endpoint()},
+		e.uptime(), e.workerStable(), e.diskUsage(),
+		{"Integrated", "Evaluation suite running weekly", Open, "no program sees whether somebody looks at the results; `commentator jobs list` shows what the suite would be made of"},
+		e.promptsTracked(),
+		{"Integrated", "Team trained on MLflow usage", Open, "ask the team"},
+	}
+	return list
+}
+
+// status is pass when it holds.
+func status(holds bool) Status {
+	if holds {
+		return Pass
+	}
+	return Fail
+}
+
+func (e *evidence) allJobsProcess() Criterion {
+	failed, _ := failures(e.on)
+	n := details(e.on)
+	recorded := n["full"] + n["tracking"]
+	text := fmt.Sprintf("%d of %d test jobs succeeded, %d of them recorded", len(e.on)-failed, len(e.on), recorded)
+	return Criterion{"Functional", "All jobs process successfully with tracking enabled", status(failed == 0 && recorded > 0), text}
+}
+
+func (e *evidence) errorRates() Criterion {
+	failedOn, _ := failures(e.on)
+	failedOff, _ := failures(e.off)
+	on, before := Share{len(e.on), failedOn}, Share{len(e.off), failedOff}
+	text := fmt.Sprintf("test jobs in error: %s with telemetry, %s without", on, before)
+	holds := !on.Above(before)
+	if e.noBaseline == nil {
+		b := Share{e.baseline.Jobs, e.baseline.Failed}
+		text += fmt.Sprintf(", %s in the baseline", b)
+		holds = holds && !on.Above(b)
+	}
+	if d := e.deployment; d.Recorded.Jobs > 0 && d.Unrecorded.Jobs > 0 {
+		text += fmt.Sprintf("\njobs of the job database in error: %s that were recorded, %s that were not", d.Recorded, d.Unrecorded)
+		holds = holds && !d.Recorded.Above(d.Unrecorded)
+	}
+	return Criterion{"Functional", "No increase in error rates", status(holds), text}
+}
+
+func (e *evidence) artifactsSaved() Criterion {
+	n, first := e.about(isFile)
+	text := fmt.Sprintf("%d files of %d test jobs have the hashes that the worker recorded", e.held.Files, e.held.Jobs)
+	if n > 0 {
+		text = first
+	}
+	return Criterion{"Functional", "Artifacts saved correctly", status(n == 0 && e.held.Files > 0), text}
+}
+
+func (e *evidence) everyJobHasARun() Criterion {
+	n, first := e.about(isJob)
+	c := Criterion{"Observable", "Every job has a run in MLflow", status(n == 0 && e.held.Jobs > 0), fmt.Sprintf("%d of %d test jobs", e.held.Jobs, len(e.on))}
+	if n > 0 {
+		c.Evidence = first
+	}
+	if d := e.day; d != nil {
+		c.Evidence += fmt.Sprintf("\nof the last day %d jobs of the job database were compared: %d lost, %d doubled, %d wrong, %d waiting",
+			d.Jobs, len(d.Lost), len(d.Doubled), len(d.Wrong), len(d.Waiting))
+		if !d.Whole(false) {
+			c.Status = Fail
+			c.Evidence += "; `mlflowctl reconcile` names them"
+		}
+	}
+	return c
+}
+
+func (e *evidence) spanHierarchy() Criterion {
+	c := Criterion{Group: "Observable", Criterion: "Traces show complete span hierarchy"}
+	if details(e.on)["full"] == 0 {
+		c.Status, c.Evidence = Open, "no test job was traced; that is phase 2"
+		return c
+	}
+	n, first := e.about(isTrace)
+	c.Status, c.Evidence = status(n == 0 && e.held.Traces > 0), fmt.Sprintf("%d traces hold all %d spans that were recorded, each below its parent", e.held.Traces, e.held.Spans)
+	if n > 0 {
+		c.Evidence = first
+	}
+	return c
+}
+
+func (e *evidence) uptime() Criterion {
+	e.probes.mu.Lock()
+	defer e.probes.mu.Unlock()
+	c := Criterion{"Stable", "MLflow server uptime >99%", Open, fmt.Sprintf(
+		"it answered %d of %d questions while this ran; of a longer time a Prometheus knows that reads the Collector: avg_over_time(otelcol_exporter_mlflow_up[7d])",
+		e.probes.answered, e.probes.asked)}
+	if e.probes.answered < e.probes.asked {
+		c.Status = Fail
+		c.Evidence += fmt.Sprintf("\nlast: %v", e.probes.last)
+	}
+	return c
+}
+
+// most is the share of jobs that may have had a worker die on them, and of a disk that must be
+// free.
+const (
+	mostKills = 0.01
+	leastFree = 0.10
+	leastDays = 90
+)
+
+func (e *evidence) workerStable() Criterion {
+	d := e.deployment
+	c := Criterion{Group: "Stable", Criterion: "Worker process stable"}
+	c.Status, c.Evidence = Open, "no job of the last seven days ended in the job database"
+	if d.Week.Jobs > 0 {
+		c.Status = status(float64(d.Kills) <= mostKills*float64(d.Week.Jobs))
+		c.Evidence = fmt.Sprintf("a worker died with a job in hand %d times in %d jobs of the last seven days; at most 1 %%", d.Kills, d.Week.Jobs)
+	}
+	return c
+}
+
+func (e *evidence) diskUsage() Criterion {
+	c := Criterion{Group: "Stable", Criterion: "Disk usage manageable"}
+	perJob := int64(0)
+	if e.held.Jobs > 0 {
+		perJob = e.held.Bytes / int64(e.held.Jobs)
+	}
+	perDay := float64(e.deployment.Week.Jobs) / 7
+	c.Evidence = fmt.Sprintf("a test job takes %s of artifacts; %.1f jobs a day make %s a day", size(perJob), perDay, size(int64(perDay*float64(perJob))))
+	disk := e.deployment.Disk
+	if disk == nil {
+		c.Status = Open
+		c.Evidence += "; the disks are not this machine's"
+		return c
+	}
+	free := float64(disk.Free) / float64(disk.Total)
+	days := float64(disk.Free) / max(1, perDay*float64(perJob))
+	c.Status = status(free >= leastFree && days >= leastDays)
+	c.Evidence += fmt.Sprintf("\nthe job database has %s, its disk %s free (%.0f %%); wanted are %.0f %% and room for %d days", size(disk.Database), size(disk.Free), 100*free, 100*leastFree, leastDays)
+	return c
+}
+
+func (e *evidence) promptsTracked() Criterion {
+	c := Criterion{Group: "Integrated", Criterion: "Prompts tracked in registry", Status: Open}
+	named, linked := e.prompts.count()
+	c.Evidence = "no job of the last day used a prompt"
+	if named > 0 {
+		c.Status = status(linked == named)
+		c.Evidence = fmt.Sprintf("the runs of %d of %d jobs of the last day that used prompts are linked to their versions in the registry", linked, named)
+	}
+	return c
+}
