@@ -51,8 +51,9 @@ unit: ## Unit tests, without servers
 test: lint race routing servers e2e ## All tests, with the real servers; what CI runs
 
 .PHONY: race
-race: ## Unit tests under the race detector
+race: ## Unit tests under the race detector, and those that it only makes slow without it
 	go test -race -timeout 20m ./...
+	go test ./internal/retrieval ./internal/pipeline
 
 # A module of its own, which compiles what the programs do not need. The test cache does not
 # see the configurations, which lie outside of it.

@@ -2,10 +2,8 @@ package retrieval
 
 import (
 	"bytes"
-	"compress/zlib"
 	"fmt"
 	"strings"
-	"testing"
 )
 
 // pdfFile is a PDF file in the making: its objects, the first of which has number 1 and is
@@ -82,20 +80,4 @@ func articleLines(n int) []string {
 			"coast.")
 	}
 	return lines
-}
-
-// deflated packs a text that repeats.
-func deflated(t *testing.T, text string, times int) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	z := zlib.NewWriter(&b)
-	for range times {
-		if _, err := z.Write([]byte(text)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := z.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
 }
