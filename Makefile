@@ -68,7 +68,7 @@ soak-routing: ## Another backend hangs, then refuses, for OUTAGE each (10m) whil
 .PHONY: servers
 servers: mlflow contract-3.7.0 contract-postgres contract-slack postgres ## Contract tests against real servers and Slack's Python client, and a build of the exporter by ocb
 	MLFLOW_TEST_PYTHON=$(MLFLOW_PYTHON) go test -count=1 -timeout 20m -tags 'realserver slow' \
-		./internal/mlflow/... ./internal/render/... ./collector/... ./cmd/otelcol-mlflow/...
+		./internal/mlflow/... ./internal/render/... ./internal/evaluation/stats ./collector/... ./cmd/otelcol-mlflow/...
 
 CONTRACT = go test -count=1 -timeout 20m -tags realserver ./collector/mlflowexporter/internal/apply
 
@@ -149,6 +149,10 @@ bench-ingest: ## Events into the job database and jobs out of it, SQLite and Pos
 .PHONY: bench-worker
 bench-worker: mlflow ## What telemetry takes of the worker, off, tracking and tracing; .bench/worker.json (JOBS)
 	go run ./test/bench worker $(if $(JOBS),-jobs $(JOBS))
+
+.PHONY: bench-gate
+bench-gate: ## How often the evaluation gate is wrong, in 2,000 simulated evaluations a case; .bench/gate.json
+	go run ./test/bench gate
 
 .PHONY: flat
 flat: ## The worker's heap after a thousand and after JOBS (10000) jobs of an instant pipeline

@@ -70,7 +70,9 @@ func run(args []string) (err error) {
 		return benchWorker(o)
 	case "ingest":
 		return benchIngest(o)
+	case "gate":
+		return benchGate(o)
 	default:
-		return fmt.Errorf("unknown command %q: want bridge, traces, backlog, worker or ingest", command)
+		return fmt.Errorf("unknown command %q: want bridge, traces, backlog, worker, ingest or gate", command)
 	}
 }

@@ -1,0 +1,231 @@
+package reports
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/html"
+
+	"github.com/technoshare/commentator/internal/evaluation"
+	"github.com/technoshare/commentator/internal/evaluation/compare"
+	"github.com/technoshare/commentator/internal/evaluation/trend"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// hostile is what a person may call an example, a tag, a prompt.
+const hostile = `<script>alert("1")</script>|::error::%,*x*`
+
+func sample(id string, passed ...int) *compare.Sample {
+	s := &compare.Sample{
+		Format: compare.Format, EvaluationID: id, Revision: "0123456789abcdef", Analyser: evaluation.AnalyserCassette, Repetitions: 3,
+		Dataset: evaluation.DatasetRef{Name: "technoshare_eval", Version: "1", Hash: strings.Repeat("0d", 32), Examples: len(passed)},
+		Prompts: []evaluation.PromptRef{{Stage: "stage_a", Name: "extract", SHA256: strings.Repeat("a1", 32)}},
+		Models:  []evaluation.ModelRef{{Stage: "stage_a", Provider: "openai", Model: "gpt-4o"}, {Stage: "stage_b", Provider: "openai", Model: "gpt-4o"}},
+	}
+	for i, n := range passed {
+		cost := 0.01 * float64(len(id))
+		s.Examples = append(s.Examples, compare.Example{
+			ID: fmt.Sprintf("example-%02d", i), Hash: "h", Tags: []string{"rag"}, Passed: n, Counted: 3,
+			Scorers: map[string]compare.Count{"gates": {n, 3}, "schema_validity": {3, 3}}, LatencySeconds: float64(len(id)), CostUSD: &cost,
+		})
+	}
+	return s
+}
+
+func gate() compare.Config {
+	cfg := compare.Defaults
+	cfg.Threshold = compare.DefaultThreshold
+	return cfg
+}
+
+// failed has everything that a report can show.
+func failed() *compare.Result {
+	base, cand := sample("base", times(40, 3)...), sample("candidate", append(append(times(9, 0), 2), times(30, 3)...)...)
+	base.Examples[20].Passed = 1
+	cand.Examples[0].ID, base.Examples[0].ID = hostile, hostile
+	cand.Examples[5].Tags = []string{hostile}
+	cand.Examples[39].Hash = "changed"
+	cand.Examples[38].Counted, cand.Examples[38].Passed, cand.Examples[38].Lost = 2, 2, 1
+	return compare.Compare(base, cand, gate())
+}
+
+func times(n, k int) (out []int) {
+	for range n {
+		out = append(out, k)
+	}
+	return out
+}
+
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s differs; look at it with -update and git diff:\n%s", name, got)
+	}
+}
+
+func TestReportsLookAsTheyDid(t *testing.T) {
+	r := failed()
+	if r.Verdict != compare.Fail {
+		t.Fatalf("%s: %q", r.Verdict, r.Reasons)
+	}
+	golden(t, "fail.txt", []byte(Text(r)))
+	golden(t, "fail.md", []byte(Markdown(r)))
+	golden(t, "fail.annotations", []byte(Annotations(r)))
+	junit, err := JUnit(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "fail.xml", junit)
+	few := compare.Compare(sample("base", times(10, 3)...), sample("candidate", times(10, 3)...), gate())
+	golden(t, "inconclusive.annotations", []byte(Annotations(few)))
+	golden(t, "trend.txt", []byte(TrendText(trended())))
+	golden(t, "trend.md", []byte(TrendMarkdown(trended())))
+}
+
+// A page shows its plots, and asks for nothing from anywhere.
+func TestPagesNeedNothingElse(t *testing.T) {
+	page, err := HTML(failed())
+	if err != nil {
+		t.Fatal(err)
+	}
+	over, err := TrendHTML(trended())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name  string
+		page  []byte
+		plots int
+	}{{"comparison", page, 3}, {"trend", over, 1}} {
+		root, err := html.Parse(bytes.NewReader(c.page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		plots, text := 0, ""
+		for n := range root.Descendants() {
+			switch {
+			case n.Type == html.TextNode:
+				text += n.Data
+			case n.Type == html.ElementNode && n.Data == "svg":
+				plots++
+			case n.Type == html.ElementNode && (n.Data == "script" || n.Data == "link" || n.Data == "img" || n.Data == "iframe"):
+				t.Errorf("%s: there is an element %s", c.name, n.Data)
+			}
+			for _, a := range n.Attr {
+				if a.Key == "src" || a.Key == "href" || strings.Contains(a.Val, "url(") {
+					t.Errorf("%s: %s=%q asks for something", c.name, a.Key, a.Val)
+				}
+			}
+		}
+		if plots != c.plots || !strings.Contains(text, hostile) {
+			t.Errorf("%s: %d plots, want %d; the names are shown as they are: %v", c.name, plots, c.plots, strings.Contains(text, hostile))
+		}
+	}
+}
+
+func TestXMLIsWellFormed(t *testing.T) {
+	junit, err := JUnit(failed())
+	if err != nil {
+		t.Fatal(err)
+	}
+	one := trended()
+	one.Points = one.Points[:1]
+	none := &trend.Trend{}
+	for name, text := range map[string]string{"JUnit": string(junit), "SVG": TrendSVG(trended()), "SVG of one point": TrendSVG(one), "SVG of none": TrendSVG(none)} {
+		dec := xml.NewDecoder(strings.NewReader(text))
+		for {
+			_, err := dec.Token()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatalf("%s: %v\n%s", name, err, text)
+			}
+		}
+		if strings.Contains(text, "NaN") || strings.Contains(text, "Inf") {
+			t.Errorf("%s: something is no number:\n%s", name, text)
+		}
+	}
+}
+
+// What CI counts is what was compared.
+func TestJUnitCounts(t *testing.T) {
+	for _, c := range []struct {
+		name                      string
+		result                    *compare.Result
+		failures, errors, skipped int
+	}{
+		{"FAIL", failed(), 11, 0, 1},
+		{"PASS", compare.Compare(sample("base", times(40, 3)...), sample("candidate", append(times(39, 3), 2)...), gate()), 0, 0, 0},
+		{"INCONCLUSIVE", compare.Compare(sample("base", times(10, 3)...), sample("candidate", times(10, 3)...), gate()), 0, 1, 0},
+	} {
+		text, err := JUnit(c.result)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got junitSuites
+		if err := xml.Unmarshal(text, &got); err != nil {
+			t.Fatal(err)
+		}
+		s := got.Suites[0]
+		if s.Failures != c.failures || s.Errors != c.errors || s.Skipped != c.skipped || s.Tests != len(s.Cases) || s.Tests != 1+c.result.Pairs+len(c.result.Excluded) {
+			t.Errorf("%s: %d failures, %d errors, %d skipped of %d", c.name, s.Failures, s.Errors, s.Skipped, s.Tests)
+		}
+	}
+}
+
+// GitHub reads a command up to the end of the line, and takes ten of a kind.
+func TestAnnotationsAreCommands(t *testing.T) {
+	lines := strings.Split(strings.TrimSpace(Annotations(failed())), "\n")
+	for _, l := range lines {
+		if !strings.HasPrefix(l, "::error title=") || strings.Count(l, "::") < 2 || strings.Contains(strings.TrimPrefix(l, "::error title=")[:10], ":") {
+			t.Errorf("%q", l)
+		}
+	}
+	if len(lines) != maxAnnotations {
+		t.Errorf("%d annotations", len(lines))
+	}
+}
+
+func trended() *trend.Trend {
+	cost := 0.012
+	result := func(n int, prompt string, passed ...bool) *evaluation.Results {
+		r := &evaluation.Results{
+			ID: fmt.Sprintf("%08d-0000", n), EndedAt: time.Date(2026, 11, n, 5, 0, 0, 0, time.UTC), Revision: fmt.Sprintf("%040d", n), Analyser: evaluation.AnalyserLive,
+			Dataset: evaluation.DatasetRef{Name: "links", Examples: len(passed)}, Prompts: []evaluation.PromptRef{{Name: "extract", SHA256: strings.Repeat(prompt, 32)}}, Repetitions: 1,
+			Scorers: []evaluation.ScorerInfo{{Name: "gates", Required: true}},
+		}
+		for i, ok := range passed {
+			try := evaluation.Try{
+				Example: fmt.Sprintf("example-%d", i), Tags: []string{hostile}, Repetition: 1, Passed: ok, Error: evaluation.ErrorNone, LatencySeconds: float64(n) / 10, CostUSD: &cost,
+				Scores: []evaluation.Score{{Name: "gates", Pass: ok, Reason: "summary has 9 sentences"}},
+			}
+			if i == 3 {
+				try.Passed, try.Error, try.Scores, try.CostUSD = false, evaluation.ErrorInfrastructure, nil, nil
+			}
+			r.Tries = append(r.Tries, try)
+		}
+		return r
+	}
+	return trend.Of([]*evaluation.Results{result(9, "b2", true, false, false, true), result(2, "a1", true, true, true, true), result(16, "b2", true, true, false, false)}, 0)
+}
