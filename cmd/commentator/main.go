@@ -1,7 +1,8 @@
 // Command commentator is the worker: Slack messages with links in, comments out.
 //
 // Exit codes: 0 all went well; 1 it did not, such as a replayed job that ended in another
-// way than success or no_urls; 2 the command line, a setting or an input file is wrong.
+// way than success or no_urls; 2 the command line, a setting or an input file is wrong. The commands
+// below eval have codes of their own, see their help.
 package main
 
 import (
@@ -40,6 +41,7 @@ type commands struct {
 	Config  configCommand  `cmd:"" help:"Show every setting, where it comes from, and what it leads to."`
 	Version versionCommand `cmd:"" help:"Show the version."`
 
+	Eval     evalCommand     `cmd:"" help:"Evaluate comments on a dataset of recorded pages."`
 	Feedback feedbackCommand `cmd:"" help:"Look at what people say of comments by their reactions."`
 }
 
@@ -79,7 +81,7 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 	}
 	parsed, err := parser.Parse(args)
 	if err != nil {
-		return report(stderr, nil, usageError{fmt.Errorf("%w\nRun \"commentator --help\" or \"commentator COMMAND --help\"", err)})
+		return report(stderr, nil, wrongInput(args, fmt.Errorf("%w\nRun \"commentator --help\" or \"commentator COMMAND --help\"", err)))
 	}
 	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
 	if _, isVersion := parsed.Selected().Target.Addr().Interface().(*versionCommand); !isVersion {
@@ -95,11 +97,11 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 	a.service = parsed.Command() == "serve"
 	end, err := a.openLog()
 	if err != nil {
-		return report(stderr, a.redactor, usageError{fmt.Errorf("LOG_FILE: %w", err)})
+		return report(stderr, a.redactor, wrongInput(args, fmt.Errorf("LOG_FILE: %w", err)))
 	}
 	defer end()
 	if _, isConfig := parsed.Selected().Target.Addr().Interface().(*configCommand); !isConfig && a.cfgErr != nil {
-		return report(stderr, a.redactor, usageError{a.cfgErr})
+		return report(stderr, a.redactor, wrongInput(args, a.cfgErr))
 	}
 	selected, ok := parsed.Selected().Target.Addr().Interface().(command)
 	if !ok {
@@ -113,6 +115,15 @@ type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
+// wrongInput is an error of the command line or of a setting. The commands below eval have a code of
+// their own for it.
+func wrongInput(args []string, err error) error {
+	if args[0] == "eval" {
+		return evalEnd{exitEvalImpossible, err}
+	}
+	return usageError{err}
+}
+
 // errSaid ends with exit code 1 when everything has been said already.
 var errSaid = errors.New("said already")
 
@@ -122,8 +133,13 @@ func report(stderr io.Writer, r *redact.Redactor, err error) int {
 	if err == nil {
 		return exitOK
 	}
-	if !errors.Is(err, errSaid) {
+	var end evalEnd
+	isEnd := errors.As(err, &end)
+	if !errors.Is(err, errSaid) && (!isEnd || end.err != nil) {
 		fmt.Fprintln(stderr, "commentator: error:", r.Text(err.Error()))
+	}
+	if isEnd {
+		return end.code
 	}
 	var usage usageError
 	if errors.As(err, &usage) {

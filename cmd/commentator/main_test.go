@@ -107,7 +107,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"status": status, "expand": expand, "wait_for_lock": waitForLock, "wait_for_worker": waitForWorker,
-			"wait_for_address": waitForAddress, "sql": runSQL,
+			"wait_for_address": waitForAddress, "sql": runSQL, "results": makeResults,
 		},
 	})
 }
