@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -48,6 +49,7 @@ type worker struct {
 
 // openWorker wires the parts. Poster makes what decides what becomes of comments.
 func (a *app) openWorker(ctx context.Context, poster func(*worker) commentator.Poster, backoff []time.Duration) (_ *worker, err error) {
+	stamp := data.StampPrompts(a.cfg.DataDir) // before they are read: a change in between is seen
 	loaded, err := data.Load(ctx, a.cfg.DataDir)
 	if err != nil {
 		return nil, usageError{err}
@@ -92,6 +94,7 @@ func (a *app) openWorker(ctx context.Context, poster func(*worker) commentator.P
 		Retriever: retriever, Analyser: analyser, Render: render.Reply, Poster: delivery,
 		Themes: loaded.ThemeNames(), Gates: gates.DefaultLimits,
 		Now: time.Now, Logger: a.log,
+		Analysers: analysers(analyser, a.cfg.DataDir, stamp, a.log),
 	})
 	w.pipeline = p
 	_, replaying := delivery.(replayPoster) // another worker would take its jobs and post the comments
@@ -226,6 +229,14 @@ func newAnalyser(c config.Config, d *data.Data) (commentator.Analyser, error) {
 		APIKey: c.OpenAIKey, BaseURL: c.OpenAIBaseURL, ModelStageA: c.ModelA, ModelStageB: c.ModelB,
 		Temperature: c.ModelTemperature, MaxTokens: c.ModelMaxTokens,
 	}, d)
+}
+
+// analysers gives each attempt the prompts as their files are then; nil: there are none to give.
+func analysers(analyser commentator.Analyser, dir string, stamp data.PromptsStamp, log *slog.Logger) func() commentator.Analyser {
+	if o, ok := analyser.(*analysis.OpenAI); ok {
+		return analysis.NewReloading(o, dir, stamp, log).Current
+	}
+	return nil
 }
 
 // openStore opens a job database that must exist, for commands that only look.

@@ -24,7 +24,7 @@ import (
 	"github.com/technoshare/commentator/internal/telemetry"
 )
 
-// Config holds what a Pipeline works with. All fields but Telemetry are required.
+// Config holds what a Pipeline works with. All fields but Telemetry, Analysers and Failed are required.
 type Config struct {
 	Store     *store.Store
 	Telemetry *telemetry.Provider // nil: off
@@ -36,6 +36,10 @@ type Config struct {
 
 	Themes []string               // the names that a project bullet may begin with
 	Gates  commentator.GateLimits // what a comment has to keep
+
+	// Analysers is asked once an attempt for what takes Analyser's place, so that prompts may change
+	// between jobs and never within an attempt. Nil: they don't change.
+	Analysers func() commentator.Analyser
 
 	// Failed is told of each job that has ended as error or gate_failed, after it was noted in
 	// the job database that people in Slack are to be told. Nil: they are not.
@@ -146,7 +150,7 @@ func (p *Pipeline) Lost(ctx context.Context, jobID int64, fate queue.Fate) error
 
 // run takes the job through the stages that are not recorded yet.
 func (p *Pipeline) run(ctx context.Context, a store.Attempt) (commentator.Outcome, error) {
-	v := values{job: a.Job, message: a.Message}
+	v := values{job: a.Job, message: a.Message, analyser: p.analyser()}
 	for _, s := range stages {
 		if rec, done := finished(a.Stages, s.name); done {
 			if err := v.load(rec); err != nil {
@@ -162,6 +166,13 @@ func (p *Pipeline) run(ctx context.Context, a store.Attempt) (commentator.Outcom
 		}
 	}
 	return commentator.OutcomeSuccess, nil
+}
+
+func (p *Pipeline) analyser() commentator.Analyser {
+	if p.Analysers != nil {
+		return p.Analysers()
+	}
+	return p.Analyser
 }
 
 // stage does the work of one stage and records it, whether it succeeded or not. An

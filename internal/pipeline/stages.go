@@ -30,8 +30,8 @@ func retrieve(ctx context.Context, p *Pipeline, v *values, _ *commentator.Analys
 	return err
 }
 
-func extractFacts(ctx context.Context, p *Pipeline, v *values, analysis *commentator.Analysis) error {
-	facts, used, err := p.Analyser.ExtractFacts(ctx, *v.evidence)
+func extractFacts(ctx context.Context, _ *Pipeline, v *values, analysis *commentator.Analysis) error {
+	facts, used, err := v.analyser.ExtractFacts(ctx, *v.evidence)
 	*analysis = used
 	if err == nil {
 		v.facts = &facts
@@ -39,8 +39,8 @@ func extractFacts(ctx context.Context, p *Pipeline, v *values, analysis *comment
 	return err
 }
 
-func compose(ctx context.Context, p *Pipeline, v *values, analysis *commentator.Analysis) error {
-	comment, used, err := p.Analyser.Compose(ctx, *v.evidence, *v.facts)
+func compose(ctx context.Context, _ *Pipeline, v *values, analysis *commentator.Analysis) error {
+	comment, used, err := v.analyser.Compose(ctx, *v.evidence, *v.facts)
 	*analysis = used
 	if err == nil {
 		v.comment = &comment

@@ -10,8 +10,9 @@ import (
 
 // values are what the stages of a job have produced so far; nil: not yet.
 type values struct {
-	job     commentator.Job
-	message commentator.Message
+	job      commentator.Job
+	message  commentator.Message
+	analyser commentator.Analyser // of this attempt
 
 	evidence *commentator.Evidence
 	facts    *commentator.Facts
