@@ -42,6 +42,8 @@ type cli struct {
 
 	Reconcile reconcileCmd `cmd:"" help:"Compare the jobs of the job database with what MLflow holds; with --repair, send again what it lacks."`
 	Validate  validateCmd  `cmd:"" help:"Let test jobs run on the real way into MLflow, and show that they are recorded and not slower."`
+
+	Prompts promptsCmd `cmd:"" help:"Keep the prompts in data/prompts and MLflow's registry in step."`
 }
 
 // environment is what a command needs from outside.

@@ -254,7 +254,7 @@ func register(t *testing.T, server *mlflowtest.Server) {
 	}
 	defer client.Close()
 	for name, text := range fixture.Prompts {
-		if _, err := client.CreatePromptVersion(t.Context(), name, text); err != nil {
+		if _, err := client.CreatePromptVersion(t.Context(), mlflow.NewPromptVersion{Name: name, Text: text}); err != nil {
 			t.Fatal(err)
 		}
 	}

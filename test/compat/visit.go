@@ -214,7 +214,7 @@ func (v *visit) read(ctx context.Context, into **held) error {
 func (v *visit) register(ctx context.Context) {
 	v.hashes = map[mlflow.PromptVersion]string{}
 	for name, text := range fixture.Prompts {
-		version, err := v.client.CreatePromptVersion(ctx, name, text)
+		version, err := v.client.CreatePromptVersion(ctx, mlflow.NewPromptVersion{Name: name, Text: text})
 		if err != nil {
 			continue
 		}

@@ -81,12 +81,13 @@ type Server struct {
 	traces      map[string]*traceState
 	files       map[string][]byte // by path below the artifact root
 	prompts     map[string][]mlflow.ModelVersion
+	models      map[string]*mlflow.Prompt
 	clock       int64
 }
 
 // Start starts a server; Close stops it.
 func Start() *Server {
-	s := &Server{Version: "3.17.2", traces: map[string]*traceState{}, files: map[string][]byte{}, prompts: map[string][]mlflow.ModelVersion{}, mux: http.NewServeMux()}
+	s := &Server{Version: "3.17.2", traces: map[string]*traceState{}, files: map[string][]byte{}, prompts: map[string][]mlflow.ModelVersion{}, models: map[string]*mlflow.Prompt{}, mux: http.NewServeMux()}
 	s.routes()
 	s.http = httptest.NewServer(http.HandlerFunc(s.serve))
 	s.URL = s.http.URL
@@ -146,7 +147,7 @@ func (s *Server) Wipe() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.experiments, s.runs, s.traces, s.files = nil, nil, map[string]*traceState{}, map[string][]byte{}
-	s.prompts = map[string][]mlflow.ModelVersion{}
+	s.prompts, s.models = map[string][]mlflow.ModelVersion{}, map[string]*mlflow.Prompt{}
 }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {

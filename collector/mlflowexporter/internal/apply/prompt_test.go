@@ -24,7 +24,7 @@ func (e *env) prompted(n int, first, second reduce.Prompt) reduce.Plan {
 func (e *env) register(t *testing.T, name, text string) (reduce.Prompt, mlflow.PromptVersion) {
 	t.Helper()
 	name += hash(e.experiment)[:12]
-	v, err := e.client.CreatePromptVersion(t.Context(), name, text)
+	v, err := e.client.CreatePromptVersion(t.Context(), mlflow.NewPromptVersion{Name: name, Text: text})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestPromptThatIsRegisteredLater(t *testing.T) {
 	if got := e.linked(t, jobID(e.experiment, 1)); !slices.Equal(got, []mlflow.PromptVersion{version}) {
 		t.Errorf("linked %v", got)
 	}
-	lateVersion, err := e.client.CreatePromptVersion(t.Context(), "late", "late text")
+	lateVersion, err := e.client.CreatePromptVersion(t.Context(), mlflow.NewPromptVersion{Name: "late", Text: "late text"})
 	if err != nil {
 		t.Fatal(err)
 	}

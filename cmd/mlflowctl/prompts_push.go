@@ -1,0 +1,93 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os/exec"
+	"strings"
+
+	"github.com/technoshare/commentator/internal/mlflow"
+	"github.com/technoshare/commentator/internal/prompts"
+)
+
+type promptsPushCmd struct {
+	promptFiles `embed:""`
+	Alias       string `default:"candidate" enum:"candidate,staging,none" help:"What the pushed versions are called from then on: candidate, staging or none. Only promote makes prod."`
+	Message     string `short:"m" help:"Why, as a commit message."`
+	Revision    string `placeholder:"REV" help:"Git revision of the files; default that of the folder, with -dirty behind it when the file differs."`
+	JSON        bool   `name:"json" help:"Print one JSON object a prompt."`
+}
+
+// Run pushes the files.
+func (c *promptsPushCmd) Run(env environment) error {
+	local, names, err := c.read(env)
+	if err != nil {
+		return err
+	}
+	push := prompts.Push{Alias: c.Alias, Message: c.Message, Revision: c.revision(env)}
+	if c.Alias == "none" {
+		push.Alias = ""
+	}
+	if env.experiment != "" {
+		e, err := env.client.GetExperimentByName(env.ctx, env.experiment)
+		if err != nil && !mlflow.IsCode(err, mlflow.CodeNotFound) {
+			return fmt.Errorf("read experiment: %w", err)
+		}
+		push.ExperimentID = e.ID
+	}
+	for _, name := range names {
+		p, ok := local[name]
+		if !ok {
+			return missing(name, c.folder(env))
+		}
+		done, err := push.Do(env.ctx, env.client, p)
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			err = json.NewEncoder(env.stdout).Encode(done)
+		} else {
+			_, err = fmt.Fprintf(env.stdout, "%s  version %s  %.12s  %s\n", name, done.Version.Version, done.SHA256, pushed(done, push.Alias))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func pushed(p prompts.Pushed, alias string) string {
+	text := "the registry had it"
+	if p.New {
+		text = "new"
+	}
+	switch {
+	case p.Moved:
+		text += ", now " + alias
+	case alias != "":
+		text += ", " + alias + " already"
+	}
+	return text
+}
+
+// revision tells the git revision of a prompt's file. Without git there is none.
+func (c *promptsPushCmd) revision(env environment) func(name string) string {
+	folder := c.folder(env)
+	git := func(args ...string) (string, error) {
+		out, err := exec.CommandContext(env.ctx, "git", append([]string{"-C", folder}, args...)...).Output() //nolint:gosec // the user's own folder
+		return strings.TrimSpace(string(out)), err
+	}
+	return func(name string) string {
+		if c.Revision != "" {
+			return c.Revision
+		}
+		head, err := git("rev-parse", "HEAD")
+		if err != nil {
+			return ""
+		}
+		if changed, err := git("status", "--porcelain", "--", name+".yaml"); err != nil || changed != "" {
+			return head + "-dirty"
+		}
+		return head
+	}
+}
