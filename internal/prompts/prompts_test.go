@@ -65,7 +65,7 @@ func TestATextBecomesAVersionOnce(t *testing.T) {
 	}
 	push("", second)
 	l := read(t, c, "extract")
-	if len(l.Versions) != 2 || l.Prompt.Version("candidate") != "1" || l.Description != "Reads all." || l.Tag(mlflow.TagPromptExperiments) != ",7," {
+	if len(l.Versions) != 2 || l.Version("candidate") != "1" || l.Description != "Reads all." || l.Tag(mlflow.TagPromptExperiments) != ",7," {
 		t.Errorf("%+v", l)
 	}
 	v := l.Versions[0]
