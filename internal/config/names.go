@@ -1,5 +1,7 @@
 package config
 
+//go:generate go run ./configgen
+
 import (
 	"fmt"
 	"reflect"
