@@ -48,7 +48,7 @@ unit: ## Unit tests, without servers
 	go test ./...
 
 .PHONY: test
-test: lint race routing servers e2e ## All tests, with the real servers; what CI runs
+test: lint race routing prometheus servers e2e ## All tests, with the real servers; what CI runs
 
 .PHONY: race
 race: ## Unit tests under the race detector, and those that it only makes slow without it
@@ -60,6 +60,11 @@ race: ## Unit tests under the race detector, and those that it only makes slow w
 .PHONY: routing
 routing: $(TOOLS)/golangci-lint ## Every configuration of otel-config in a Collector, with other backends and Kafka around it
 	cd test/routing && $(TOOLS)/golangci-lint run ./... && go test -count=1 -timeout 20m ./...
+
+# A module of its own for the same reason.
+.PHONY: prometheus
+prometheus: $(TOOLS)/golangci-lint ## The alerts' unit tests, and whether real processes expose what rules and pages name
+	cd test/prometheus && $(TOOLS)/golangci-lint run ./... && go test -count=1 -timeout 10m ./...
 
 .PHONY: soak-routing
 soak-routing: ## Another backend hangs, then refuses, for OUTAGE each (10m) while jobs come
