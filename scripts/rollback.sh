@@ -21,6 +21,8 @@ that the backup does not hold.
   --backup-to DIR  where to put the backup                 ./backups
   --help           this text
 
+  MLFLOWCTL        the program mlflowctl                   bin/mlflowctl, else that of PATH
+
 Forward again: put the lines of .env.bak.TIME back, `scripts/start_mlflow.sh --background`.
 What MLflow held before is in the backup: `mlflowctl restore BACKUP --into DIR`, and start
 MLflow in DIR.
@@ -64,7 +66,7 @@ while [ $# -gt 0 ]; do
 	shift
 done
 
-control=$root/bin/mlflowctl
+control=${MLFLOWCTL:-$root/bin/mlflowctl}
 [ -x "$control" ] || control=$(command -v mlflowctl) || fail "bin/mlflowctl is not built yet: run make build."
 
 # What is left out of the backup is left alone by the removal.

@@ -52,6 +52,9 @@ func Create(ctx context.Context, cfg CreateConfig) (Created, error) {
 }
 
 func create(ctx context.Context, cfg CreateConfig) (made Created, err error) {
+	if cfg.To, err = filepath.Abs(cfg.To); err != nil {
+		return made, err
+	}
 	if err := os.MkdirAll(cfg.To, 0o700); err != nil {
 		return made, err
 	}

@@ -6,13 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
-	"github.com/google/uuid"
+	"github.com/technoshare/commentator/internal/store"
 )
 
 // RestoreConfig says which backup becomes a deployment, and where.
@@ -93,12 +93,33 @@ func restore(ctx context.Context, cfg RestoreConfig) (r Restored, err error) {
 	}
 	compared := r.Checked.Counts
 	changed[markName] = true
-	if r.Checked, err = check(ctx, &r.Manifest, r.Into, changed); err != nil || len(r.Checked.Problems) > 0 {
+	want := r.Manifest
+	if cfg.NewStoreID {
+		if want.Jobs, err = r.noted(ctx); err != nil {
+			return r, err
+		}
+	}
+	if r.Checked, err = check(ctx, &want, r.Into, changed); err != nil || len(r.Checked.Problems) > 0 {
 		return r, err
 	}
 	r.Checked.Counts.Files, r.Checked.Counts.Bytes = compared.Files, compared.Bytes
 	syncDisks()
 	return r, os.Remove(mark)
+}
+
+// noted is the job database as the backup has it, with the row in which its former store id is
+// noted; a copy of a copy had that row before.
+func (r *Restored) noted(ctx context.Context) (*Database, error) {
+	d := *r.Manifest.Jobs
+	now, err := inspect(ctx, filepath.Join(r.Into, filepath.FromSlash(d.Path)))
+	if err != nil {
+		return nil, err
+	}
+	if now.Tables["meta"] == d.Tables["meta"]+1 {
+		d.Tables = maps.Clone(d.Tables)
+		d.Tables["meta"]++
+	}
+	return &d, nil
 }
 
 // emptyFolder returns the absolute path of a folder into which may be restored.
@@ -167,9 +188,8 @@ func (r *Restored) adapt(ctx context.Context, newStoreID bool) (changed map[stri
 	r.StoreID = m.Jobs.StoreID
 	path := filepath.Join(r.Into, filepath.FromSlash(m.Jobs.Path))
 	if newStoreID {
-		r.StoreID = uuid.NewString()
-		if err := setStoreID(ctx, path, r.StoreID); err != nil {
-			return nil, fmt.Errorf("write store id: %w", err)
+		if r.StoreID, err = store.Rekey(ctx, path); err != nil {
+			return nil, err
 		}
 		changed[m.Jobs.Path] = true
 	}
@@ -188,22 +208,6 @@ func envFiles(m *Manifest) []string {
 		}
 	}
 	return files
-}
-
-func setStoreID(ctx context.Context, path, id string) (err error) {
-	db, err := open(path, url.Values{"mode": {"rw"}})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	done, err := db.ExecContext(ctx, `UPDATE meta SET value = ? WHERE key = 'store_id'`, id)
-	if err != nil {
-		return err
-	}
-	if n, err := done.RowsAffected(); err != nil || n != 1 {
-		return errors.Join(err, errors.New("the job database has none: it is one of the old deployment"))
-	}
-	return nil
 }
 
 func openJobs(ctx context.Context, path string) (n int64, err error) {

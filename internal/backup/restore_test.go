@@ -12,7 +12,10 @@ import (
 
 func TestARestoredDeploymentIsTheOriginalInAnotherPlace(t *testing.T) {
 	d := newDeployment(t)
-	made := d.backup(d.config())
+	t.Chdir(d.dir) // as people call it
+	cfg := d.config()
+	cfg.Source.Dir, cfg.To = ".", "backups"
+	made := d.backup(cfg)
 	if err := os.RemoveAll(d.path("mlartifacts")); err != nil { // nothing leads there any more
 		t.Fatal(err)
 	}
@@ -82,6 +85,10 @@ func TestACopyBesideTheOriginalGetsAStoreIDOfItsOwn(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
+		// The second is a copy of the first.
+		copied := d
+		copied.dir = d.path(name)
+		made = copied.backup(copied.config())
 	}
 	cfg := d.config()
 	cfg.To, cfg.Source.Without = d.path("without"), []string{PartJobs}

@@ -53,7 +53,7 @@ func rollback(ctx context.Context, cfg RollbackConfig) (r RolledBack, err error)
 	var held []string // what only a backup may replace
 	if !s.without(PartMLflow) {
 		store, err := s.storeFile()
-		if err != nil {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return r, err
 		}
 		held = append(held, store)
@@ -135,6 +135,7 @@ func heldBy(ctx context.Context, dir string, paths []string) error {
 	}
 	for _, path := range paths {
 		switch {
+		case !isThere(path): // an earlier rollback got that far
 		case m.MLflow != nil && m.MLflow.Source == path:
 			now, err := inspect(ctx, path)
 			if err != nil {

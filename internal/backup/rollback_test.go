@@ -61,6 +61,10 @@ func TestRollbackRemovesMLflowAndNothingElse(t *testing.T) {
 	if !slices.Equal(r.Lines, []string{"MLFLOW_ENABLE_TRACKING", "MLFLOW_TRACKING_URI"}) {
 		t.Errorf("lines %q", r.Lines)
 	}
+	// Once more, as after one that was killed: there is nothing left to do.
+	if again, err := Rollback(t.Context(), cfg); err != nil || len(again.Removed)+len(again.Lines) > 0 {
+		t.Errorf("a second time: %+v, %v", again, err)
+	}
 	// MLflow as it was comes back from the backup.
 	back, err := Restore(t.Context(), RestoreConfig{From: cfg.Backup, Into: d.path("again")})
 	if err != nil || len(back.Checked.Problems) > 0 || back.Checked.Counts.Runs != 2 {

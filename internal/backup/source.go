@@ -3,6 +3,7 @@ package backup
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -45,10 +46,13 @@ type Source struct {
 }
 
 func (s Source) abs(path string) string {
-	if filepath.IsAbs(path) {
-		return filepath.Clean(path)
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(s.Dir, path)
 	}
-	return filepath.Join(s.Dir, path)
+	if absolute, err := filepath.Abs(path); err == nil { // else the working directory is gone
+		return absolute
+	}
+	return path
 }
 
 func (s Source) without(part string) bool {
@@ -90,7 +94,7 @@ func (s Source) storeFile() (string, error) {
 	name, _, _ := strings.Cut(strings.TrimPrefix(rest, "///"), "?")
 	path := s.abs(name)
 	if !isThere(path) {
-		return "", fmt.Errorf("there is no MLflow database %s; MLFLOW_BACKEND_STORE or --mlflow-store says where it is, --without mlflow,artifacts leaves MLflow out", path)
+		return path, fmt.Errorf("there is no MLflow database %s; MLFLOW_BACKEND_STORE or --mlflow-store says where it is, --without mlflow,artifacts leaves MLflow out%w", path, notThere{})
 	}
 	return path, nil
 }
@@ -104,6 +108,12 @@ func (s Source) artifactFolder() (string, error) {
 	}
 	return s.abs(path), nil
 }
+
+// notThere makes an error one of fs.ErrNotExist, without saying so again.
+type notThere struct{}
+
+func (notThere) Error() string        { return "" }
+func (notThere) Is(target error) bool { return target == fs.ErrNotExist }
 
 // localPath returns the path that a location of MLflow means, if it is one on this machine's disk.
 func localPath(location string) (path string, local bool) {

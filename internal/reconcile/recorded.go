@@ -156,7 +156,7 @@ func (r Records) rows(ctx context.Context, where string, value any) ([]Job, erro
 		if err := rows.Scan(&j.ID, &created, &j.State, &j.Outcome, &j.Detail, &started, &finished); err != nil {
 			return nil, err
 		}
-		trace, root := wire.JobIdentity(r.StoreID(), j.ID, time.UnixMicro(created))
+		trace, root := wire.JobIdentity(r.StoreIDOf(j.ID), j.ID, time.UnixMicro(created))
 		j.TraceID, j.RootID = trace.String(), root.String()
 		j.Started, j.Finished = moment(started), moment(finished)
 		jobs = append(jobs, j)

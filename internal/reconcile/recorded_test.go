@@ -86,3 +86,41 @@ func TestJobsOfAForeignFile(t *testing.T) {
 	}
 	t.Error("nothing was said")
 }
+
+// TestJobsThatACopyBroughtAlong are looked for where the original recorded them.
+func TestJobsThatACopyBroughtAlong(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "db.sqlite")
+	s, err := store.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.DB().ExecContext(t.Context(), `
+		INSERT INTO messages (id, channel_id, message_ts, received_at) VALUES (1, 'C', '1', 1);
+		INSERT INTO jobs (id, message_id, state, outcome, created_at, finished_at) VALUES (1, 1, 'final', 'error', 1, 2), (2, 1, 'pending', '', 1, NULL)`); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	own, err := store.Rekey(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[int64]string{}
+	for id, storeID := range map[int64]string{1: s.StoreID(), 2: own} {
+		trace, _ := wire.JobIdentity(storeID, id, time.UnixMicro(1))
+		want[id] = trace.String()
+	}
+	for j, err := range Jobs(t.Context(), path) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if j.TraceID != want[j.ID] {
+			t.Errorf("job %d has the trace %s; want %s", j.ID, j.TraceID, want[j.ID])
+		}
+		delete(want, j.ID)
+	}
+	if len(want) > 0 {
+		t.Errorf("jobs %v are missing", want)
+	}
+}

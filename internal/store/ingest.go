@@ -101,7 +101,7 @@ func (s *Store) makeJob(ctx context.Context, tx *writeTx, messageID int64, link 
 		return commentator.Job{}, fmt.Errorf("find earlier job: %w", err)
 	}
 	j := commentator.Job{
-		StoreID: s.storeID, MessageID: messageID, URL: link.URL, Domain: domain(link.URL), RetryOf: before.Int64,
+		StoreID: s.ids.current, MessageID: messageID, URL: link.URL, Domain: domain(link.URL), RetryOf: before.Int64,
 		State: commentator.JobPending, CreatedAt: fromMicros(micros(at)),
 	}
 	err = tx.QueryRowContext(ctx,

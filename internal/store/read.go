@@ -131,7 +131,7 @@ func (s *Store) scanJob(row scanner) (j commentator.Job, open bool, err error) {
 	var started, finished, retryOf sql.NullInt64
 	err = row.Scan(&j.ID, &j.MessageID, &j.URL, &j.Domain, &retryOf, &j.State, &j.Outcome, &j.Detail,
 		&j.Attempt, &open, &j.Failures, &j.Kills, &j.ErrorType, &j.ErrorMessage, &created, &started, &finished)
-	j.StoreID = s.storeID
+	j.StoreID = s.ids.of(j.ID)
 	j.RetryOf = retryOf.Int64
 	j.CreatedAt = fromMicros(created)
 	j.StartedAt = fromNullMicros(started)

@@ -13,9 +13,9 @@ import (
 // ReadOnly is a job database for who compares or reports: no table is made, upgraded or
 // pruned, whatever works on it meanwhile.
 type ReadOnly struct {
-	db      *database
-	name    string
-	storeID string
+	db   *database
+	name string
+	ids  identities
 }
 
 // OpenReadOnly opens the SQLite file at a path, or the PostgreSQL database at an address, as
@@ -24,7 +24,7 @@ func OpenReadOnly(ctx context.Context, database string) (*ReadOnly, error) {
 	r, err := openReadOnly(database)
 	if err == nil {
 		if err = checkOwner(ctx, r.db, true); err == nil {
-			r.storeID, err = meta(ctx, r.db, "store_id")
+			r.ids, err = readIdentities(ctx, r.db)
 		}
 	}
 	if err != nil {
@@ -84,7 +84,11 @@ func (r *ReadOnly) Close() error {
 func (r *ReadOnly) Name() string { return r.name }
 
 // StoreID is that of Store.
-func (r *ReadOnly) StoreID() string { return r.storeID }
+func (r *ReadOnly) StoreID() string { return r.ids.current }
+
+// StoreIDOf is the store id that is part of a job's identity: another one for jobs that a copy
+// brought along.
+func (r *ReadOnly) StoreIDOf(job int64) string { return r.ids.of(job) }
 
 // History returns what is no longer in the database.
 func (r *ReadOnly) History(ctx context.Context) (History, error) {

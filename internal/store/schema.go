@@ -36,19 +36,19 @@ var sqliteUpgrades = map[int]string{
 // pseudonyms. A database of a release that had no such key gets one.
 func (s *Store) prepareSchema(ctx context.Context) error {
 	return s.writeOnce(ctx, &writeTx{}, s.dialect.lockAll, func(tx *writeTx) (err error) {
-		s.storeID, s.pseudonymKey, err = prepareSchema(ctx, tx)
+		s.ids, s.pseudonymKey, err = prepareSchema(ctx, tx)
 		return err
 	})
 }
 
-func prepareSchema(ctx context.Context, tx *writeTx) (id, pseudonymKey string, err error) {
+func prepareSchema(ctx context.Context, tx *writeTx) (ids identities, pseudonymKey string, err error) {
 	current, err := upgrade(ctx, tx)
 	if err != nil {
-		return "", "", err
+		return ids, "", err
 	}
 	if !current { // else PostgreSQL would wait for whoever uses the tables, only to do nothing
 		if _, err := tx.Tx.ExecContext(ctx, tx.dialect.schema); err != nil {
-			return "", "", fmt.Errorf("create tables: %w", err)
+			return ids, "", fmt.Errorf("create tables: %w", err)
 		}
 	}
 	for key, value := range map[string]string{
@@ -58,16 +58,16 @@ func prepareSchema(ctx context.Context, tx *writeTx) (id, pseudonymKey string, e
 	} {
 		_, err := tx.ExecContext(ctx, `INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT DO NOTHING`, key, value)
 		if err != nil {
-			return "", "", fmt.Errorf("write %s: %w", key, err)
+			return ids, "", fmt.Errorf("write %s: %w", key, err)
 		}
 	}
-	if id, err = meta(ctx, tx, "store_id"); err != nil {
-		return "", "", err
+	if ids, err = readIdentities(ctx, tx); err != nil {
+		return ids, "", err
 	}
 	if pseudonymKey, err = meta(ctx, tx, "pseudonym_key"); err != nil {
-		return "", "", err
+		return ids, "", err
 	}
-	return id, pseudonymKey, nil
+	return ids, pseudonymKey, nil
 }
 
 // upgrade brings the tables of an older release up to date and reports whether they were; a new

@@ -22,7 +22,7 @@ type Store struct {
 	path         string // of a SQLite file, or what names a PostgreSQL database to people
 	address      string // of a PostgreSQL database, with the password
 	dialect      *dialect
-	storeID      string
+	ids          identities
 	pseudonymKey string
 
 	db     *database // writes; shared with River. Of a SQLite file the only writer, with one connection
@@ -159,8 +159,9 @@ func (s *Store) closeDatabases() error {
 	return errors.Join(errs...)
 }
 
-// StoreID is the UUID written when the database was created; part of every job's identity.
-func (s *Store) StoreID() string { return s.storeID }
+// StoreID is the UUID written when the database was created, or when a copy of it got one of its
+// own; part of the identity of every job that this database did not bring along.
+func (s *Store) StoreID() string { return s.ids.current }
 
 // PseudonymKey is the secret under which Slack's ids of people become pseudonyms: random,
 // written when the database was created, and kept nowhere else.
