@@ -73,7 +73,7 @@ soak-routing: ## Another backend hangs, then refuses, for OUTAGE each (10m) whil
 .PHONY: servers
 servers: mlflow contract-3.7.0 contract-postgres contract-slack postgres ## Contract tests against real servers and Slack's Python client, and a build of the exporter by ocb
 	MLFLOW_TEST_PYTHON=$(MLFLOW_PYTHON) go test -count=1 -timeout 20m -tags 'realserver slow' \
-		./internal/mlflow/... ./internal/render/... ./internal/evaluation/stats ./collector/... ./cmd/otelcol-mlflow/...
+		./internal/mlflow/... ./internal/render/... ./internal/doctor/... ./internal/evaluation/stats ./collector/... ./cmd/otelcol-mlflow/...
 
 CONTRACT = go test -count=1 -timeout 20m -tags realserver ./collector/mlflowexporter/internal/apply
 
@@ -87,7 +87,8 @@ contract-3.7.0: ## Contract tests against MLflow 3.7.0
 .PHONY: contract-postgres
 contract-postgres: mlflow ## Contract tests against MLflow on PostgreSQL
 	store=$$(scripts/postgres.sh --database contract) && trap 'scripts/postgres.sh --stop' EXIT && \
-		MLFLOW_TEST_PYTHON=$(MLFLOW_PYTHON) MLFLOW_TEST_STORE=$$store $(CONTRACT)
+		MLFLOW_TEST_PYTHON=$(MLFLOW_PYTHON) MLFLOW_TEST_STORE=$$store $(CONTRACT) && \
+		MLFLOW_TEST_PYTHON=$(MLFLOW_PYTHON) MLFLOW_TEST_STORE=$$store go test -count=1 -timeout 10m -tags realserver -run '^TestRealPostgreSQLIsRecognised$$' ./internal/doctor
 
 .PHONY: contract-slack
 contract-slack: ## The contract of the fake Slack, and the worker, against an emulator that others wrote

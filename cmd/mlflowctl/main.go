@@ -2,6 +2,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,6 +34,7 @@ type cli struct {
 	Experiment  string           `help:"Experiment to look in; default MLFLOW_EXPERIMENT_NAME, else all of them." placeholder:"NAME"`
 	Version     kong.VersionFlag `help:"Print the version and exit."`
 
+	Doctor  doctorCmd  `cmd:"" help:"Look for what keeps worker, Collector, MLflow, Slack and model from working together."`
 	Open    openCmd    `cmd:"" help:"Print the addresses of a job's run and trace in the MLflow UI."`
 	Export  exportCmd  `cmd:"" help:"Write a job's runs, artifacts and traces into a directory."`
 	Backup  backupCmd  `cmd:"" help:"Back up job database, MLflow, artifacts, prompts and settings; list and verify backups."`
@@ -57,6 +59,11 @@ type environment struct {
 	client     *mlflow.Client
 	ui         string
 	experiment string // empty: all
+
+	// What doctor looks at.
+	warnings []config.Warning // of the settings
+	problem  error            // with the settings; other commands do not begin with one
+	given    string           // --experiment
 }
 
 // verdict is the error of a command that was carried out and says no: it ends the program
@@ -94,27 +101,14 @@ func run(ctx context.Context, args, environ []string, dir string, stdout, stderr
 		fmt.Fprintf(stderr, "mlflowctl: %v\nTry: mlflowctl --help\n", err)
 		return exitUsage
 	}
-	cfg, warnings, err := config.Load(config.Options{Environ: environ, Dir: dir})
-	for _, w := range warnings {
-		fmt.Fprintln(stderr, "warning:", w)
-	}
-	if err != nil {
+	env := environment{ctx: ctx, stdout: stdout, stderr: stderr, dir: dir, environ: environ, given: c.Experiment}
+	if err := env.load(c, parsed.Command() == "doctor"); err != nil {
 		fmt.Fprintln(stderr, "mlflowctl:", err)
 		return exitUsage
 	}
-	env := environment{ctx: ctx, stdout: stdout, stderr: stderr, dir: dir, environ: environ, config: cfg, ui: c.TrackingURI, experiment: c.Experiment}
-	if env.ui == "" {
-		env.ui = cfg.TrackingURI
+	if env.client != nil {
+		defer env.client.Close()
 	}
-	if env.experiment == "" {
-		env.experiment = cfg.Experiment
-	}
-	if env.client, err = mlflow.New(mlflow.Config{Endpoint: env.ui, UserAgent: "mlflowctl/" + version}); err != nil {
-		fmt.Fprintln(stderr, "mlflowctl:", err)
-		return exitUsage
-	}
-	defer env.client.Close()
-	env.ui = env.client.Endpoint() // without credentials
 	err = parsed.Run(env)
 	var v verdict
 	switch {
@@ -128,6 +122,43 @@ func run(ctx context.Context, args, environ []string, dir string, stdout, stderr
 		return exitFailed
 	}
 	return 0
+}
+
+// load reads the settings and makes the client. Doctor looks at what is wrong with them itself:
+// then an error is only kept, and the client is nil when the address is none.
+func (env *environment) load(c cli, doctor bool) (err error) {
+	options := config.Options{Environ: env.environ, Dir: env.dir}
+	env.config, env.warnings, env.problem = config.Load(options)
+	if doctor && env.problem != nil && env.config.Settings == nil {
+		// A file cannot be read at all; what the environment says holds.
+		options.Dir = ""
+		env.config, _, err = config.Load(options)
+		env.problem = errors.Join(env.problem, err)
+	}
+	if !doctor {
+		for _, w := range env.warnings {
+			fmt.Fprintln(env.stderr, "warning:", w)
+		}
+		if env.problem != nil {
+			return env.problem
+		}
+	}
+	env.experiment = cmp.Or(c.Experiment, env.config.Experiment)
+	env.ui = cmp.Or(c.TrackingURI, env.config.TrackingURI)
+	env.config.TrackingURI = env.ui
+	env.client, err = mlflow.New(mlflow.Config{Endpoint: env.ui, UserAgent: "mlflowctl/" + version})
+	if err != nil {
+		env.client = nil
+		if !doctor || c.TrackingURI != "" {
+			return err
+		}
+		if env.problem == nil { // else it is said already
+			env.problem = fmt.Errorf("MLFLOW_TRACKING_URI: %w", err)
+		}
+		return nil
+	}
+	env.ui = env.client.Endpoint() // without credentials
+	return nil
 }
 
 // explain adds what to do about an error that says only what happened.

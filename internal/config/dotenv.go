@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 )
@@ -56,6 +57,9 @@ func parseDotenv(path, text string) (map[string]string, []Warning, error) {
 		if before, found := firstLine[key]; found {
 			warnings = append(warnings, Warning{key, fmt.Sprintf(
 				"%s:%d: %s is already set in line %d; the last one wins, remove the other", path, i+1, key, before)})
+		}
+		if odd := oddValue(line, value); odd != "" {
+			warnings = append(warnings, Warning{key, fmt.Sprintf("%s:%d: %s %s", path, i+1, key, odd)})
 		}
 		firstLine[key] = i + 1
 		values[key] = value
@@ -131,6 +135,32 @@ func parseValue(s string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("the value begins with %c but the line does not close it; a value is one line", quote)
+}
+
+// unexpanded is how a shell would name a variable: ${NAME}, or $NAME at the beginning.
+var unexpanded = regexp.MustCompile(`^\$[A-Z_]|\$\{[A-Za-z_][A-Za-z0-9_]*\}`)
+
+// oddValue says what of a value looks like a mistake; empty: nothing does. It does not repeat
+// the value, which may be a secret.
+func oddValue(line, value string) string {
+	_, written, _ := strings.Cut(line, "=")
+	written = strings.TrimSpace(written)
+	switch {
+	case written == "" || written[0] == '\'' || value == "":
+		return "" // as it is, on purpose
+	case strings.ContainsAny(value[:1], "“”‘’„«") || strings.ContainsRune("“”‘’»", lastRune(value)):
+		return "stands in typographic quotes, which belong to the value here; write \" or '"
+	case written[0] != '"' && strings.ContainsAny(value[len(value)-1:], `"'`):
+		return "ends with a quote that belongs to the value; remove it, or put one before the value too"
+	case unexpanded.MatchString(value):
+		return "names a variable, and nothing is expanded here; write the value itself, or put it in single quotes if it is meant so"
+	}
+	return ""
+}
+
+func lastRune(s string) rune {
+	r, _ := utf8.DecodeLastRuneInString(s)
+	return r
 }
 
 func validKey(key string) bool {

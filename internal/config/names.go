@@ -17,6 +17,8 @@ var elsewhere = []string{
 	"MLFLOW_TRACKING_INSECURE_TLS", "MLFLOW_S3_ENDPOINT_URL", "MLFLOW_UI_URL",
 	"OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER", "OTEL_PROPAGATORS", "OTEL_LOG_LEVEL",
 	"OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_CERTIFICATE",
+	"OTELCOL_GRPC_ENDPOINT", "OTELCOL_HTTP_ENDPOINT", "OTELCOL_REPLAY_ENDPOINT", "OTELCOL_HEALTH_ENDPOINT",
+	"OTELCOL_STATUS_ENDPOINT", "OTELCOL_PROMETHEUS_ENDPOINT", "OTELCOL_METRICS_PORT", "OTELCOL_DATA_DIR",
 	"DEMO_WAIT", "DEMO_EXTRA_EVENT",
 }
 
@@ -45,7 +47,7 @@ func strangers(environ, file map[string]string, from map[string]Source) []Warnin
 		if slices.Contains(known, key) {
 			return
 		}
-		near := nearest(key, names)
+		near := nearest(key, known)
 		switch {
 		case near != "":
 			warnings = append(warnings, Warning{key, fmt.Sprintf(

@@ -128,3 +128,13 @@ func (c Config) ContentAllowed() bool {
 	}
 	return true
 }
+
+// IsSecret reports whether the value of a setting is a secret.
+func IsSecret(name string) bool {
+	for f := range reflect.TypeFor[Config]().Fields() {
+		if f.Tag.Get("env") == name {
+			return f.Tag.Get("secret") == "true"
+		}
+	}
+	return looksSecret(name)
+}

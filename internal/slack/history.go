@@ -116,34 +116,46 @@ func (h *History) Page(ctx context.Context, r Range) (Page, error) {
 // call asks a method of the Web API and reads its answer into out; about goes into errors. It
 // returns when Slack answered, by its own clock.
 func (h *History) call(ctx context.Context, method, about string, form url.Values, out any) (at time.Time, err error) {
+	header, err := h.ask(ctx, method, about, form, out)
+	if err != nil {
+		return at, err
+	}
+	return answeredAt(header), nil
+}
+
+// answeredAt is the time in the head of an answer; zero: it holds none.
+func answeredAt(header http.Header) time.Time {
+	date, _ := http.ParseTime(header.Get("Date")) // zero with an error
+	return date
+}
+
+// ask is call that returns the head of the answer.
+func (h *History) ask(ctx context.Context, method, about string, form url.Values, out any) (http.Header, error) {
 	ctx, cancel := context.WithTimeout(ctx, h.cfg.Timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, h.cfg.APIURL+method, strings.NewReader(form.Encode()))
 	if err != nil {
-		return at, fmt.Errorf("ask %s: %w", method, err)
+		return nil, fmt.Errorf("ask %s: %w", method, err)
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Authorization", "Bearer "+h.cfg.Token)
 	client := http.Client{Transport: h.cfg.Transport}
 	resp, err := client.Do(req)
 	if err != nil {
-		return at, &commentator.Error{Code: "slack_unreachable", Message: "Slack cannot be reached for " + method, Err: withoutURL(err)}
+		return nil, &commentator.Error{Code: "slack_unreachable", Message: "Slack cannot be reached for " + method, Err: withoutURL(err)}
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return at, &commentator.Error{Code: "slack_unreachable", Message: "Slack's answer to " + method + " was cut off", Err: err}
+		return nil, &commentator.Error{Code: "slack_unreachable", Message: "Slack's answer to " + method + " was cut off", Err: err}
 	}
 	if err := answerError(method, about, resp, body); err != nil {
-		return at, err
+		return nil, err
 	}
 	if err := json.Unmarshal(body, out); err != nil {
-		return at, fmt.Errorf("read the answer to %s: %w", method, err)
+		return nil, fmt.Errorf("read the answer to %s: %w", method, err)
 	}
-	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
-		at = date
-	}
-	return at, nil
+	return resp.Header, nil
 }
 
 func answerError(method, about string, resp *http.Response, body []byte) error {

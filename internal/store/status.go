@@ -40,9 +40,11 @@ type Pile struct {
 }
 
 // Status reads everything in one transaction.
-func (s *Store) Status(ctx context.Context) (Status, error) {
+func (s *Store) Status(ctx context.Context) (Status, error) { return readStatus(ctx, s.reader) }
+
+func readStatus(ctx context.Context, db *database) (Status, error) {
 	var out Status
-	tx, err := s.reader.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	tx, err := db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return out, fmt.Errorf("read status: %w", err)
 	}

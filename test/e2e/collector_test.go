@@ -26,8 +26,10 @@ type collector struct {
 	http    string // that of OTLP over HTTP
 	repairs string // that of the receiver for repairs
 	metrics string // address of its own metrics
-	client  ptraceotlp.GRPCClient
-	sent    int // spans
+	// settings say where it is, to programs that read them as it does.
+	settings []string
+	client   ptraceotlp.GRPCClient
+	sent     int // spans
 }
 
 // startCollector starts a Collector with a data directory that outlives it.
@@ -39,12 +41,14 @@ func startCollector(t *testing.T, mlflow, experiment, data string, args ...strin
 	}
 	address := func(i int) string { return fmt.Sprintf("127.0.0.1:%d", ports[i]) }
 	c := &collector{grpc: address(0), http: "http://" + address(1), repairs: address(5), metrics: "http://" + address(3) + "/metrics"}
-	c.process, err = start(t.TempDir(), "collector", []string{
-		"MLFLOW_TRACKING_URI=" + mlflow, "MLFLOW_EXPERIMENT_NAME=" + experiment, "OTELCOL_DATA_DIR=" + data,
+	c.settings = []string{
+		"OTELCOL_DATA_DIR=" + data,
 		"OTELCOL_GRPC_ENDPOINT=" + address(0), "OTELCOL_HTTP_ENDPOINT=" + address(1), "OTELCOL_HEALTH_ENDPOINT=" + address(2),
 		fmt.Sprintf("OTELCOL_METRICS_PORT=%d", ports[3]), "OTELCOL_PROMETHEUS_ENDPOINT=" + address(4),
 		"OTELCOL_REPLAY_ENDPOINT=" + address(5), "OTELCOL_STATUS_ENDPOINT=" + address(6),
-	}, program(t, "otelcol-mlflow"), args...)
+	}
+	c.process, err = start(t.TempDir(), "collector", append([]string{"MLFLOW_TRACKING_URI=" + mlflow, "MLFLOW_EXPERIMENT_NAME=" + experiment},
+		c.settings...), program(t, "otelcol-mlflow"), args...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,10 +65,14 @@ func startCollector(t *testing.T, mlflow, experiment, data string, args ...strin
 	return c
 }
 
+func (c *collector) export(td ptrace.Traces) (ptraceotlp.ExportResponse, error) {
+	return c.client.Export(context.Background(), ptraceotlp.NewExportRequestFromTraces(td))
+}
+
 func (c *collector) send(t *testing.T, requests ...ptrace.Traces) {
 	t.Helper()
 	for _, td := range requests {
-		answer, err := c.client.Export(context.Background(), ptraceotlp.NewExportRequestFromTraces(td))
+		answer, err := c.export(td)
 		if err != nil {
 			t.Fatalf("send spans: %v\n%s", err, c.text())
 		}

@@ -66,6 +66,7 @@ func (w *Workspace) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 	}
 	switch method {
 	case "auth.test":
+		c.out.Header().Set("X-OAuth-Scopes", strings.Join(w.cfg.Scopes, ","))
 		c.answer(map[string]any{
 			"url": "https://fake.slack.com/", "team": "Fake", "team_id": TeamID,
 			"user": "commentator", "user_id": BotUser, "bot_id": BotID, "is_enterprise_install": false,

@@ -27,6 +27,9 @@ type Config struct {
 	// BotToken and AppToken are those that are accepted; SigningSecret signs events. Defaults
 	// "xoxb-fake", "xapp-fake" and "signing-secret".
 	BotToken, AppToken, SigningSecret string
+	// Scopes are those of the bot token, as auth.test names them. Default: those of the app's
+	// manifest.
+	Scopes []string
 	// EventsURL is where events are posted to. Empty: they go to sockets only.
 	EventsURL string
 
@@ -56,6 +59,9 @@ func (c Config) withDefaults() Config {
 		if *field == "" {
 			*field = value
 		}
+	}
+	if c.Scopes == nil {
+		c.Scopes = []string{"channels:history", "groups:history", "reactions:read", "reactions:write", "chat:write"}
 	}
 	c.Limits = c.Limits.withDefaults()
 	if c.UnseenFor == 0 {

@@ -46,6 +46,8 @@ type Handler struct {
 	Key string
 	// Searches is how often the model searches before it answers stage A. Default: once.
 	Searches int
+	// Models are listed at GET /models. Empty: the server has no such list.
+	Models []string
 
 	mu       sync.Mutex
 	faults   []Fault
@@ -127,6 +129,10 @@ type ResponseFormat struct {
 const maxBody = 4 << 20
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/models") && len(h.Models) > 0 {
+		h.list(w, r)
+		return
+	}
 	if r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/chat/completions") {
 		fail(w, http.StatusNotFound, "unknown_url", fmt.Sprintf("there is no %s %s", r.Method, r.URL.Path))
 		return
@@ -236,6 +242,20 @@ func compile(name string, schema any) error {
 		return fmt.Errorf("compile schema %s: %w", name, err)
 	}
 	return nil
+}
+
+// list answers with the models, as OpenAI's GET /models does.
+func (h *Handler) list(w http.ResponseWriter, r *http.Request) {
+	if token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "); token == "" || h.Key != "" && token != h.Key {
+		fail(w, http.StatusUnauthorized, "invalid_api_key", "Incorrect API key provided")
+		return
+	}
+	models := make([]any, len(h.Models))
+	for i, id := range h.Models {
+		models[i] = map[string]any{"id": id, "object": "model", "created": created.Unix(), "owned_by": "openaitest"}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(map[string]any{"object": "list", "data": models})
 }
 
 // created stamps every completion, so that answers are the same on any day.

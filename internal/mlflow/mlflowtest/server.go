@@ -265,6 +265,7 @@ func (s *Server) routes() {
 	s.traceRoutes()
 	s.assessmentRoutes()
 	s.promptRoutes()
+	s.probeRoutes()
 }
 
 // tick gives a time that is never given twice, in ms since 1970.

@@ -1,0 +1,93 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+
+	"github.com/caarlos0/env/v11"
+)
+
+// Collector is where an otelcol-mlflow with its own configuration is, by the same environment
+// and .env that it reads. Each address is host:port.
+type Collector struct {
+	// GRPC and HTTP take OTLP; Replay takes what is sent again, for MLflow alone.
+	GRPC   string `env:"OTELCOL_GRPC_ENDPOINT" envDefault:"127.0.0.1:4317"`
+	HTTP   string `env:"OTELCOL_HTTP_ENDPOINT" envDefault:"127.0.0.1:4318"`
+	Replay string `env:"OTELCOL_REPLAY_ENDPOINT" envDefault:"127.0.0.1:4319"`
+	// Health answers whether it runs, Status how its components are.
+	Health string `env:"OTELCOL_HEALTH_ENDPOINT" envDefault:"127.0.0.1:13133"`
+	Status string `env:"OTELCOL_STATUS_ENDPOINT" envDefault:"127.0.0.1:13134"`
+	// Prometheus has the workers' metrics, MetricsPort of loopback the Collector's own.
+	Prometheus  string `env:"OTELCOL_PROMETHEUS_ENDPOINT" envDefault:"127.0.0.1:9464"`
+	MetricsPort int    `env:"OTELCOL_METRICS_PORT" envDefault:"8888"`
+	// DataDir holds queue, ledger and dead letters.
+	DataDir string `env:"OTELCOL_DATA_DIR" envDefault:"./.otelcol-mlflow"`
+	// Experiment is the one of jobs whose worker names none.
+	Experiment string `env:"MLFLOW_EXPERIMENT_NAME" envDefault:"technoshare_commentator"`
+	// UIURL is MLflow's address as people reach it; empty: that of the Collector.
+	UIURL string `env:"MLFLOW_UI_URL"`
+}
+
+// CollectorSetting is one of the names that Collector reads.
+type CollectorSetting struct{ Name, Address string }
+
+// Addresses lists where it listens, by the setting that says so.
+func (c Collector) Addresses() []CollectorSetting {
+	return []CollectorSetting{
+		{"OTELCOL_GRPC_ENDPOINT", c.GRPC},
+		{"OTELCOL_HTTP_ENDPOINT", c.HTTP},
+		{"OTELCOL_REPLAY_ENDPOINT", c.Replay},
+		{"OTELCOL_HEALTH_ENDPOINT", c.Health},
+		{"OTELCOL_STATUS_ENDPOINT", c.Status},
+		{"OTELCOL_PROMETHEUS_ENDPOINT", c.Prometheus},
+		{"OTELCOL_METRICS_PORT", net.JoinHostPort("127.0.0.1", strconv.Itoa(c.MetricsPort))},
+	}
+}
+
+// LoadCollector reads the settings. Of wrong files it knows nothing, which Load tells.
+func LoadCollector(o Options) (Collector, error) {
+	var c Collector
+	environ := nonEmpty(env.ToMap(o.Environ))
+	if o.Dir != "" {
+		if file, _, _, err := Files(o.Dir, func(name string) string { return environ[name] }); err == nil {
+			for name, value := range file {
+				if _, set := environ[name]; !set {
+					environ[name] = value
+				}
+			}
+		}
+	}
+	if err := env.ParseWithOptions(&c, env.Options{Environment: environ}); err != nil {
+		return c, fmt.Errorf("OTELCOL_METRICS_PORT: %q is no port", environ["OTELCOL_METRICS_PORT"])
+	}
+	for _, a := range c.Addresses() {
+		if _, port, err := net.SplitHostPort(a.Address); err != nil || !validPort(port) {
+			return c, fmt.Errorf("%s: %q is not host:port; write for instance 127.0.0.1:4317", a.Name, a.Address)
+		}
+	}
+	return c, nil
+}
+
+// Shadowed names settings that the environment and a file have with different values: what is
+// written in the file has no effect. The values are not told.
+func Shadowed(o Options) []Warning {
+	environ := nonEmpty(env.ToMap(o.Environ))
+	file, from, _, err := Files(o.Dir, func(name string) string { return environ[name] })
+	if err != nil {
+		return nil
+	}
+	var warnings []Warning
+	for _, name := range sortedKeys(file) {
+		ours := strings.HasPrefix(name, "OTELCOL_")
+		for _, known := range Names() {
+			ours = ours || known == name
+		}
+		if set, found := environ[name]; ours && found && set != file[name] {
+			warnings = append(warnings, Warning{name, fmt.Sprintf(
+				"%s: %s is overruled by the environment, which has another value; unset it there, or change it there", from[name], name)})
+		}
+	}
+	return warnings
+}

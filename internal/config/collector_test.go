@@ -1,0 +1,87 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"testing"
+)
+
+// What a Collector without settings does is said in its configuration; here it is said again
+// for those who look for it.
+func TestCollectorIsWhereItsConfigurationPutsIt(t *testing.T) {
+	text, err := os.ReadFile("../../cmd/otelcol-mlflow/default.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := LoadCollector(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"OTELCOL_DATA_DIR": c.DataDir, "MLFLOW_EXPERIMENT_NAME": c.Experiment, "MLFLOW_UI_URL": c.UIURL}
+	for _, a := range c.Addresses() {
+		want[a.Name] = a.Address
+	}
+	want["OTELCOL_METRICS_PORT"] = "8888"
+	for _, m := range regexp.MustCompile(`\$\{env:([A-Z_]+):-([^}]*)\}`).FindAllStringSubmatch(string(text), -1) {
+		if m[1] == "MLFLOW_TRACKING_URI" {
+			continue // Config has it
+		}
+		if got, known := want[m[1]]; !known || got != m[2] {
+			t.Errorf("default.yaml has %s=%q, here it is %q", m[1], m[2], got)
+		}
+		if !slices.Contains(elsewhere, m[1]) && !slices.Contains(Names(), m[1]) {
+			t.Errorf("%s in .env is called a stranger", m[1])
+		}
+	}
+}
+
+func TestCollectorReadsWhatTheCollectorReads(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "OTELCOL_GRPC_ENDPOINT=0.0.0.0:5317\nOTELCOL_METRICS_PORT=9999\nMLFLOW_EXPERIMENT_NAME=team\n")
+	c, err := LoadCollector(Options{Dir: dir, Environ: []string{"OTELCOL_METRICS_PORT=9998", "OTELCOL_HEALTH_ENDPOINT="}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.GRPC != "0.0.0.0:5317" || c.MetricsPort != 9998 || c.Experiment != "team" || c.Health != "127.0.0.1:13133" {
+		t.Errorf("%+v", c)
+	}
+	for _, wrong := range []string{"OTELCOL_METRICS_PORT=many", "OTELCOL_GRPC_ENDPOINT=4317"} {
+		if _, err := LoadCollector(Options{Environ: []string{wrong}}); err == nil {
+			t.Errorf("%s is taken", wrong)
+		}
+	}
+}
+
+func TestWhatTheEnvironmentOverrulesIsNamedWithoutItsValue(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "SLACK_BOT_TOKEN=xoxb-file\nDB_PATH=a.sqlite\nLOG_LEVEL=INFO\nPATH=x\n")
+	got := Shadowed(Options{Dir: dir, Environ: []string{"SLACK_BOT_TOKEN=xoxb-other", "DB_PATH=a.sqlite", "PATH=y"}})
+	want := ".env: SLACK_BOT_TOKEN is overruled by the environment, which has another value; unset it there, or change it there"
+	if len(got) != 1 || got[0].Message != want {
+		t.Errorf("%v", got)
+	}
+}
+
+// Lines that a person reads in another way than the program does.
+func TestDotenvWarnsOfWhatLooksLikeAMistake(t *testing.T) {
+	_, warnings, err := parseDotenv(".env", "A=“b”\nB=b\"\nC=${HOME}/x\nD='${HOME}'\nE=\"it's\"\nF=costs 5$\nG=$HOME/y\nH=p$w0rd\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys []string
+	for _, w := range warnings {
+		keys = append(keys, w.Key)
+	}
+	if want := []string{"A", "B", "C", "G"}; !slices.Equal(keys, want) {
+		t.Errorf("warned of %v, want %v: %v", keys, want, warnings)
+	}
+}
+
+func write(t *testing.T, dir, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, ".env"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

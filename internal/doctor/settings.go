@@ -1,0 +1,133 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/technoshare/commentator/internal/config"
+)
+
+var settingsProbes = []Probe{
+	{
+		ID: "settings", Title: "Settings in the environment and in .env",
+		About: "Keys that are repeated, misspelt, overruled or without effect, values that cannot be read or look like a slip, secrets that others may read (warn); what no program starts with (fail).",
+		run:   probeSettings,
+	},
+	{
+		ID: "ports", Title: "Addresses that the programs listen on",
+		About: "Two settings with one address, or one that another program has already (fail); the worker sends to another address than the Collector listens on (warn).",
+		run:   probePorts,
+	},
+}
+
+func probeSettings(_ context.Context, p *Patient) Finding {
+	var wrong, odd []string
+	for _, err := range []error{p.Problem, p.CollectorProblem} {
+		if err != nil {
+			wrong = append(wrong, strings.Split(err.Error(), "\n")...)
+		}
+	}
+	for _, w := range append(p.Warnings, config.Shadowed(p.Options)...) {
+		odd = append(odd, w.Message)
+	}
+	odd = append(odd, p.pointless()...)
+	odd = append(odd, readable(p.Options.Dir)...)
+	f := Finding{Status: OK, Found: fmt.Sprintf("%d settings are set, none is wrong", p.set())}
+	switch {
+	case len(wrong) > 0:
+		f = Finding{
+			Status: Fail, Found: strings.Join(append(wrong, odd...), "\n"),
+			Means: "The programs refuse to start with these settings.",
+		}
+	case len(odd) > 0:
+		f = Finding{
+			Status: Warn, Found: strings.Join(odd, "\n"),
+			Means: "What is written there does something else than it seems to, or nothing.",
+		}
+	}
+	if f.Status != OK {
+		f.Fix = "Correct the lines; `commentator config` shows each setting and where its value is from."
+	}
+	return f
+}
+
+func (p *Patient) set() (n int) {
+	for _, s := range p.Config.Settings {
+		if s.Source != config.FromDefault && s.Source != config.Unset {
+			n++
+		}
+	}
+	return n
+}
+
+// pointless are settings that are right by themselves and lead nowhere together.
+func (p *Patient) pointless() (odd []string) {
+	c := p.Config
+	say := func(when bool, text string) {
+		if when {
+			odd = append(odd, text)
+		}
+	}
+	say(c.EnableTracing && !c.EnableTracking, "MLFLOW_ENABLE_TRACING=true has no effect without MLFLOW_ENABLE_TRACKING=true: nothing is recorded.")
+	say(c.EnableTracking && c.SDKDisabled, "OTEL_SDK_DISABLED=true switches off what MLFLOW_ENABLE_TRACKING=true asks for.")
+	say(c.EnableTracking && c.TracesExporter == "none", "OTEL_TRACES_EXPORTER=none switches off what MLFLOW_ENABLE_TRACKING=true asks for.")
+	u, err := url.Parse(c.TrackingURI)
+	values := p.values()
+	say(err == nil && u.User == nil && values["MLFLOW_TRACKING_USERNAME"] != "",
+		"MLFLOW_TRACKING_USERNAME is read by MLflow's Python client only; for the Collector and mlflowctl write http://user:password@host into MLFLOW_TRACKING_URI, in the password / as %2F, ? as %3F, # as %23 and @ as %40.")
+	say(values["MLFLOW_TRACKING_TOKEN"] != "", "MLFLOW_TRACKING_TOKEN is read by MLflow's Python client only; give the mlflow exporter `headers` or `auth` in a configuration of your own.")
+	protocol := values["OTEL_EXPORTER_OTLP_PROTOCOL"]
+	say(protocol != "" && protocol != "grpc", "OTEL_EXPORTER_OTLP_PROTOCOL is not read: the worker speaks OTLP/gRPC only; remove it, and let OTEL_EXPORTER_OTLP_ENDPOINT name the gRPC port, 4317.")
+	return odd
+}
+
+// values is what environment and files have, those that no setting of Config reads too.
+func (p *Patient) values() map[string]string {
+	values := map[string]string{}
+	environ := map[string]string{}
+	for _, entry := range p.Options.Environ {
+		if name, value, found := strings.Cut(entry, "="); found && value != "" {
+			environ[name] = value
+		}
+	}
+	if p.Options.Dir != "" {
+		if file, _, _, err := config.Files(p.Options.Dir, func(name string) string { return environ[name] }); err == nil {
+			values = file
+		}
+	}
+	for name, value := range environ {
+		values[name] = value
+	}
+	return values
+}
+
+// readable names files with secrets that everybody on this host may read.
+func readable(dir string) (odd []string) {
+	if dir == "" {
+		return nil
+	}
+	files, _ := filepath.Glob(filepath.Join(dir, ".env*")) // the pattern is right
+	for _, path := range files {
+		info, err := os.Stat(path)
+		if err != nil || info.IsDir() || info.Mode().Perm()&0o044 == 0 {
+			continue
+		}
+		values, _, err := config.Dotenv(path)
+		if err != nil {
+			continue // said already, or none of ours
+		}
+		for name, value := range values {
+			u, err := url.Parse(value)
+			password := err == nil && u.User != nil
+			if value != "" && (config.IsSecret(name) || password) {
+				odd = append(odd, fmt.Sprintf("%s holds secrets and others on this host may read it; run chmod 600 %s.", path, path))
+				break
+			}
+		}
+	}
+	return odd
+}

@@ -1,0 +1,126 @@
+package doctor
+
+import (
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/technoshare/commentator/internal/config"
+)
+
+// echo tells what it was asked with.
+func echo(w http.ResponseWriter, r *http.Request) {
+	http.Error(w, "you said "+r.Header.Get("Authorization"), http.StatusForbidden)
+}
+
+func TestMistakesInDotenvAreNamed(t *testing.T) {
+	for _, c := range []struct {
+		name, dotenv, found string
+		environ             []string
+		status              Status
+	}{
+		{"nothing wrong", "MLFLOW_ENABLE_TRACKING=true\n", "none is wrong", nil, OK},
+		{"repeated key", "DB_PATH=a.sqlite\nDB_PATH=b.sqlite\n", ".env:2: DB_PATH is already set in line 1", nil, Warn},
+		{"misspelt key", "MLFLOW_ENABLE_TRACKNG=true\n", "did you mean MLFLOW_ENABLE_TRACKING?", nil, Warn},
+		{"misspelt key of the Collector", "OTELCOL_GRPC_ENDPONT=127.0.0.1:1\n", "did you mean OTELCOL_GRPC_ENDPOINT?", nil, Warn},
+		{"misspelt key in the environment", "", "did you mean OTEL_TRACES_SAMPLER?", []string{"OTEL_TRACE_SAMPLER=always_on"}, Warn},
+		{"tracing without tracking", "MLFLOW_ENABLE_TRACING=true\n", "has no effect without MLFLOW_ENABLE_TRACKING=true", nil, Warn},
+		{"SDK off", "MLFLOW_ENABLE_TRACKING=true\nOTEL_SDK_DISABLED=true\n", "OTEL_SDK_DISABLED=true switches off", nil, Warn},
+		{"exporter none", "MLFLOW_ENABLE_TRACKING=true\nOTEL_TRACES_EXPORTER=none\n", "OTEL_TRACES_EXPORTER=none switches off", nil, Warn},
+		{"half a quote", "LOG_LEVEL=INFO\"\n", "ends with a quote that belongs to the value", nil, Fail},
+		{"typographic quotes", "LOG_FORMAT=“json”\n", "typographic quotes", nil, Fail},
+		{"not expanded", "DATA_DIR=${HOME}/data\n", "nothing is expanded here", nil, Warn},
+		{"no sign of equality", "MLFLOW_ENABLE_TRACKING true\n", "this line has no =", nil, Fail},
+		{"wrong value", "MAX_LINKS_PER_MESSAGE=many\n", `"many" is not a whole number`, nil, Fail},
+		{"no address", "MLFLOW_TRACKING_URI=localhost:5000\n", "write http://localhost:5000", nil, Fail},
+		{"wrong port of the Collector", "OTELCOL_METRICS_PORT=none\n", `OTELCOL_METRICS_PORT: "none" is no port`, nil, Fail},
+		{"user for Python only", "MLFLOW_TRACKING_USERNAME=admin\n", "MLFLOW_TRACKING_USERNAME is read by MLflow's Python client only", nil, Warn},
+		{"OTLP over HTTP", "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf\n", "the worker speaks OTLP/gRPC only", nil, Warn},
+		{"overruled", "DB_PATH=a.sqlite\n", "DB_PATH is overruled by the environment", []string{"DB_PATH=b.sqlite"}, Warn},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := &rig{dir: t.TempDir(), lines: c.environ}
+			r.write(t, ".env", c.dotenv)
+			names(t, r.probe(t, "settings"), c.status, c.found)
+		})
+	}
+}
+
+func TestSecretsThatOthersMayReadAreNamed(t *testing.T) {
+	r := &rig{dir: t.TempDir()}
+	r.write(t, ".env", "SLACK_SIGNING_SECRET=abcdef0123456789\n")
+	if err := os.Chmod(filepath.Join(r.dir, ".env"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	got := r.probe(t, "settings")
+	names(t, got, Warn, "run chmod 600 ")
+	if strings.Contains(got.Found, "abcdef") {
+		t.Error("it tells the secret")
+	}
+	if err := os.Chmod(filepath.Join(r.dir, ".env"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	names(t, r.probe(t, "settings"), OK, "1 settings are set")
+}
+
+func TestAddressesThatCollideAreNamed(t *testing.T) {
+	// The worker's example of METRICS_ADDR is the Collector's default for Prometheus.
+	r := &rig{dir: t.TempDir(), lines: []string{"METRICS_ADDR=127.0.0.1:9464"}}
+	names(t, r.probe(t, "ports"), Fail, "OTELCOL_PROMETHEUS_ENDPOINT (Collector) and METRICS_ADDR (worker) are both 127.0.0.1:9464")
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{
+		{"127.0.0.1:1", "127.0.0.1:1", true},
+		{"localhost:1", "127.0.0.1:1", true},
+		{"0.0.0.0:1", "127.0.0.1:1", true},
+		{":1", "10.0.0.1:1", true},
+		{"[::]:1", "127.0.0.1:1", true},
+		{"127.0.0.1:1", "127.0.0.1:2", false},
+		{"127.0.0.1:0", "127.0.0.1:0", false},
+		{"10.0.0.1:1", "127.0.0.1:1", false},
+	} {
+		if got := collide(c.a, c.b); got != c.want {
+			t.Errorf("%s and %s: %v", c.a, c.b, got)
+		}
+	}
+}
+
+func TestAnAddressThatAnotherProgramHasIsNamed(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	address := l.Addr().String()
+	r := newRig(t, "OTELCOL_GRPC_ENDPOINT="+address)
+	got := r.probe(t, "ports")
+	names(t, got, Fail, "listens on "+address+", which OTELCOL_GRPC_ENDPOINT gives to the Collector")
+	if holder("1") != "" || findServer("1") != nil {
+		t.Error("somebody is said to listen on port 1")
+	}
+	names(t, newRig(t).probe(t, "ports"), OK, "nobody else has them")
+}
+
+func TestAWorkerThatSendsElsewhereIsNamed(t *testing.T) {
+	health := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"healthy":true,"status":"StatusOK"}`))
+	})
+	r := newRig(t, "OTELCOL_HEALTH_ENDPOINT="+strings.TrimPrefix(health, "http://"), "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1", "OTELCOL_GRPC_ENDPOINT=127.0.0.1:2")
+	names(t, r.probe(t, "ports"), Warn, "OTEL_EXPORTER_OTLP_ENDPOINT is http://127.0.0.1:1, and the Collector here takes OTLP/gRPC on 127.0.0.1:2")
+	r.set("OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:2")
+	names(t, r.probe(t, "ports"), OK, "")
+}
+
+func TestSecretsAreKnown(t *testing.T) {
+	for name, want := range map[string]bool{
+		"SLACK_BOT_TOKEN": true, "DATABASE_URL": true, "OTEL_EXPORTER_OTLP_HEADERS": true, "DB_PATH": false, "MY_PASSWORD": true, "MODEL_MAX_TOKENS": false,
+	} {
+		if config.IsSecret(name) != want {
+			t.Errorf("%s: %v", name, !want)
+		}
+	}
+}

@@ -1,0 +1,87 @@
+package mlflow
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Health asks whether the server answers, which it does without credentials and whatever the
+// Host is. It returns when the server answered by its own clock, in whole seconds; zero when it
+// does not say.
+func (c *Client) Health(ctx context.Context) (at time.Time, err error) {
+	_, header, err := c.do(ctx, request{method: http.MethodGet, path: "/health", max: 1 << 20})
+	if err != nil {
+		return at, err
+	}
+	if date, err := http.ParseTime(header.Get("Date")); err == nil {
+		at = date
+	}
+	return at, nil
+}
+
+// Store kinds that StoreKind tells apart.
+const (
+	StoreSQLite     = "SQLite"
+	StorePostgreSQL = "PostgreSQL"
+	StoreFiles      = "files"
+	StoreSQL        = "another SQL database"
+)
+
+// impossible is the id of an experiment that cannot be: it is more than the databases' integers
+// hold.
+const impossible = "99999999999999999999"
+
+// StoreKind finds out where the server keeps runs and traces; empty: it does not show. No call
+// of the API says so. Its error for an id that no integer holds does: it comes from the database's
+// driver, and names it, or from the file store, which has words of its own. Nothing is changed.
+func (c *Client) StoreKind(ctx context.Context) (string, error) {
+	_, err := c.GetExperiment(ctx, impossible)
+	var e *Error
+	if !errors.As(err, &e) || e.Status == 0 {
+		return "", err
+	}
+	switch text := strings.ToLower(e.Message); {
+	case strings.Contains(text, "sqlite"):
+		return StoreSQLite, nil
+	case strings.Contains(text, "psycopg"), strings.Contains(text, "postgres"), strings.Contains(text, "numericvalueoutofrange"):
+		return StorePostgreSQL, nil
+	case strings.HasPrefix(text, "could not find experiment with id"):
+		return StoreFiles, nil
+	case strings.HasPrefix(text, "no experiment with id"), strings.Contains(text, "mysql"), strings.Contains(text, "sqlalche.me"):
+		return StoreSQL, nil
+	}
+	if e.Configuration() || e.Status == http.StatusForbidden {
+		return "", err
+	}
+	return "", nil
+}
+
+// ReadArtifact reads a file below an address that ArtifactURL gave.
+func (c *Client) ReadArtifact(ctx context.Context, dir, path string) ([]byte, error) {
+	b, _, err := c.do(ctx, request{method: http.MethodGet, path: dir + "/" + escapePath(path)})
+	return b, err
+}
+
+// RemoveArtifacts removes a file, or a directory with all that is in it, below an address that
+// ArtifactURL gave. MLflow's own log-in lets those do so who may manage the experiment.
+func (c *Client) RemoveArtifacts(ctx context.Context, dir, path string) error {
+	_, _, err := c.do(ctx, request{method: http.MethodDelete, path: dir + "/" + escapePath(path)})
+	return err
+}
+
+// AsHost is the same client with another Host header.
+func (c *Client) AsHost(host string) *Client {
+	other := *c
+	other.host = host
+	return &other
+}
+
+// Base is the configured address, without credentials.
+func (c *Client) Base() *url.URL {
+	u := *c.base
+	return &u
+}

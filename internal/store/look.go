@@ -1,0 +1,115 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+)
+
+// File reports whether it is a SQLite file.
+func (r *ReadOnly) File() bool { return r.db.dialect == sqliteDialect }
+
+// LockPath is that of Store.
+func (r *ReadOnly) LockPath() string {
+	if !r.File() {
+		return ""
+	}
+	return r.name + ".lock"
+}
+
+// DB is the read-only pool.
+func (r *ReadOnly) DB() *sql.DB { return r.db.DB }
+
+// Status is that of Store.
+func (r *ReadOnly) Status(ctx context.Context) (Status, error) {
+	out, err := readStatus(ctx, r.db)
+	return out, explain(err)
+}
+
+// damages bounds how many damaged places are named.
+const damages = 10
+
+// Integrity names what is damaged in a SQLite file, of which it reads all. PostgreSQL looks after
+// its files itself; there it says whether the database takes no writes.
+func (r *ReadOnly) Integrity(ctx context.Context) ([]string, error) {
+	if !r.File() {
+		return r.standby(ctx)
+	}
+	var found []string
+	for _, check := range []struct{ query, says string }{
+		{fmt.Sprintf("PRAGMA integrity_check(%d)", damages), "%s"},
+		{`SELECT DISTINCT "table" FROM pragma_foreign_key_check`, "rows of table %s refer to rows that are gone"},
+	} {
+		more, err := r.texts(ctx, check.query)
+		if err != nil {
+			return found, fmt.Errorf("check database: %w", explain(err))
+		}
+		for _, text := range more {
+			if text != "ok" {
+				found = append(found, fmt.Sprintf(check.says, text))
+			}
+		}
+	}
+	return found, nil
+}
+
+func (r *ReadOnly) standby(ctx context.Context) ([]string, error) {
+	var standby bool
+	if err := r.db.QueryRowContext(ctx, `SELECT pg_is_in_recovery()`).Scan(&standby); err != nil {
+		return nil, fmt.Errorf("check database: %w", explain(err))
+	}
+	if standby {
+		return []string{"it is a standby, which takes no writes"}, nil
+	}
+	return nil, nil
+}
+
+func (r *ReadOnly) texts(ctx context.Context, query string) ([]string, error) {
+	rows, err := r.db.QueryContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var texts []string
+	for rows.Next() {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			return texts, err
+		}
+		texts = append(texts, text)
+	}
+	return texts, rows.Err()
+}
+
+// PromptUse is a prompt that recent stages used.
+type PromptUse struct {
+	Name, SHA256 string
+	Stages       int
+	LastJob      int64
+}
+
+// recentStages bounds how far back PromptsUsed looks.
+const recentStages = 2000
+
+// PromptsUsed lists the prompts of the newest stages, by name.
+func (r *ReadOnly) PromptsUsed(ctx context.Context) ([]PromptUse, error) {
+	name, hash := r.db.dialect.jsonText("analysis", "prompt_name"), r.db.dialect.jsonText("analysis", "prompt_sha256")
+	rows, err := r.db.QueryContext(ctx, `
+		SELECT name, hash, count(*), max(job_id) FROM (
+			SELECT job_id, `+name+` AS name, `+hash+` AS hash FROM stages
+			WHERE analysis IS NOT NULL ORDER BY id DESC LIMIT ?) AS recent
+		WHERE name <> '' AND hash <> '' GROUP BY name, hash ORDER BY name, hash`, recentStages)
+	if err != nil {
+		return nil, fmt.Errorf("read prompts: %w", explain(err))
+	}
+	defer rows.Close()
+	var all []PromptUse
+	for rows.Next() {
+		var p PromptUse
+		if err := rows.Scan(&p.Name, &p.SHA256, &p.Stages, &p.LastJob); err != nil {
+			return nil, fmt.Errorf("read prompts: %w", err)
+		}
+		all = append(all, p)
+	}
+	return all, rows.Err()
+}
