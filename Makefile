@@ -73,7 +73,7 @@ soak-routing: ## Another backend hangs, then refuses, for OUTAGE each (10m) whil
 .PHONY: servers
 servers: mlflow contract-3.7.0 contract-postgres contract-slack postgres ## Contract tests against real servers and Slack's Python client, and a build of the exporter by ocb
 	MLFLOW_TEST_PYTHON=$(MLFLOW_PYTHON) go test -count=1 -timeout 20m -tags 'realserver slow' \
-		./internal/mlflow/... ./internal/render/... ./internal/doctor/... ./internal/evaluation/stats ./collector/... ./cmd/otelcol-mlflow/...
+		./internal/mlflow/... ./internal/render/... ./internal/retention/... ./internal/doctor/... ./internal/evaluation/stats ./collector/... ./cmd/otelcol-mlflow/...
 
 CONTRACT = go test -count=1 -timeout 20m -tags realserver ./collector/mlflowexporter/internal/apply
 
@@ -159,6 +159,10 @@ bench-worker: mlflow ## What telemetry takes of the worker, off, tracking and tr
 .PHONY: bench-gate
 bench-gate: ## How often the evaluation gate is wrong, in 2,000 simulated evaluations a case; .bench/gate.json
 	go run ./test/bench gate
+
+.PHONY: bench-retention
+bench-retention: mlflow ## 5,000 run rows with artifacts removed, killed in the middle, beside mlflow gc; .bench/retention.json (JOBS)
+	go run ./test/bench retention $(if $(JOBS),-jobs $(JOBS))
 
 .PHONY: flat
 flat: ## The worker's heap after a thousand and after JOBS (10000) jobs of an instant pipeline

@@ -46,6 +46,8 @@ type cli struct {
 	Validate  validateCmd  `cmd:"" help:"Let test jobs run on the real way into MLflow, and show that they are recorded and not slower."`
 
 	Prompts promptsCmd `cmd:"" help:"Keep the prompts in data/prompts and MLflow's registry in step."`
+
+	Retention retentionCmd `cmd:"" help:"Remove runs, traces and artifacts that were kept for long enough, and what has no owner any more."`
 }
 
 // environment is what a command needs from outside.

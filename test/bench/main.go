@@ -38,7 +38,7 @@ func run(args []string) (err error) {
 	var o options
 	flags := flag.NewFlagSet("bench "+command, flag.ContinueOnError)
 	flags.IntVar(&o.rounds, "rounds", 5, "rounds, in each of which every way has its turn")
-	flags.IntVar(&o.jobs, "jobs", 0, "jobs of a round, of the backlog, or that wait; 0 = 24, 10000 for the backlog and ingest, 2000 of each kind of worker")
+	flags.IntVar(&o.jobs, "jobs", 0, "jobs of a round, of the backlog, or that wait; 0 = 24, 10000 for the backlog and ingest, 2000 of each kind of worker, 834 that retention removes")
 	flags.StringVar(&o.store, "store", "", "database of MLflow, empty = SQLite; of ingest a PostgreSQL database of the worker, empty = SQLite alone")
 	flags.BoolVar(&o.fake, "fake", false, "write the backlog to an MLflow in memory")
 	flags.StringVar(&o.out, "out", ".bench", "folder of the results")
@@ -72,7 +72,9 @@ func run(args []string) (err error) {
 		return benchIngest(o)
 	case "gate":
 		return benchGate(o)
+	case "retention":
+		return benchRetention(o)
 	default:
-		return fmt.Errorf("unknown command %q: want bridge, traces, backlog, worker, ingest or gate", command)
+		return fmt.Errorf("unknown command %q: want bridge, traces, backlog, worker, ingest, gate or retention", command)
 	}
 }

@@ -19,16 +19,17 @@ type server struct {
 	dir string // database and artifacts
 }
 
-// startServer starts MLflow; store is the address of its database, "" meaning SQLite.
-func startServer(top, dir, store string) (*server, error) {
+// startServer starts MLflow; store is the address of its database, "" meaning SQLite. args are
+// further arguments of `mlflow server`.
+func startServer(top, dir, store string, args ...string) (*server, error) {
 	ports, err := sandbox.FreePorts(1)
 	if err != nil {
 		return nil, err
 	}
-	return startServerAt(top, dir, store, ports[0])
+	return startServerAt(top, dir, store, ports[0], args...)
 }
 
-func startServerAt(top, dir, store string, port int) (*server, error) {
+func startServerAt(top, dir, store string, port int, args ...string) (*server, error) {
 	s := &server{url: fmt.Sprintf("http://127.0.0.1:%d", port), dir: filepath.Join(dir, "mlflow")}
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return nil, err
@@ -38,7 +39,7 @@ func startServerAt(top, dir, store string, port int) (*server, error) {
 		env = append(env, "MLFLOW_BACKEND_STORE="+store)
 	}
 	var err error
-	if s.process, err = launch(s.dir, "server", env, nil, filepath.Join(top, "scripts", "start_mlflow.sh")); err != nil {
+	if s.process, err = launch(s.dir, "server", env, nil, filepath.Join(top, "scripts", "start_mlflow.sh"), args...); err != nil {
 		return nil, err
 	}
 	if err := s.answers(s.url + "/health"); err != nil {

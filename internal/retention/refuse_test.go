@@ -1,0 +1,109 @@
+package retention
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Whoever names the wrong database or directory is told so before anything is removed.
+func TestTheWrongPlaceIsRecognised(t *testing.T) {
+	r := newRig(t)
+	r.job("old", days(300))
+	r.job("z1", days(2))
+	r.job("z2", days(1))
+	before := r.state()
+	copied := filepath.Join(t.TempDir(), "copy.db")
+	content, err := os.ReadFile(r.store)
+	if err == nil {
+		err = os.WriteFile(copied, content, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := newRig(t)
+	other.exec(`UPDATE experiments SET name = 'theirs' WHERE experiment_id = 1`)
+	foreign := filepath.Join(t.TempDir(), "foreign.db")
+	text := filepath.Join(t.TempDir(), "text.db")
+	if err := os.WriteFile(text, []byte("this is no database"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct{ store, artifacts, says string }{
+		"no file":          {"sqlite:///" + foreign, r.artifacts, "there is no " + foreign},
+		"text":             {"sqlite:///" + text, r.artifacts, "is no SQLite database"},
+		"another MLflow's": {"sqlite:///" + other.store, r.artifacts, `experiment 1, "team", is "theirs" there`},
+		"a copy":           {"sqlite:///" + copied, r.artifacts, `a tag that was just set on experiment "team" is not there`},
+		"other artifacts":  {"sqlite:///" + r.store, t.TempDir(), "is not where http://mlflow keeps its artifacts"},
+		"PostgreSQL":       {"postgresql+psycopg2://u:s3cr3t@host/db", r.artifacts, "on it is not supported yet"},
+		"MySQL":            {"mysql+pymysql://u:s3cr3t@host/db", r.artifacts, "on it is not supported yet"},
+		"S3":               {"sqlite:///" + r.store, "s3://bucket/path", "only on a local directory"},
+		"no store":         {"mlflow.db", r.artifacts, "want sqlite:///path"},
+	} {
+		_, err := Run(t.Context(), Options{
+			Rule: Rule{Last: 2, Age: 90 * 24 * time.Hour, Now: now}, Server: r, Endpoint: "http://mlflow", Store: c.store, Artifacts: c.artifacts, Experiments: []string{"team"}, LockFor: time.Minute,
+		}, true)
+		if err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "s3cr3t") {
+			t.Errorf("%s: %v, want %q", name, err, c.says)
+		}
+	}
+	r.exec(`DELETE FROM experiment_tags`)
+	if r.state() != before {
+		t.Error("something was removed")
+	}
+	if _, err := r.retain(true, "unknown"); err == nil || !strings.Contains(err.Error(), `no experiment "unknown"`) {
+		t.Error(err)
+	}
+}
+
+func TestRulesAreChecked(t *testing.T) {
+	for text, want := range map[string]time.Duration{"90d": 90 * 24 * time.Hour, "36h": 36 * time.Hour, "1d": 24 * time.Hour} {
+		if got, err := ParseAge(text); err != nil || got != want {
+			t.Errorf("%s: %v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"", "90", "d", "-1d", "3 weeks"} {
+		if _, err := ParseAge(text); err == nil {
+			t.Errorf("%q is an age", text)
+		}
+	}
+	err := Rule{Last: -1, Age: time.Hour}.Validate()
+	if err == nil || !strings.Contains(err.Error(), "--keep-last") || !strings.Contains(err.Error(), "--keep-for") {
+		t.Error(err)
+	}
+	if _, err := StorePath("postgresql://host/db"); !errors.Is(err, ErrUnsupported) {
+		t.Error(err)
+	}
+}
+
+// The places of artifacts are below the directories that are known, whatever an address says.
+func TestLocate(t *testing.T) {
+	f, err := openFiles("/artifacts", "http://mlflow:5000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for uri, want := range map[string]place{
+		"":                                    {},
+		"mlflow-artifacts:/1/r/artifacts":     {"/artifacts", "1/r"},
+		"mlflow-artifacts:/w/x/1/r/artifacts": {"/artifacts", "w/x/1/r"},
+		"mlflow-artifacts://mlflow:5000/1/r/artifacts":                        {"/artifacts", "1/r"},
+		"http://mlflow:5000/api/2.0/mlflow-artifacts/artifacts/1/r/artifacts": {"/artifacts", "1/r"},
+		"file:///elsewhere/mlruns/1/r/artifacts":                              {"/elsewhere/mlruns/1", "r"},
+		"/elsewhere/mlruns/1/r/artifacts":                                     {"/elsewhere/mlruns/1", "r"},
+		"mlflow-artifacts:/../../1/r/artifacts":                               {"/artifacts", "1/r"},
+	} {
+		if got, err := f.locate(uri, "r"); err != nil || got != want {
+			t.Errorf("%q: %+v, %v; want %+v", uri, got, err, want)
+		}
+	}
+	for _, uri := range []string{
+		"s3://bucket/1/r/artifacts", "mlflow-artifacts://other/1/r/artifacts", "http://other/api/2.0/mlflow-artifacts/artifacts/1/r/artifacts",
+		"./mlruns/1/r/artifacts", "mlflow-artifacts:/1/other/artifacts", "mlflow-artifacts:/1/r", "/", "%zz", "file://host/1/r/artifacts",
+	} {
+		if got, err := f.locate(uri, "r"); err == nil {
+			t.Errorf("%q is at %+v", uri, got)
+		}
+	}
+}
