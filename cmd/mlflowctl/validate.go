@@ -20,6 +20,7 @@ type validateCmd struct {
 	Bound       float64       `default:"1.25" help:"How much longer jobs may take: the ratio of the medians."`
 	Wait        time.Duration `default:"2m" help:"How long MLflow may take to hold what the Collector was sent."`
 	Commentator string        `help:"The commentator program; default the one beside this program, else in PATH." placeholder:"PATH"`
+	Prometheus  string        `help:"Address of a Prometheus that reads the Collector's own metrics: it is asked for MLflow's uptime." placeholder:"URL"`
 	JSON        bool          `name:"json" help:"Print one JSON object."`
 	Markdown    string        `help:"Write the report as a page, too." placeholder:"FILE"`
 }
@@ -108,7 +109,7 @@ func (c *validateCmd) config(env environment) (cfg validate.Config, end func(fai
 	cfg = validate.Config{
 		Worker: worker, Client: env.client, Database: env.config.Database(), Mode: string(mode), Because: because,
 		Experiment: experiment, Deployed: env.experiment, Jobs: c.Jobs, Bound: c.Bound, Wait: c.Wait,
-		BaselineFile: cmp.Or(c.Baseline, env.config.DBPath+".baseline.json"), Version: version, Now: time.Now, Sleep: sleep,
+		BaselineFile: cmp.Or(c.Baseline, env.config.DBPath+".baseline.json"), Prometheus: c.Prometheus, Version: version, Now: time.Now, Sleep: sleep,
 	}
 	return cfg, func(failed bool) error {
 		worker.Stop()

@@ -345,12 +345,24 @@ func TestJobWithoutMessagesCannotBeRepaired(t *testing.T) {
 	r := newRig(t)
 	r.mlflow.Purge(r.run(r.stage("stage_a")).Info.ID)
 	r.write(`DELETE FROM outbox`)
-	if found := r.compare(); len(found.Lost) != 1 || len(found.Unrecorded) != 6 {
+	if found := r.compare(); len(found.Lost) != 1 || len(found.Unrecorded) != 6 || len(found.Wrong) > 0 || found.Traces != 1 {
 		t.Fatalf("found %s", text(t, found.Report))
 	}
 	done, after := r.repair(false, func() {})
 	if len(done.Jobs) > 0 || len(done.Left) != 1 || !strings.Contains(done.Left[0].Why, "OUTBOX_KEEP_SENT") || len(after.Lost) != 1 {
 		t.Errorf("did %+v; after it %s", done, text(t, after.Report))
+	}
+}
+
+// TestPrunedMessagesLeaveAComparisonInPart: what is kept is compared, of the rest nothing is held
+// against MLflow.
+func TestPrunedMessagesLeaveAComparisonInPart(t *testing.T) {
+	r := newRig(t)
+	for n := len(r.requests); n > 0; n-- { // the last sent goes last
+		r.write(`DELETE FROM outbox WHERE id = (SELECT min(id) FROM outbox)`)
+		if found := r.compare(); !found.Whole(true) || found.Runs != 6 || found.Traces != 1 {
+			t.Errorf("%d messages kept: %s", n-1, text(t, found.Report))
+		}
 	}
 }
 

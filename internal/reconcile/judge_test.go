@@ -141,7 +141,7 @@ func TestVerdictsAreCompared(t *testing.T) {
 	}
 }
 
-// TestRunsWithoutMessageAreCompared by their rows: presence and status.
+// TestRunsWithoutMessageAreCompared by their rows: presence and status. Of the trace, presence.
 func TestRunsWithoutMessageAreCompared(t *testing.T) {
 	requests, table, err := fixture.Load("success")
 	if err != nil {
@@ -150,15 +150,14 @@ func TestRunsWithoutMessageAreCompared(t *testing.T) {
 	jobs := jobsOf(t, requests)
 	jobs[0].spans = nil
 	held := stateOf(t, table)
-	held.Traces = nil
 	r := judged(t, jobs, held)
 	if len(r.Unrecorded) != 6 || len(r.Lost)+len(r.Wrong)+len(r.Doubled) > 0 {
 		t.Errorf("want 6 unrecorded runs and nothing else\n%s", text(t, r))
 	}
 	held.Runs[0].Status = "FAILED"
-	held.Runs = held.Runs[:5]
-	if r := judged(t, jobs, held); len(r.Wrong) != 1 || len(r.Lost) != 1 {
-		t.Errorf("want a wrong status and a lost run\n%s", text(t, r))
+	held.Runs, held.Traces = held.Runs[:5], nil
+	if r := judged(t, jobs, held); len(r.Wrong) != 1 || len(r.Lost) != 2 {
+		t.Errorf("want a wrong status, a lost run and a lost trace\n%s", text(t, r))
 	}
 }
 

@@ -36,7 +36,7 @@ func NewServer(ctx context.Context, client *mlflow.Client) (*Server, error) {
 
 // Refresh looks up the experiments again: the bridge makes those that jobs name.
 func (s *Server) Refresh(ctx context.Context) error {
-	all, err := s.client.SearchExperiments(ctx)
+	all, err := s.client.SearchAllExperiments(ctx) // the runs of a deleted one are deleted, not lost
 	if err != nil {
 		return fmt.Errorf("list experiments: %w", err)
 	}

@@ -2,6 +2,7 @@ package validate
 
 import (
 	"fmt"
+	"time"
 )
 
 // criteria are those of the guide, in its words and order.
@@ -10,8 +11,8 @@ func (e *evidence) criteria() []Criterion {
 		e.allJobsProcess(), e.errorRates(), e.artifactsSaved(),
 		e.everyJobHasARun(), e.spanHierarchy(),
 		{"Observable", "Team uses MLflow UI for debugging", Open, "ask the team; the UI is " + e.cfg.Client.Endpoint()},
-		e.uptime(), e.workerStable(), e.diskUsage(),
-		{"Integrated", "Evaluation suite running weekly", Open, "no program sees whether somebody looks at the results; `commentator jobs list` shows what the suite would be made of"},
+		e.serverUptime(), e.workerStable(), e.diskUsage(),
+		e.evaluation(),
 		e.promptsTracked(),
 		{"Integrated", "Team trained on MLflow usage", Open, "ask the team"},
 	}
@@ -92,12 +93,15 @@ func (e *evidence) spanHierarchy() Criterion {
 	return c
 }
 
-func (e *evidence) uptime() Criterion {
+func (e *evidence) serverUptime() Criterion {
 	e.probes.mu.Lock()
 	defer e.probes.mu.Unlock()
-	c := Criterion{"Stable", "MLflow server uptime >99%", Open, fmt.Sprintf(
-		"it answered %d of %d questions while this ran; of a longer time a Prometheus knows that reads the Collector: avg_over_time(otelcol_exporter_mlflow_up[7d])",
-		e.probes.answered, e.probes.asked)}
+	text := fmt.Sprintf("it answered %d of %d questions while this ran", e.probes.answered, e.probes.asked)
+	c := Criterion{"Stable", "MLflow server uptime >99%", Open, text + "; a Prometheus that reads the Collector knows of a longer time: --prometheus URL"}
+	if e.uptime != nil {
+		c.Status = status(*e.uptime > leastUptime)
+		c.Evidence = fmt.Sprintf("in the last seven days it was there %.2f %% of the time; %s", 100**e.uptime, text)
+	}
 	if e.probes.answered < e.probes.asked {
 		c.Status = Fail
 		c.Evidence += fmt.Sprintf("\nlast: %v", e.probes.last)
@@ -105,12 +109,28 @@ func (e *evidence) uptime() Criterion {
 	return c
 }
 
-// most is the share of jobs that may have had a worker die on them, and of a disk that must be
-// free.
+func (e *evidence) evaluation() Criterion {
+	c := Criterion{"Integrated", "Evaluation suite running weekly", Open, "MLflow has no run of an evaluation"}
+	if e.evaluated.IsZero() {
+		return c
+	}
+	c.Evidence = "the last evaluation that MLflow has a run of began on " + e.evaluated.UTC().Format(moment)
+	if e.cfg.Now().Sub(e.evaluated) <= week {
+		c.Status = Pass
+	}
+	return c
+}
+
+const week = 7 * 24 * time.Hour
+
+// mostKills is the share of jobs that may have had a worker die on them; leastUptime, leastFree
+// and leastDays are the share of time in which MLflow must be there, that of the disk that must
+// be free, and for how long that must do.
 const (
-	mostKills = 0.01
-	leastFree = 0.10
-	leastDays = 90
+	mostKills   = 0.01
+	leastUptime = 0.99
+	leastFree   = 0.10
+	leastDays   = 90
 )
 
 func (e *evidence) workerStable() Criterion {

@@ -98,12 +98,13 @@ func TestEachFaultFailsItsCheck(t *testing.T) {
 				e.on[i].Seconds *= 2
 			}
 		}, []string{"no slowdown"}},
-		"there is no baseline":   {func(e *evidence) { e.noBaseline = ErrNoBaseline }, []string{"no slowdown"}},
-		"more people's jobs err": {func(e *evidence) { e.deployment.Recorded.Errors = 30 }, []string{"No increase"}},
-		"a person's job is lost": {func(e *evidence) { e.day.Lost = make([]reconcile.Finding, 1) }, []string{"Every job"}},
-		"MLflow was away":        {func(e *evidence) { e.probes.answered-- }, []string{"MLflow server uptime"}},
-		"the worker dies":        {func(e *evidence) { e.deployment.Kills = 2 }, []string{"Worker process"}},
-		"the disk is full":       {func(e *evidence) { e.deployment.Disk.Free = 1 << 30 }, []string{"Disk usage"}},
+		"there is no baseline":      {func(e *evidence) { e.noBaseline = ErrNoBaseline }, []string{"no slowdown"}},
+		"more people's jobs err":    {func(e *evidence) { e.deployment.Recorded.Errors = 30 }, []string{"No increase"}},
+		"a person's job is lost":    {func(e *evidence) { e.day.Lost = make([]reconcile.Finding, 1) }, []string{"Every job"}},
+		"MLflow was away":           {func(e *evidence) { e.probes.answered-- }, []string{"MLflow server uptime"}},
+		"MLflow was away last week": {func(e *evidence) { e.uptime = new(float64) }, []string{"MLflow server uptime"}},
+		"the worker dies":           {func(e *evidence) { e.deployment.Kills = 2 }, []string{"Worker process"}},
+		"the disk is full":          {func(e *evidence) { e.deployment.Disk.Free = 1 << 30 }, []string{"Disk usage"}},
 		"a prompt is in no registry": {func(e *evidence) {
 			e.prompts.look(reconcile.Run{ID: "x", Params: map[string]string{"stage_b_prompt": "p"}})
 		}, []string{"Prompts tracked"}},
@@ -173,5 +174,21 @@ func TestReportReadsAsItShould(t *testing.T) {
 		if got.String() != string(want) {
 			t.Errorf("%s is\n%s\nwant\n%s", name, &got, want)
 		}
+	}
+}
+
+func TestCriteriaThatNeedTimeAreMetByIt(t *testing.T) {
+	e := sound(t)
+	share := 0.998
+	e.uptime, e.evaluated = &share, e.cfg.Now().Add(-3*24*time.Hour)
+	if c := e.serverUptime(); c.Status != Pass || !strings.Contains(c.Evidence, "99.80 %") {
+		t.Errorf("%+v", c)
+	}
+	if c := e.evaluation(); c.Status != Pass || !strings.Contains(c.Evidence, "2026-11-23") {
+		t.Errorf("%+v", c)
+	}
+	e.evaluated = e.cfg.Now().Add(-8 * 24 * time.Hour)
+	if c := e.evaluation(); c.Status != Open {
+		t.Errorf("a week later: %+v", c)
 	}
 }

@@ -26,6 +26,7 @@ type Config struct {
 	Bound                float64       // of the ratio of latencies
 	Wait                 time.Duration // for what is on its way to MLflow
 	BaselineFile         string
+	Prometheus           string // address of one that reads the Collector; empty: nobody knows of a longer time
 	Version              string
 	Now                  func() time.Time
 	Sleep                func(context.Context, time.Duration) error
@@ -78,6 +79,8 @@ type evidence struct {
 	deployment Deployment
 	day        *reconcile.Result // jobs of people of the last day; nil: not compared
 	prompts    promptUse
+	uptime     *float64  // of MLflow in the last week; nil: nobody was asked
+	evaluated  time.Time // when the last evaluation began that MLflow knows of; zero: none
 }
 
 // Run validates. An error means that it could not be done; what is wrong with the deployment is
@@ -112,7 +115,17 @@ func (e *evidence) gather(ctx context.Context) (err error) {
 	if e.off, e.on, err = cfg.run(ctx, false); err != nil {
 		return err
 	}
+	if cfg.Prometheus != "" {
+		share, err := Uptime(ctx, cfg.Prometheus)
+		if err != nil {
+			return err
+		}
+		e.uptime = &share
+	}
 	e.version, e.down = cfg.Client.Version(ctx)
+	if e.down == nil {
+		e.evaluated, e.down = lastEvaluation(ctx, cfg.Client)
+	}
 	if e.down == nil && cfg.Mode != "off" {
 		if e.held, err = e.compare(ctx, cfg.Worker.Database(), cfg.Experiment, time.Time{}, nil); err == nil && e.deployment.Known {
 			var day reconcile.Result
@@ -125,6 +138,26 @@ func (e *evidence) gather(ctx context.Context) (err error) {
 		}
 	}
 	return err
+}
+
+// evalSuite is the name of the run of an evaluation.
+const evalSuite = "eval_suite"
+
+// lastEvaluation is when the last evaluation began, by the runs that evaluations have.
+func lastEvaluation(ctx context.Context, client *mlflow.Client) (time.Time, error) {
+	experiments, err := client.SearchExperiments(ctx)
+	if err != nil {
+		return time.Time{}, err
+	}
+	in := mlflow.SearchRuns{Filter: "attributes.run_name = '" + evalSuite + "'", MaxResults: 1, OrderBy: []string{"attributes.start_time DESC"}}
+	for _, e := range experiments {
+		in.ExperimentIDs = append(in.ExperimentIDs, e.ID)
+	}
+	runs, _, err := client.SearchRuns(ctx, in)
+	if err != nil || len(runs) == 0 {
+		return time.Time{}, err
+	}
+	return time.UnixMilli(runs[0].Info.StartTime), nil
 }
 
 func (e *evidence) compare(ctx context.Context, database, experiment string, since time.Time, prompts *promptUse) (reconcile.Result, error) {
