@@ -47,11 +47,12 @@ type finding struct {
 type kind int
 
 const (
-	compared kind = iota
-	open          // it has not ended
-	off           // nothing of it is recorded
-	retired       // it may have been removed on purpose
-	waiting       // some of it waits for the Collector
+	compared   kind = iota
+	open            // it has not ended
+	off             // nothing of it is recorded
+	retired         // it may have been removed on purpose
+	waiting         // some of it waits for the Collector
+	ofOriginal      // it was recorded for the database of which this one is a copy
 )
 
 // Result is what a comparison comes to.
@@ -60,6 +61,7 @@ type Result struct {
 	Open     int `json:"open"`      // jobs that have not ended
 	Off      int `json:"off"`       // jobs of which nothing was to be recorded
 	Retired  int `json:"retired"`   // jobs before the mark of retention
+	Copied   int `json:"copied"`    // jobs that were recorded for the database of which this one is a copy
 	SetAside int `json:"set_aside"` // messages that the Collector refused for good
 	// Waiting are the jobs of which messages wait in the outbox.
 	Waiting []int64 `json:"waiting"`
@@ -148,6 +150,8 @@ func (c *Comparison) kind(j Job) kind {
 		return open
 	case j.Recorded() && !j.Started.IsZero() && j.Started.Before(c.retired[name]):
 		return retired
+	case j.Copied:
+		return ofOriginal
 	case j.Waiting > 0:
 		return waiting
 	case !j.Recorded():
@@ -207,6 +211,8 @@ func (c *Comparison) result() Result {
 			r.Off++
 		case retired:
 			r.Retired++
+		case ofOriginal:
+			r.Copied++
 		case waiting:
 			r.Waiting = append(r.Waiting, id)
 		case compared:

@@ -24,6 +24,7 @@ import (
 // rig is the job of the fixture "success" in a job database, and an MLflow that holds it.
 type rig struct {
 	t          *testing.T
+	database   string
 	store      *store.Store
 	mlflow     *mlflowtest.Server
 	client     *mlflow.Client
@@ -45,8 +46,8 @@ func newRig(t *testing.T) *rig {
 	if r.requests, r.table, err = fixture.Load("success"); err != nil {
 		t.Fatal(err)
 	}
-	database := dbtest.New(t)
-	if r.store, err = store.Open(t.Context(), database); err != nil {
+	r.database = dbtest.New(t)
+	if r.store, err = store.Open(t.Context(), r.database); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = r.store.Close() })
@@ -61,7 +62,7 @@ func newRig(t *testing.T) *rig {
 	r.hold(r.table.Runs)
 	r.holdTrace()
 
-	records, err := OpenRecords(t.Context(), database)
+	records, err := OpenRecords(t.Context(), r.database)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -398,6 +399,20 @@ func TestWhatIsOnItsWayIsWaitedFor(t *testing.T) {
 	}
 	if found := r.compare(); !found.Whole(true) || r.now.Before(arrives) || r.now.After(arrives.Add(pollTo)) {
 		t.Errorf("%s after it arrived: %s", r.now.Sub(arrives), text(t, found.Report))
+	}
+}
+
+func TestJobsOfTheOriginalAreNoConcernOfItsCopy(t *testing.T) {
+	r := newRig(t)
+	r.write(`UPDATE meta SET value = 'c0ffee00-1234-4abc-8def-0123456789ab' WHERE key = 'store_id'`)
+	records, err := OpenRecords(t.Context(), r.database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer records.Close()
+	r.comparison.Records = records
+	if found := r.compare(); found.Copied != 1 || found.Jobs != 0 || !found.Whole(true) {
+		t.Errorf("found %+v", found)
 	}
 }
 

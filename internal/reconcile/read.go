@@ -160,17 +160,17 @@ func (s *Server) files(ctx context.Context, r *Run, dir string) error {
 			continue
 		}
 		r.Bytes += f.Size
-		b, err := s.client.GetArtifact(ctx, r.ID, f.Path)
+		sum := sha256.New()
+		err := s.client.DownloadArtifact(ctx, r.ID, f.Path, sum)
 		var answer *mlflow.Error
-		if errors.As(err, &answer) && answer.Status != 0 && ctx.Err() == nil {
+		switch {
+		case err == nil:
+			r.Artifacts[f.Path] = hex.EncodeToString(sum.Sum(nil))
+		case errors.As(err, &answer) && answer.Status != 0 && ctx.Err() == nil:
 			r.Artifacts[f.Path] = "it cannot be read: " + answer.Error()
-			continue
-		}
-		if err != nil {
+		default:
 			return fmt.Errorf("read artifact %s: %w", f.Path, err)
 		}
-		sum := sha256.Sum256(b)
-		r.Artifacts[f.Path] = hex.EncodeToString(sum[:])
 	}
 	return nil
 }

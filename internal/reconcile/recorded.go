@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/klauspost/compress/s2"
@@ -28,6 +29,10 @@ type Job struct {
 	Waiting  int       // messages that no Collector has taken yet
 	SetAside int       // messages that the Collector refused for good
 	LastSent time.Time // when the last message that is kept was sent; zero: none was
+
+	// Copied says that the database is a copy with an identity of its own, and that the job was
+	// recorded, in part at least, under that of the original.
+	Copied bool
 
 	spans []span // of its messages; of two with one id the later
 }
@@ -230,6 +235,7 @@ func (r Records) fill(ctx context.Context, j *Job, known messageIDs) error {
 			return err
 		}
 	}
+	j.Copied = slices.ContainsFunc(j.spans, func(s span) bool { id := s.text(wire.ResStoreID); return id != "" && id != r.StoreID() })
 	return nil
 }
 

@@ -77,7 +77,7 @@ func TestRemovedRunsComeBackAndOnlyThey(t *testing.T) {
 	s.remove(t, removed)
 	s.delete(t, deleted)
 
-	r := w.reconcile(t, s, c, experiment, 1)
+	r := w.reconcile(t, s, c, experiment, 1, "--wait", "0s")
 	if lost := jobsOf(r.Lost); !slices.Equal(lost, []int64{1, 2}) || len(r.Lost) != 3 || !slices.Equal(jobsOf(r.Deleted), []int64{2, 3}) || len(r.Doubled)+len(r.Wrong) > 0 {
 		t.Errorf("found %+v; want three runs of jobs 1 and 2 lost, one of jobs 2 and 3 each deleted", r)
 	}
