@@ -178,7 +178,7 @@ func (c *reconcileCmd) print(w io.Writer, r reconciled) error {
 		line("not compared\t%d jobs have not ended, of %d nothing was to be recorded, %d are before the mark of retention", r.Open, r.Off, r.Retired)
 	}
 	if r.Copied > 0 {
-		line("\t%d were recorded for the database of which this one is a copy", r.Copied)
+		line("\t%d were open when this database was copied from another one, which recorded a part of them", r.Copied)
 	}
 	if n := len(r.Unrecorded); n > 0 {
 		line("in part\tof %d runs the outbox keeps no message any more: only whether they are there, and how they ended", n)

@@ -52,7 +52,7 @@ const (
 	off             // nothing of it is recorded
 	retired         // it may have been removed on purpose
 	waiting         // some of it waits for the Collector
-	ofOriginal      // it was recorded for the database of which this one is a copy
+	ofOriginal      // it was open when this database was copied
 )
 
 // Result is what a comparison comes to.
@@ -61,7 +61,7 @@ type Result struct {
 	Open     int `json:"open"`      // jobs that have not ended
 	Off      int `json:"off"`       // jobs of which nothing was to be recorded
 	Retired  int `json:"retired"`   // jobs before the mark of retention
-	Copied   int `json:"copied"`    // jobs that were recorded for the database of which this one is a copy
+	Copied   int `json:"copied"`    // jobs that were open when this database was copied
 	SetAside int `json:"set_aside"` // messages that the Collector refused for good
 	// Waiting are the jobs of which messages wait in the outbox.
 	Waiting []int64 `json:"waiting"`

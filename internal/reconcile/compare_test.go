@@ -140,7 +140,7 @@ func TestWhatIsOnItsWayIsWaitedFor(t *testing.T) {
 	}
 }
 
-func TestJobsOfTheOriginalAreNoConcernOfItsCopy(t *testing.T) {
+func TestJobsThatWereOpenWhenTheDatabaseWasCopiedAreNotCompared(t *testing.T) {
 	r := newRig(t)
 	r.write(`UPDATE meta SET value = 'c0ffee00-1234-4abc-8def-0123456789ab' WHERE key = 'store_id'`)
 	records, err := OpenRecords(t.Context(), r.database)

@@ -31,7 +31,7 @@ type Job struct {
 	LastSent time.Time // when the last message that is kept was sent; zero: none was
 
 	// Copied says that the database is a copy with an identity of its own, and that the job was
-	// recorded, in part at least, under that of the original.
+	// open when the copy was made: what it had recorded then is under the original's identity.
 	Copied bool
 
 	spans []span // of its messages; of two with one id the later
@@ -235,7 +235,7 @@ func (r Records) fill(ctx context.Context, j *Job, known messageIDs) error {
 			return err
 		}
 	}
-	j.Copied = slices.ContainsFunc(j.spans, func(s span) bool { id := s.text(wire.ResStoreID); return id != "" && id != r.StoreID() })
+	j.Copied = slices.ContainsFunc(j.spans, func(s span) bool { id := s.text(wire.ResStoreID); return id != "" && id != r.StoreIDOf(j.ID) })
 	return nil
 }
 
