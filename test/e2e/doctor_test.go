@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -40,8 +41,7 @@ func (w *worker) doctor(t *testing.T, settings ...string) (map[string]doctor.Res
 	return byID, report
 }
 
-// Worker, Collector and MLflow as they are: nothing fails. Then MLflow is away, the Collector's
-// queue fills up, and at last the Collector is gone: each is named.
+// Worker, Collector and MLflow as they are: nothing is wrong.
 func TestDoctorOnTheWholeChain(t *testing.T) {
 	s := sharedServer(t)
 	c := startCollector(t, s.url, "doctored", t.TempDir())
@@ -60,7 +60,10 @@ func TestDoctorOnTheWholeChain(t *testing.T) {
 			t.Errorf("%s: %s, %s", id, found[id].Status, found[id].Found)
 		}
 	}
+}
 
+// MLflow is away, the Collector's queue fills up, and at last the Collector is gone.
+func TestDoctorSeesTheCollectorFillUp(t *testing.T) {
 	requests, _, err := fixture.Load("success")
 	if err != nil {
 		t.Fatal(err)
@@ -70,7 +73,8 @@ func TestDoctorOnTheWholeChain(t *testing.T) {
 		t.Fatal(err)
 	}
 	nowhere := "http://127.0.0.1:" + strconv.Itoa(ports[0])
-	full := startCollector(t, nowhere, "doctored", t.TempDir(), "--set=exporters::mlflow::sending_queue::queue_size=100000")
+	full := startCollector(t, nowhere, "doctored", t.TempDir(),
+		"--config="+filepath.Join(checkout, "cmd", "otelcol-mlflow", "default.yaml"), "--set=exporters::mlflow::sending_queue::queue_size=100000")
 	for n := 0; ; n++ { // until one is refused
 		if n == 1000 {
 			t.Fatal("the queue does not fill up")
@@ -79,7 +83,8 @@ func TestDoctorOnTheWholeChain(t *testing.T) {
 			break
 		}
 	}
-	w.collector = full.grpc
+	w := newWorker(t, full)
+	var found map[string]doctor.Result
 	where := append(full.settings, "MLFLOW_TRACKING_URI="+nowhere)
 	err = full.until("the exporter to be ill", func() bool {
 		found, _ = w.doctor(t, where...)
