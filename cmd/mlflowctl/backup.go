@@ -114,7 +114,7 @@ func (c *backupCreateCmd) Run(env environment) error {
 func (c *backupCreateCmd) source(env environment) (backup.Source, error) {
 	s := backup.Source{
 		Dir: env.dir, JobDatabase: env.config.Database(), DataDir: env.config.DataDir, Profile: env.config.Profile,
-		SamplingFile: env.config.SamplingPath(), RedactionFile: env.config.RedactionFile, Include: c.Include, Without: c.Without,
+		SamplingFile: env.config.SamplingPath(), BaselineFile: env.config.BaselinePath(), RedactionFile: env.config.RedactionFile, Include: c.Include, Without: c.Without,
 	}
 	for _, setting := range env.config.Settings {
 		if setting.Source == config.FromEnvironment {

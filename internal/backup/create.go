@@ -340,6 +340,11 @@ func (mk *maker) single(t *tree) error {
 		}
 		mk.setting(o.setting, path, o.standard)
 	}
+	if s.BaselineFile != "" && mk.m.Jobs != nil && isThere(s.abs(s.BaselineFile)) {
+		if err := t.file(s.abs(s.BaselineFile), mk.jobsPath()+".baseline.json"); err != nil {
+			return err
+		}
+	}
 	for _, file := range s.Include {
 		file, optional := strings.CutPrefix(file, MayBeAbsent)
 		if !isThere(s.abs(file)) {

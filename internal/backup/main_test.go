@@ -66,6 +66,7 @@ func newDeployment(t *testing.T) deployment {
 	d.write("data/data.go", "package data")
 	d.write(".env", "MLFLOW_ENABLE_TRACKING=true\nSLACK_BOT_TOKEN=xoxb-1\n")
 	d.write("db.sqlite.sampling.yaml", "rules: []")
+	d.write("db.sqlite.baseline.json", "{}")
 	d.write(".otelcol-mlflow/dead-letter/a.json", "{}")
 	d.write(".otelcol-mlflow/exporter_mlflow__traces", "queue")
 	return d
@@ -118,7 +119,7 @@ func one(t *testing.T, path, query string) string {
 func (d deployment) source() Source {
 	return Source{
 		Dir: d.dir, JobDatabase: "./db.sqlite", Store: "sqlite:///mlflow.db", ArtifactRoot: "./mlartifacts", DataDir: "./data",
-		SamplingFile: "./db.sqlite.sampling.yaml", CollectorDir: "./.otelcol-mlflow",
+		SamplingFile: "./db.sqlite.sampling.yaml", BaselineFile: "./db.sqlite.baseline.json", CollectorDir: "./.otelcol-mlflow",
 	}
 }
 

@@ -33,8 +33,9 @@ type Source struct {
 	DataDir string
 	// Profile is the name of the profile, whose file is copied beside .env; empty: none.
 	Profile string
-	// SamplingFile and RedactionFile are copied when they are there.
-	SamplingFile, RedactionFile string
+	// SamplingFile and RedactionFile are copied when they are there, and so is what `validate`
+	// compares with, beside the job database.
+	SamplingFile, RedactionFile, BaselineFile string
 	// CollectorDir is where the Collector keeps what MLflow refused for good, in dead-letter.
 	CollectorDir string
 	// Include are further files to copy.

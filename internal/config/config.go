@@ -233,6 +233,9 @@ func (c Config) SamplingPath() string {
 	return cmp.Or(c.SamplingFile, c.DBPath+".sampling.yaml")
 }
 
+// BaselinePath is where `mlflowctl validate` keeps how long jobs take without telemetry.
+func (c Config) BaselinePath() string { return c.DBPath + ".baseline.json" }
+
 // Values of FailureNotice.
 const (
 	NoticeOff      = "off"
