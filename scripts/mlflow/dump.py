@@ -6,6 +6,8 @@ Reads one JSON request a line from standard input and writes one JSON answer a l
   {"search": filter, "experiments": [name, …]}    names of the runs that a filter finds
   {"create_experiment": name}                     an experiment, made as any client makes it
   {"register_prompts": {name: text, …}}           versions of prompts, made as any client makes them
+  {"prompt": address, "experiments": [name]}      a version, and whether the experiment's page lists it
+  {"used": "name/version", "experiments": …}      names of the traces and jobs' runs that used a version
 
 The address of the server is in MLFLOW_TRACKING_URI.
 """
@@ -164,6 +166,34 @@ def answer(request):
         for name, text in request["register_prompts"].items():
             mlflow.genai.register_prompt(name=name, template=text)
         return {}
+    if "prompt" in request:
+        p = mlflow.genai.load_prompt(request["prompt"])
+        ids = list(experiments(request["experiments"]))
+        listed = [q.name for q in mlflow.genai.search_prompts(filter_string=f"experiment_id = '{ids[0]}'")]
+        return {
+            "version": p.version,
+            "sha256": hashlib.sha256(p.template.encode()).hexdigest(),
+            "tags": p.tags,
+            "listed": p.name in listed,
+        }
+    if "used" in request:
+        ids = list(experiments(request["experiments"]))
+        name, version = request["used"].split("/")
+        traces = pages(
+            lambda token: client.search_traces(
+                locations=ids, filter_string=f"prompt = '{name}/{version}'", max_results=100, page_token=token
+            )
+        )
+        runs = client.search_runs(ids, "", max_results=1000)
+        return {
+            "traces": [t.info.tags.get("mlflow.traceName", "") for t in traces],
+            "runs": [
+                r.info.run_name
+                for r in runs
+                if "mlflow.parentRunId" not in r.data.tags
+                and {"name": name, "version": version} in json.loads(r.data.tags.get("mlflow.linkedPrompts", "[]"))
+            ],
+        }
     raise ValueError(f"unknown request {request}")
 
 

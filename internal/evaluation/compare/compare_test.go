@@ -213,3 +213,14 @@ func TestSettingsAreChecked(t *testing.T) {
 		}
 	}
 }
+
+// The simulation runs on all processors; this much of it goes through the race detector too.
+func TestSimulationsDoNotDisturbEachOther(t *testing.T) {
+	cfg := gate()
+	cfg.Resamples = 1000
+	sim := Simulation{Population: Typical, Effect: Unchanged, Examples: 30, Repetitions: 3, Runs: 20, Config: cfg}
+	first := sim.Run(1)
+	if again := sim.Run(1); again != first || first.Pass+first.Fail+first.Inconclusive != 20 {
+		t.Errorf("the same seed gives %+v and %+v", first, again)
+	}
+}
