@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/technoshare/commentator/internal/evaluation"
 	"github.com/technoshare/commentator/internal/evaluation/compare"
 	"github.com/technoshare/commentator/internal/evaluation/reports"
 )
@@ -74,10 +75,20 @@ func (evalGateCommand) Help() string {
 
 // Run compares the results with the baseline.
 func (c *evalGateCommand) Run(_ context.Context, a *app) error {
-	return impossible(a.compare(c.Baseline, c.Results, c.Threshold, c.comparison, c.reporting))
+	return impossible(a.compare(c.Baseline, c.Results, c.Threshold, c.comparison, c.reporting, alike))
 }
 
-func (a *app) compare(base, cand string, threshold float64, how comparison, show reporting) error {
+// alike returns an error when models wrote one side's comments and not the other's: the difference
+// would be that, and not the change.
+func alike(base, cand *compare.Sample) error {
+	if (base.Analyser == evaluation.AnalyserOffline) != (cand.Analyser == evaluation.AnalyserOffline) {
+		return fmt.Errorf("the baseline was made with the analyser %s and the results with %s: evaluate with the same, make a baseline of these results, or compare them with `eval compare`", base.Analyser, cand.Analyser)
+	}
+	return nil
+}
+
+// compare loads and compares two files, which have to pass the checks.
+func (a *app) compare(base, cand string, threshold float64, how comparison, show reporting, checks ...func(base, cand *compare.Sample) error) error {
 	cfg, err := how.config(threshold)
 	if err != nil {
 		return err
@@ -89,6 +100,11 @@ func (a *app) compare(base, cand string, threshold float64, how comparison, show
 	candidate, err := compare.Load(cand)
 	if err != nil {
 		return fmt.Errorf("candidate: %w", err)
+	}
+	for _, check := range checks {
+		if err := check(baseline, candidate); err != nil {
+			return err
+		}
 	}
 	r := compare.Compare(baseline, candidate, cfg)
 	if err := show.write(a.stdout, r); err != nil {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"time"
@@ -101,14 +102,17 @@ func reduce(e evaluation.ExampleTries) Example {
 		}
 	}
 	if out.Counted > 0 {
-		out.LatencySeconds /= float64(out.Counted)
+		out.LatencySeconds = rounded(out.LatencySeconds / float64(out.Counted))
 		if known {
-			cost /= float64(out.Counted)
+			cost = rounded(cost / float64(out.Counted))
 			out.CostUSD = &cost
 		}
 	}
 	return out
 }
+
+// rounded keeps microseconds and millionths of a dollar, so that a baseline is easy to read.
+func rounded(v float64) float64 { return math.Round(v*1e6) / 1e6 }
 
 // Validate joins everything that is wrong with a baseline, each naming where.
 func (s *Sample) Validate() error {
@@ -195,7 +199,7 @@ func Parse(text []byte) (*Sample, error) {
 // is one line, so that git shows which changed.
 func (s *Sample) Encode() ([]byte, error) {
 	head := *s
-	head.Examples = []Example{}
+	head.Examples, head.Prompts = []Example{}, append([]evaluation.PromptRef{}, s.Prompts...)
 	text, err := json.MarshalIndent(head, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("encode baseline: %w", err)
