@@ -14,9 +14,9 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"pgregory.net/rapid"
 
-	"github.com/technoshare/commentator/collector/mlflowexporter/internal/pricing"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/selection"
+	"github.com/technoshare/commentator/internal/pricing"
 	"github.com/technoshare/commentator/internal/wire/fixture"
 )
 

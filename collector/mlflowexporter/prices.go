@@ -7,7 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/technoshare/commentator/collector/mlflowexporter/internal/pricing"
+	"github.com/technoshare/commentator/internal/pricing"
 )
 
 // reasonUnknownModel counts runs whose tokens have no price.

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/technoshare/commentator/collector/mlflowexporter/internal/pricing"
+	"github.com/technoshare/commentator/internal/pricing"
 	"github.com/technoshare/commentator/internal/wire"
 )
 

@@ -5,7 +5,7 @@ import (
 	"math"
 	"testing"
 
-	"github.com/technoshare/commentator/collector/mlflowexporter/internal/pricing"
+	"github.com/technoshare/commentator/internal/pricing"
 	"github.com/technoshare/commentator/internal/wire"
 )
 

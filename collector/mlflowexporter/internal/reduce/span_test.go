@@ -7,7 +7,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
-	"github.com/technoshare/commentator/collector/mlflowexporter/internal/pricing"
+	"github.com/technoshare/commentator/internal/pricing"
 )
 
 // Times and ids of test spans.
