@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 // $ARTICLE (long enough for a comment), $PDF (that too) and $THIN (too short), and of a page
 // that is not there in $GONE. $CLOSED is an address where nothing listens, so that whatever
 // connects to it fails; $HANGING takes connections and never answers; $COLLECTOR takes
-// telemetry. $SLACK is a Web API of Slack, and $EVENTS a free host:port. With the
+// telemetry. $EVAL_DATA is the folder of our own data. $SLACK is a Web API of Slack, and $EVENTS a free host:port. With the
 // condition [postgres], $POSTGRES is the address of an empty database, with a password in it.
 func TestScripts(t *testing.T) {
 	article, err := os.ReadFile(filepath.Join("testdata", "article.html"))
@@ -60,6 +60,10 @@ func TestScripts(t *testing.T) {
 		}
 	}))
 	t.Cleanup(web.Close) // not defer: the scripts run in parallel, behind the end of this function
+	evalData, err := filepath.Abs(filepath.Join("..", "..", "data"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -79,6 +83,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
+			e.Setenv("EVAL_DATA", evalData)
 			e.Setenv("ARTICLE", web.URL+"/article")
 			e.Setenv("PDF", web.URL+"/leaflet.pdf")
 			e.Setenv("RETRIEVAL_PDF_CACHE", filepath.Join(caches, "technoshare-commentator-test", "pdf"))

@@ -45,6 +45,7 @@ type cli struct {
 	Reconcile reconcileCmd `cmd:"" help:"Compare the jobs of the job database with what MLflow holds; with --repair, send again what it lacks."`
 	Validate  validateCmd  `cmd:"" help:"Let test jobs run on the real way into MLflow, and show that they are recorded and not slower."`
 
+	Dataset datasetCmd `cmd:"" help:"Make MLflow's evaluation datasets hold what is in git."`
 	Prompts promptsCmd `cmd:"" help:"Keep the prompts in data/prompts and MLflow's registry in step."`
 
 	Retention retentionCmd `cmd:"" help:"Remove runs, traces and artifacts that were kept for long enough, and what has no owner any more."`

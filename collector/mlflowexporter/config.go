@@ -144,6 +144,9 @@ type MappingConfig struct {
 	// ask for by attributes.
 	OtherJob   RunMappingConfig `mapstructure:"other_job"`
 	OtherStage RunMappingConfig `mapstructure:"other_stage"`
+	// Member describes traces that belong to the run of another trace, which run.trace_id names:
+	// Name is that of the trace, and of the rules those with a trace_tag count.
+	Member RunMappingConfig `mapstructure:"member"`
 	// prevent unkeyed literal initialization
 	_ struct{}
 }
@@ -275,6 +278,7 @@ func (m MappingConfig) conditions() selection.Conditions {
 		Job:        m.Job.Condition,
 		OtherStage: m.OtherStage.Condition,
 		OtherJob:   m.OtherJob.Condition,
+		Member:     m.Member.Condition,
 		Trace:      m.Trace.Condition,
 	}
 }
@@ -292,7 +296,7 @@ func (c *Config) reduceMapping() (reduce.Mapping, error) {
 }
 
 func (m MappingConfig) mapping() reduce.Mapping {
-	return reduce.Mapping{Job: m.Job.mapping(), Stage: m.Stage.mapping(), OtherJob: m.OtherJob.mapping(), OtherStage: m.OtherStage.mapping(), SpanTypes: m.Trace.SpanTypes}
+	return reduce.Mapping{Job: m.Job.mapping(), Stage: m.Stage.mapping(), OtherJob: m.OtherJob.mapping(), OtherStage: m.OtherStage.mapping(), Member: m.Member.mapping(), SpanTypes: m.Trace.SpanTypes}
 }
 
 func (m RunMappingConfig) mapping() reduce.RunMapping {

@@ -259,7 +259,7 @@ func TestDefaultMappingIsTheCatalog(t *testing.T) {
 	for _, entry := range wire.Catalog() {
 		names, ours := written[entry.Kind]
 		own := strings.HasPrefix(entry.Name, "mlflow.") || strings.HasPrefix(entry.Name, "otel.") || strings.HasPrefix(entry.Name, "artifacts.") || strings.HasPrefix(entry.Name, "feedback") ||
-			entry.From == "collector/mlflowexporter" || entry.Type == string(wire.OnService)
+			entry.From == "collector/mlflowexporter" || entry.Type == string(wire.OnService) || entry.Type == string(wire.OnEvaluation)
 		if ours && !own && !entry.Later && !names[entry.Name] {
 			t.Errorf("no rule writes the %s %s", entry.Kind, entry.Name)
 		}

@@ -142,6 +142,12 @@ type Config struct {
 	// permission. Default: none. A secret.
 	GithubToken string `env:"GITHUB_TOKEN" secret:"true"`
 
+	// EvalDBPath is the SQLite file of evaluations: what they paid for, their results, verdicts of
+	// judges, and telemetry that waits. Default ./eval.sqlite.
+	EvalDBPath string `env:"EVAL_DB_PATH" envDefault:"./eval.sqlite"`
+	// EvalExperiment is the MLflow experiment of evaluations. Default technoshare_eval.
+	EvalExperiment string `env:"EVAL_EXPERIMENT_NAME" envDefault:"technoshare_eval"`
+
 	// EnableTracking records each job: an MLflow run by way of the Collector. Default false.
 	EnableTracking bool `env:"MLFLOW_ENABLE_TRACKING" envDefault:"false"`
 	// EnableTracing also records what happened inside the job: an MLflow trace. It has no

@@ -12,16 +12,18 @@ import (
 
 // Assessment is a verdict on a trace, or on one of its spans.
 type Assessment struct {
-	ID       string            `json:"assessment_id,omitempty"` // of the server when empty
-	Name     string            `json:"assessment_name"`
-	TraceID  string            `json:"trace_id"` // "tr-" + 32 hex digits
-	SpanID   string            `json:"span_id,omitempty"`
-	Source   AssessmentSource  `json:"source"`
-	Feedback *Feedback         `json:"feedback,omitempty"`
-	Why      string            `json:"rationale,omitempty"`
-	Metadata map[string]string `json:"metadata,omitempty"`
-	Created  string            `json:"create_time,omitempty"`      // RFC 3339, ms
-	Updated  string            `json:"last_update_time,omitempty"` // likewise; of the server after an update
+	ID       string           `json:"assessment_id,omitempty"` // of the server when empty
+	Name     string           `json:"assessment_name"`
+	TraceID  string           `json:"trace_id"` // "tr-" + 32 hex digits
+	SpanID   string           `json:"span_id,omitempty"`
+	Source   AssessmentSource `json:"source"`
+	Feedback *Feedback        `json:"feedback,omitempty"`
+	// Expectation is what the right answer would be; an assessment has it or Feedback.
+	Expectation *Feedback         `json:"expectation,omitempty"`
+	Why         string            `json:"rationale,omitempty"`
+	Metadata    map[string]string `json:"metadata,omitempty"`
+	Created     string            `json:"create_time,omitempty"`      // RFC 3339, ms
+	Updated     string            `json:"last_update_time,omitempty"` // likewise; of the server after an update
 }
 
 // AssessmentSource says who judges.
@@ -56,7 +58,11 @@ func (c *Client) CreateAssessment(ctx context.Context, a Assessment) error {
 
 // UpdateAssessment replaces verdict, reason and metadata of an assessment.
 func (c *Client) UpdateAssessment(ctx context.Context, a Assessment) error {
-	in := assessmentBody{Assessment: a, Mask: "feedback,rationale,metadata"}
+	mask := "feedback,rationale,metadata"
+	if a.Expectation != nil {
+		mask = "expectation,metadata"
+	}
+	in := assessmentBody{Assessment: a, Mask: mask}
 	return c.call(ctx, http.MethodPatch, assessmentPath(a.TraceID, a.ID), nil, in, nil)
 }
 

@@ -16,7 +16,9 @@ import (
 
 // Well-known metadata and tags of a trace.
 const (
-	MetaSourceRun   = "mlflow.sourceRun"
+	MetaSourceRun = "mlflow.sourceRun"
+	// MetaAssessedIn is on an assessment: the evaluation run that it was made in.
+	MetaAssessedIn  = "mlflow.assessment.sourceRunId"
 	MetaSession     = "mlflow.trace.session"
 	MetaUser        = "mlflow.trace.user"
 	MetaTokenUsage  = "mlflow.trace.tokenUsage"

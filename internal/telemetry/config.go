@@ -86,6 +86,10 @@ type Config struct {
 	// Relay tunes the relay. Its endpoint, headers and logger are taken from this Config.
 	Relay RelayConfig
 
+	// Evaluation says that this process makes evaluations, not jobs: it records them in full in
+	// every mode but off, and exports no metrics.
+	Evaluation bool
+
 	// Prometheus lets a Prometheus server read the metrics too, see Provider.MetricsHandler.
 	// With it there is a Provider in ModeOff too, which measures and records nothing.
 	Prometheus bool

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
@@ -51,6 +52,9 @@ func New(ctx context.Context, cfg Config, box Outbox) (*Provider, error) {
 		return nil, errors.New("start telemetry: the store id is empty")
 	}
 	cfg = cfg.withDefaults()
+	if cfg.Evaluation && cfg.metricReader == nil {
+		cfg.metricReader = sdkmetric.NewManualReader() // nobody reads it
+	}
 	(&sdkErrors{log: cfg.Logger, now: cfg.Now}).listen()
 
 	rec := &recorder{redactor: cfg.redactor()}
@@ -61,7 +65,7 @@ func New(ctx context.Context, cfg Config, box Outbox) (*Provider, error) {
 		sdktrace.WithSampler(tieredSampler{}),
 		sdktrace.WithIDGenerator(idGenerator{}),
 		sdktrace.WithSpanProcessor(collector{}),
-		sdktrace.WithRawSpanLimits(spanLimits),
+		sdktrace.WithRawSpanLimits(cfg.spanLimits()),
 	)
 	rec.tracer = p.traces.Tracer(wire.ScopeName,
 		trace.WithInstrumentationVersion(cfg.Version), trace.WithSchemaURL(wire.SchemaURL))
@@ -96,6 +100,17 @@ var spanLimits = sdktrace.SpanLimits{
 	AttributePerEventCountLimit: 64,
 	AttributePerLinkCountLimit:  16,
 	AttributeValueDepthLimit:    16,
+}
+
+// maxScores is how many attributes the span of a suite may have: each score of each example is one.
+const maxScores = 1 << 16
+
+func (c Config) spanLimits() sdktrace.SpanLimits {
+	l := spanLimits
+	if c.Evaluation {
+		l.AttributeCountLimit = maxScores
+	}
+	return l
 }
 
 // Decide says how much of a job that starts now is recorded, and why. The answer belongs

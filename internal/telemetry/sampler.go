@@ -31,6 +31,8 @@ func (tieredSampler) ShouldSample(p sdktrace.SamplingParameters) sdktrace.Sampli
 		Tracestate: trace.SpanContextFromContext(p.ParentContext).TraceState(),
 	}
 	switch tier {
+	case wire.TierEvaluation: // in full whenever anything is recorded
+		result.Decision = sdktrace.RecordAndSample
 	case wire.TierLifecycle, wire.TierMessage:
 		if detail == wire.DetailFull || detail == wire.DetailLifecycle {
 			result.Decision = sdktrace.RecordAndSample

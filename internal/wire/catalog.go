@@ -33,6 +33,8 @@ const (
 	OnTrace Scope = "trace"
 	// OnService is the run of a worker and a UTC day.
 	OnService Scope = "service run"
+	// OnEvaluation is the run of an evaluation.
+	OnEvaluation Scope = "evaluation run"
 )
 
 // Entry describes one name of the seam.
@@ -49,9 +51,10 @@ type Entry struct {
 
 // Catalog lists every name of the seam by kind, in reading order.
 func Catalog() []Entry {
-	return slices.Concat(spans, resources, jobAttributes, stageAttributes, rootAttributes,
-		genAIAttributes, httpAttributes, eventAttributes, metricAttributes, values, events, artifacts,
-		instruments, mlflowParams, mlflowTags, mlflowMetrics, mlflowTraceTags)
+	return slices.Concat(spans, evaluationSpans, resources, jobAttributes, stageAttributes, rootAttributes, evaluationAttributes,
+		genAIAttributes, httpAttributes, eventAttributes, metricAttributes, values, evaluationValues, events, artifacts, evaluationArtifacts,
+		instruments, mlflowParams, evaluationParams, mlflowTags, evaluationTags, mlflowMetrics, evaluationMetrics,
+		mlflowTraceTags, evaluationTraceTags)
 }
 
 // Find returns the entry of a name.

@@ -32,6 +32,8 @@ var kindOf = []struct {
 	{"Repair", wire.KindValue},
 	{"Source", wire.KindValue},
 	{"Evaluation", wire.KindValue},
+	{"RunType", wire.KindValue},
+	{"RunKind", wire.KindValue},
 }
 
 // notNames are constants of names.go that name nothing on the wire.

@@ -28,12 +28,7 @@ const jobIdentity = "technoshare/job/1"
 func JobIdentity(storeID string, jobID int64, createdAt time.Time) (TraceID, SpanID) {
 	text := jobIdentity + "\n" + storeID + "\n" +
 		strconv.FormatInt(jobID, 10) + "\n" + strconv.FormatInt(createdAt.UnixMicro(), 10)
-	sum := sha256.Sum256([]byte(text))
-	var t TraceID
-	var s SpanID
-	copy(t[:], sum[:16])
-	copy(s[:], sum[16:24])
-	return t, s
+	return identityOf(text)
 }
 
 // JobKey is the identity of a job's run in MLflow (tag TagKey).
@@ -45,3 +40,25 @@ func StageKey(t TraceID, s SpanID) string { return t.String() + "-" + s.String()
 
 // MLflowTraceID is the id under which MLflow stores an OTel trace.
 func MLflowTraceID(t TraceID) string { return "tr-" + t.String() }
+
+const evaluationIdentity = "technoshare/eval/1"
+
+// EvaluationIdentity derives the trace id and the span id of an evaluation's suite: the first 16
+// and the next 8 bytes of the SHA-256 of two lines without a trailing newline: the scheme and the
+// evaluation's id, a UUID in lower case.
+func EvaluationIdentity(evaluation string) (TraceID, SpanID) {
+	return identityOf(evaluationIdentity + "\n" + evaluation)
+}
+
+// ExampleIdentity likewise derives the ids of one try at an example: two more lines hold the
+// example's id and the repetition in decimal, of which the first is 1.
+func ExampleIdentity(evaluation, example string, repetition int) (TraceID, SpanID) {
+	return identityOf(evaluationIdentity + "\n" + evaluation + "\n" + example + "\n" + strconv.Itoa(repetition))
+}
+
+func identityOf(text string) (t TraceID, s SpanID) {
+	sum := sha256.Sum256([]byte(text))
+	copy(t[:], sum[:16])
+	copy(s[:], sum[16:24])
+	return t, s
+}

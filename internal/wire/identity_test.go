@@ -34,3 +34,17 @@ func TestKeysAreMadeOfIdentities(t *testing.T) {
 		}
 	}
 }
+
+func TestEvaluationIdentityVector(t *testing.T) {
+	v := wire.EvaluationVector
+	if suite, _ := wire.EvaluationIdentity(v.Evaluation); suite.String() != v.Suite {
+		t.Errorf("the suite's trace id is %s, want %s", suite, v.Suite)
+	}
+	trace, span := wire.ExampleIdentity(v.Evaluation, v.Example, v.Repetition)
+	if trace.String() != v.Trace || span.String() != v.Span {
+		t.Errorf("ids of the try are %s, %s; want %s, %s", trace, span, v.Trace, v.Span)
+	}
+	if other, _ := wire.ExampleIdentity(v.Evaluation, v.Example, v.Repetition+1); other == trace {
+		t.Error("two repetitions have one trace id")
+	}
+}

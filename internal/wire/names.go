@@ -22,6 +22,10 @@ const (
 	SpanSlackSearch  = "conversations.replies"
 	SpanHTTPGet      = "GET"
 	SpanChatPrefix   = "chat " // + model
+
+	// Evaluations.
+	SpanEvalSuite   = "eval_suite"   // root of a trace of its own, a run
+	SpanEvalExample = "eval_example" // root of the trace of a try, no run
 )
 
 // Resource attributes.
@@ -62,9 +66,10 @@ const (
 
 // Values of AttrTier.
 const (
-	TierLifecycle = "lifecycle"
-	TierMessage   = "message"
-	TierDetail    = "detail"
+	TierLifecycle  = "lifecycle"
+	TierMessage    = "message"
+	TierDetail     = "detail"
+	TierEvaluation = "evaluation"
 )
 
 // Attributes of stage spans, and of the root as roll-ups.
@@ -148,6 +153,27 @@ const (
 	AttrStageAttemptsPrefix = "stage.attempts."
 )
 
+// Attributes by which any application asks for a run, and the evaluations do.
+const (
+	AttrRunKind         = "run.kind"       // string, RunKindJob or stage
+	AttrRunName         = "run.name"       // string, name of the run; of a trace that belongs to another run, the trace's
+	AttrRunParamPrefix  = "run.param."     // + name
+	AttrRunMetricPrefix = "run.metric."    // + name
+	AttrRunTagPrefix    = "run.tag."       // + name
+	AttrRunTraceID      = "run.trace_id"   // string, hex: the run of that trace is the one that this trace belongs to
+	AttrRunTraceName    = "run.trace_name" // string, name of that run until its own span comes
+)
+
+// RunKindJob is a value of AttrRunKind.
+const RunKindJob = "job"
+
+// What every span of an evaluation says.
+const (
+	AttrEvalID         = "evaluation.id"         // string, UUID
+	AttrEvalExample    = "evaluation.example"    // string; on eval_example
+	AttrEvalRepetition = "evaluation.repetition" // int, 1 is the first; on eval_example
+)
+
 // GenAI attributes (OTel semantic conventions 1.41).
 const (
 	AttrGenAIOperation     = "gen_ai.operation.name"
@@ -197,6 +223,7 @@ const (
 	AttrEvaluationWhy   = "gen_ai.evaluation.explanation"
 
 	// What the conventions have no name for.
+	AttrEvaluationExpected   = "evaluation.expected"    // bool, it is no verdict but the right answer
 	AttrEvaluationRetracted  = "evaluation.retracted"   // bool, the verdict is taken back
 	AttrEvaluationSourceType = "evaluation.source.type" // string, a value below
 	AttrEvaluationSourceID   = "evaluation.source.id"   // string
@@ -228,6 +255,7 @@ const (
 	ArtifactComment      = "stage_b_result.json"
 	ArtifactGateFailures = "gate_failures.txt"
 	ArtifactSlackPayload = "slack_payload.json"
+	ArtifactEvalResults  = "eval_results.json"
 )
 
 // AttrReason says on metrics why something was dropped.
@@ -314,3 +342,9 @@ func FeedbackCount(name string) string { return "feedback/" + name + "/count" }
 // StageNames lists the five stages in the order in which a job meets them. The
 // names are frozen: they are in databases, in MLflow and in people's bookmarks.
 var StageNames = []string{SpanRetrieval, SpanStageA, SpanStageB, SpanQualityGates, SpanSlackPost}
+
+// MLflow's name of the tag that makes a run an evaluation, and its value.
+const (
+	TagRunType      = "mlflow.runType"
+	RunTypeEvaluate = "genai_evaluate"
+)

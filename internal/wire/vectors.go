@@ -21,3 +21,13 @@ var Vectors = []Vector{
 	{Store: "6f1c1a52-6b1e-4d0c-9a63-0f3f2b0c7a12", Job: 42, CreatedMicros: 1795410122123456, Trace: "8f27e9787f10dd3a4bae04824543a564", Span: "05b0d4aff56b3928"},
 	{Store: "6f1c1a52-6b1e-4d0c-9a63-0f3f2b0c7a11", Job: 9223372036854775807, CreatedMicros: 0, Trace: "e70d2d4246f4b5b5b2dab895ec8e2da0", Span: "47457c3aa1802c5f"},
 }
+
+// EvaluationVector is a known answer of ExampleIdentity, computed with sha256sum.
+var EvaluationVector = struct {
+	Evaluation, Example string
+	Repetition          int
+	Suite, Trace, Span  string
+}{
+	Evaluation: "7f1c2a34-5b6d-4e8f-9a0b-1c2d3e4f5a6b", Example: "hybrid-search", Repetition: 2,
+	Suite: "e3aed35fed84b9dc0983f70a0e8f792f", Trace: "a6581437bec61e8236ef166301c96834", Span: "c1dc7a6ec45c3e2c",
+}

@@ -103,6 +103,10 @@ def span(s):
     }
 
 
+def said(value):
+    return f"{value:g}" if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
+
+
 def trace(t, names):
     info = t.info
     return {
@@ -120,7 +124,7 @@ def trace(t, names):
         "tags": dict(info.tags),
         "prompts": prompts(info.tags),
         "assessments": sorted(
-            f"{a.name}={a.value:g} by {a.source.source_id}: {a.rationale or ''}" for a in info.assessments
+            f"{a.name}={said(a.value)} by {a.source.source_id}: {getattr(a, 'rationale', None) or ''}" for a in info.assessments
         ),
         "request": info.request_preview or "",
         "response": info.response_preview or "",

@@ -1,5 +1,6 @@
 // Command record writes data/eval_dataset.json and the evidence of its examples: it serves the
-// articles on loopback and reads them with the worker's own retrieval.
+// articles on loopback and reads them with the worker's own retrieval. Then it records the
+// answers of a simulated model about all of them.
 package main
 
 import (
@@ -82,6 +83,9 @@ func run(ctx context.Context, dir string) error {
 		d.Put(a.Example)
 	}
 	if err := d.Save(); err != nil {
+		return err
+	}
+	if err := recordCassette(ctx, dir, themes, d.Examples); err != nil {
 		return err
 	}
 	fmt.Printf("%d examples, version hash %s\n", len(d.Examples), d.Hash())

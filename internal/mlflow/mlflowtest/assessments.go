@@ -48,7 +48,7 @@ func (s *Server) assessmentRoutes() {
 			return nil, cmp.Or(err, missing(r))
 		}
 		a := &t.info.Assessments[at]
-		a.Feedback, a.Why, a.Metadata = in.Assessment.Feedback, in.Assessment.Why, in.Assessment.Metadata
+		a.Feedback, a.Expectation, a.Why, a.Metadata = in.Assessment.Feedback, in.Assessment.Expectation, in.Assessment.Why, in.Assessment.Metadata
 		a.Updated = time.UnixMilli(s.tick()).UTC().Format("2006-01-02T15:04:05.000Z")
 		return body{Assessment: *a}, nil
 	})

@@ -148,11 +148,19 @@ func readTrace(ctx context.Context, c *mlflow.Client, id string, keys map[string
 		if one.Assessments == nil {
 			one.Assessments = map[string]string{}
 		}
+		said, how := a.Feedback, ""
+		if said == nil {
+			said, how = a.Expectation, "expected "
+		}
 		var value any
-		if err := json.Unmarshal(a.Feedback.Value, &value); err != nil {
+		if err := json.Unmarshal(said.Value, &value); err != nil {
 			return nil, fmt.Errorf("read assessment: %w", err)
 		}
-		one.Assessments[a.Name+" "+a.Source.ID] = strings.Join([]string{fmt.Sprint(value), a.Source.Type, a.SpanID, a.Why}, " | ")
+		text := strings.Join([]string{fmt.Sprint(value), a.Source.Type, a.SpanID, a.Why}, " | ")
+		if in := a.Metadata[mlflow.MetaAssessedIn]; in != "" {
+			text += " | in " + keys[in]
+		}
+		one.Assessments[a.Name+" "+a.Source.ID] = how + text
 	}
 	at, err := time.Parse(time.RFC3339Nano, t.Info.RequestTime)
 	if err != nil {

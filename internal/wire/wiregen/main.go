@@ -62,6 +62,10 @@ const rules = `
 A run carries its identity as tag %[1]s: the trace id for a job, ` + "`<trace id>-<span id>`" + ` for an attempt at a stage. MLflow's id of the trace is
 ` + "`tr-<trace id>`" + `.
 
+An evaluation has the ids of SHA-256("technoshare/eval/1" \n evaluation id), a try at an example those of the same with two more lines, the
+example's id and the repetition (%[2]s = %[3]s). A try is a trace of its own without a run: %[4]s on its root names the
+evaluation's trace, whose run it belongs to.
+
 ## Tiers
 
 | tier | spans | recorded when | becomes |
@@ -69,6 +73,7 @@ A run carries its identity as tag %[1]s: the trace id for a job, ` + "`<trace id
 | lifecycle | the job and its stages | the job is not off | runs; in full detail spans of the trace too |
 | message | ` + "`job started`, `feedback`" + ` | the job is not off | what the bridge does with it; never a span of the trace |
 | detail | requests, model calls, tool calls | the job is full | spans of the trace |
+| evaluation | ` + "`eval_suite`, `eval_example`" + ` | telemetry is not off | the run of an evaluation and its traces, always in full |
 
 Whether a job is off, tracked or full is decided once, when it starts, and stored in its row. A stage span leaves with the detail spans
 below it in one OTLP message, in the transaction that records the stage; the root leaves in the transaction that makes the job final.
@@ -123,7 +128,8 @@ func page() string {
 	for _, v := range wire.Vectors {
 		row(&b, v.Store, fmt.Sprint(v.Job), fmt.Sprint(v.CreatedMicros), code(v.Trace), code(v.Span))
 	}
-	fmt.Fprintf(&b, rules, code(wire.TagKey))
+	eval := wire.EvaluationVector
+	fmt.Fprintf(&b, rules, code(wire.TagKey), strings.Join([]string{eval.Evaluation, eval.Example, fmt.Sprint(eval.Repetition)}, ", "), code(eval.Trace), code(wire.AttrRunTraceID))
 	for _, s := range sections {
 		fmt.Fprintf(&b, "\n## %s\n\n", s.title)
 		table(&b, s)

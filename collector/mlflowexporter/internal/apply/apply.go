@@ -300,6 +300,7 @@ func group(p reduce.Plan) []*job {
 		j := of(s.TraceID)
 		j.scores = append(j.scores, s)
 	}
+	linkOwners(jobs)
 	return jobs
 }
 
@@ -368,4 +369,23 @@ func report(items []*ItemError) error {
 		errs[i] = item
 	}
 	return errors.Join(errs...)
+}
+
+// linkOwners finds, for the traces that belong to the run of another trace, that run.
+func linkOwners(jobs []*job) {
+	runs := map[string]*run{}
+	for _, j := range jobs {
+		for _, r := range j.runs {
+			if r.ParentKey == "" {
+				runs[r.Key] = r
+			}
+		}
+	}
+	for _, j := range jobs {
+		for _, t := range j.traces {
+			if r := runs[t.RunKey]; r != nil && r.job != j {
+				t.owner = r
+			}
+		}
+	}
 }

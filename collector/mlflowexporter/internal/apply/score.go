@@ -62,13 +62,16 @@ func (a *Applier) applyNamed(ctx context.Context, j *job, ids []string, scores [
 	}
 	for _, s := range scores {
 		s.At(exp.ref)
+		s.Counted = s.Counted || s.Uncounted
 	}
 	if !slices.ContainsFunc(scores, (*ledger.Score).Waiting) {
 		return nil
 	}
-	rec, err := a.scoredRun(ctx, j, exp, first)
-	if err != nil {
-		return err
+	var rec *ledger.Run
+	if !first.Uncounted {
+		if rec, err = a.scoredRun(ctx, j, exp, first); err != nil {
+			return err
+		}
 	}
 	if rec != nil && slices.ContainsFunc(scores, func(s *ledger.Score) bool { return !s.Counted }) {
 		if err := a.countScores(ctx, j, rec, scores); err != nil {
@@ -87,7 +90,7 @@ func (a *Applier) applyNamed(ctx context.Context, j *job, ids []string, scores [
 		if !there {
 			continue
 		}
-		err = a.failed.result("score", id, a.assess(ctx, j.traceID, id, s))
+		err = a.failed.result("score", id, a.assess(ctx, j, id, s))
 		if err != nil && !permanent(err) {
 			return err
 		}
@@ -304,8 +307,11 @@ func (a *Applier) tracedAlready(ctx context.Context, j *job, exp experiment, s *
 }
 
 // assess makes a trace hold a verdict. That the trace is gone is no error: somebody removed it.
-func (a *Applier) assess(ctx context.Context, traceID, id string, s *ledger.Score) error {
-	in := assessment(traceID, id, s)
+func (a *Applier) assess(ctx context.Context, j *job, id string, s *ledger.Score) error {
+	in := assessment(j.traceID, id, s)
+	if t := j.entry.Job.Trace; s.Uncounted && t != nil && t.Run != "" {
+		in.Metadata[mlflow.MetaAssessedIn] = t.Run
+	}
 	var err error
 	switch {
 	case s.Retracted:
@@ -340,11 +346,12 @@ func (a *Applier) overwrite(ctx context.Context, in mlflow.Assessment, s *ledger
 
 // same reports whether two assessments say the same. MLflow writes 1 as 1.0.
 func same(x, y mlflow.Assessment) bool {
-	if x.Feedback == nil || y.Feedback == nil || x.Why != y.Why || x.Metadata[metaLabel] != y.Metadata[metaLabel] {
+	saidX, saidY := cmp.Or(x.Feedback, x.Expectation), cmp.Or(y.Feedback, y.Expectation)
+	if saidX == nil || saidY == nil || x.Why != y.Why || x.Metadata[metaLabel] != y.Metadata[metaLabel] {
 		return false
 	}
 	var v, w any
-	return json.Unmarshal(x.Feedback.Value, &v) == nil && json.Unmarshal(y.Feedback.Value, &w) == nil && reflect.DeepEqual(v, w)
+	return json.Unmarshal(saidX.Value, &v) == nil && json.Unmarshal(saidY.Value, &w) == nil && reflect.DeepEqual(v, w)
 }
 
 func assessment(traceID, id string, s *ledger.Score) mlflow.Assessment {
@@ -352,8 +359,12 @@ func assessment(traceID, id string, s *ledger.Score) mlflow.Assessment {
 	out := mlflow.Assessment{
 		ID: id, Name: s.Name, TraceID: "tr-" + traceID, SpanID: s.SpanID, Why: s.Why, Created: at, Updated: at,
 		Source:   mlflow.AssessmentSource{Type: s.SourceType, ID: s.SourceID},
-		Feedback: &mlflow.Feedback{Value: s.Value},
 		Metadata: map[string]string{metaTime: strconv.FormatUint(s.Version.EndUnixNano, 10)},
+	}
+	if value := (&mlflow.Feedback{Value: s.Value}); s.Expected {
+		out.Expectation = value
+	} else {
+		out.Feedback = value
 	}
 	if s.Label != "" {
 		out.Metadata[metaLabel] = s.Label

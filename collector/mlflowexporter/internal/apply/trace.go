@@ -32,6 +32,7 @@ const (
 type trace struct {
 	reduce.Trace
 	job   *job
+	owner *run // the run that the trace belongs to, when that is one of another trace of the plan
 	exp   experiment
 	rec   *ledger.Trace
 	spans []span // that MLflow has to get
@@ -94,7 +95,15 @@ func (a *Applier) home(ctx context.Context, t *trace) (ref string, err error) {
 // tellTraces tells MLflow what it must know of the traces of a job after their spans.
 func (a *Applier) tellTraces(ctx context.Context, j *job) {
 	for _, t := range j.traces {
-		t.runID() // a job whose run could not be made is tried again, whole
+		id := t.runID() // a job whose run could not be made is tried again, whole
+		if t.owner != nil {
+			if t.owner.job.stopped() && !j.fail(fmt.Errorf("the run of the trace is not made: %w", errRetry)) {
+				return
+			}
+			if t.rec != nil {
+				t.rec.Run = id
+			}
+		}
 		if j.stopped() {
 			return
 		}
@@ -222,6 +231,10 @@ func (a *Applier) info(t *trace, used []mlflow.PromptVersion) mlflow.TraceInfo {
 
 // runID is the run that a trace links to, "" while it has none. It waits until that is settled.
 func (t *trace) runID() string {
+	if t.owner != nil {
+		<-t.owner.known
+		return t.owner.id
+	}
 	for _, r := range t.job.runs {
 		if r.Key == t.RunKey {
 			<-r.known

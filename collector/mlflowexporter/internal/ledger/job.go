@@ -81,6 +81,8 @@ type Trace struct {
 	Told bool `json:"told,omitempty"`
 	// Prompts are the versions that Info names and that MLflow was not told to link yet.
 	Prompts []mlflow.PromptVersion `json:"prompts,omitempty"`
+	// Run is the id of the run that the trace belongs to when that is one of another trace.
+	Run string `json:"run,omitempty"`
 }
 
 // Run gives the record of a key, a new one if there is none.

@@ -18,6 +18,9 @@ type Mapping struct {
 	// OtherJob and OtherStage are for spans with Other set.
 	OtherJob   RunMapping
 	OtherStage RunMapping
+	// Member is for traces that belong to the run of another trace: Name is that of the trace,
+	// and of the rules those with a trace_tag count.
+	Member RunMapping
 	// SpanTypes gives the MLflow span type of spans by their name. It applies to spans
 	// that say nothing themselves by mlflow.spanType or gen_ai.operation.name.
 	SpanTypes map[string]string
@@ -34,6 +37,9 @@ type Mapping struct {
 
 // job is the mapping for the run of a job, and for the run that a stage or a message implies.
 func (m Mapping) job(s Span) RunMapping {
+	if s.Kind == Member {
+		return m.Member
+	}
 	if s.Other {
 		return m.OtherJob
 	}
@@ -74,7 +80,7 @@ type RunMapping struct {
 
 // Validate joins everything that is wrong with the mapping.
 func (m Mapping) Validate() error {
-	return errors.Join(m.Job.validate("job"), m.Stage.validate("stage"), m.OtherJob.validate("other_job"), m.OtherStage.validate("other_stage"))
+	return errors.Join(m.Job.validate("job"), m.Stage.validate("stage"), m.OtherJob.validate("other_job"), m.OtherStage.validate("other_stage"), m.Member.validate("member"))
 }
 
 func (m RunMapping) validate(kind string) error {

@@ -13,7 +13,8 @@ import (
 // never changed, and the Plan shares no memory with them.
 func Reduce(spans []Span, m Mapping) Plan {
 	var plan Plan
-	for _, group := range groupByTrace(spans, &plan) {
+	groups := groupByTrace(spans, &plan)
+	for _, group := range groups {
 		group.reduce(m, &plan)
 		if asked := group.repair(); asked != "" {
 			if plan.Repair == nil {
@@ -22,6 +23,7 @@ func Reduce(spans []Span, m Mapping) Plan {
 			plan.Repair[group.id.String()] = asked
 		}
 	}
+	owners(membersOf(groups), m, &plan)
 	return plan
 }
 

@@ -38,6 +38,10 @@ type Score struct {
 	Why    string          `json:"why,omitempty"`
 	// Retracted says that the verdict was taken back.
 	Retracted bool `json:"retracted,omitempty"`
+	// Expected says that it is no verdict, but what the right answer would be.
+	Expected bool `json:"expected,omitempty"`
+	// Uncounted says that the run tells itself what the verdicts of its traces come to.
+	Uncounted bool `json:"uncounted,omitempty"`
 	// InTrace says that the job has a trace, or will have one.
 	InTrace bool  `json:"in_trace,omitempty"`
 	StartMS int64 `json:"start"` // of the job, ms since 1970
@@ -80,7 +84,13 @@ func (t *trace) score(s Span, e ptrace.SpanEvent, m Mapping) (Score, bool) {
 	if s.Kind == Job {
 		out.RunKey = t.jobKey(s)
 	}
-	if s.Kind == Stage || s.Kind == Detail {
+	if root, ok := t.member(); ok {
+		out.Uncounted = true
+		if owner, ok := root.owner(); ok {
+			out.RunKey = owner
+		}
+	}
+	if s.Kind == Stage || s.Kind == Detail || s.Kind == Member {
 		out.SpanID = s.Span.SpanID().String()
 	}
 	if us, ok := s.integer(wire.AttrStartedAt); ok {
@@ -91,6 +101,9 @@ func (t *trace) score(s Span, e ptrace.SpanEvent, m Mapping) (Score, bool) {
 	out.SourceType, out.SourceID = sourceOf(s, e)
 	if v, ok := e.Attributes().Get(wire.AttrEvaluationRetracted); ok {
 		out.Retracted = v.Type() == pcommon.ValueTypeBool && v.Bool()
+	}
+	if v, ok := e.Attributes().Get(wire.AttrEvaluationExpected); ok {
+		out.Expected = v.Type() == pcommon.ValueTypeBool && v.Bool()
 	}
 	if !out.Retracted {
 		out.Value, out.Number = scoreValue(e, out.Label)
@@ -158,7 +171,11 @@ const maxScoreName = 200
 
 // scoreID derives the id of an assessment, so that a verdict that comes again is the same one.
 func scoreID(s Score) string {
-	sum := sha256.Sum256([]byte(strings.Join([]string{"technoshare/assessment/1", s.TraceID, s.SpanID, s.Name, s.SourceType, s.SourceID}, "\n")))
+	parts := []string{"technoshare/assessment/1", s.TraceID, s.SpanID, s.Name, s.SourceType, s.SourceID}
+	if s.Expected {
+		parts = append(parts, "expected")
+	}
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\n")))
 	return "a-" + hex.EncodeToString(sum[:16])
 }
 

@@ -22,6 +22,9 @@ const (
 	// Feedback messages carry an assessment of a job. They are no run, create no run
 	// and are no part of a trace.
 	Feedback
+	// Member spans are roots of traces that belong to the run of another trace: examples of an
+	// evaluation. They are no runs.
+	Member
 )
 
 // String returns the name of the kind as the documentation spells it.
@@ -35,6 +38,8 @@ func (k Kind) String() string {
 		return "started"
 	case Feedback:
 		return "feedback"
+	case Member:
+		return "member"
 	default:
 		return "detail"
 	}

@@ -80,6 +80,11 @@ func (t *trace) translate(jobs []Span, m Mapping) (Trace, bool) {
 	if root, ok := rootOf(jobs); ok {
 		out.RunKey = t.jobKey(root)
 		out.Info = infoOf(root, m)
+	} else if root, ok := t.member(); ok {
+		if owner, ok := root.owner(); ok {
+			out.RunKey = owner
+		}
+		out.Info = infoOf(root, m)
 	}
 	return out, true
 }
@@ -179,7 +184,7 @@ func typeOf(s Span, m Mapping) string {
 	case "invoke_workflow":
 		return typeChain
 	}
-	if s.Kind == Job || s.Kind == Stage {
+	if s.Kind == Job || s.Kind == Stage || s.Kind == Member {
 		return typeChain
 	}
 	return typeUnknown

@@ -22,7 +22,7 @@ import (
 //	span.attributes["job.tier"] == "lifecycle"
 //
 // The first that holds decides, in the order feedback, started, stage, job, other stage,
-// other job; a span for which none holds is a detail. An empty condition never holds.
+// other job, member; a span for which none holds is a detail. An empty condition never holds.
 type Conditions struct {
 	Feedback string
 	Started  string
@@ -32,6 +32,8 @@ type Conditions struct {
 	// own.
 	OtherStage string
 	OtherJob   string
+	// Member selects roots of traces that belong to the run of another trace.
+	Member string
 	// Trace says which spans, of whatever kind, belong into MLflow's trace store.
 	Trace string
 }
@@ -78,6 +80,7 @@ func New(c Conditions, set component.TelemetrySettings) (*Selector, error) {
 		{"job", reduce.Job, false, c.Job},
 		{"other_stage", reduce.Stage, true, c.OtherStage},
 		{"other_job", reduce.Job, true, c.OtherJob},
+		{"member", reduce.Member, false, c.Member},
 	} {
 		if condition := compile(k.key, k.text); condition != nil {
 			s.kinds = append(s.kinds, kindCondition{k.kind, k.other, condition})

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/technoshare/commentator/data"
+	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/evaluation"
+	"github.com/technoshare/commentator/internal/slack"
+	"github.com/technoshare/commentator/internal/store"
+)
+
+type evalPromoteCommand struct {
+	Job      []int64       `help:"Jobs to make examples of." sep:","`
+	Feedback string        `enum:",up,down" default:"" help:"Make examples of the jobs with such a verdict: ${enum}."`
+	Since    time.Duration `help:"Only verdicts that were given within this time, such as 168h."`
+
+	Dataset string   `help:"The dataset; it is made when it is not there. Default: eval_dataset.json in DATA_DIR." placeholder:"FILE"`
+	Theme   string   `help:"Theme that the comments should have named."`
+	Tag     []string `help:"Further tags of the examples." sep:","`
+	DryRun  bool     `help:"Only say what would be done."`
+	JSON    bool     `name:"json" help:"Print one JSON object per job."`
+}
+
+// Help is shown below the flags.
+func (evalPromoteCommand) Help() string {
+	return `An example is the link, the message, masked as what is recorded, and the evidence that the job's retrieval stored. A link that the dataset has already is not added again: tags and notes of the example are completed, its evidence stays.
+
+Exit code: 0 when each job is in the dataset, 1 when one could not be taken, such as one without evidence, 3 when nothing could be carried out.`
+}
+
+// promoted is what became of a job; its JSON form is a contract.
+type promoted struct {
+	Job     int64  `json:"job"`
+	Example string `json:"example,omitempty"`
+	Result  string `json:"result"` // added, merged, unchanged or refused
+	Why     string `json:"why,omitempty"`
+}
+
+// Run makes examples of jobs.
+func (c *evalPromoteCommand) Run(ctx context.Context, a *app) (err error) {
+	defer func() { err = impossible(err) }()
+	switch {
+	case (len(c.Job) == 0) == (c.Feedback == ""):
+		return errors.New("name jobs by --job, or by --feedback up or down")
+	case c.Since < 0 || (c.Since > 0 && c.Feedback == ""):
+		return errors.New("--since must be above 0, and goes with --feedback")
+	}
+	loaded, err := data.Load(ctx, a.cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	if c.Theme != "" && !slices.Contains(loaded.ThemeNames(), c.Theme) {
+		return fmt.Errorf("--theme %q is none of %q", c.Theme, loaded.ThemeNames())
+	}
+	path := c.Dataset
+	if path == "" {
+		path = filepath.Join(a.cfg.DataDir, evalDatasetFile)
+	}
+	d, err := evaluation.EditDataset(path, loaded.ThemeNames())
+	if err != nil {
+		return err
+	}
+	if d.Name == "" {
+		d.Name = "technoshare_eval"
+	}
+	s, err := a.openStore(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	jobs, err := c.jobs(ctx, s)
+	if err != nil {
+		return err
+	}
+	return c.promote(ctx, a, s, d, jobs)
+}
+
+// jobs are the ids of the jobs that are asked for, each once, with the tags that it gets.
+func (c *evalPromoteCommand) jobs(ctx context.Context, s *store.Store) ([]int64, error) {
+	if c.Feedback == "" {
+		return slices.Compact(slices.Clone(c.Job)), nil
+	}
+	var since time.Time
+	if c.Since > 0 {
+		since = time.Now().Add(-c.Since)
+	}
+	opinions, err := s.Opinions(ctx, since)
+	if err != nil {
+		return nil, err
+	}
+	wanted := commentator.VerdictDown
+	if c.Feedback == "up" {
+		wanted = commentator.VerdictUp
+	}
+	var ids []int64
+	for _, o := range opinions {
+		if o.Value == wanted && !slices.Contains(ids, o.JobID) {
+			ids = append(ids, o.JobID)
+		}
+	}
+	return ids, nil
+}
+
+func (c *evalPromoteCommand) promote(ctx context.Context, a *app, s *store.Store, d *evaluation.Dataset, jobs []int64) error {
+	refused := false
+	for _, id := range jobs {
+		p, err := c.one(ctx, a, s, d, id)
+		if err != nil {
+			return err
+		}
+		refused = refused || p.Result == "refused"
+		switch {
+		case c.JSON:
+			err = json.NewEncoder(a.stdout).Encode(p)
+		case p.Result == "refused":
+			_, err = fmt.Fprintf(a.stdout, "job %d: refused: %s\n", p.Job, a.redactor.Text(p.Why))
+		default:
+			_, err = fmt.Fprintf(a.stdout, "job %d: %s %s\n", p.Job, p.Result, p.Example)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if !c.DryRun && d.Changed() {
+		if err := d.Save(); err != nil {
+			return err
+		}
+	}
+	if !c.JSON {
+		fmt.Fprintf(a.stdout, "%d examples, version hash %s\n", len(d.Examples), d.Hash())
+	}
+	if refused {
+		return evalEnd{code: exitEvalFailed}
+	}
+	return nil
+}
+
+// one brings one job into the dataset.
+func (c *evalPromoteCommand) one(ctx context.Context, a *app, s *store.Store, d *evaluation.Dataset, id int64) (promoted, error) {
+	refused := func(why string) (promoted, error) { return promoted{Job: id, Result: "refused", Why: why}, nil }
+	j, err := s.Job(ctx, id)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return refused("there is no such job in " + a.cfg.DatabaseName())
+	case err != nil:
+		return promoted{}, err
+	case j.URL == "":
+		return refused("its message holds no link")
+	}
+	m, err := s.Message(ctx, j.MessageID)
+	if err != nil {
+		return promoted{}, err
+	}
+	stages, err := s.Stages(ctx, id)
+	if err != nil {
+		return promoted{}, err
+	}
+	recorded, ok, err := evaluation.EvidenceOf(stages)
+	if err != nil {
+		return promoted{}, err
+	}
+	if !ok {
+		return refused("its retrieval recorded no evidence")
+	}
+	e := evaluation.Example{
+		URL: j.URL, SlackText: a.redactor.Text(m.Text), ExpectedTheme: c.Theme, Tags: slices.Clone(c.Tag), Recorded: recorded,
+		Notes: fmt.Sprintf("Job %d, %s.", id, j.Outcome),
+	}
+	if c.Feedback != "" {
+		e.Tags = append(e.Tags, "feedback-"+c.Feedback)
+	}
+	example, result := d.Promote(e, slack.LinkKey)
+	return promoted{Job: id, Example: example, Result: string(result)}, nil
+}

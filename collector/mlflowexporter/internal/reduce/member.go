@@ -1,0 +1,87 @@
+package reduce
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+// member is the root of a trace that belongs to the run of another trace, when the batch holds
+// it.
+func (t *trace) member() (Span, bool) {
+	members := t.of(Member)
+	if len(members) == 0 {
+		return Span{}, false
+	}
+	return members[0], true
+}
+
+// owner is the trace id of the run that a member belongs to, which is that run's key.
+func (s Span) owner() (string, bool) {
+	id := s.text(wire.AttrRunTraceID)
+	return id, validTraceID(id)
+}
+
+func validTraceID(id string) bool {
+	if len(id) != 2*len(wire.TraceID{}) {
+		return false
+	}
+	zero := true
+	for _, r := range id {
+		if (r < '0' || r > '9') && (r < 'a' || r > 'f') {
+			return false
+		}
+		zero = zero && r == '0'
+	}
+	return !zero
+}
+
+// owners adds the runs that the members of a plan belong to, as far as the plan does not have
+// them: such a run exists as RUNNING until its own span comes, so that nothing has to wait for
+// it and the order in which spans arrive decides nothing.
+func owners(members []Span, m Mapping, plan *Plan) {
+	known := map[string]bool{}
+	for _, r := range plan.Runs {
+		known[r.Key] = true
+	}
+	added := map[string]int{}
+	for _, s := range members {
+		key, ok := s.owner()
+		if !ok || known[key] {
+			continue
+		}
+		run := ownerRun(s, key, m)
+		if i, ok := added[key]; ok {
+			plan.Runs[i].StartTime = min(plan.Runs[i].StartTime, run.StartTime)
+			continue
+		}
+		added[key] = len(plan.Runs)
+		plan.Runs = append(plan.Runs, run)
+	}
+}
+
+// ownerRun is the run that a member belongs to, as far as the member knows it.
+func ownerRun(s Span, key string, m Mapping) Run {
+	b := newBuilder(s, RunMapping{Name: m.Member.Name, Tags: m.Member.Tags, Explain: m.Member.Explain})
+	b.name = clean(cmp.Or(s.text(wire.AttrRunTraceName), s.resourceText(wire.ResServiceName), key), maxName)
+	b.tags[wire.TagTraceID] = key
+	run := b.run(key, "")
+	run.TraceID = key
+	run.Experiment = m.experiment(s)
+	if us, ok := s.integer(wire.AttrStartedAt); ok {
+		run.StartTime = us / 1000
+	}
+	run.Implied = true
+	return run
+}
+
+// membersOf are the members among the spans of all traces of a batch, by trace and start.
+func membersOf(groups []*trace) (all []Span) {
+	for _, t := range groups {
+		if s, ok := t.member(); ok {
+			all = append(all, s)
+		}
+	}
+	return slices.Clip(all)
+}

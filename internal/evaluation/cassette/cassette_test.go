@@ -1,0 +1,103 @@
+package cassette_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/technoshare/commentator/internal/evaluation/cassette"
+)
+
+func ask(t *testing.T, c *cassette.Cassette, url, body string, repetition int) (string, error) {
+	t.Helper()
+	ctx, _ := c.At(t.Context(), repetition)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/v1/chat/completions", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer sk-secret")
+	resp, err := c.RoundTrip(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprint(resp.StatusCode, " ", string(answer)), nil
+}
+
+func TestGivesBackWhatWasRecorded(t *testing.T) {
+	n := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		n++
+		if strings.Contains(string(body), "fail") {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		fmt.Fprintf(w, `{"n": %d}`, n)
+	}))
+	defer server.Close()
+	path := filepath.Join(t.TempDir(), "cassette.jsonl")
+	head := cassette.Header{About: "a test", ModelA: "m", ModelB: "m"}
+	c, err := cassette.Record(path, head, http.DefaultTransport)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{`200 {"n": 1}`, `200 {"n": 2}`} {
+		if got, err := ask(t, c, server.URL, `{"model": "m"}`, i+1); got != want || err != nil {
+			t.Fatalf("recording: %q, %v", got, err)
+		}
+	}
+	if got, _ := ask(t, c, server.URL, `{"fail": true}`, 1); got != "502 " {
+		t.Errorf("an error became %q", got)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil || strings.Contains(string(text), "secret") || strings.Count(string(text), "\n") != 3 {
+		t.Errorf("the file is %q, %v", text, err)
+	}
+
+	back, err := cassette.Open(path)
+	if err != nil || back.Header() != head {
+		t.Fatalf("header %+v, %v", back.Header(), err)
+	}
+	for repetition, want := range map[int]string{1: `200 {"n":1}`, 2: `200 {"n":2}`, 3: `200 {"n":1}`} { // of two, in turn
+		if got, err := ask(t, back, "http://nowhere.example", `{"model": "m"}`, repetition); got != want || err != nil {
+			t.Errorf("repetition %d: %q, %v; want %q", repetition, got, err, want)
+		}
+	}
+	if back.Missed() != nil {
+		t.Errorf("missed %v", back.Missed())
+	}
+	_, err = ask(t, back, "http://nowhere.example", `{"model": "m", "messages": [{"content": "Another prompt"}]}`, 1)
+	if !errors.Is(err, cassette.ErrMiss) || !errors.Is(back.Missed(), cassette.ErrMiss) || !strings.Contains(err.Error(), "Another prompt") {
+		t.Errorf("a miss is %v", err)
+	}
+	if _, err := cassette.Record(path, cassette.Header{ModelA: "other", ModelB: "m"}, http.DefaultTransport); err == nil {
+		t.Error("answers of another model were added")
+	}
+}
+
+func TestABrokenCassetteIsRefusedWithTheLine(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "cassette.jsonl")
+	if err := os.WriteFile(path, []byte("{\"about\": \"x\"}\n{\"key\": 1}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cassette.Open(path); err == nil || !strings.Contains(err.Error(), "line 2") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := cassette.Open(filepath.Join(t.TempDir(), "none.jsonl")); err == nil {
+		t.Error("a cassette that is not there was opened")
+	}
+}
