@@ -2,9 +2,9 @@ package main
 
 import (
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
+
+	"github.com/technoshare/commentator/internal/retention"
 )
 
 // lookback is a time span of the command line: a Go duration, or days as 90d.
@@ -12,21 +12,12 @@ type lookback time.Duration
 
 // UnmarshalText reads the span.
 func (l *lookback) UnmarshalText(text []byte) error {
-	s := string(text)
-	if days, ok := strings.CutSuffix(s, "d"); ok {
-		n, err := strconv.ParseUint(days, 10, 16)
-		if err != nil {
-			return fmt.Errorf("%q is no time span; write 90d, 24h or 30m", s)
-		}
-		*l = lookback(time.Duration(n) * 24 * time.Hour) //nolint:gosec // at most 65535 days
-		return nil
-	}
-	d, err := time.ParseDuration(s)
-	if err != nil || d < 0 {
-		return fmt.Errorf("%q is no time span; write 90d, 24h or 30m", s)
+	d, err := retention.ParseAge(string(text))
+	if err == nil && d < 0 {
+		err = fmt.Errorf("%q is before nothing: want 7d or 24h", text)
 	}
 	*l = lookback(d)
-	return nil
+	return err
 }
 
 // Duration is the span as the standard library has it.

@@ -62,7 +62,7 @@ func TestReconcileAndValidateExplainWhatIsWrong(t *testing.T) {
 		"no job database":     {"DB_PATH or DATABASE_URL says where", exitUsage, true, []string{"--tracking-uri", s.URL, "reconcile"}},
 		"MLflow is down":      {"Is MLflow running on " + down.URL, exitFailed, false, []string{"--tracking-uri", down.URL, "reconcile"}},
 		"deleted alone":       {"give both", exitUsage, false, []string{"--tracking-uri", s.URL, "reconcile", "--deleted"}},
-		"no time span":        {"90d, 24h or 30m", exitUsage, false, []string{"reconcile", "--since", "yesterday"}},
+		"no time span":        {"no age", exitUsage, false, []string{"reconcile", "--since", "yesterday"}},
 		"no address":          {"host:port", exitUsage, false, []string{"--tracking-uri", s.URL, "reconcile", "--repair", "--to", "ftp://x"}},
 		"no test jobs":        {"--jobs takes 1 to", exitUsage, false, []string{"validate", "--jobs", "0"}},
 		"bound below 1":       {"--bound 1 or more", exitUsage, false, []string{"validate", "--bound", "0.5"}},

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/internal/mlflow"
+	"github.com/technoshare/commentator/internal/retention"
 	"github.com/technoshare/commentator/internal/wire"
 	"github.com/technoshare/commentator/internal/wire/fixture"
 )
@@ -109,7 +110,7 @@ func TestJobsBeforeTheMarkOfRetentionAreNotMissed(t *testing.T) {
 	r := newRig(t)
 	r.mlflow.Purge(r.run(r.table.Runs[0].Key).Info.ID)
 	for mark, retired := range map[string]int{"2026-11-20T09:01:00Z": 0, "2026-11-20T09:02:00Z": 1} {
-		r.comparison.Server.experiments[r.experiment] = mlflow.Experiment{ID: r.experiment, Name: experiment, Tags: []mlflow.KeyValue{{Key: RetentionTag, Value: mark}}}
+		r.comparison.Server.experiments[r.experiment] = mlflow.Experiment{ID: r.experiment, Name: experiment, Tags: []mlflow.KeyValue{{Key: retention.Mark, Value: mark}}}
 		if found := r.compare(); found.Retired != retired || found.Whole(true) != (retired == 1) {
 			t.Errorf("mark %s: %d are retired\n%s", mark, found.Retired, text(t, found.Report))
 		}

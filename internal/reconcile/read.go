@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/technoshare/commentator/internal/mlflow"
+	"github.com/technoshare/commentator/internal/retention"
 	"github.com/technoshare/commentator/internal/wire"
 )
 
@@ -47,21 +48,18 @@ func (s *Server) Refresh(ctx context.Context) error {
 	return nil
 }
 
-// RetentionTag is the tag of an experiment that says up to when its runs may have been removed
-// on purpose, as RFC 3339; mlflowctl retention writes it.
-const RetentionTag = "technoshare.retention.before"
-
-// Retention returns the mark of each experiment that has one, by its name.
+// Retention returns up to when runs may have been removed from an experiment on purpose, by its
+// name.
 func (s *Server) Retention() (map[string]time.Time, error) {
 	marks := map[string]time.Time{}
 	for _, e := range s.experiments {
 		for _, t := range e.Tags {
-			if t.Key != RetentionTag {
+			if t.Key != retention.Mark {
 				continue
 			}
 			at, err := time.Parse(time.RFC3339, t.Value)
 			if err != nil {
-				return nil, fmt.Errorf("read tag %s of experiment %q: %w", RetentionTag, e.Name, err)
+				return nil, fmt.Errorf("read tag %s of experiment %q: %w", retention.Mark, e.Name, err)
 			}
 			marks[e.Name] = at
 		}

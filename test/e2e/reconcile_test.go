@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/technoshare/commentator/internal/mlflow"
+	"github.com/technoshare/commentator/internal/retention"
 	"github.com/technoshare/commentator/internal/wire"
 	"github.com/technoshare/commentator/test/sandbox"
 )
@@ -185,7 +186,7 @@ func (s *server) retain(t *testing.T, experiment, before string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.SetExperimentTag(t.Context(), e.ID, "technoshare.retention.before", before); err != nil {
+	if err := c.SetExperimentTag(t.Context(), e.ID, retention.Mark, before); err != nil {
 		t.Fatal(err)
 	}
 }
