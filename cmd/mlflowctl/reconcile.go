@@ -27,6 +27,9 @@ type reconcileCmd struct {
 // defaultRepairs is where otelcol-mlflow takes repairs unless told otherwise.
 const defaultRepairs = "127.0.0.1:4319"
 
+// settleBeforeRepair is how long a repair waits for what is on its way.
+const settleBeforeRepair = 10 * time.Second
+
 // Help is shown below the flags.
 func (reconcileCmd) Help() string {
 	return `The job database (DB_PATH or DATABASE_URL) is only read, also while workers run. Compared are the runs of jobs and stages with params, metrics, tags and artifacts, and the traces with their spans. Not missed are jobs before the mark that "mlflowctl retention" leaves, and runs that somebody deleted are named as deleted.
@@ -58,9 +61,13 @@ func (c *reconcileCmd) Run(env environment) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, records.Close()) }()
-	comparison, err := env.comparison(records, c.Wait)
+	comparison, err := env.comparison(records)
 	if err != nil {
 		return err
+	}
+	comparison.Settle, comparison.Wait = c.Wait, c.Wait
+	if c.Repair { // what is sent once too often does no harm
+		comparison.Settle = min(c.Wait, settleBeforeRepair)
 	}
 	out := reconciled{Database: records.Name(), StoreID: records.StoreID(), MLflow: env.ui, Since: time.Now().Add(-c.Since.Duration()).UTC()}
 	history, err := records.History(env.ctx)
@@ -117,12 +124,12 @@ func (env environment) openRecords() (reconcile.Records, error) {
 }
 
 // comparison compares a job database with the server of the settings.
-func (env environment) comparison(records reconcile.Records, wait time.Duration) (*reconcile.Comparison, error) {
+func (env environment) comparison(records reconcile.Records) (*reconcile.Comparison, error) {
 	server, err := reconcile.NewServer(env.ctx, env.client)
 	if err != nil {
 		return nil, err
 	}
-	return &reconcile.Comparison{Records: records, Server: server, Experiment: env.experiment, Wait: wait, Now: time.Now, Sleep: sleep}, nil
+	return &reconcile.Comparison{Records: records, Server: server, Experiment: env.experiment, Now: time.Now, Sleep: sleep}, nil
 }
 
 // sleep waits for a while, or until the context ends.

@@ -23,8 +23,9 @@ type Comparison struct {
 	Server  *Server
 	// Experiment is the name of the one that jobs which name none go to; "": it is not compared.
 	Experiment string
-	// Wait is how long MLflow may take to hold what the Collector was sent. Default 0.
-	Wait time.Duration
+	// Settle is how long MLflow may take to hold what workers have sent to the Collector, Wait
+	// how long it may take for a repair. Default 0.
+	Settle, Wait time.Duration
 	// Now is time.Now, and Sleep waits for a while or the end of the context.
 	Now   func() time.Time
 	Sleep func(context.Context, time.Duration) error
@@ -74,14 +75,14 @@ func (r Result) Whole(withDeleted bool) bool {
 }
 
 // Since compares the jobs that are open, or ended at a time or after it. Those whose telemetry
-// is still on its way are looked at again, for Wait at most.
+// is still on its way are looked at again, for Settle at most.
 func (c *Comparison) Since(ctx context.Context, since time.Time) (Result, error) {
 	c.found = map[int64]finding{}
 	if err := c.pass(ctx, c.Records.Jobs(ctx, since)); err != nil {
 		return Result{}, err
 	}
-	err := c.settle(ctx, c.Now().Add(c.Wait), func(_ int64, f finding) bool {
-		return f.kind == waiting || f.kind == compared && !whole(f.report) && c.Now().Sub(f.lastSent) < c.Wait
+	err := c.settle(ctx, c.Now().Add(c.Settle), func(_ int64, f finding) bool {
+		return f.kind == waiting || f.kind == compared && !whole(f.report) && c.Now().Sub(f.lastSent) < c.Settle
 	})
 	return c.result(), err
 }

@@ -72,7 +72,7 @@ func newRig(t *testing.T) *rig {
 		t.Fatal(err)
 	}
 	r.comparison = &Comparison{
-		Records: records, Server: server, Experiment: experiment, Wait: time.Minute,
+		Records: records, Server: server, Experiment: experiment, Settle: time.Minute, Wait: time.Minute,
 		Now:   func() time.Time { return r.now },
 		Sleep: func(_ context.Context, d time.Duration) error { r.now = r.now.Add(d); return nil },
 	}

@@ -169,7 +169,7 @@ func (e *evidence) compare(ctx context.Context, database, experiment string, sin
 	if err != nil {
 		return reconcile.Result{}, errors.Join(err, records.Close())
 	}
-	c := reconcile.Comparison{Records: records, Server: server, Experiment: experiment, Wait: e.cfg.Wait, Now: e.cfg.Now, Sleep: e.cfg.Sleep}
+	c := reconcile.Comparison{Records: records, Server: server, Experiment: experiment, Settle: e.cfg.Wait, Now: e.cfg.Now, Sleep: e.cfg.Sleep}
 	if prompts != nil {
 		c.Seen = prompts.look
 	}
