@@ -7,16 +7,7 @@ import (
 	"testing"
 
 	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
-	"github.com/technoshare/commentator/internal/reconcile"
-	"github.com/technoshare/commentator/internal/retention"
 )
-
-// What retention writes is what reconcile reads.
-func TestRetentionMarksWhatReconcileReads(t *testing.T) {
-	if retention.Mark != reconcile.RetentionTag {
-		t.Errorf("retention writes %q, reconcile reads %q", retention.Mark, reconcile.RetentionTag)
-	}
-}
 
 func TestRetentionExplainsWhatIsWrong(t *testing.T) {
 	s := mlflowtest.Start()
