@@ -60,26 +60,27 @@ func readServer(commands [][]string) *localServer {
 	return s
 }
 
-// option is the value of an option on a command line, written as one word or two.
-func option(args []string, names ...string) string {
+// option is the value of an option on a command line, written as one word or two; of several
+// the last one holds.
+func option(args []string, names ...string) (value string) {
 	for i, arg := range args {
 		for _, name := range names {
-			if value, found := strings.CutPrefix(arg, name+"="); found {
-				return value
+			if after, found := strings.CutPrefix(arg, name+"="); found {
+				value = after
 			}
 			if arg == name && i+1 < len(args) {
-				return args[i+1]
+				value = args[i+1]
 			}
 		}
 	}
-	return ""
+	return value
 }
 
 // storeKind is where the server keeps runs, and who says so.
 func (p *Patient) storeKind(ctx context.Context) (kind, by string, err error) {
 	kind, err = p.MLflow.StoreKind(ctx)
 	if kind != "" {
-		return kind, "by an error of its driver", nil
+		return kind, "by the words of an error", nil
 	}
 	if s := p.server(ctx); s != nil && s.Store != "" {
 		return s.Store, "by the command line of its process", nil

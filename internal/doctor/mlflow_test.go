@@ -192,6 +192,7 @@ func TestServersAreReadFromTheirCommandLines(t *testing.T) {
 			words("python -m mlflow server --backend-store-uri sqlite:////var/lib/mlflow.db --workers 4"),
 		}, &localServer{Workers: 4, Store: mlflow.StoreSQLite, Where: "/var/lib/mlflow.db"}},
 		{"gunicorn", [][]string{words("gunicorn -w 2 mlflow.server:app"), words("mlflow server --backend-store-uri=postgresql://u:p@h/d")}, &localServer{Workers: 2, Store: mlflow.StorePostgreSQL}},
+		{"twice", [][]string{words("python -m mlflow server --workers 1 --workers 3")}, &localServer{Workers: 3}},
 		{"files", [][]string{words("mlflow server --backend-store-uri ./mlruns")}, &localServer{Store: mlflow.StoreFiles}},
 		{"another program", [][]string{words("nginx -g daemon off"), words("--workers 9")}, nil},
 	} {

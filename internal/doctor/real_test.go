@@ -39,6 +39,10 @@ func realMLflow(t *testing.T, cfg mlflowtest.RealConfig) (*rig, *mlflowtest.Real
 	return r, s
 }
 
+// patient lets the supervisor of several workers wait for one that a busy machine keeps from
+// answering; else it kills it.
+const patient = "--timeout-worker-healthcheck 120"
+
 // left names what a server holds of an experiment that nobody but doctor wrote to.
 func left(t *testing.T, s *mlflowtest.Real, artifacts string) (all []string) {
 	t.Helper()
@@ -77,7 +81,7 @@ func left(t *testing.T, s *mlflowtest.Real, artifacts string) (all []string) {
 	return all
 }
 
-// One real MLflow with four workers on SQLite, a clock that is wrong and a list of hosts; then
+// One real MLflow with three workers on SQLite, a clock that is wrong and a list of hosts; then
 // its artifacts cannot be written, and a proxy stands before it.
 func TestRealMLflowIsBroken(t *testing.T) {
 	dir := t.TempDir()
@@ -87,7 +91,7 @@ func TestRealMLflowIsBroken(t *testing.T) {
 		t.Fatal(err)
 	}
 	r, s := realMLflow(t, mlflowtest.RealConfig{
-		Args:  []string{"--workers", "4", "--allowed-hosts", "mlflow.example.org,ui.example.org", "--artifacts-destination", artifacts},
+		Args:  []string{"--workers", "3", "--uvicorn-opts", patient, "--allowed-hosts", "mlflow.example.org,ui.example.org", "--artifacts-destination", artifacts},
 		Env:   []string{"PYTHONPATH=" + dir},
 		Reach: mlflow.Config{HostHeader: "mlflow.example.org"},
 	})
@@ -101,7 +105,7 @@ func TestRealMLflowIsBroken(t *testing.T) {
 	names(t, r.probe(t, "mlflow-host"), Warn, "refuses elsewhere.example.org, the host of MLFLOW_UI_URL", "elsewhere.example.org")
 	r.set("MLFLOW_UI_URL=")
 	for probe, found := range map[string]string{
-		"mlflow-access": "experiment doctored has the id 1", "mlflow-version": "it is " + s.Version, "mlflow-store": "SQLite (by an error of its driver)",
+		"mlflow-access": "experiment doctored has the id 1", "mlflow-version": "it is " + s.Version, "mlflow-store": "SQLite (by the words of an error)",
 		"mlflow-traces": "it took a span for experiment doctored and gave its trace back", "mlflow-artifacts": "it wrote a file and gave it back",
 	} {
 		names(t, r.probe(t, probe), OK, found)
@@ -109,7 +113,7 @@ func TestRealMLflowIsBroken(t *testing.T) {
 	if stays := left(t, s, artifacts); len(stays) > 0 {
 		t.Errorf("%v stay", stays)
 	}
-	names(t, r.probe(t, "mlflow-workers"), Warn, "4 workers on SQLite", "--workers 2")
+	names(t, r.probe(t, "mlflow-workers"), Warn, "3 workers on SQLite", "--workers 2")
 	names(t, r.probe(t, "clock"), Fail, "ahead of this host's", "NTP")
 	if got := r.probe(t, "mlflow-latency"); got.Status == OK && !strings.Contains(got.Found, "Nagle") && !raceOrSlow(got) {
 		t.Errorf("the delay of MLflow's server is not seen: %s", got.Found)
@@ -207,7 +211,7 @@ func TestRealFileStoreIsNamed(t *testing.T) {
 	r, _ := realMLflow(t, mlflowtest.RealConfig{
 		Store: filepath.Join(t.TempDir(), "mlruns"), Env: []string{"MLFLOW_ALLOW_FILE_STORE=true"},
 	})
-	names(t, r.probe(t, "mlflow-store"), Fail, "a file store (by an error of its driver)", "migrate-filestore")
+	names(t, r.probe(t, "mlflow-store"), Fail, "a file store (by the words of an error)", "migrate-filestore")
 	names(t, r.probe(t, "mlflow-traces"), Fail, "")
 	names(t, r.probe(t, "mlflow-artifacts"), OK, "gave it back")
 	r.set("MLFLOW_ENABLE_TRACING=false")
@@ -220,8 +224,8 @@ func TestRealPostgreSQLIsRecognised(t *testing.T) {
 	if store == "" {
 		t.Skip("MLFLOW_TEST_STORE names no PostgreSQL for MLflow")
 	}
-	r, _ := realMLflow(t, mlflowtest.RealConfig{Store: store, Args: []string{"--workers", "4"}})
-	names(t, r.probe(t, "mlflow-store"), OK, "PostgreSQL (by an error of its driver)")
+	r, _ := realMLflow(t, mlflowtest.RealConfig{Store: store, Args: []string{"--workers", "3", "--uvicorn-opts", patient}})
+	names(t, r.probe(t, "mlflow-store"), OK, "PostgreSQL (by the words of an error)")
 	names(t, r.probe(t, "mlflow-workers"), OK, "PostgreSQL takes several writers")
 	names(t, r.probe(t, "mlflow-traces"), OK, "gave its trace back")
 }
