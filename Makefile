@@ -73,7 +73,7 @@ soak-routing: ## Another backend hangs, then refuses, for OUTAGE each (10m) whil
 .PHONY: servers
 servers: mlflow contract-3.7.0 contract-postgres contract-slack postgres ## Contract tests against real servers and Slack's Python client, and a build of the exporter by ocb
 	MLFLOW_TEST_PYTHON=$(MLFLOW_PYTHON) go test -count=1 -timeout 20m -tags 'realserver slow' \
-		./internal/mlflow/... ./internal/render/... ./internal/retention/... ./internal/doctor/... ./internal/evaluation/stats ./collector/... ./cmd/otelcol-mlflow/...
+		./internal/backup ./internal/mlflow/... ./internal/render/... ./internal/retention/... ./internal/doctor/... ./internal/evaluation/stats ./collector/... ./cmd/otelcol-mlflow/...
 
 CONTRACT = go test -count=1 -timeout 20m -tags realserver ./collector/mlflowexporter/internal/apply
 

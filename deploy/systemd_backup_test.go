@@ -60,6 +60,26 @@ func TestBackupUnitReadsWhatTheWorkerWrites(t *testing.T) {
 	}
 }
 
+// It reads what the units of MLflow and the Collector write, too.
+func TestBackupUnitReadsMLflowAndTheCollector(t *testing.T) {
+	got := options(t, backupService)["Service.Environment"]
+	mlflow, collector := options(t, "systemd/mlflow.service"), options(t, "systemd/otelcol-mlflow.service")
+	_, store, _ := strings.Cut(first(mlflow["Service.Environment"], "MLFLOW_BACKEND_STORE_URI="), "=")
+	_, root, _ := strings.Cut(mlflow["Service.ExecStart"][0], "--artifacts-destination ")
+	root, _, _ = strings.Cut(root, " ")
+	for _, want := range []string{"MLFLOW_BACKEND_STORE=" + store, "MLFLOW_ARTIFACT_ROOT=" + root, first(collector["Service.Environment"], "OTELCOL_DATA_DIR=")} {
+		if first(got, want) != want || strings.HasSuffix(want, "=") {
+			t.Errorf("it lacks %q; it has %q", want, got)
+		}
+	}
+	start := options(t, backupService)["Service.ExecStart"][0]
+	for _, unit := range []map[string][]string{mlflow, collector} {
+		if env := strings.TrimPrefix(unit["Service.EnvironmentFile"][0], "-"); !strings.Contains(start, "--include="+backup.MayBeAbsent+env) {
+			t.Errorf("%q does not keep the settings of %s", start, env)
+		}
+	}
+}
+
 func first(values []string, prefix string) string {
 	for _, v := range values {
 		if strings.HasPrefix(v, prefix) {
