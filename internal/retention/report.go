@@ -18,9 +18,13 @@ type Report struct {
 	Experiments []*OfExperiment `json:"experiments"`
 	Orphans     Orphans         `json:"orphans"`
 	Database    DatabaseFile    `json:"database"`
+	Remote      []string        `json:"remote"`   // examples of addresses whose files cannot be removed from here
 	Problems    []string        `json:"problems"` // what could not be removed, and why
 	of          map[int64]*OfExperiment
 }
+
+// examples is how many addresses are named.
+const examples = 5
 
 // OfExperiment is what goes and stays of an experiment. A group counts where its first run is,
 // or its first trace.
@@ -53,7 +57,7 @@ type DatabaseFile struct {
 func newReport(rule Rule, experiments []experiment) *Report {
 	r := &Report{
 		Before: rule.Cutoff().UTC(), KeepLast: rule.Last, KeepFor: rule.Age.String(),
-		Experiments: []*OfExperiment{}, Problems: []string{}, of: map[int64]*OfExperiment{},
+		Experiments: []*OfExperiment{}, Remote: []string{}, Problems: []string{}, of: map[int64]*OfExperiment{},
 	}
 	for _, e := range experiments {
 		of := &OfExperiment{ID: e.id, Name: e.name, Kept: map[Reason]int{}}
@@ -164,6 +168,9 @@ func (r *Report) Print(w io.Writer) error {
 	}
 	if r.Database.Note != "" {
 		fmt.Fprintf(&b, "Note: %s.\n", r.Database.Note)
+	}
+	for _, why := range r.Remote {
+		fmt.Fprintf(&b, "Stays with its job: %s\n", why)
 	}
 	for _, p := range slices.Sorted(slices.Values(r.Problems)) {
 		fmt.Fprintf(&b, "Not removed: %s\n", p)

@@ -126,18 +126,25 @@ func (r *retention) plan(ctx context.Context) error {
 		return err
 	}
 	// What lies where it cannot be removed from keeps its owner.
-	for _, run := range facts.runs {
-		if _, err := r.files.locate(run.uri, run.id); err != nil && scope[run.experiment] && facts.protected[run.id] == "" {
-			facts.protected[run.id] = Remote
+	var unknown []string
+	remote := func(uri, id string, experiment int64) {
+		if _, err := r.files.locate(uri, id); err != nil && scope[experiment] && facts.protected[id] == "" {
+			facts.protected[id] = Remote
+			unknown = append(unknown, err.Error())
 		}
+	}
+	for _, run := range facts.runs {
+		remote(run.uri, run.id, run.experiment)
 	}
 	for _, t := range facts.traces {
-		if _, err := r.files.locate(t.location, t.id); err != nil && scope[t.experiment] && facts.protected[t.id] == "" {
-			facts.protected[t.id] = Remote
-		}
+		remote(t.location, t.id, t.experiment)
 	}
 	r.groups = decide(facts, r.Rule)
-	return r.count(ctx)
+	if err := r.count(ctx); err != nil {
+		return err
+	}
+	r.report.Remote = append(r.report.Remote, unknown[:min(examples, len(unknown))]...)
+	return nil
 }
 
 // recognise makes sure that the directory holds the artifacts that the server serves: of the

@@ -143,6 +143,10 @@ func TestWhatIsNeededStays(t *testing.T) {
 			if done.Experiments[0].Kept[c.reason] == 0 || done.Experiments[0].Jobs != 1 {
 				t.Errorf("%+v, want reason %s", done.Experiments[0], c.reason)
 			}
+			var text strings.Builder
+			if err := done.Print(&text); err != nil || (c.reason == Remote) != strings.Contains(text.String(), "Stays with its job: artifact address") {
+				t.Errorf("%v\n%s", err, text.String())
+			}
 			var traces int
 			if err := r.db.QueryRow(`SELECT count(*) FROM trace_info WHERE request_id = ?`, trace).Scan(&traces); err != nil || traces != 1 {
 				t.Errorf("%d traces are left of it, %v", traces, err)
