@@ -140,6 +140,19 @@ func TestPurePackagesDoNoInputOrOutput(t *testing.T) {
 	}
 }
 
+// The statistics of the gate are numbers in, numbers out; chance comes in as a value, of which
+// they use the type alone.
+func TestStatisticsDoNoInputOrOutput(t *testing.T) {
+	allowed := map[string]bool{"math": true, "math/rand/v2": true, "slices": true}
+	for _, p := range list(t, "./internal/evaluation/stats") {
+		for _, imp := range p.Imports {
+			if !allowed[imp] {
+				t.Errorf("%s imports %s", p.short(), imp)
+			}
+		}
+	}
+}
+
 // Only internal/config reads the environment (outside main packages and scripts, which
 // pass it on, and the Collector, whose configuration language has its own ${env:…}).
 func TestOnlyConfigReadsTheEnvironment(t *testing.T) {

@@ -35,7 +35,8 @@ type Config struct {
 	// its tables are made when they are not there. A secret. Default: none, DB_PATH holds.
 	DatabaseURL string `env:"DATABASE_URL" secret:"true"`
 	// DataDir may hold project_context.yaml, similar_tech.yaml, domain_rules.yaml and prompts/;
-	// what is absent is taken from the copies built into the program. Default ./data.
+	// what is absent is taken from the copies built into the program. Prompts are read again before
+	// the next job when their files have changed; the rest when the worker starts. Default ./data.
 	DataDir string `env:"DATA_DIR" envDefault:"./data"`
 	// LogLevel is DEBUG, INFO, WARN or ERROR. Default INFO. Logs go to standard error, but
 	// those of serve go to LogFile if it is set.
