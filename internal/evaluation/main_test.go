@@ -106,11 +106,18 @@ type modelServer struct {
 func (m *modelServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	m.mu.Lock()
 	m.requests++
-	n := m.requests
+	n, fault := m.requests, m.fault
 	m.mu.Unlock()
-	if m.fault == nil || !m.fault(n, w) {
+	if fault == nil || !fault(n, w) {
 		m.Handler.ServeHTTP(w, r)
 	}
+}
+
+// meet lets what is asked from now on meet a fault; nil: none.
+func (m *modelServer) meet(fault func(n int, w http.ResponseWriter) bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fault = fault
 }
 
 func (m *modelServer) asked() int {

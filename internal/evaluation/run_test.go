@@ -61,19 +61,19 @@ func TestAKilledEvaluationPaysOnce(t *testing.T) {
 	}
 	for _, at := range []int{20, 50} {
 		ctx, kill := context.WithCancel(t.Context())
-		m.fault = func(n int, _ http.ResponseWriter) bool {
+		m.meet(func(n int, _ http.ResponseWriter) bool {
 			if n == at {
 				kill()
 				<-ctx.Done()
 			}
 			return false
-		}
+		})
 		if err := run(ctx); err == nil {
 			t.Fatal("the process was not killed")
 		}
 		kill()
 	}
-	m.fault = nil
+	m.meet(nil)
 	if err := run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -97,13 +97,13 @@ func TestAKilledEvaluationPaysOnce(t *testing.T) {
 
 func TestInfrastructureIsNotTheModelsFault(t *testing.T) {
 	m, url := startModel(t)
-	m.fault = func(n int, w http.ResponseWriter) bool {
+	m.meet(func(n int, w http.ResponseWriter) bool {
 		if n%5 != 0 {
 			return false
 		}
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return true
-	}
+	})
 	res, err := evaluate(t, url, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -129,13 +129,13 @@ func TestInfrastructureIsNotTheModelsFault(t *testing.T) {
 // A model that answers nonsense half of the time fails half of the tries.
 func TestAModelThatFailsHalfOfTheTime(t *testing.T) {
 	m, url := startModel(t)
-	m.fault = func(n int, w http.ResponseWriter) bool {
+	m.meet(func(n int, w http.ResponseWriter) bool {
 		if (n/6)%2 == 0 {
 			return false
 		}
 		fmt.Fprint(w, `{"choices": [{"message": {"role": "assistant", "content": "I would rather not."}, "finish_reason": "stop"}], "usage": {"prompt_tokens": 10, "completion_tokens": 5}}`)
 		return true
-	}
+	})
 	res, err := evaluate(t, url, func(c *evaluation.Config) { c.Parallel = 1 })
 	if err != nil {
 		t.Fatal(err)
@@ -174,7 +174,7 @@ func TestWhatMakesItUselessToGoOn(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, url := startModel(t)
-			m.fault = tc.fault
+			m.meet(tc.fault)
 			_, err := evaluate(t, url, tc.change)
 			var fatal *evaluation.FatalError
 			if !errors.As(err, &fatal) || !strings.Contains(err.Error(), tc.want) {
@@ -204,12 +204,12 @@ func TestAnInterruptedEvaluationKeepsWhatItHas(t *testing.T) {
 	m, url := startModel(t)
 	ctx, interrupt := context.WithCancel(t.Context())
 	cfg, b := newEvaluation(t, url, nil)
-	m.fault = func(n int, _ http.ResponseWriter) bool {
+	m.meet(func(n int, _ http.ResponseWriter) bool {
 		if n == 30 {
 			interrupt()
 		}
 		return false
-	}
+	})
 	if _, err := evaluation.Run(ctx, cfg, b); !errors.Is(err, context.Canceled) {
 		t.Fatalf("got %v", err)
 	}
@@ -222,7 +222,7 @@ func TestAnInterruptedEvaluationKeepsWhatItHas(t *testing.T) {
 	if diff := old.Spec.Differences(other.Spec()); len(diff) != 1 || !strings.Contains(diff[0], "repetitions (2, was 1)") {
 		t.Errorf("differences %q", diff)
 	}
-	m.fault = nil
+	m.meet(nil)
 	if _, err := evaluation.Run(t.Context(), cfg, old); err != nil {
 		t.Fatal(err)
 	}

@@ -82,6 +82,7 @@ type Server struct {
 	files       map[string][]byte // by path below the artifact root
 	prompts     map[string][]mlflow.ModelVersion
 	models      map[string]*mlflow.Prompt
+	datasets    []*datasetState
 	clock       int64
 }
 
@@ -265,6 +266,7 @@ func (s *Server) routes() {
 	s.traceRoutes()
 	s.assessmentRoutes()
 	s.promptRoutes()
+	s.datasetRoutes()
 	s.probeRoutes()
 }
 

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/technoshare/commentator/internal/mlflow"
+	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
+)
+
+// writeDataset writes a dataset whose examples have these messages, by id.
+func writeDataset(t *testing.T, dir string, messages map[string]string) (path string) {
+	t.Helper()
+	type example struct {
+		ID    string   `json:"id"`
+		URL   string   `json:"url"`
+		Text  string   `json:"slack_text"`
+		Theme string   `json:"expected_theme"`
+		Tags  []string `json:"tags"`
+		Notes string   `json:"notes"`
+	}
+	var list []example
+	if err := os.MkdirAll(filepath.Join(dir, "eval", "evidence"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for id, text := range messages {
+		list = append(list, example{ID: id, URL: "https://example.org/" + id, Text: text, Theme: "Agentic Workflows", Tags: []string{"a", "b"}})
+		if err := os.WriteFile(filepath.Join(dir, "eval", "evidence", id+".json"), []byte(`{"coverage": "full"}`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	body, err := json.Marshal(map[string]any{"name": "set", "description": "", "version": "3", "examples": list})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path = filepath.Join(dir, "set.json")
+	if err := os.WriteFile(path, body, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestDatasetSyncMakesMLflowHoldTheFile(t *testing.T) {
+	s := mlflowtest.Start()
+	defer s.Close()
+	dir := t.TempDir()
+	sync := func(messages map[string]string) (got synced) {
+		t.Helper()
+		code, stdout, stderr := mlflowctl(t, "--tracking-uri", s.URL, "dataset", "sync", "--json", "--dataset", writeDataset(t, dir, messages))
+		if code != 0 {
+			t.Fatalf("exit %d: %s", code, stderr)
+		}
+		if err := json.Unmarshal([]byte(stdout), &got); err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	first := sync(map[string]string{"one": "look", "two": "look"})
+	if first.Added != 2 || first.Updated+first.Removed+first.Foreign != 0 || len(first.Hash) != 64 {
+		t.Errorf("first: %+v", first)
+	}
+	again := sync(map[string]string{"one": "look", "two": "look"})
+	if again.Added != 0 || again.Updated != 2 || again.Removed != 0 || again.DatasetID != first.DatasetID || again.Hash != first.Hash {
+		t.Errorf("again: %+v", again)
+	}
+
+	c, err := mlflow.New(mlflow.Config{Endpoint: s.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, _, err := c.UpsertDatasetRecords(t.Context(), first.DatasetID, []mlflow.DatasetRecord{{Inputs: map[string]any{"question": "of a person"}}}); err != nil {
+		t.Fatal(err)
+	}
+	changed := sync(map[string]string{"one": "see", "three": "look"})
+	if changed.Added != 2 || changed.Removed != 2 || changed.Foreign != 1 || changed.Hash == first.Hash {
+		t.Errorf("changed: %+v", changed)
+	}
+	held, err := c.DatasetRecords(t.Context(), first.DatasetID)
+	if err != nil || len(held) != 3 {
+		t.Fatalf("%d records, %v", len(held), err)
+	}
+	for _, r := range held {
+		if r.Inputs["question"] != nil {
+			continue
+		}
+		if r.Expectations["expected_theme"] != "Agentic Workflows" || r.Tags["tags"] != "a,b" || r.Tags["example"] == "two" {
+			t.Errorf("record %+v", r)
+		}
+	}
+	exp, err := c.GetExperimentByName(t.Context(), "technoshare_eval")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sets, err := c.SearchDatasets(t.Context(), exp.ID, "set")
+	if err != nil || len(sets) != 1 || !strings.Contains(sets[0].Tags, changed.Hash) {
+		t.Errorf("datasets %+v, %v", sets, err)
+	}
+}
+
+func TestDatasetSyncSaysWhatIsWrongWithTheFile(t *testing.T) {
+	s := mlflowtest.Start()
+	defer s.Close()
+	code, _, stderr := mlflowctl(t, "--tracking-uri", s.URL, "dataset", "sync", "--dataset", "none.json")
+	if code != exitFailed || !strings.Contains(stderr, "read dataset none.json") || len(s.Calls()) != 0 {
+		t.Errorf("exit %d, %q, calls %v", code, stderr, s.Calls())
+	}
+}
