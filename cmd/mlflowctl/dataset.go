@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -144,17 +143,22 @@ func records(d *evaluation.Dataset) []mlflow.DatasetRecord {
 	return all
 }
 
-// experimentID finds an experiment, or makes it as the exporter would.
+// experimentID finds an experiment, or makes it as the exporter would, which may do so at the
+// same moment.
 func (env environment) experimentID(name string) (string, error) {
 	exp, err := env.client.GetExperimentByName(env.ctx, name)
-	var e *mlflow.Error
-	switch {
-	case err == nil && exp.Stage == mlflow.Deleted:
-		return "", fmt.Errorf("experiment %s is deleted; restore it, or name another by --into", name)
-	case err == nil:
-		return exp.ID, nil
-	case errors.As(err, &e) && e.Code == mlflow.CodeNotFound:
-		return env.client.CreateExperiment(env.ctx, name, mlflow.KeyValue{Key: mlflow.TagExperiment, Value: "genai_development"})
+	if mlflow.IsCode(err, mlflow.CodeNotFound) {
+		id, failed := env.client.CreateExperiment(env.ctx, name, mlflow.KeyValue{Key: mlflow.TagExperiment, Value: mlflow.ExperimentGenAI})
+		if !mlflow.IsCode(failed, mlflow.CodeAlreadyExists) {
+			return id, failed
+		}
+		exp, err = env.client.GetExperimentByName(env.ctx, name)
 	}
-	return "", err
+	if err != nil {
+		return "", err
+	}
+	if exp.Stage == mlflow.Deleted {
+		return "", fmt.Errorf("experiment %s is deleted; restore it, or name another by --into", name)
+	}
+	return exp.ID, nil
 }

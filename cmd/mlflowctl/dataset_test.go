@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -98,6 +99,31 @@ func TestDatasetSyncMakesMLflowHoldTheFile(t *testing.T) {
 	sets, err := c.SearchDatasets(t.Context(), exp.ID, "set")
 	if err != nil || len(sets) != 1 || !strings.Contains(sets[0].Tags, changed.Hash) {
 		t.Errorf("datasets %+v, %v", sets, err)
+	}
+}
+
+// The exporter may make the experiment between our look and our own attempt.
+func TestDatasetSyncSharesTheMakingOfTheExperiment(t *testing.T) {
+	s := mlflowtest.Start()
+	defer s.Close()
+	c, err := mlflow.New(mlflow.Config{Endpoint: s.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	made := false
+	s.Fail(func(r *http.Request) *mlflowtest.Fault {
+		if strings.HasSuffix(r.URL.Path, "/experiments/create") && !made {
+			made = true
+			if _, err := c.CreateExperiment(t.Context(), "technoshare_eval"); err != nil {
+				t.Error(err)
+			}
+		}
+		return nil
+	})
+	code, _, stderr := mlflowctl(t, "--tracking-uri", s.URL, "dataset", "sync", "--dataset", writeDataset(t, t.TempDir(), map[string]string{"one": "look"}))
+	if code != 0 || !made {
+		t.Errorf("exit %d, made %v: %s", code, made, stderr)
 	}
 }
 
