@@ -216,7 +216,7 @@ func (b *retentionBench) whole(ctx context.Context, r *retentionResult) error {
 	var wg sync.WaitGroup
 	stop := make(chan struct{})
 	var beside error
-	wg.Go(func() { r.Whole.BesideMS, beside = b.writeBeside(ctx, client, stop) })
+	wg.Go(func() { r.Whole.BesideMS, r.Whole.BesideFailed, beside = b.writeBeside(ctx, client, stop) })
 	r.Whole.Report, r.Whole.Seconds, err = b.retain(ctx, s.url, store, "--apply")
 	close(stop)
 	wg.Wait()
@@ -231,18 +231,25 @@ func (b *retentionBench) whole(ctx context.Context, r *retentionResult) error {
 	return err
 }
 
-// writeBeside sets a tag again and again, and removes it at the end.
-func (b *retentionBench) writeBeside(ctx context.Context, client *mlflow.Client, stop <-chan struct{}) (took []float64, err error) {
+// writeBeside sets a tag again and again, and removes it at the end. It counts what MLflow could
+// not do at the moment.
+func (b *retentionBench) writeBeside(ctx context.Context, client *mlflow.Client, stop <-chan struct{}) (took []float64, failed int, err error) {
 	run := b.jobs[len(b.jobs)-1].Root
 	for i := 0; ; i++ {
 		began := time.Now()
-		if err := client.SetTag(ctx, run, "beside", fmt.Sprint(i)); err != nil {
-			return took, fmt.Errorf("write beside it: %w", err)
+		err := client.SetTag(ctx, run, "beside", fmt.Sprint(i))
+		var e *mlflow.Error
+		switch {
+		case err == nil:
+			took = append(took, float64(time.Since(began).Microseconds())/1000)
+		case errors.As(err, &e) && e.Retryable():
+			failed++
+		default:
+			return took, failed, fmt.Errorf("write beside it: %w", err)
 		}
-		took = append(took, float64(time.Since(began).Microseconds())/1000)
 		select {
 		case <-stop:
-			return took, client.DeleteTag(ctx, run, "beside")
+			return took, failed, client.DeleteTag(ctx, run, "beside")
 		case <-time.After(20 * time.Millisecond):
 		}
 	}

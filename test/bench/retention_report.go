@@ -24,13 +24,15 @@ type retentionResult struct {
 	Before   retentiontest.State `json:"before"`
 
 	Whole struct {
-		Plan       json.RawMessage     `json:"plan"`
-		DrySeconds float64             `json:"dry_run_seconds"`
-		Report     json.RawMessage     `json:"report"`
-		Seconds    float64             `json:"seconds"`
-		BesideMS   []float64           `json:"beside_ms"` // each write that somebody else made meanwhile
-		Server     map[string]int      `json:"server_finds"`
-		State      retentiontest.State `json:"state"`
+		Plan       json.RawMessage `json:"plan"`
+		DrySeconds float64         `json:"dry_run_seconds"`
+		Report     json.RawMessage `json:"report"`
+		Seconds    float64         `json:"seconds"`
+		BesideMS   []float64       `json:"beside_ms"` // each write that somebody else made meanwhile
+		// BesideFailed counts those that MLflow could not do.
+		BesideFailed int                 `json:"beside_failed"`
+		Server       map[string]int      `json:"server_finds"`
+		State        retentiontest.State `json:"state"`
 	} `json:"retention"`
 	Killed struct {
 		KilledAfter []int               `json:"killed_after_runs"`
@@ -70,7 +72,7 @@ func (r *retentionResult) print(path string) error {
 		return err
 	}
 	if beside := slices.Sorted(slices.Values(r.Whole.BesideMS)); len(beside) > 0 {
-		fmt.Printf("\nBeside it a write to MLflow took %.1f ms (median), %.1f ms (95 %%), %.1f ms (most) of %d.\n", beside[len(beside)/2], beside[len(beside)*95/100], beside[len(beside)-1], len(beside))
+		fmt.Printf("\nBeside it a write to MLflow took %.1f ms (median), %.1f ms (95 %%), %.1f ms (most) of %d; %d failed.\n", beside[len(beside)/2], beside[len(beside)*95/100], beside[len(beside)-1], len(beside), r.Whole.BesideFailed)
 	}
 	fmt.Printf("Dry run: %.1f s. Killed and repeated it ends the same: %v. MLflow finds %v.\n\n", r.Whole.DrySeconds, r.Same, r.Whole.Server)
 	for _, o := range r.Odd {
