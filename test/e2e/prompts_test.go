@@ -88,7 +88,7 @@ func (w *worker) share(t *testing.T, address string, n int) {
 // that runs: MLflow's client finds the versions by their aliases, and by each version the jobs
 // that used it.
 func TestPromptsLeadToTheirJobs(t *testing.T) {
-	const experiment = "prompted"
+	const experiment, evaluations = "prompted", "prompted-evaluations"
 	s := sharedServer(t)
 	var nothing struct{}
 	s.ask(t, map[string]any{"create_experiment": experiment}, &nothing)
@@ -103,6 +103,7 @@ func TestPromptsLeadToTheirJobs(t *testing.T) {
 	w.settings = []string{
 		"OPENAI_API_KEY=sk-test", "OPENAI_BASE_URL=" + model.URL + "/v1", "MODEL_STAGE_A=gpt-4o", "MODEL_STAGE_B=gpt-4o", "DATA_DIR=" + w.data(),
 		"SLACK_SIGNING_SECRET=8f742231b10e8888abcd99yyyzzz85a5", "SLACK_EVENTS_ADDR=" + address, "TECHNOSHARE_CHANNEL_ID=C0123456789",
+		"EVAL_EXPERIMENT_NAME=" + evaluations,
 	}
 
 	// Two versions: the first is prod, the second its candidate.
@@ -148,6 +149,8 @@ func TestPromptsLeadToTheirJobs(t *testing.T) {
 	w.share(t, address, 2)
 	w.share(t, address, 3)
 
+	w.run(t, "eval", "run", "--quiet", "--id", "hybrid-search,trace-sampling", "--threshold", "0", "--dataset", filepath.Join(checkout, "data", "eval_dataset.json"))
+
 	// What MLflow's client sees.
 	var prod struct {
 		Version int
@@ -160,21 +163,28 @@ func TestPromptsLeadToTheirJobs(t *testing.T) {
 		t.Errorf("prod is %+v, want version %s", prod, second[a.Name].Version)
 	}
 	for _, c := range []struct {
-		version pushed
-		jobs    []string
-	}{{first[a.Name], []string{"job_1"}}, {second[a.Name], []string{"job_2", "job_3"}}, {first[b.Name], []string{"job_1", "job_2", "job_3"}}} {
-		of := map[string]any{"used": c.version.Name + "/" + c.version.Version, "experiments": []string{experiment}}
+		experiment   string
+		version      pushed
+		traces, runs []string
+	}{
+		{experiment, first[a.Name], []string{"job_1"}, []string{"job_1"}},
+		{experiment, second[a.Name], []string{"job_2", "job_3"}, []string{"job_2", "job_3"}},
+		{experiment, first[b.Name], []string{"job_1", "job_2", "job_3"}, []string{"job_1", "job_2", "job_3"}},
+		{evaluations, second[a.Name], []string{"hybrid-search", "trace-sampling"}, []string{"eval_suite"}},
+		{evaluations, first[b.Name], []string{"hybrid-search", "trace-sampling"}, []string{"eval_suite"}},
+	} {
+		of := map[string]any{"used": c.version.Name + "/" + c.version.Version, "experiments": []string{c.experiment}}
 		var found struct{ Traces, Runs []string }
 		for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(500 * time.Millisecond) {
 			s.ask(t, of, &found)
 			slices.Sort(found.Traces)
 			slices.Sort(found.Runs)
-			if slices.Equal(found.Traces, c.jobs) && slices.Equal(found.Runs, c.jobs) {
+			if len(found.Traces) == len(c.traces) && len(found.Runs) == len(c.runs) {
 				break
 			}
 		}
-		if !slices.Equal(found.Traces, c.jobs) || !slices.Equal(found.Runs, c.jobs) {
-			t.Errorf("%s leads to the traces %v and runs %v, want %v", of["used"], found.Traces, found.Runs, c.jobs)
+		if !slices.Equal(found.Traces, c.traces) || !slices.Equal(found.Runs, c.runs) {
+			t.Errorf("%s leads to the traces %v and runs %v in %s, want %v and %v", of["used"], found.Traces, found.Runs, c.experiment, c.traces, c.runs)
 		}
 	}
 }
