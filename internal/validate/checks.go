@@ -24,7 +24,7 @@ func (e *evidence) answers() Check {
 func (e *evidence) jobsEnd() Check {
 	c := Check{Name: "test jobs end well", Status: Pass}
 	failed, first := failures(e.on)
-	c.Evidence = fmt.Sprintf("%d of %d with telemetry, in channel %s; nothing was posted", len(e.on)-failed, len(e.on), Channel)
+	c.Evidence = fmt.Sprintf("%d of %d, and as many with telemetry off, in channel %s; nothing was posted", len(e.on)-failed, len(e.on), Channel)
 	if failed > 0 {
 		c.Status, c.Fix = Fail, "it says what is wrong with the worker, not with what it records"
 		c.Evidence += fmt.Sprintf("\njob %d ended in %s: %s %s", first.ID, first.Outcome, first.ErrorType, first.Error)

@@ -153,9 +153,12 @@ func (e *evidence) diskUsage() Criterion {
 	perDay := float64(e.deployment.Week.Jobs) / 7
 	c.Evidence = fmt.Sprintf("a test job takes %s of artifacts; %.1f jobs a day make %s a day", size(perJob), perDay, size(int64(perDay*float64(perJob))))
 	disk := e.deployment.Disk
-	if disk == nil {
-		c.Status = Open
-		c.Evidence += "; the disks are not this machine's"
+	switch {
+	case !e.deployment.Known:
+		c.Status, c.Evidence = Open, c.Evidence+"; there is no job database yet"
+		return c
+	case disk == nil:
+		c.Status, c.Evidence = Open, c.Evidence+"; the job database is on another machine's disk"
 		return c
 	}
 	free := float64(disk.Free) / float64(disk.Total)
