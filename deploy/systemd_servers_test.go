@@ -176,3 +176,48 @@ func TestLogsOfTheStartScriptAreRotated(t *testing.T) {
 		t.Errorf("logrotate --debug: %v\n%s", err, out)
 	}
 }
+
+// The doctor's timer starts its service, which looks where the worker and the Collector of the other
+// units are, and systemd accepts both.
+func TestDoctorLooksWhereTheOthersAre(t *testing.T) {
+	const service, timer = "systemd/technoshare-doctor.service", "systemd/technoshare-doctor.timer"
+	got := options(t, service)
+	others := slices.Concat(options(t, unitFile)["Service.Environment"], options(t, "systemd/otelcol-mlflow.service")["Service.Environment"])
+	for _, setting := range got["Service.Environment"] {
+		if !slices.Contains(others, setting) {
+			t.Errorf("%s: no other unit says so", setting)
+		}
+	}
+	if user, state := got["Service.User"][0], got["Service.StateDirectory"][0]; user+".service" != filepath.Base(unitFile) || state != options(t, unitFile)["Service.StateDirectory"][0] {
+		t.Errorf("it is %s in %s, which is not the worker", user, state)
+	}
+	if len(options(t, timer)["Timer.OnCalendar"]) != 1 || strings.TrimSuffix(filepath.Base(timer), ".timer") != strings.TrimSuffix(filepath.Base(service), ".service") {
+		t.Error("the timer does not start it")
+	}
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Skip("systemd-analyze is not installed")
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "mlflowctl"), []byte("#!/bin/sh\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"verify", "--man=no"}
+	for _, file := range []string{service, timer} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, filepath.Base(file))
+		if err := os.WriteFile(path, bytes.ReplaceAll(text, []byte("/usr/local/bin/mlflowctl"), []byte(filepath.Join(dir, "mlflowctl"))), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, path)
+	}
+	if out, err := exec.Command(analyze, args...).CombinedOutput(); err != nil || len(bytes.TrimSpace(out)) > 0 {
+		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
+	}
+	if out, err := exec.Command(analyze, "security", "--offline=yes", "--threshold=20", "--no-pager", args[2]).CombinedOutput(); err != nil {
+		t.Errorf("systemd-analyze security: %v\n%s", err, out)
+	}
+}
