@@ -83,7 +83,7 @@ func (s *Shell) start() error {
 		s.state.Close()
 		return err
 	}
-	s.cmd = exec.Command("bash", "-c", loop, "bash", s.state.Name(), s.next.Name())
+	s.cmd = exec.Command("bash", "-c", loop, "bash", s.state.Name(), s.next.Name(), strconv.Itoa(os.Getpid()))
 	s.cmd.Dir = s.cfg.Dir
 	s.cmd.Env = append(append([]string{}, s.cfg.Environ...), mark+"="+s.id)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
