@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/technoshare/commentator/test/sandbox"
 )
@@ -37,7 +38,8 @@ func TestQuickstartAndGuide(t *testing.T) {
 	}))
 	defer web.Close()
 	environ, replace := ports(t)
-	s, err := Open(Config{Dir: dir, Environ: environ, Replace: append(replace, "https://sqlite.org", web.URL)})
+	// The first block compiles, in a folder that the compiler has never seen.
+	s, err := Open(Config{Dir: dir, Environ: environ, Timeout: 15 * time.Minute, Replace: append(replace, "https://sqlite.org", web.URL)})
 	if err != nil {
 		t.Fatal(err)
 	}
