@@ -91,6 +91,6 @@ func ports(t *testing.T) (environ, replace []string) {
 	return append(sandbox.Environ(),
 		fmt.Sprintf("MLFLOW_PORT=%d", free[0]), "OTELCOL_GRPC_ENDPOINT="+at(1), "OTEL_EXPORTER_OTLP_ENDPOINT=http://"+at(1), "OTELCOL_HTTP_ENDPOINT="+at(2),
 		"OTELCOL_REPLAY_ENDPOINT="+at(3), "OTELCOL_HEALTH_ENDPOINT="+at(4), "OTELCOL_STATUS_ENDPOINT="+at(5), "OTELCOL_PROMETHEUS_ENDPOINT="+at(6),
-		fmt.Sprintf("OTELCOL_METRICS_PORT=%d", free[7]), "RETRIEVAL_ALLOW_HOSTS=loopback",
+		fmt.Sprintf("OTELCOL_METRICS_PORT=%d", free[7]), "RETRIEVAL_ALLOW_HOSTS=loopback", "TMPDIR="+t.TempDir(),
 	), []string{"127.0.0.1:5000", at(0)}
 }
