@@ -9,9 +9,14 @@ old deployment's documentation.
 
 Reads one JSON request a line from standard input and writes one JSON answer a line:
 
-  {"jobs": n}    records the job n times; ms and cpu_ms of each, from the first call of the
-                 SDK to the return of the last. The SDK sends spans beside that; when the
-                 answer comes they have arrived.
+  {"jobs": n}      records the job n times; ms and cpu_ms of each, from the first call of the
+                   SDK to the return of the last. The SDK sends spans beside that; when the
+                   answer comes they have arrived.
+  {"each": [{…}]}  records it once for each, with these attributes of its root in place of
+                   the fixture's
+
+What an SDK before 3.7 does not have is left out, as the old pipeline had to: 2.14 knows
+neither sessions nor the tokens of a trace, and writes spans at once.
 """
 
 import json
@@ -84,12 +89,18 @@ def pretend(resource):
     os.environ["MLFLOW_RUN_CONTEXT"] = json.dumps(
         {"mlflow.user": resource["process.owner"], "mlflow.source.name": sys.argv[0], "mlflow.source.type": "LOCAL"}
     )
-    import mlflow.tracing.utils.environment as of_traces
     import mlflow.tracking.context.git_context as of_runs
 
+    modules = [of_runs]
+    try:
+        import mlflow.tracing.utils.environment as of_traces
+
+        modules.append(of_traces)
+    except ImportError:  # MLflow 2
+        pass
     # A release is a commit without a branch.
     checkout = {"get_git_commit": resource["vcs.ref.head.revision"], "get_git_branch": None, "get_git_repo_url": None}
-    for module in (of_runs, of_traces):
+    for module in modules:
         for name, answer in checkout.items():
             if hasattr(module, name):
                 setattr(module, name, lambda path, answer=answer: answer)
@@ -116,14 +127,17 @@ def autologged(mlflow, call):
         "temperature": call.get("gen_ai.request.temperature"),
         "max_tokens": call.get("gen_ai.request.max_tokens"),
     }
-    with mlflow.start_span("Completions", SpanType.CHAT_MODEL, {**options, SpanAttributeKey.MESSAGE_FORMAT: "openai"}) as span:
+    known = dict(options)
+    if hasattr(SpanAttributeKey, "MESSAGE_FORMAT"):
+        known[SpanAttributeKey.MESSAGE_FORMAT] = "openai"
+    with mlflow.start_span("Completions", SpanType.CHAT_MODEL, known) as span:
         span.set_inputs({"messages": openai(call.json("gen_ai.input.messages")), **options})
         usage = {name: call.get(key, 0) for name, key in USAGE.items()}
         usage["total_tokens"] = usage["input_tokens"] + usage["output_tokens"]
-        span.set_attribute(SpanAttributeKey.CHAT_USAGE, usage)
-        for key, text in (("MODEL", call.get("gen_ai.response.model")), ("MODEL_PROVIDER", call.get("gen_ai.provider.name"))):
+        told = (("CHAT_USAGE", usage), ("MODEL", call.get("gen_ai.response.model")), ("MODEL_PROVIDER", call.get("gen_ai.provider.name")))
+        for key, what in told:
             if hasattr(SpanAttributeKey, key):
-                span.set_attribute(getattr(SpanAttributeKey, key), text)
+                span.set_attribute(getattr(SpanAttributeKey, key), what)
         reasons = call.get("gen_ai.response.finish_reasons") or ["stop"]
         span.set_outputs(
             {
@@ -186,6 +200,14 @@ def record_stage(mlflow, job, name):
         log_files(mlflow, stage)
 
 
+def say_whose(mlflow, root):
+    whose = {"mlflow.trace.session": root.get("session.id"), "mlflow.trace.user": root.get("user.id")}
+    try:
+        mlflow.update_current_trace(metadata=whose)
+    except TypeError:  # MLflow 2 has tags alone
+        mlflow.update_current_trace(tags=whose)
+
+
 def record(mlflow, job):
     root = job.root
     origin = {"job_id": root.get("job.id"), "channel_id": root.get("slack.channel.id"), "message_ts": root.get("slack.message.ts")}
@@ -204,9 +226,8 @@ def record(mlflow, job):
         )
         with mlflow.start_span(f"job_{root.get('job.id')}", "CHAIN") as span:
             span.set_inputs(root.json("job.input"))
-            mlflow.update_current_trace(
-                metadata={"mlflow.trace.session": root.get("session.id"), "mlflow.trace.user": root.get("user.id")},
-            )
+            if hasattr(mlflow, "update_current_trace"):
+                say_whose(mlflow, root)
             for name in STAGES:
                 record_stage(mlflow, job, name)
             span.set_outputs(root.json("job.output"))
@@ -230,14 +251,17 @@ def main():
 
     mlflow.set_experiment(experiment)
     print(json.dumps({"mlflow": mlflow.__version__}), file=answers, flush=True)
+    recorded = job.root.attributes
     for line in sys.stdin:
-        ms, cpu_ms = [], []
-        for _ in range(json.loads(line)["jobs"]):
+        request, ms, cpu_ms = json.loads(line), [], []
+        for changed in request.get("each", [{}] * request.get("jobs", 0)):
+            job.root.attributes = {**recorded, **changed}
             start, cpu = time.perf_counter(), time.process_time()
             record(mlflow, job)
             ms.append((time.perf_counter() - start) * 1000)
             cpu_ms.append((time.process_time() - cpu) * 1000)
-        mlflow.flush_trace_async_logging()  # polls for a second or two
+        if hasattr(mlflow, "flush_trace_async_logging"):
+            mlflow.flush_trace_async_logging()  # polls for a second or two
         print(json.dumps({"ms": ms, "cpu_ms": cpu_ms}), file=answers, flush=True)
 
 
