@@ -127,8 +127,9 @@ server() {
 # else's program in the meantime is not taken for ours.
 born() {
 	if [ -r "/proc/$1/stat" ]; then
-		# Field 22, counted behind the name in parentheses, which may hold anything.
-		sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 20
+		# Field 22, counted behind the name in parentheses, which may hold anything. One that is
+		# dead and that nobody has collected, as in a container, is not there.
+		sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | awk '$1 != "Z" { print $20 }'
 	else
 		ps -o lstart= -p "$1" 2>/dev/null | xargs || true
 	fi
