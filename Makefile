@@ -127,6 +127,10 @@ soak: build mlflow ## The Collector away for OUTAGE (10m) and for an hour of an 
 soak-slack: build ## People write into a Slack that fails while the worker is killed, then every thread is looked at; .bench/slack.json (MESSAGES=1000, KILLS=20, SEED, KEEP=1)
 	go run ./test/chaos slack -messages $(or $(MESSAGES),1000) -kills $(or $(KILLS),20) $(if $(SEED),-seed $(SEED)) $(if $(KEEP),-keep)
 
+.PHONY: rehearse
+rehearse: build mlflow ## Walk through docs/MIGRATION.md with real servers, from an old deployment and back; .bench/rehearse.md (LINKS, OLD=2.22.5, KEEP=1)
+	go run ./test/rehearse $(if $(LINKS),-links $(LINKS)) $(if $(OLD),-old-mlflow $(OLD)) $(if $(KEEP),-keep)
+
 .PHONY: chaos-sensitivity
 chaos-sensitivity: mlflow ## Faults are built into the programs on purpose, and chaos has to find each; .bench/chaos-sensitivity.json (JOBS=60, SEED, ONLY)
 	go run ./test/chaos -mutations test/chaos/testdata/mutations -jobs $(or $(JOBS),60) $(if $(SEED),-seed $(SEED)) $(if $(ONLY),-only $(ONLY))
