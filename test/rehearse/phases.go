@@ -196,7 +196,7 @@ func (r *rehearsal) openedByMistake(ctx context.Context, s *step) error {
 	if err := search(""); err != nil {
 		return fmt.Errorf("open a copy of the old store with the new MLflow: %w", err)
 	}
-	if err := search(r.old.version); err == nil || !strings.Contains(err.Error(), "database schema") {
+	if err := search(r.old.version); err == nil || !strings.Contains(err.Error(), "Can't locate revision") {
 		return fmt.Errorf("the old MLflow opens a copy that the new one has opened, or says something else: %w", err)
 	}
 	s.checked("a copy that the new MLflow has merely opened is upgraded, and MLflow %s refuses it", r.old.version)
