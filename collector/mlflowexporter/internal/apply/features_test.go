@@ -79,3 +79,42 @@ func TestVersionIsAskedForAfterReconnect(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// A server that keeps what it was told of a trace is told before it gets the spans: it would have
+// to merge otherwise. An older one adds the tokens of later spans, so it gets them first; and so
+// does one that has some of the spans already.
+func TestWhatComesFirstOfATrace(t *testing.T) {
+	const info, spans = "POST /api/3.0/mlflow/traces", "POST /v1/traces"
+	for _, c := range []struct {
+		version string
+		stages  bool // their spans came before
+		want    []string
+	}{
+		{"3.14.0", false, []string{spans, info}},
+		{"", false, []string{spans, info}},
+		{"3.15.0", false, []string{info, spans}},
+		{"4.0.0", false, []string{info, spans}},
+		{"3.17.2", true, []string{spans, info}},
+	} {
+		t.Run(c.version, func(t *testing.T) {
+			e, s, _, _ := aged(t, c.version)
+			p := e.plan(1)
+			if c.stages {
+				parts := split(p)
+				e.mustApply(t, parts[len(parts)-1])
+			}
+			before := len(s.Calls())
+			e.mustApply(t, p)
+			var got []string
+			for _, call := range s.Calls()[before:] {
+				if call == info || call == spans {
+					got = append(got, call)
+				}
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Error(diff)
+			}
+			e.check(t, e.plan(1))
+		})
+	}
+}
