@@ -47,7 +47,13 @@ func TestFailuresOfMLflowAreNamed(t *testing.T) {
 		{"page as version", "mlflow-version", answer(path("/version"), 200, "<html>"), Warn, `its version is "<html>"`, "a proxy"},
 		{"known version", "mlflow-version", nil, OK, "it is 3.17.2", ""},
 		{"files", "mlflow-store", answer(path("/experiments/get"), 404, `{"error_code":"RESOURCE_DOES_NOT_EXIST","message":"Could not find experiment with ID 99999999999999999999"}`), Fail, "a file store", "migrate-filestore"},
-		{"PostgreSQL", "mlflow-store", answer(path("/experiments/get"), 400, `{"error_code":"BAD_REQUEST","message":"(psycopg2.errors.NumericValueOutOfRange) integer out of range"}`), OK, "PostgreSQL", ""},
+		{"PostgreSQL", "mlflow-store", func(r *http.Request) *mlflowtest.Fault {
+			if r.URL.Query().Get("experiment_name") == "\x00" {
+				return &mlflowtest.Fault{Status: 500, Body: `{"error_code":"INTERNAL_ERROR","message":"A string literal cannot contain NUL (0x00) characters."}`}
+			}
+			return answer(path("/experiments/get"), 404, `{"error_code":"RESOURCE_DOES_NOT_EXIST","message":"No Experiment with id=99999999999999999999 exists"}`)(r)
+		}, OK, "PostgreSQL", ""},
+		{"another database", "mlflow-store", answer(path("/experiments/get"), 404, `{"error_code":"RESOURCE_DOES_NOT_EXIST","message":"No Experiment with id=99999999999999999999 exists"}`), OK, "another SQL database", ""},
 		{"no traces", "mlflow-traces", answer(path("/v1/traces"), 404, "<!doctype html>"), Fail, "it refuses a span", "--gunicorn-opts"},
 		{"traces forbidden", "mlflow-traces", answer(path("/v1/traces"), 403, "Permission denied"), Fail, "403", "permission EDIT"},
 		{"traces lost", "mlflow-traces", answer(path("/v1/traces"), 200, ""), Fail, "has no such trace", "keeps them elsewhere"},
@@ -62,7 +68,7 @@ func TestFailuresOfMLflowAreNamed(t *testing.T) {
 			s := fakeMLflow(t, r)
 			s.Fail(func(req *http.Request) *mlflowtest.Fault {
 				// The experiment is there, unless the fault is about that.
-				if c.fault == nil || strings.HasPrefix(c.name, "files") && strings.Contains(req.URL.Path, "get-by-name") || c.name == "PostgreSQL" && strings.Contains(req.URL.Path, "get-by-name") {
+				if c.fault == nil || strings.HasPrefix(c.name, "files") && strings.Contains(req.URL.Path, "get-by-name") || c.probe == "mlflow-store" && req.URL.Query().Get("experiment_name") == "technoshare_commentator" {
 					return nil
 				}
 				return c.fault(req)

@@ -36,10 +36,22 @@ const (
 const impossible = "99999999999999999999"
 
 // StoreKind finds out where the server keeps runs and traces; empty: it does not show. No call
-// of the API says so. Its error for an id that no integer holds does: it comes from the database's
-// driver, and names it, or from the file store, which has words of its own. Nothing is changed.
+// of the API says so. Errors do: SQLite's driver refuses an id that no integer holds, which
+// PostgreSQL compares all the same; PostgreSQL's refuses a text with a NUL; the file store has
+// words of its own. Nothing is changed.
 func (c *Client) StoreKind(ctx context.Context) (string, error) {
-	_, err := c.GetExperiment(ctx, impossible)
+	kind, err := kindOf(c.GetExperiment(ctx, impossible))
+	if kind != StoreSQL {
+		return kind, err
+	}
+	if other, _ := kindOf(c.GetExperimentByName(ctx, "\x00")); other != "" {
+		kind = other
+	}
+	return kind, nil
+}
+
+// kindOf reads the error of a call that cannot succeed.
+func kindOf(_ Experiment, err error) (string, error) {
 	var e *Error
 	if !errors.As(err, &e) || e.Status == 0 {
 		return "", err
@@ -47,7 +59,7 @@ func (c *Client) StoreKind(ctx context.Context) (string, error) {
 	switch text := strings.ToLower(e.Message); {
 	case strings.Contains(text, "sqlite"):
 		return StoreSQLite, nil
-	case strings.Contains(text, "psycopg"), strings.Contains(text, "postgres"), strings.Contains(text, "numericvalueoutofrange"):
+	case strings.Contains(text, "psycopg"), strings.Contains(text, "postgres"), strings.Contains(text, "cannot contain nul"):
 		return StorePostgreSQL, nil
 	case strings.HasPrefix(text, "could not find experiment with id"):
 		return StoreFiles, nil
