@@ -216,8 +216,14 @@ func (r *rehearsal) phase1(ctx context.Context, s *step) error {
 		return fmt.Errorf("after the upgrade: %w", err)
 	}
 	s.checked("MLflow %s holds the %d old runs, %d artifacts and %d traces of %d spans as they were", held.Version, len(r.old.held.Runs), r.old.held.files(), len(r.old.held.Traces), r.old.held.spans())
-	if _, err := r.follow(ctx, s, "Restart the worker"); err != nil {
+	out, err := r.follow(ctx, s, "Prompts in the registry", "Restart the worker")
+	if err != nil {
 		return err
+	}
+	for _, name := range []string{"stage_a_extract_facts", "stage_b_compose_reply"} {
+		if !strings.Contains(out, name) {
+			return fmt.Errorf("the registry does not have %s:\n%s", name, out)
+		}
 	}
 	jobs, err := r.round(ctx, s, "tracking", commentator.DetailTracking)
 	if err != nil {

@@ -95,16 +95,7 @@ func (r *rehearsal) dayToDay(ctx context.Context, s *step) error {
 	if _, err := r.follow(ctx, s, "Monitor", "The worker does not start", "Jobs take long", "The disk fills up", "Environments"); err != nil {
 		return err
 	}
-	out, err := r.follow(ctx, s, "Prompts in the registry")
-	if err != nil {
-		return err
-	}
-	for _, name := range []string{"stage_a_extract_facts", "stage_b_compose_reply"} {
-		if !strings.Contains(out, name) {
-			return fmt.Errorf("the registry does not have %s:\n%s", name, out)
-		}
-	}
-	out, err = r.follow(ctx, s, "The old scripts")
+	out, err := r.follow(ctx, s, "The old scripts")
 	if err != nil {
 		return err
 	}
