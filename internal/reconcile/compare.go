@@ -87,9 +87,10 @@ func (c *Comparison) Since(ctx context.Context, since time.Time) (Result, error)
 	return c.result(), err
 }
 
-// settle compares those jobs again that satisfy a condition, until none does or it is late.
+// settle compares those jobs again that satisfy a condition, until none does or it is late. In
+// between it leaves MLflow alone for twice as long as it asked it: the Collector wants to write.
 func (c *Comparison) settle(ctx context.Context, until time.Time, unsettled func(int64, finding) bool) error {
-	for pause := pollFrom; ; pause = min(2*pause, pollTo) {
+	for pause := pollFrom; ; {
 		var ids []int64
 		for id, f := range c.found {
 			if unsettled(id, f) {
@@ -103,16 +104,44 @@ func (c *Comparison) settle(ctx context.Context, until time.Time, unsettled func
 		if err := c.Sleep(ctx, min(pause, left)); err != nil {
 			return err
 		}
-		if err := c.Server.Refresh(ctx); err != nil {
+		began := c.Now()
+		slices.Sort(ids)
+		if err := c.again(ctx, ids, !began.Before(until)); err != nil {
 			return err
 		}
-		slices.Sort(ids)
-		for some := range slices.Chunk(ids, chunk) {
-			if err := c.pass(ctx, c.Records.These(ctx, some)); err != nil {
+		pause = max(min(2*pause, pollTo), 2*c.Now().Sub(began))
+	}
+}
+
+// again compares jobs once more; unless it is for the last time, only those that have arrived.
+func (c *Comparison) again(ctx context.Context, ids []int64, last bool) error {
+	if err := c.Server.Refresh(ctx); err != nil {
+		return err
+	}
+	for some := range slices.Chunk(ids, chunk) {
+		var jobs []Job
+		for j, err := range c.Records.These(ctx, some) {
+			if err != nil {
 				return err
 			}
+			jobs = append(jobs, j)
+		}
+		arrived, err := c.Server.arrived(ctx, jobs)
+		if err != nil {
+			return err
+		}
+		err = c.pass(ctx, func(yield func(Job, error) bool) {
+			for _, j := range jobs {
+				if (last || arrived[j.ID]) && !yield(j, nil) {
+					return
+				}
+			}
+		})
+		if err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
 // pass compares jobs, and notes what was found in the place of what was found before.

@@ -155,6 +155,33 @@ func TestJobsThatWereOpenWhenTheDatabaseWasCopiedAreNotCompared(t *testing.T) {
 	}
 }
 
+// TestWaitingLeavesMLflowAlone: a job that has not arrived is read when the waiting begins and when
+// it ends; in between one question is asked.
+func TestWaitingLeavesMLflowAlone(t *testing.T) {
+	r := newRig(t)
+	own := r.run(r.table.Runs[0].Key).Info.ID
+	if err := r.client.UpdateRun(t.Context(), mlflow.UpdateRun{RunID: own, Status: mlflow.StatusRunning}); err != nil {
+		t.Fatal(err)
+	}
+	r.write(`UPDATE outbox SET sent_at = ` + micros(r.now))
+	r.mlflow.Reset()
+	if found := r.compare(); len(found.Wrong) != 1 {
+		t.Errorf("found %s", text(t, found.Report))
+	}
+	read, asked := 0, 0
+	for _, call := range r.mlflow.Calls() {
+		switch {
+		case strings.HasSuffix(call, "/artifacts/list"):
+			read++
+		case strings.HasSuffix(call, "/runs/search"):
+			asked++
+		}
+	}
+	if read != 2*len(r.table.Runs) || asked < 10 {
+		t.Errorf("artifacts were listed %d times and runs looked for %d times; want %d and some", read, asked, 2*len(r.table.Runs))
+	}
+}
+
 func TestOpenAndUnrecordedJobsAreOnlyCounted(t *testing.T) {
 	r := newRig(t)
 	r.write(`INSERT INTO jobs (id, message_id, created_at) VALUES (2, 1, 1)`)

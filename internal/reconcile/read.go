@@ -98,6 +98,30 @@ func (s *Server) State(ctx context.Context, jobs []Job) (State, error) {
 	return out, s.points(ctx, out.Runs)
 }
 
+// arrived tells of which jobs the bridge has written everything: it brings a job's run to its
+// final state last of all.
+func (s *Server) arrived(ctx context.Context, jobs []Job) (map[int64]bool, error) {
+	out := map[int64]bool{}
+	var mu sync.Mutex
+	g, each := errgroup.WithContext(ctx)
+	g.SetLimit(parallel)
+	for _, j := range jobs {
+		g.Go(func() error {
+			found, _, err := s.client.SearchRuns(each, mlflow.SearchRuns{
+				ExperimentIDs: slices.Sorted(maps.Keys(s.experiments)), Filter: "tags.`" + wire.TagKey + "` = '" + j.TraceID + "'",
+			})
+			if err != nil {
+				return fmt.Errorf("look for the run of job %d: %w", j.ID, err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			out[j.ID] = slices.ContainsFunc(found, func(r mlflow.Run) bool { return r.Info.Status == statusOf(j.Outcome) })
+			return nil
+		})
+	}
+	return out, g.Wait()
+}
+
 // runs are the runs of a job, deleted ones too.
 func (s *Server) runs(ctx context.Context, traceID string) ([]Run, error) {
 	in := mlflow.SearchRuns{
