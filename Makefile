@@ -109,6 +109,8 @@ compare-3.7.0: ## A job by the bridge against the same by MLflow's SDK, on MLflo
 .PHONY: compat
 compat: ## One job on every MLflow version, read back; docs/COMPATIBILITY.md (VERSIONS)
 	go run ./test/compat $(if $(VERSIONS),-versions '$(VERSIONS)')
+	MLFLOW_TEST_OLD_PYTHON=$$(MLFLOW_VERSION=2.22.5 scripts/start_mlflow.sh --python) \
+		go test -count=1 -tags realserver -run '^TestOldMLflowIsNamed$$' ./internal/doctor
 
 .PHONY: e2e
 e2e: build mlflow compare-3.7.0 ## Worker, Collector and MLflow together, killed and restarted
