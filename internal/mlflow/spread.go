@@ -1,7 +1,6 @@
 package mlflow
 
 import (
-	"bytes"
 	"context"
 	"net"
 	"sync"
@@ -80,7 +79,7 @@ func (s *spreader) busy(c *watchedConn, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for other := range s.open {
-		if asked := other.asked.Load(); other != c && asked > 0 {
+		if asked := other.asked.Load(); other != c && asked != 0 {
 			if d := time.Duration(now.UnixNano() - asked); d >= busyFrom && d <= busyTo {
 				return true
 			}
@@ -92,21 +91,12 @@ func (s *spreader) busy(c *watchedConn, now time.Time) bool {
 // watchedConn knows since when it waits for an answer.
 type watchedConn struct {
 	net.Conn
-	asked  atomic.Int64 // ns since 1970; 0: it does not wait; brief: not for long
+	asked  atomic.Int64 // ns since 1970; 0: it does not wait
 	forget func(*watchedConn)
 }
 
-// brief is the state of a connection that reads, or writes an artifact: that takes MLflow no
-// longer than it takes to make a connection.
-const brief = -1
-
 func (c *watchedConn) Write(b []byte) (int, error) {
-	switch asked := c.asked.Load(); {
-	case asked == 0 && (bytes.HasPrefix(b, []byte("PUT ")) || bytes.HasPrefix(b, []byte("GET "))):
-		c.asked.Store(brief)
-	case asked != brief:
-		c.asked.Store(time.Now().UnixNano())
-	}
+	c.asked.Store(time.Now().UnixNano())
 	return c.Conn.Write(b)
 }
 

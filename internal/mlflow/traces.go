@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 
 	"github.com/klauspost/compress/gzip"
@@ -197,6 +198,13 @@ func (c *Client) GetTrace(ctx context.Context, traceID string) (Trace, error) {
 	q := url.Values{"trace_id": {traceID}, "allow_partial": {"true"}}
 	err := c.call(ctx, http.MethodGet, api3+"/traces/get", q, nil, &out)
 	return out.Trace, err
+}
+
+// WithoutSpans reports whether GetTrace failed because MLflow's database has a trace's info and
+// none of its spans: somebody told of a trace whose spans never came, or are in files.
+func WithoutSpans(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && strings.Contains(e.Message, "not stored in tracking store")
 }
 
 // GetTraceJSON is GetTrace as the server says it, with all that it knows of info, assessments

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,6 +29,7 @@ type rig struct {
 	db        *sql.DB
 	store     string
 	artifacts string
+	mu        sync.Mutex // for calls and before
 	calls     int
 	failAt    int
 	before    func(call string) // is told of each call
@@ -198,6 +200,8 @@ func (r *rig) state() string {
 var errCut = errors.New("the connection was cut")
 
 func (r *rig) call(name string) error {
+	r.mu.Lock() // runs are deleted beside each other
+	defer r.mu.Unlock()
 	if r.calls++; r.calls == r.failAt {
 		return errCut
 	}

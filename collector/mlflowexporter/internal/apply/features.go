@@ -86,16 +86,6 @@ func (a *Applier) takesTraces() bool {
 	return !a.features.tracesOff
 }
 
-// keepsInfo says that the server keeps what it was told of a trace when spans of it come later:
-// 3.15 and newer take tokens and cost from there, older ones add those of the spans.
-func (a *Applier) keepsInfo() bool {
-	a.features.mu.Lock()
-	defer a.features.mu.Unlock()
-	major, _, ok := strings.Cut(a.features.version, ".")
-	_, err := strconv.Atoi(major)
-	return ok && err == nil && !olderThan(a.features.version, 3, 15)
-}
-
 // olderThan compares "3.17.2" with a version; a text that is no version is not older.
 func olderThan(version string, major, minor int) bool {
 	parts := strings.SplitN(version, ".", 3)

@@ -63,12 +63,18 @@ func versionOf(s ptrace.Span) (ledger.SpanVersion, int) {
 	return ledger.SpanVersion{End: uint64(s.EndTimestamp()), Hash: binary.BigEndian.Uint64(sum[:8])}, len(b)
 }
 
-// applySpans brings the spans of jobs to MLflow, many traces in one request.
+// applySpans brings the spans of all jobs to MLflow, many traces in one request.
 func (a *Applier) applySpans(ctx context.Context, jobs []*job) {
 	byExperiment := map[string][]*trace{}
 	for _, j := range jobs {
 		for _, t := range j.traces {
-			if len(t.spans) > 0 && !j.stopped() {
+			if j.stopped() {
+				break
+			}
+			if !j.fail(a.prepare(ctx, t)) {
+				break
+			}
+			if len(t.spans) > 0 {
 				byExperiment[t.exp.id] = append(byExperiment[t.exp.id], t)
 			}
 		}
@@ -132,7 +138,7 @@ func (a *Applier) export(ctx context.Context, experimentID string, spans []span,
 	case err == nil:
 		for _, s := range spans {
 			s.of.rec.Spans[s.span.SpanID()] = s.version
-			s.of.rec.Told = s.of.rec.Told && s.of.toldFirst
+			s.of.rec.Told = false
 		}
 	case answered && (e.NoRoute() || e.Status == 501):
 		a.noTraces(err)

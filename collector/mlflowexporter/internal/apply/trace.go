@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -38,49 +37,6 @@ type trace struct {
 	rec   *ledger.Trace
 	spans []span // that MLflow has to get
 	skip  bool
-	// toldFirst is set when MLflow was told the trace's info before it got any of its spans.
-	toldFirst bool
-}
-
-// togetherFirst is how many traces are told of before their spans are sent in one request: enough
-// to spare requests, and not so many that runs are done long before the spans.
-const togetherFirst = 8
-
-// applyTraces writes the spans of jobs and what MLflow must know of their traces.
-func (a *Applier) applyTraces(ctx context.Context, jobs []*job) {
-	together := max(1, len(jobs))
-	first := a.keepsInfo()
-	if first {
-		together = togetherFirst
-	}
-	for some := range slices.Chunk(jobs, together) {
-		a.each(some, func(j *job) {
-			for _, t := range j.traces {
-				if j.stopped() || !j.fail(a.prepare(ctx, t)) {
-					return
-				}
-			}
-			if first {
-				a.tellFirst(ctx, j)
-			}
-		})
-		a.applySpans(ctx, some)
-		a.each(some, func(j *job) { a.tellTraces(ctx, j) })
-	}
-}
-
-// tellFirst tells MLflow of traces of which it has nothing yet, and is about to get all. That
-// spares it the reconciling of what it had made up from the spans.
-func (a *Applier) tellFirst(ctx context.Context, j *job) {
-	for _, t := range j.traces {
-		if t.owner != nil || t.skip || t.rec == nil || t.Info == nil || len(t.rec.Info) > 0 || len(t.rec.Spans) > 0 || len(t.spans) == 0 {
-			continue
-		}
-		t.toldFirst = true
-		if !a.tellTrace(ctx, t) {
-			return
-		}
-	}
 }
 
 // prepare finds out which spans of a trace MLflow lacks.
@@ -139,34 +95,25 @@ func (a *Applier) home(ctx context.Context, t *trace) (ref string, err error) {
 // tellTraces tells MLflow what it must know of the traces of a job after their spans.
 func (a *Applier) tellTraces(ctx context.Context, j *job) {
 	for _, t := range j.traces {
-		if !a.tellTrace(ctx, t) {
+		id := t.runID() // a job whose run could not be made is tried again, whole
+		if t.owner != nil {
+			if t.owner.job.stopped() && !j.fail(fmt.Errorf("the run of the trace is not made: %w", errRetry)) {
+				return
+			}
+			if t.rec != nil {
+				t.rec.Run = id
+			}
+		}
+		if j.stopped() {
 			return
 		}
-	}
-}
-
-// tellTrace reports whether the job may go on.
-func (a *Applier) tellTrace(ctx context.Context, t *trace) bool {
-	id := t.runID() // a job whose run could not be made is tried again, whole
-	if t.owner != nil {
-		if t.owner.job.stopped() && !t.job.fail(fmt.Errorf("the run of the trace is not made: %w", errRetry)) {
-			return false
-		}
-		if t.rec != nil {
-			t.rec.Run = id
+		if err := a.tell(ctx, t); err != nil {
+			err = fmt.Errorf("write info of trace: %w", err)
+			if j.fail(err) {
+				a.bury(j, "trace_info", t.TraceID, err)
+			}
 		}
 	}
-	if t.job.stopped() {
-		return false
-	}
-	if err := a.tell(ctx, t); err != nil {
-		err = fmt.Errorf("write info of trace: %w", err)
-		if !t.job.fail(err) {
-			return false
-		}
-		a.bury(t.job, "trace_info", t.TraceID, err)
-	}
-	return true
 }
 
 // complete finishes the job's own run, last of all, and gives it its scores.
