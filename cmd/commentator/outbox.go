@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/technoshare/commentator/internal/bytesize"
 	"github.com/technoshare/commentator/internal/store"
 )
 
@@ -56,7 +57,7 @@ func (c *outboxListCommand) Run(ctx context.Context, a *app) (err error) {
 		if c.JSON {
 			err = json.NewEncoder(a.stdout).Encode(setAside{m.ID, m.JobID, m.Kind, m.Size, m.CreatedAt, m.RefusedAt, reason})
 		} else {
-			_, err = fmt.Fprintf(table, "%d\t%d\t%s\t%s\t%s\t%s\n", m.ID, m.JobID, m.Kind, size(int64(m.Size)), m.RefusedAt.Local().Format(time.DateTime), reason)
+			_, err = fmt.Fprintf(table, "%d\t%d\t%s\t%s\t%s\t%s\n", m.ID, m.JobID, m.Kind, bytesize.Format(int64(m.Size)), m.RefusedAt.Local().Format(time.DateTime), reason)
 		}
 		if err != nil {
 			return err

@@ -13,6 +13,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/technoshare/commentator/internal/bytesize"
 	"github.com/technoshare/commentator/internal/store"
 )
 
@@ -121,8 +122,8 @@ func printStatus(w io.Writer, s state, now time.Time) error {
 	row("telemetry", "%s, because %s", s.Mode, s.Because)
 	row("jobs", "%d pending, %d running, %d final%s", s.Jobs.Pending, s.Jobs.Running, s.Jobs.Final, since(", the oldest open one is %s old", s.Jobs.OldestAge))
 	o := s.Outbox
-	row("outbox", "%d messages wait, %s of %s%s", o.Depth, size(o.Bytes), size(o.Limit), since(", the oldest for %s", o.OldestAge))
-	sent := fmt.Sprintf("%d sent ones are kept, %s", o.Sent, size(o.SentBytes))
+	row("outbox", "%d messages wait, %s of %s%s", o.Depth, bytesize.Format(o.Bytes), bytesize.Format(o.Limit), since(", the oldest for %s", o.OldestAge))
+	sent := fmt.Sprintf("%d sent ones are kept, %s", o.Sent, bytesize.Format(o.SentBytes))
 	if o.LastSent != nil {
 		sent += fmt.Sprintf(", the last one went %s ago", seconds(age(*o.LastSent, now)))
 	}
@@ -158,16 +159,3 @@ func since(format string, age float64) string {
 }
 
 func seconds(s float64) time.Duration { return time.Duration(s) * time.Second }
-
-// size is a number of bytes for people.
-func size(n int64) string {
-	switch {
-	case n < 1000:
-		return fmt.Sprintf("%d B", n)
-	case n < 1_000_000:
-		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
-	case n < 1_000_000_000:
-		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
-	}
-	return fmt.Sprintf("%.1f GB", float64(n)/1e9)
-}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/internal/config"
+	"github.com/technoshare/commentator/internal/pause"
 	"github.com/technoshare/commentator/internal/reconcile"
 	"github.com/technoshare/commentator/internal/store"
 )
@@ -129,19 +129,7 @@ func (env environment) comparison(records reconcile.Records) (*reconcile.Compari
 	if err != nil {
 		return nil, err
 	}
-	return &reconcile.Comparison{Records: records, Server: server, Experiment: env.experiment, Now: time.Now, Sleep: sleep}, nil
-}
-
-// sleep waits for a while, or until the context ends.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
+	return &reconcile.Comparison{Records: records, Server: server, Experiment: env.experiment, Now: time.Now, Sleep: pause.For}, nil
 }
 
 // setting is a setting that only other programs read, from the environment or .env.

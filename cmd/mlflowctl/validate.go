@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/technoshare/commentator/internal/pause"
 	"github.com/technoshare/commentator/internal/telemetry"
 	"github.com/technoshare/commentator/internal/validate"
 )
@@ -109,7 +110,7 @@ func (c *validateCmd) config(env environment) (cfg validate.Config, end func(fai
 	cfg = validate.Config{
 		Worker: worker, Client: env.client, Database: env.config.Database(), Mode: string(mode), Because: because,
 		Experiment: experiment, Deployed: env.experiment, Jobs: c.Jobs, Bound: c.Bound, Wait: c.Wait,
-		BaselineFile: cmp.Or(c.Baseline, env.config.BaselinePath()), Prometheus: c.Prometheus, Version: version, Now: time.Now, Sleep: sleep,
+		BaselineFile: cmp.Or(c.Baseline, env.config.BaselinePath()), Prometheus: c.Prometheus, Version: version, Now: time.Now, Sleep: pause.For,
 	}
 	return cfg, func(failed bool) error {
 		worker.Stop()

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/technoshare/commentator/internal/bytesize"
 	"github.com/technoshare/commentator/internal/mlflow"
 )
 
@@ -32,7 +33,7 @@ func probeArtifacts(ctx context.Context, p *Patient) Finding {
 		return localArtifact(dir, name, content, note)
 	}
 	return Finding{
-		Status: Warn, Found: fmt.Sprintf("the artifacts of experiment %s are at %s, where MLflow itself writes them for others, up to %s each%s", e.Name, e.ArtifactLocation, size(mlflow.MaxUpload), note),
+		Status: Warn, Found: fmt.Sprintf("the artifacts of experiment %s are at %s, where MLflow itself writes them for others, up to %s each%s", e.Name, e.ArtifactLocation, bytesize.Format(mlflow.MaxUpload), note),
 		Means: "It was not tried: that takes a run, which could only be marked as deleted. Larger artifacts become dead letters.",
 		Fix:   "Use an experiment that was made while MLflow served artifacts (--artifacts-destination): its location begins with mlflow-artifacts:.",
 	}
@@ -52,7 +53,7 @@ func (p *Patient) servedArtifact(ctx context.Context, root, name string, content
 		err = fmt.Errorf("%d bytes came back, which differ from the %d that were written", len(back), len(content))
 	}
 	removeErr := p.MLflow.RemoveArtifacts(context.WithoutCancel(ctx), root, name)
-	wrote := "a file of " + size(int64(len(content))) + " in " + name + ", removed again"
+	wrote := "a file of " + bytesize.Format(int64(len(content))) + " in " + name + ", removed again"
 	if removeErr != nil {
 		wrote = fmt.Sprintf("%s/%s, which could not be removed: %v", name, artifactFile, removeErr)
 	}
@@ -105,7 +106,7 @@ func localArtifact(dir, name string, content []byte, note string) Finding {
 	if _, err := os.Stat(dir); err != nil {
 		return Finding{
 			Status: Warn, Found: fmt.Sprintf("the experiment's artifacts are in the directory %s, which is not there on this host%s", dir, note),
-			Means: "The Collector lets MLflow write them, up to " + size(mlflow.MaxUpload) + " each. It was not tried: that takes a run, which could only be marked as deleted.",
+			Means: "The Collector lets MLflow write them, up to " + bytesize.Format(mlflow.MaxUpload) + " each. It was not tried: that takes a run, which could only be marked as deleted.",
 			Fix:   "Nothing, if the directory is on MLflow's host; else use an experiment that was made while MLflow served artifacts.",
 		}
 	}

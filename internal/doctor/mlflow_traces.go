@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/technoshare/commentator/internal/mlflow"
+	"github.com/technoshare/commentator/internal/pause"
 )
 
 // defaultExperiment is the experiment that each MLflow has from the start.
@@ -32,10 +33,10 @@ func (p *Patient) trial(ctx context.Context) (e mlflow.Experiment, note string, 
 	return e, fmt.Sprintf(", tried in experiment %s, since %s is not there yet", e.Name, p.Experiment), err
 }
 
-// attempts and pause bound how long a span may take to be seen.
+// attempts and gap bound how long a span may take to be seen.
 const (
 	attempts = 20
-	pause    = 100 * time.Millisecond
+	gap      = 100 * time.Millisecond
 )
 
 func probeTraces(ctx context.Context, p *Patient) Finding {
@@ -57,7 +58,7 @@ func probeTraces(ctx context.Context, p *Patient) Finding {
 		if held, err = p.MLflow.GetTraceInfo(ctx, traceID); err == nil && held.Location.Experiment.ID != e.ID {
 			err = fmt.Errorf("it is in experiment %s", held.Location.Experiment.ID)
 		}
-		if err == nil || n == attempts || !wait(ctx, pause) {
+		if err == nil || n == attempts || pause.For(ctx, gap) != nil {
 			break
 		}
 	}
@@ -126,16 +127,4 @@ func random(n int) []byte {
 	b := make([]byte, n)
 	_, _ = rand.Read(b) // never fails
 	return b
-}
-
-// wait reports whether ctx lasted.
-func wait(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/technoshare/commentator/internal/bytesize"
 	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/store"
 )
@@ -117,7 +118,7 @@ func probeOutbox(ctx context.Context, p *Patient) Finding {
 	full := float64(s.Unsent.Bytes+s.Refused.Bytes) / float64(max(1, limit))
 	found := "nothing waits"
 	if s.Unsent.Messages > 0 {
-		found = fmt.Sprintf("%d messages wait, %s of %s, the oldest for %s", s.Unsent.Messages, size(s.Unsent.Bytes), size(limit), age)
+		found = fmt.Sprintf("%d messages wait, %s of %s, the oldest for %s", s.Unsent.Messages, bytesize.Format(s.Unsent.Bytes), bytesize.Format(limit), age)
 	}
 	if len(s.Losses) > 0 {
 		var lost []string
@@ -201,7 +202,7 @@ func probeDisk(ctx context.Context, p *Patient) Finding {
 		if err != nil {
 			return skip("%v", err)
 		}
-		text := fmt.Sprintf("%s: %s free in %s", place.what, size(d.free), place.dir)
+		text := fmt.Sprintf("%s: %s free in %s", place.what, bytesize.Format(d.free), place.dir)
 		said = append(said, text)
 		needs := p.Limits.DiskWarn
 		if place.what == "job database" {
@@ -216,7 +217,7 @@ func probeDisk(ctx context.Context, p *Patient) Finding {
 			low = append(low, fmt.Sprintf("%s: only %d of %d inodes are free in %s", place.what, d.freeFiles, d.files, place.dir))
 		case d.free < needs:
 			if needs > p.Limits.DiskWarn {
-				text += fmt.Sprintf(", and the outbox may still take %s", size(grows))
+				text += fmt.Sprintf(", and the outbox may still take %s", bytesize.Format(grows))
 			}
 			low = append(low, text)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"github.com/technoshare/commentator/internal/bytesize"
 	"github.com/technoshare/commentator/internal/store"
 )
 
@@ -194,7 +195,7 @@ func TestAFullDiskIsNamed(t *testing.T) {
 	}{
 		{"room enough", 1, 1, 16 << 20, OK, "free in "},
 		{"little room", 1 << 60, 1, 16 << 20, Warn, "job database: "},
-		{"no room for the outbox", 1, 1, disk.free + 1<<40, Warn, "the outbox may still take " + size(disk.free+1<<40)},
+		{"no room for the outbox", 1, 1, disk.free + 1<<40, Warn, "the outbox may still take " + bytesize.Format(disk.free+1<<40)},
 		{"full", 1, 1 << 60, 16 << 20, Fail, "job database: "},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -10,6 +10,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/technoshare/commentator/internal/pause"
 )
 
 // The keys of PostgreSQL's advisory locks, for each schema of a database its own.
@@ -52,7 +54,7 @@ func appear(ctx context.Context, cfg Config, name string, log *slog.Logger) (*pr
 		if !errors.Is(err, ErrLocked) {
 			return nil, err
 		}
-		if !pause(wait, lockPoll) {
+		if pause.For(wait, lockPoll) != nil {
 			return nil, errors.Join(ctx.Err(), err)
 		}
 	}
@@ -106,7 +108,7 @@ func (p *presence) keep(ctx context.Context) {
 				p.log.WarnContext(ctx, "connection to PostgreSQL is back")
 				break
 			}
-			pause(ctx, presenceRetry)
+			_ = pause.For(ctx, presenceRetry) // the loop asks ctx
 		}
 	}
 }
@@ -134,18 +136,6 @@ func (p *presence) end() error {
 		return fmt.Errorf("close connection: %w", err)
 	}
 	return nil
-}
-
-// pause waits and reports whether ctx lasted.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // Workers counts the processes that work the jobs of a PostgreSQL database off; Busy is for a

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/pause"
 )
 
 // fakeSlack is a Slack without a network, for tests whose time is not real: what is posted shows
@@ -56,7 +57,7 @@ type answer struct {
 var errCut = errors.New("connection reset by peer")
 
 func (f *fakeSlack) RoundTrip(req *http.Request) (*http.Response, error) {
-	if err := sleep(req.Context(), f.slow); err != nil {
+	if err := pause.For(req.Context(), f.slow); err != nil {
 		return nil, err
 	}
 	raw, err := io.ReadAll(req.Body)

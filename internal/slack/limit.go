@@ -9,6 +9,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/pause"
 )
 
 // maxPause is the longest wait that Slack may ask for and a job sits out where it is. A longer
@@ -62,7 +63,7 @@ func (g *gate) wait(ctx context.Context) error {
 				Message: fmt.Sprintf("Slack asks to call %s later, in %s", g.method, left.Round(time.Second)),
 			}
 		case left > 0:
-			if err := sleep(ctx, left); err != nil {
+			if err := pause.For(ctx, left); err != nil {
 				return err
 			}
 			passed = false // those who waited go one after the other
@@ -89,17 +90,5 @@ func (g *gate) pause(d time.Duration) {
 	defer g.mu.Unlock()
 	if until := time.Now().Add(d); until.After(g.until) {
 		g.until = until
-	}
-}
-
-// sleep waits for a time, or until ctx ends, whose error it returns then.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
 	}
 }

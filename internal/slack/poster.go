@@ -11,6 +11,7 @@ import (
 	"github.com/slack-go/slack"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/pause"
 )
 
 // Posts is the memory of what Slack was asked for; package store implements it.
@@ -159,11 +160,11 @@ func (p *Poster) posted(ctx context.Context, k mark, channel, ts string) (string
 // post such a reply again, which no look into the thread would find: its error is final.
 func (a *API) takeBack(ctx context.Context, channel, ts string) (err error) {
 	ctx = context.WithoutCancel(ctx)
-	for pause := time.Second; pause < 20*time.Second; pause *= 2 {
+	for gap := time.Second; gap < 20*time.Second; gap *= 2 {
 		if err = a.delete(ctx, channel, ts); err == nil || gone[slackCode(err)] {
 			return nil
 		}
-		_ = sleep(ctx, pause) // ends by its time alone
+		_ = pause.For(ctx, gap) // ends by its time alone
 	}
 	return &commentator.Error{
 		Code: "slack_not_taken_back", Final: true, Err: err,

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/pause"
 )
 
 // Retractions is the memory of the replies that are to be deleted; package store implements it.
@@ -51,7 +52,7 @@ func (r *Retractor) Run(ctx context.Context) {
 		} else {
 			failures = min(failures+1, 6)
 		}
-		if sleep(ctx, r.cfg.Every<<failures) != nil {
+		if pause.For(ctx, r.cfg.Every<<failures) != nil {
 			return
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/slack-go/slack"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/pause"
 )
 
 // eventType names the metadata of our messages.
@@ -50,13 +51,13 @@ func (a *API) settled(asked time.Time) time.Time {
 // find searches a thread for the message with a mark and returns its timestamp. It looks at once
 // and then less and less often; "" is the word of a search that began when all was settled.
 func (a *API) find(ctx context.Context, k mark, channel, thread string, settled time.Time) (string, error) {
-	for pause := time.Second; ; pause = min(2*pause, 4*time.Second) {
+	for gap := time.Second; ; gap = min(2*gap, 4*time.Second) {
 		left := time.Until(settled)
 		ts, err := a.search(ctx, k, channel, thread)
 		if err != nil || ts != "" || left <= 0 {
 			return ts, err
 		}
-		if err := sleep(ctx, min(pause, left)); err != nil {
+		if err := pause.For(ctx, min(gap, left)); err != nil {
 			return "", err
 		}
 	}

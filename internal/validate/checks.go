@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/technoshare/commentator/internal/bytesize"
 	"github.com/technoshare/commentator/internal/reconcile"
 )
 
@@ -125,7 +126,7 @@ func (e *evidence) stageRuns() Check {
 }
 
 func (e *evidence) artifacts() Check {
-	return e.compared("artifacts are what was recorded", fmt.Sprintf("%d files, %s, the same by SHA-256", e.held.Files, size(e.held.Bytes)), isFile)
+	return e.compared("artifacts are what was recorded", fmt.Sprintf("%d files, %s, the same by SHA-256", e.held.Files, bytesize.Format(e.held.Bytes)), isFile)
 }
 
 func (e *evidence) traces() Check {
@@ -159,16 +160,3 @@ func (e *evidence) noSlowdown(l *Latency) Check {
 }
 
 func ms(seconds float64) string { return fmt.Sprintf("%.0f ms", 1000*seconds) }
-
-// size is a number of bytes for people.
-func size(n int64) string {
-	switch {
-	case n < 1000:
-		return fmt.Sprintf("%d B", n)
-	case n < 1_000_000:
-		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
-	case n < 1_000_000_000:
-		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
-	}
-	return fmt.Sprintf("%.1f GB", float64(n)/1e9)
-}

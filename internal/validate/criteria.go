@@ -3,6 +3,8 @@ package validate
 import (
 	"fmt"
 	"time"
+
+	"github.com/technoshare/commentator/internal/bytesize"
 )
 
 // criteria are those of the guide, in its words and order.
@@ -151,7 +153,7 @@ func (e *evidence) diskUsage() Criterion {
 		perJob = e.held.Bytes / int64(e.held.Jobs)
 	}
 	perDay := float64(e.deployment.Week.Jobs) / 7
-	c.Evidence = fmt.Sprintf("a test job takes %s of artifacts; %.1f jobs a day make %s a day", size(perJob), perDay, size(int64(perDay*float64(perJob))))
+	c.Evidence = fmt.Sprintf("a test job takes %s of artifacts; %.1f jobs a day make %s a day", bytesize.Format(perJob), perDay, bytesize.Format(int64(perDay*float64(perJob))))
 	disk := e.deployment.Disk
 	switch {
 	case !e.deployment.Known:
@@ -164,7 +166,7 @@ func (e *evidence) diskUsage() Criterion {
 	free := float64(disk.Free) / float64(disk.Total)
 	days := float64(disk.Free) / max(1, perDay*float64(perJob))
 	c.Status = status(free >= leastFree && days >= leastDays)
-	c.Evidence += fmt.Sprintf("\nthe job database has %s, its disk %s free (%.0f %%); wanted are %.0f %% and room for %d days", size(disk.Database), size(disk.Free), 100*free, 100*leastFree, leastDays)
+	c.Evidence += fmt.Sprintf("\nthe job database has %s, its disk %s free (%.0f %%); wanted are %.0f %% and room for %d days", bytesize.Format(disk.Database), bytesize.Format(disk.Free), 100*free, 100*leastFree, leastDays)
 	return c
 }
 

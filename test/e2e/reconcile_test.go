@@ -32,11 +32,19 @@ type reconciled struct {
 // reconcile runs the command, which ends with a code.
 func (w *worker) reconcile(t *testing.T, s *server, c *collector, experiment string, code int, args ...string) reconciled {
 	t.Helper()
+	args = append([]string{"--tracking-uri", s.url, "--experiment", experiment, "reconcile", "--json"}, args...)
+	var r reconciled
+	w.operate(t, &r, code, []string{"DB_PATH=" + w.database(), "OTELCOL_REPLAY_ENDPOINT=" + c.repairs}, args...)
+	return r
+}
+
+// operate runs mlflowctl, which ends with a code, and reads the JSON that it prints.
+func (w *worker) operate(t *testing.T, into any, code int, environ []string, args ...string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	args = append([]string{"--tracking-uri", s.url, "--experiment", experiment, "reconcile", "--json"}, args...)
 	cmd := exec.CommandContext(ctx, program(t, "mlflowctl"), args...)
-	cmd.Dir, cmd.Env = w.dir, append(sandbox.Environ(), "DB_PATH="+w.database(), "OTELCOL_REPLAY_ENDPOINT="+c.repairs)
+	cmd.Dir, cmd.Env = w.dir, append(sandbox.Environ(), environ...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
@@ -44,11 +52,9 @@ func (w *worker) reconcile(t *testing.T, s *server, c *collector, experiment str
 	if got := cmd.ProcessState.ExitCode(); (err != nil && !errors.As(err, &exit)) || got != code {
 		t.Fatalf("mlflowctl %s: exit %d, want %d: %v\n%s%s", strings.Join(args, " "), got, code, err, &stdout, &stderr)
 	}
-	var r reconciled
-	if err := json.Unmarshal(stdout.Bytes(), &r); err != nil {
+	if err := json.Unmarshal(stdout.Bytes(), into); err != nil {
 		t.Fatalf("read %s: %v", &stdout, err)
 	}
-	return r
 }
 
 // TestRemovedRunsComeBackAndOnlyThey removes three runs for good, as `mlflow gc` does, and

@@ -3,18 +3,11 @@
 package e2e
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
-	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/technoshare/commentator/test/sandbox"
 )
 
 // validated is what `mlflowctl validate --json` says.
@@ -40,21 +33,8 @@ func (v validated) failed() []string {
 // validate runs the command, which ends with a code.
 func (w *worker) validate(t *testing.T, s *server, experiment string, code int, args ...string) (v validated) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
 	args = append([]string{"--tracking-uri", s.url, "--experiment", experiment, "validate", "--json", "--commentator", w.program}, args...)
-	cmd := exec.CommandContext(ctx, program(t, "mlflowctl"), args...)
-	cmd.Dir, cmd.Env = w.dir, append(sandbox.Environ(), append(w.env(), "TMPDIR="+t.TempDir())...)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	err := cmd.Run()
-	var exit *exec.ExitError
-	if got := cmd.ProcessState.ExitCode(); (err != nil && !errors.As(err, &exit)) || got != code {
-		t.Fatalf("mlflowctl %s: exit %d, want %d: %v\n%s%s", strings.Join(args, " "), got, code, err, &stdout, &stderr)
-	}
-	if err := json.Unmarshal(stdout.Bytes(), &v); err != nil {
-		t.Fatalf("read %s: %v", &stdout, err)
-	}
+	w.operate(t, &v, code, append(w.env(), "TMPDIR="+t.TempDir()), args...)
 	return v
 }
 

@@ -34,7 +34,6 @@ func command(args []string) (err error) {
 	flags.StringVar(&o.out, "out", ".bench", "folder of the protocol")
 	flags.StringVar(&o.old, "old-mlflow", "2.14.3", "version of the old deployment's MLflow, one of scripts/mlflow/versions.txt")
 	flags.IntVar(&o.links, "links", 20, "links that are shared in each phase")
-	flags.BoolVar(&o.short, "short", false, "leave out what takes long: see steps")
 	flags.BoolVar(&o.keep, "keep", false, "keep databases, logs and settings when all went well, too")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -92,11 +91,8 @@ func rehearse(ctx context.Context, o options, dir string, out io.Writer) (_ *pro
 	}
 	defer r.client.Close()
 	revision, _ := exec.CommandContext(ctx, "git", "-C", o.top, "rev-parse", "--short", "HEAD").Output() // a release has none
-	r.protocol = &protocol{Revision: strings.TrimSpace(string(revision)), Began: time.Now(), Short: o.short, OldStore: o.old, out: out}
+	r.protocol = &protocol{Revision: strings.TrimSpace(string(revision)), Began: time.Now(), OldStore: o.old, out: out}
 	for _, st := range r.steps() {
-		if st.long && o.short {
-			continue
-		}
 		if err := r.protocol.run(st.title, func(s *step) error { return st.do(ctx, s) }); err != nil {
 			return r.protocol, err
 		}
@@ -108,28 +104,27 @@ func rehearse(ctx context.Context, o options, dir string, out io.Writer) (_ *pro
 // planned is a step that is to be taken.
 type planned struct {
 	title string
-	long  bool // left out in short
 	do    func(context.Context, *step) error
 }
 
 func (r *rehearsal) steps() []planned {
 	return []planned{
-		{"An old deployment", false, r.oldDeployment},
-		{"Look", false, r.look},
-		{"Back the old deployment up", false, r.backupOld},
-		{"Phase 0: the new worker, nothing recorded", false, r.phase0},
-		{"The old MLflow store is upgraded", false, r.upgrade},
-		{"Phase 1: runs", false, r.phase1},
-		{"Phase 2: runs and traces", false, r.phase2},
-		{"MLflow is killed and comes back", true, r.outage},
-		{"Quick rollback", true, r.quickRollback},
-		{"Forward again", true, r.forward},
-		{"Day to day", false, r.dayToDay},
-		{"A backup while everything runs", true, r.backupUnderLoad},
-		{"Everything is deleted and restored", true, r.restore},
-		{"Validate", true, r.validate},
-		{"Complete rollback, and back to the old deployment", true, r.completeRollback},
-		{"Every command of the guide has been run", true, r.allRun},
+		{"An old deployment", r.oldDeployment},
+		{"Look", r.look},
+		{"Back the old deployment up", r.backupOld},
+		{"Phase 0: the new worker, nothing recorded", r.phase0},
+		{"The old MLflow store is upgraded", r.upgrade},
+		{"Phase 1: runs", r.phase1},
+		{"Phase 2: runs and traces", r.phase2},
+		{"MLflow is killed and comes back", r.outage},
+		{"Quick rollback", r.quickRollback},
+		{"Forward again", r.forward},
+		{"Day to day", r.dayToDay},
+		{"A backup while everything runs", r.backupUnderLoad},
+		{"Everything is deleted and restored", r.restore},
+		{"Validate", r.validate},
+		{"Complete rollback, and back to the old deployment", r.completeRollback},
+		{"Every command of the guide has been run", r.allRun},
 	}
 }
 

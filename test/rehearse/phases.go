@@ -166,10 +166,8 @@ func (r *rehearsal) upgrade(ctx context.Context, s *step) error {
 	s.checked("phase 0 left the old MLflow as it was: %d runs", len(held.Runs))
 	r.stopOld()
 	s.did("stopped the old MLflow")
-	if !r.short {
-		if err := r.openedByMistake(ctx, s); err != nil {
-			return err
-		}
+	if err := r.openedByMistake(ctx, s); err != nil {
+		return err
 	}
 	_, err = r.follow(ctx, s, "Upgrade the MLflow store")
 	return err

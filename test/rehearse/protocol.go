@@ -16,7 +16,6 @@ import (
 type protocol struct {
 	Revision string    `json:"revision"`
 	Began    time.Time `json:"began"`
-	Short    bool      `json:"short"`
 	OldStore string    `json:"old_mlflow"` // version that wrote the old store
 	OK       bool      `json:"ok"`
 	Seconds  float64   `json:"seconds"`
@@ -86,16 +85,12 @@ func (p *protocol) save(dir string) error {
 // page is the protocol as a Markdown table.
 func (p *protocol) page() string {
 	var b strings.Builder
-	kind := "in full"
-	if p.Short {
-		kind = "in short"
-	}
 	result := "every step ended well"
 	if !p.OK {
 		result = "it FAILED"
 	}
-	fmt.Fprintf(&b, "# Rehearsal of the migration, %s\n\n%s, revision %s, old store of MLflow %s: %d steps in %.0f s, %s.\n\n",
-		kind, p.Began.UTC().Format(time.RFC3339), p.Revision, p.OldStore, len(p.Steps), p.Seconds, result)
+	fmt.Fprintf(&b, "# Rehearsal of the migration\n\n%s, revision %s, old store of MLflow %s: %d steps in %.0f s, %s.\n\n",
+		p.Began.UTC().Format(time.RFC3339), p.Revision, p.OldStore, len(p.Steps), p.Seconds, result)
 	b.WriteString("| | step | done | checked | s | |\n|---|---|---|---|---|---|\n")
 	for i, s := range p.Steps {
 		end := "ok"

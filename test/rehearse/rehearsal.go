@@ -23,7 +23,6 @@ type options struct {
 	bin   string // folder of the programs
 	out   string // folder of the protocol; "": it is not saved
 	old   string // version of MLflow that the old deployment has
-	short bool
 	keep  bool
 	links int // that are shared in each phase
 }

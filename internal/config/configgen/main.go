@@ -8,10 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/technoshare/commentator/internal/moduleroot"
 )
 
 func main() {
-	root, err := moduleRoot()
+	root, err := moduleroot.Find()
 	var text string
 	if err == nil {
 		text, err = page(root)
@@ -26,24 +28,6 @@ func main() {
 }
 
 func pagePath(root string) string { return filepath.Join(root, "docs", "CONFIGURATION.md") }
-
-// moduleRoot finds the folder of go.mod at or above the working directory.
-func moduleRoot() (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", fmt.Errorf("find module root: %w", err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir, nil
-		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			return "", fmt.Errorf("find module root: no go.mod at or above the working directory")
-		}
-		dir = parent
-	}
-}
 
 // row is one setting: its names, what holds without it, and what it does.
 type row struct{ names, value, text string }

@@ -6,11 +6,12 @@ import (
 	"testing"
 
 	"github.com/technoshare/commentator/internal/config"
+	"github.com/technoshare/commentator/internal/moduleroot"
 )
 
 func current(t *testing.T) string {
 	t.Helper()
-	root, err := moduleRoot()
+	root, err := moduleroot.Find()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,7 +23,7 @@ func current(t *testing.T) string {
 }
 
 func TestPageIsCurrent(t *testing.T) {
-	root, err := moduleRoot()
+	root, err := moduleroot.Find()
 	if err != nil {
 		t.Fatal(err)
 	}

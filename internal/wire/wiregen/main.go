@@ -7,35 +7,18 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/technoshare/commentator/internal/moduleroot"
 	"github.com/technoshare/commentator/internal/wire"
 )
 
 func main() {
-	root, err := moduleRoot()
+	root, err := moduleroot.Find()
 	if err == nil {
 		err = os.WriteFile(filepath.Join(root, "docs", "WIRE.md"), []byte(page()), 0o644)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "wiregen:", err)
 		os.Exit(1)
-	}
-}
-
-// moduleRoot finds the folder of go.mod at or above the working directory.
-func moduleRoot() (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", fmt.Errorf("find module root: %w", err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir, nil
-		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			return "", fmt.Errorf("find module root: no go.mod at or above the working directory")
-		}
-		dir = parent
 	}
 }
 
