@@ -189,6 +189,9 @@ func (a *Applier) writeLocal(ctx context.Context, r *run, dir string, f reduce.A
 		a.local.set(r.rec.Experiment, false)
 		return false, nil
 	}
+	if !a.local.usable(r.rec.Experiment) {
+		return false, nil // the directory was missing: the server made it, for another file
+	}
 	name := filepath.Join(dir, filepath.FromSlash(f.Path))
 	if err := writeFile(name, f.Content); err != nil {
 		if errors.Is(err, os.ErrPermission) {
