@@ -152,7 +152,7 @@ func decode(t testing.TB, m Message) []*tracepb.Span {
 
 func decodeRequest(t testing.TB, m Message) *collectorpb.ExportTraceServiceRequest {
 	t.Helper()
-	plain, err := decompress(m.Body)
+	plain, err := decompress(m.Body, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

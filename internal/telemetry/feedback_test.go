@@ -79,7 +79,7 @@ func TestFeedbackIsWhatTheBridgeReads(t *testing.T) {
 		if err != nil || m.Kind != wire.SpanFeedback {
 			t.Fatalf("message %q, %v", m.Kind, err)
 		}
-		plain, err := decompress(m.Body)
+		plain, err := decompress(m.Body, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

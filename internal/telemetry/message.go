@@ -102,11 +102,20 @@ func (b *buffer) compress(plain []byte) []byte {
 	return append(make([]byte, 0, len(packed)), packed...)
 }
 
-// decompress is the reverse of compress.
-func decompress(body []byte) ([]byte, error) {
-	plain, err := s2.Decode(nil, body)
+// decompress is the reverse of compress. The message is in buf if its capacity is enough.
+func decompress(body, buf []byte) ([]byte, error) {
+	plain, err := s2.Decode(buf, body)
 	if err != nil {
 		return nil, fmt.Errorf("decompress message: %w", err)
 	}
 	return plain, nil
+}
+
+// decompressedLen is the length of the message before compression, 0 if nobody knows.
+func decompressedLen(body []byte) int {
+	n, err := s2.DecodedLen(body)
+	if err != nil || n > maxMessage {
+		return 0
+	}
+	return n
 }

@@ -81,6 +81,7 @@ type Relay struct {
 	cancel  context.CancelFunc // ends requests under way
 
 	claim   Claim            // what is being sent
+	room    []byte           // for what is being sent; nil after a while without anything to send
 	down    bool             // the last request met no Collector that takes anything
 	up      bool             // it was noted that the Collector takes messages
 	strikes map[int64]strike // rows that were refused for a reason that may pass
@@ -176,6 +177,8 @@ func (r *Relay) run(ctx context.Context) {
 			pause.Reset()
 			if r.sleep(ctx, r.cfg.PollInterval, r.wake) {
 				r.sleep(ctx, r.cfg.BatchWait, nil)
+			} else {
+				r.room = nil
 			}
 		}
 	}

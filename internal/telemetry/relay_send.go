@@ -1,7 +1,6 @@
 package telemetry
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -51,8 +50,11 @@ func (r *Relay) putOff(row OutboxRow) bool { return r.strikes[row.ID].next.After
 // unpack decompresses rows and sets those aside that cannot be.
 func (r *Relay) unpack(ctx context.Context, rows []OutboxRow) ([]plainRow, error) {
 	batch := make([]plainRow, 0, len(rows))
+	free := r.roomFor(rows)
 	for _, row := range rows {
-		plain, err := decompress(row.Body)
+		n := min(decompressedLen(row.Body), len(free))
+		plain, err := decompress(row.Body, free[:0:n])
+		free = free[n:]
 		if err != nil {
 			if err := r.refuse(ctx, row.ID, row.Kind, err.Error()); err != nil {
 				return nil, err
@@ -62,6 +64,19 @@ func (r *Relay) unpack(ctx context.Context, rows []OutboxRow) ([]plainRow, error
 		batch = append(batch, plainRow{id: row.ID, kind: row.Kind, body: plain})
 	}
 	return batch, nil
+}
+
+// roomFor gives the memory that rows take when they are decompressed: that of the batch before,
+// since megabytes of garbage after each batch would have the collector run beside the jobs.
+func (r *Relay) roomFor(rows []OutboxRow) []byte {
+	var size int
+	for _, row := range rows {
+		size += decompressedLen(row.Body)
+	}
+	if size > len(r.room) {
+		r.room = make([]byte, size)
+	}
+	return r.room
 }
 
 // deliver sends rows as one request. When the Collector refuses the request it is halved
@@ -187,16 +202,16 @@ func (r *Relay) drop(ctx context.Context, reason string) {
 // the list of ResourceSpans, and concatenated protobuf messages are one message with the
 // lists joined, so nothing is decoded here.
 func (r *Relay) send(ctx context.Context, rows []plainRow) error {
-	parts := make([][]byte, len(rows))
+	parts := make(encodedRequest, len(rows))
 	for i, row := range rows {
-		parts[i] = row.body
+		parts[i] = mem.SliceBuffer(row.body)
 	}
 	ctx, cancel := context.WithTimeout(withHeaders(ctx, r.cfg.Headers), r.cfg.SendTimeout)
 	defer cancel()
 	var response collectorpb.ExportTraceServiceResponse
-	err := r.conn.Invoke(ctx, exportMethod, bytes.Join(parts, nil), &response,
-		grpc.ForceCodecV2(encodedRequest{}))
+	err := r.conn.Invoke(ctx, exportMethod, parts, &response, grpc.ForceCodecV2(encodedCodec{}))
 	if err != nil {
+		r.room = nil // gRPC may still be reading from it
 		return &sendError{err}
 	}
 	if p := response.GetPartialSuccess(); p.GetRejectedSpans() > 0 || p.GetErrorMessage() != "" {
@@ -210,20 +225,23 @@ func (r *Relay) send(ctx context.Context, rows []plainRow) error {
 	return nil
 }
 
-// encodedRequest is the codec of a request that is protobuf already.
-type encodedRequest struct{}
+// encodedRequest is a request that is protobuf already, in parts.
+type encodedRequest mem.BufferSlice
 
-func (encodedRequest) Name() string { return "proto" }
+// encodedCodec encodes them.
+type encodedCodec struct{}
 
-func (encodedRequest) Marshal(v any) (mem.BufferSlice, error) {
-	body, ok := v.([]byte)
+func (encodedCodec) Name() string { return "proto" }
+
+func (encodedCodec) Marshal(v any) (mem.BufferSlice, error) {
+	request, ok := v.(encodedRequest)
 	if !ok {
 		return nil, fmt.Errorf("encode request: %T is not encoded", v)
 	}
-	return mem.BufferSlice{mem.SliceBuffer(body)}, nil
+	return mem.BufferSlice(request), nil
 }
 
-func (encodedRequest) Unmarshal(data mem.BufferSlice, v any) error {
+func (encodedCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	m, ok := v.(proto.Message)
 	if !ok {
 		return fmt.Errorf("decode response: %T is no protobuf message", v)

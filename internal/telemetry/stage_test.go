@@ -215,7 +215,7 @@ func TestWithoutContentOnlyStructureLeaves(t *testing.T) {
 	j := testJob(p, 7)
 	var plain strings.Builder
 	for _, m := range play(t, p, j, ends, commentator.OutcomeSuccess) {
-		text, err := decompress(m.Body)
+		text, err := decompress(m.Body, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -137,7 +137,8 @@ func (s *site) ways() ([]way, error) {
 	return append(ways,
 		way{name: "bridge", write: one, cpu: bridge.cpu, memory: bridge.anonymous},
 		way{name: "bridge_backlog", write: all, cpu: bridge.cpu, memory: bridge.anonymous},
-		way{name: "flat", write: func(n int) (time.Duration, error) { return s.oneByOne(flat, n, 1) }, cpu: flat.cpu, memory: flat.anonymous}), nil
+		way{name: "flat", write: func(n int) (time.Duration, error) { return s.oneByOne(flat, n, 1) }, cpu: flat.cpu, memory: flat.anonymous},
+		way{name: "flat_backlog", write: func(n int) (time.Duration, error) { return s.backlog(flat, n, 1) }, cpu: flat.cpu, memory: flat.anonymous}), nil
 }
 
 // layoutFlat makes one run of a job.
@@ -300,6 +301,7 @@ func (s *site) wires() (map[string]passed, error) {
 		count("bridge", few, func(n int) error { _, err := s.oneByOne(c, n, stagesAndJob); return err }),
 		count("bridge_backlog", many, func(n int) error { _, err := s.backlog(c, n, stagesAndJob); return err }),
 		count("flat", few, func(n int) error { _, err := s.oneByOne(flat, n, 1); return err }),
+		count("flat_backlog", many, func(n int) error { _, err := s.backlog(flat, n, 1); return err }),
 		count("bridge_live", few, func(n int) error { return s.live(c, n) }),
 	)
 }
