@@ -96,18 +96,28 @@ func TestClosedConnectionsAreForgotten(t *testing.T) {
 		t.Fatal(err)
 	}
 	go func() { _, _ = io.Copy(io.Discard, b) }()
-	if _, err := c.Write([]byte("GET")); err != nil {
-		t.Fatal(err)
-	}
+	watched := c.(*watchedConn)
 	other := &watchedConn{}
 	s.add(other)
-	if asked := time.Unix(0, c.(*watchedConn).asked.Load()); s.busy(other, asked.Add(busyFrom-1)) || !s.busy(other, asked.Add(busyFrom)) || s.busy(other, asked.Add(busyTo+1)) {
-		t.Error("the middle of a request is not between busyFrom and busyTo")
+	for request, withSpans := range map[string]bool{"GET /version HTTP/1.1\r\n\r\n": false, "POST /prefix/v1/traces HTTP/1.1\r\n\r\n": true} {
+		watched.asked.Store(0) // it was answered
+		for _, part := range []string{request, "GET /v1/traces HTTP/1.1 in a body"} {
+			if _, err := c.Write([]byte(part)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		asked := time.Unix(0, watched.asked.Load())
+		if s.busy(other, asked.Add(busyFrom-1), false) || !s.busy(other, asked.Add(busyFrom), false) || s.busy(other, asked.Add(busyTo+1), false) {
+			t.Error("the middle of a request is not between busyFrom and busyTo")
+		}
+		if s.busy(other, asked.Add(busyFrom), true) != withSpans {
+			t.Errorf("%q: spans are taken for something else", request)
+		}
 	}
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if len(s.open) != 1 || !s.busy(other, time.Now()) {
+	if len(s.open) != 1 || !s.busy(other, time.Now(), true) {
 		t.Errorf("%d connections are remembered, want only the one that is left, which waits for nobody", len(s.open))
 	}
 }

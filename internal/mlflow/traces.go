@@ -38,6 +38,9 @@ const (
 // MaxSession is the length of a session id that MLflow takes, in characters.
 const MaxSession = 250
 
+// tracesPath is where MLflow takes spans.
+const tracesPath = "/v1/traces"
+
 var gzips = sync.Pool{New: func() any {
 	w, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed)
 	return w
@@ -68,7 +71,7 @@ func (c *Client) ExportTraces(ctx context.Context, experimentID, runID string, b
 	if runID != "" {
 		h["X-Mlflow-Run-Id"] = []string{runID}
 	}
-	_, _, err = c.do(ctx, request{method: http.MethodPost, path: "/v1/traces", header: h, body: buf.Bytes()})
+	_, _, err = c.do(ctx, request{method: http.MethodPost, path: tracesPath, header: h, body: buf.Bytes()})
 	return err
 }
 
