@@ -13,7 +13,6 @@ const (
 	eventCall    event = "call"    // a model call, held likewise
 	eventStage   event = "stage"   // a recorded attempt at a stage
 	eventJournal event = "journal" // a write to the job database's log of transactions
-	eventCommit  event = "commit"  // such an attempt, while the worker can write nothing more into the job database
 	eventMessage event = "message" // an OTLP message in the outbox
 	eventExport  event = "export"  // a request to the Collector, before the Collector sees it
 	eventTaken   event = "taken"   // an answer of the Collector, before the worker sees it
@@ -74,13 +73,6 @@ func (b *bell) set(on event, after int, spring func()) (cancel func() bool) {
 		b.trap = nil
 		return true
 	}
-}
-
-// waits reports whether a trap is set for a kind of event.
-func (b *bell) waits(on event) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.trap != nil && b.trap.on == on
 }
 
 // total is how often each kind of event came.

@@ -57,13 +57,13 @@ func extentOf(jobs int) extent {
 
 // perJob is about how often each event comes for a job.
 var perJob = map[event]int{
-	eventPage: 1, eventCall: 3, eventStage: 5, eventCommit: 5, eventJournal: 40, eventMessage: 7, eventExport: 3, eventTaken: 3, eventSent: 7,
+	eventPage: 1, eventCall: 3, eventStage: 5, eventJournal: 40, eventMessage: 7, eventExport: 3, eventTaken: 3, eventSent: 7,
 	eventWrite: 40, eventRequest: 26, eventAnswer: 26, eventCreated: 5,
 }
 
 // events are those at which a program is killed: when it has to do with them.
 var events = map[victim][]event{
-	worker:    {eventPage, eventCall, eventStage, eventCommit, eventJournal, eventMessage, eventExport, eventTaken, eventSent},
+	worker:    {eventPage, eventCall, eventStage, eventJournal, eventMessage, eventExport, eventTaken, eventSent},
 	collector: {eventExport, eventTaken, eventSent, eventWrite, eventRequest, eventAnswer, eventCreated},
 	mlflow:    {eventRequest, eventAnswer, eventCreated},
 }
@@ -71,7 +71,7 @@ var events = map[victim][]event{
 // sharp are those of them at which something is half done that the promise hangs on: they
 // come first, so that a few kills meet them too.
 var sharp = map[victim][]event{
-	worker:    {eventExport, eventTaken, eventCommit, eventJournal},
+	worker:    {eventExport, eventTaken, eventJournal},
 	collector: {eventCreated, eventTaken},
 	mlflow:    {eventCreated},
 }

@@ -167,13 +167,8 @@ func (s *siege) start(ctx context.Context) error {
 		return err
 	}
 	s.observer, err = newObserver(s.bell, s.database(), filepath.Join(s.mlflow(), "mlflow.db"))
-	if err != nil {
-		return err
-	}
-	go s.observer.run(ctx)
-	w, err := newWarden(s.bell, s.database())
 	if err == nil {
-		go w.run(ctx)
+		go s.observer.run(ctx)
 	}
 	return err
 }
