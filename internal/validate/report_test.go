@@ -105,6 +105,7 @@ func TestEachFaultFailsItsCheck(t *testing.T) {
 		"MLflow was away last week": {func(e *evidence) { e.uptime = new(float64) }, []string{"MLflow server uptime"}},
 		"the worker dies":           {func(e *evidence) { e.deployment.Kills = 2 }, []string{"Worker process"}},
 		"the disk is full":          {func(e *evidence) { e.deployment.Disk.Free = 1 << 30 }, []string{"Disk usage"}},
+		"there is no room for long": {func(e *evidence) { e.deployment.Disk.Free, e.held.Bytes = 60e9, 70e9*int64(e.held.Jobs) }, []string{"Disk usage"}},
 		"a prompt is in no registry": {func(e *evidence) {
 			e.prompts.look(reconcile.Run{ID: "x", Params: map[string]string{"stage_b_prompt": "p"}})
 		}, []string{"Prompts tracked"}},
@@ -132,6 +133,15 @@ func TestEachFaultFailsItsCheck(t *testing.T) {
 				t.Errorf("failed %q; want %q", failed, c.fails)
 			}
 		})
+	}
+}
+
+// A large disk that others have almost filled still has room enough.
+func TestRoomOnALargeDiskDoes(t *testing.T) {
+	e := sound(t)
+	e.deployment.Disk.Free, e.deployment.Disk.Total = 20e9, 300e9
+	if c := e.diskUsage(); c.Status != Pass {
+		t.Errorf("%s: %s", c.Status, c.Evidence)
 	}
 }
 
