@@ -3,6 +3,7 @@ package mlflowexporter
 import (
 	"errors"
 	"net/http"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -68,10 +69,12 @@ func (d *faultyDelivery) life(t *testing.T, messages []ptrace.Traces, died <-cha
 	if err != nil {
 		t.Fatal(err)
 	}
+	var giving sync.WaitGroup
 	defer func() {
 		if err := e.Shutdown(t.Context()); err != nil && !errors.Is(err, errDead) {
 			t.Error(err)
 		}
+		giving.Wait() // what a dead process was about to store must not be stored in the next life
 	}()
 	if err := e.Start(t.Context(), host{storageID: d.kept}); err != nil {
 		if !errors.Is(err, errDead) {
@@ -81,7 +84,7 @@ func (d *faultyDelivery) life(t *testing.T, messages []ptrace.Traces, died <-cha
 	}
 	for _, td := range messages {
 		taken := make(chan error, 1)
-		go func() { taken <- e.ConsumeTraces(t.Context(), td) }()
+		giving.Go(func() { taken <- e.ConsumeTraces(t.Context(), td) })
 		select {
 		case err := <-taken:
 			if err != nil {
