@@ -278,6 +278,12 @@ func startLoad(t *testing.T, c *collector, w *worker) *load {
 			}
 		})
 	}
+	short := func() error { // or jobs would be made faster than MLflow takes them
+		return c.until("the queue to be short", func() bool { // in bytes
+			m, err := c.scrape()
+			return err == nil && m["otelcol_exporter_queue_size"] < 1<<20
+		})
+	}
 	repeat(func(i int) error {
 		all, _ := recordings(t, "load")
 		for _, td := range pick(t, all, "success").requests {
@@ -293,10 +299,7 @@ func startLoad(t *testing.T, c *collector, w *worker) *load {
 				return fmt.Errorf("send spans: %w", err)
 			}
 		}
-		return c.until("the queue to be short", func() bool { // in bytes
-			m, err := c.scrape()
-			return err == nil && m["otelcol_exporter_queue_size"] < 1<<20
-		})
+		return short()
 	}, func(a *amount) { a.sent++ })
 	repeat(func(int) error {
 		cmd := exec.Command(w.program, "replay", w.page)
@@ -304,7 +307,7 @@ func startLoad(t *testing.T, c *collector, w *worker) *load {
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("commentator replay: %w\n%s", err, out)
 		}
-		return nil
+		return short()
 	}, func(a *amount) { a.jobs++ })
 	return l
 }
