@@ -52,9 +52,8 @@ func (r *Relay) unpack(ctx context.Context, rows []OutboxRow) ([]plainRow, error
 	batch := make([]plainRow, 0, len(rows))
 	free := r.roomFor(rows)
 	for _, row := range rows {
-		n := min(decompressedLen(row.Body), len(free))
-		plain, err := decompress(row.Body, free[:0:n])
-		free = free[n:]
+		plain, err := decompress(row.Body, free)
+		free = free[min(len(plain), len(free)):]
 		if err != nil {
 			if err := r.refuse(ctx, row.ID, row.Kind, err.Error()); err != nil {
 				return nil, err
