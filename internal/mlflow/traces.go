@@ -19,18 +19,22 @@ import (
 const (
 	MetaSourceRun = "mlflow.sourceRun"
 	// MetaAssessedIn is on an assessment: the evaluation run that it was made in.
-	MetaAssessedIn  = "mlflow.assessment.sourceRunId"
-	MetaSession     = "mlflow.trace.session"
-	MetaUser        = "mlflow.trace.user"
-	MetaTokenUsage  = "mlflow.trace.tokenUsage"
-	MetaCost        = "mlflow.trace.cost"
-	TagTraceName    = "mlflow.traceName"
-	TagParentRun    = "mlflow.parentRunId"
-	TagRunName      = "mlflow.runName"
-	TagUser         = "mlflow.user"
-	TagNote         = "mlflow.note.content"
-	TagExperiment   = "mlflow.experimentKind"
-	ExperimentGenAI = "genai_development"
+	MetaAssessedIn = "mlflow.assessment.sourceRunId"
+	MetaSession    = "mlflow.trace.session"
+	MetaUser       = "mlflow.trace.user"
+	MetaTokenUsage = "mlflow.trace.tokenUsage"
+	MetaCost       = "mlflow.trace.cost"
+	TagTraceName   = "mlflow.traceName"
+	// TagSpansLocation says where the spans of a trace are: SpansInStore is MLflow's database,
+	// which MLflow itself notes when spans come. From mlflow/tracing/constant.py.
+	TagSpansLocation = "mlflow.trace.spansLocation"
+	SpansInStore     = "TRACKING_STORE"
+	TagParentRun     = "mlflow.parentRunId"
+	TagRunName       = "mlflow.runName"
+	TagUser          = "mlflow.user"
+	TagNote          = "mlflow.note.content"
+	TagExperiment    = "mlflow.experimentKind"
+	ExperimentGenAI  = "genai_development"
 	// ExperimentCustom makes the UI show runs and their charts first.
 	ExperimentCustom = "custom_model_development"
 )
@@ -193,21 +197,14 @@ func (s *SpanID) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// GetTrace reads a trace with its spans.
-func (c *Client) GetTrace(ctx context.Context, traceID string) (Trace, error) {
-	var out struct {
-		Trace Trace `json:"trace"`
+// GetTrace reads a trace with its spans. It has none when MLflow's database has none of them:
+// they did not come, or are in files.
+func (c *Client) GetTrace(ctx context.Context, traceID string) (t Trace, err error) {
+	text, err := c.GetTraceJSON(ctx, traceID)
+	if err == nil {
+		err = json.Unmarshal(text, &t)
 	}
-	q := url.Values{"trace_id": {traceID}, "allow_partial": {"true"}}
-	err := c.call(ctx, http.MethodGet, api3+"/traces/get", q, nil, &out)
-	return out.Trace, err
-}
-
-// WithoutSpans reports whether GetTrace failed because MLflow's database has a trace's info and
-// none of its spans: somebody told of a trace whose spans never came, or are in files.
-func WithoutSpans(err error) bool {
-	var e *Error
-	return errors.As(err, &e) && strings.Contains(e.Message, "not stored in tracking store")
+	return t, err
 }
 
 // GetTraceJSON is GetTrace as the server says it, with all that it knows of info, assessments
@@ -218,6 +215,10 @@ func (c *Client) GetTraceJSON(ctx context.Context, traceID string) (json.RawMess
 	}
 	q := url.Values{"trace_id": {traceID}, "allow_partial": {"true"}}
 	err := c.call(ctx, http.MethodGet, api3+"/traces/get", q, nil, &out)
+	var e *Error
+	if errors.As(err, &e) && strings.Contains(e.Message, "not stored in tracking store") { // HTTP 500
+		err = c.call(ctx, http.MethodGet, api3+"/traces/"+url.PathEscape(traceID), nil, nil, &out)
+	}
 	return out.Trace, err
 }
 

@@ -235,9 +235,6 @@ func (s *Server) trace(ctx context.Context, id string) (*Trace, error) {
 	if errors.As(err, &answer) && answer.Status == http.StatusNotFound {
 		return nil, nil // nor does MLflow before 3.7 have one
 	}
-	if mlflow.WithoutSpans(err) {
-		t.Info, err = s.client.GetTraceInfo(ctx, id)
-	}
 	if err != nil {
 		return nil, err
 	}

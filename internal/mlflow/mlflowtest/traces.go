@@ -55,6 +55,9 @@ func (s *Server) traceRoutes() {
 		if t == nil {
 			return nil, notFound("Trace with ID '%s' not found.", r.URL.Query().Get("trace_id"))
 		}
+		if len(t.spans) == 0 && t.info.Tags[mlflow.TagSpansLocation] != mlflow.SpansInStore {
+			return nil, failure{http.StatusInternalServerError, "INTERNAL_ERROR", "Trace data not stored in tracking store"}
+		}
 		spans := []any{}
 		for _, sp := range t.spans {
 			spans = append(spans, spanJSON(sp))

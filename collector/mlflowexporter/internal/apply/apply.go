@@ -220,7 +220,7 @@ func (a *Applier) apply(ctx context.Context, jobs []*job, source Source) error {
 		}
 	}
 	// Runs and traces are written beside each other. A trace's info waits for its run, and so
-	// do all spans while it is not known whether the server is there: one request finds out.
+	// do all traces while it is not known whether the server is there: one request finds out.
 	var traces sync.WaitGroup
 	traces.Go(func() {
 		if state := a.State(); len(jobs) > 0 && (!state.Known || state.Away != "") {
@@ -228,8 +228,7 @@ func (a *Applier) apply(ctx context.Context, jobs []*job, source Source) error {
 				<-r.known
 			}
 		}
-		a.applySpans(ctx, jobs)
-		a.each(jobs, func(j *job) { a.tellTraces(ctx, j) })
+		a.applyTraces(ctx, jobs)
 	})
 	a.each(jobs, func(j *job) { a.applyRuns(ctx, j) })
 	traces.Wait()

@@ -1,11 +1,16 @@
 package apply_test
 
 import (
+	"encoding/json"
+	"fmt"
 	"math"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/apply"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
@@ -196,6 +201,52 @@ func TestBadSpanCostsNoOther(t *testing.T) {
 		e.requests.take()
 		e.mustApply(t, bad)
 		e.took(t, 0)
+	})
+}
+
+// MLflow 3.15 and newer are told of a trace before they get its spans, once they took some: that
+// spares them a merge of both. Whoever opens the trace at that moment sees one without spans.
+func TestTraceIsToldBeforeItsSpans(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		e.mustApply(t, e.plan(0))
+		if e.requests.get("POST /v1/traces") != 1 {
+			t.Fatalf("made %v", e.requests.n)
+		}
+		version, err := e.client.Version(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var found []string
+		e.sending = func(r *http.Request) {
+			if r.URL.Path != "/v1/traces" {
+				return
+			}
+			// As a page asks: the client would forgive an error about missing spans.
+			res, err := http.Get(e.client.Endpoint() + "/api/3.0/mlflow/traces/get?allow_partial=true&trace_id=tr-" + jobID(e.experiment, 1))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer res.Body.Close()
+			var got struct {
+				Trace mlflow.Trace `json:"trace"`
+			}
+			if err := json.NewDecoder(res.Body).Decode(&got); err != nil {
+				t.Error(err)
+			}
+			found = append(found, fmt.Sprintf("%d: %q %s, %d spans", res.StatusCode, got.Trace.Info.Tags[mlflow.TagTraceName], got.Trace.Info.State, len(got.Trace.Spans)))
+		}
+		e.mustApply(t, e.plan(1))
+		e.sending = nil
+		http.DefaultClient.CloseIdleConnections()
+		want := []string{`200: "job_1" OK, 0 spans`}
+		if strings.HasPrefix(version, "3.7.") {
+			want = []string{`404: "" , 0 spans`}
+		}
+		if diff := cmp.Diff(want, found); diff != "" && !e.retried {
+			t.Errorf("before the spans came, MLflow %s held (-want +got):\n%s", version, diff)
+		}
+		e.check(t, e.plan(0), e.plan(1))
 	})
 }
 

@@ -64,6 +64,7 @@ type env struct {
 	store      *memory
 	events     *counter
 	requests   *counter
+	sending    func(*http.Request) // is called before each request, unless nil
 	retried    bool
 }
 
@@ -71,7 +72,7 @@ func newEnv(t *testing.T, url string) *env {
 	e := &env{store: &memory{m: map[string][]byte{}}, events: &counter{}, requests: &counter{}}
 	e.experiment = fmt.Sprintf("%s %d", t.Name(), time.Now().UnixNano())
 	counted, err := mlflow.New(mlflow.Config{Endpoint: url, Wrap: func(rt http.RoundTripper) (http.RoundTripper, error) {
-		return countingTransport{rt, e.requests}, nil
+		return countingTransport{rt, e}, nil
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -296,11 +297,14 @@ func (c *counter) take() (total int64) {
 
 type countingTransport struct {
 	next http.RoundTripper
-	to   *counter
+	env  *env
 }
 
 func (c countingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	c.to.add(r.Method+" "+r.URL.Path, 1)
+	c.env.requests.add(r.Method+" "+r.URL.Path, 1)
+	if c.env.sending != nil {
+		c.env.sending(r)
+	}
 	return c.next.RoundTrip(r)
 }
 

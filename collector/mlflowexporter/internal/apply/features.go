@@ -22,6 +22,7 @@ type features struct {
 	probed    time.Time // zero: never
 	version   string    // empty: the server does not tell
 	tracesOff bool
+	traces    bool // this version took spans
 }
 
 // probe asks for the server's version when that is due.
@@ -55,7 +56,7 @@ func (a *Applier) isVersion(version string) {
 		a.log.Info("MLflow has another version", zap.String("before", a.features.version), zap.String("now", version))
 	}
 	off := a.features.tracesOff
-	a.features.version, a.features.tracesOff = version, false
+	a.features.version, a.features.tracesOff, a.features.traces = version, false, false
 	// 3.6 has /v1/traces, but no traces/get: there is no check that what it holds is right.
 	if olderThan(version, 3, 7) {
 		a.features.tracesOff = off // no second warning
@@ -84,6 +85,22 @@ func (a *Applier) takesTraces() bool {
 	a.features.mu.Lock()
 	defer a.features.mu.Unlock()
 	return !a.features.tracesOff
+}
+
+// tookTraces notes that the server takes spans.
+func (a *Applier) tookTraces() {
+	a.features.mu.Lock()
+	defer a.features.mu.Unlock()
+	a.features.traces = true
+}
+
+// toldFirst reports whether the server keeps what it is told of a trace when the spans come
+// after that, which spares it a merge of both. A server of which nothing but its version is known
+// may keep no spans at all.
+func (a *Applier) toldFirst() bool {
+	a.features.mu.Lock()
+	defer a.features.mu.Unlock()
+	return a.features.traces && a.features.version != "" && !olderThan(a.features.version, 3, 15)
 }
 
 // olderThan compares "3.17.2" with a version; a text that is no version is not older.

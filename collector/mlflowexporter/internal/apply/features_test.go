@@ -79,3 +79,48 @@ func TestVersionIsAskedForAfterReconnect(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// The spans come first where what MLflow was told would not outlast them.
+func TestSpansComeFirstWhereTheyWouldChangeWhatWasTold(t *testing.T) {
+	first := func(*reduce.Trace) {}
+	for name, c := range map[string]struct {
+		version string
+		known   bool // the server took spans before
+		change  func(*reduce.Trace)
+		want    []string
+	}{
+		"told first":     {"3.15.0", true, first, []string{"info", "spans"}},
+		"old server":     {"3.14.1", true, first, []string{"spans", "info"}},
+		"silent server":  {"", true, first, []string{"spans", "info"}},
+		"unknown server": {"3.17.2", false, first, []string{"spans", "info"}},
+		"no tokens": {"3.17.2", true, func(t *reduce.Trace) {
+			t.Spans.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Attributes().Remove(reduce.AttrTokenUsage)
+		}, []string{"spans", "info"}},
+		"tag of a resource": {"3.17.2", true, func(t *reduce.Trace) {
+			t.Spans.ResourceSpans().At(0).Resource().Attributes().PutStr(t.Info.Tags[0].Key, "of the resource")
+		}, []string{"spans", "info"}},
+		"no root": {"3.17.2", true, func(t *reduce.Trace) { t.Info = nil }, []string{"spans"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, _, _, _ := aged(t, c.version)
+			if c.known {
+				e.mustApply(t, e.plan(1))
+			}
+			var order []string
+			e.sending = func(r *http.Request) {
+				switch r.Method + " " + r.URL.Path {
+				case "POST /v1/traces":
+					order = append(order, "spans")
+				case "POST /api/3.0/mlflow/traces":
+					order = append(order, "info")
+				}
+			}
+			p := e.plan(2)
+			c.change(&p.Traces[0])
+			e.mustApply(t, p)
+			if diff := cmp.Diff(c.want, order); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}

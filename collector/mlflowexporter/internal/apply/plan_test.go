@@ -99,6 +99,8 @@ func addSpan(to ptrace.SpanSlice, trace string, i int) ptrace.Span {
 	case i > 0:
 		s.SetParentSpanID(spanID(trace, 0))
 		s.SetName(stages[i-1])
+	default:
+		s.Attributes().PutStr(reduce.AttrTokenUsage, `{"input_tokens":1,"output_tokens":2,"total_tokens":3,"cache_read_input_tokens":0,"cache_creation_input_tokens":0}`)
 	}
 	s.SetStartTimestamp(pcommon.Timestamp(startMS * 1e6))
 	s.SetEndTimestamp(pcommon.Timestamp((startMS + 100 + int64(i)) * 1e6))

@@ -63,17 +63,27 @@ func versionOf(s ptrace.Span) (ledger.SpanVersion, int) {
 	return ledger.SpanVersion{End: uint64(s.EndTimestamp()), Hash: binary.BigEndian.Uint64(sum[:8])}, len(b)
 }
 
-// applySpans brings the spans of all jobs to MLflow, many traces in one request.
+// applyTraces brings the traces of all jobs to MLflow, the spans of many in one request.
+func (a *Applier) applyTraces(ctx context.Context, jobs []*job) {
+	for _, j := range jobs {
+		for _, t := range j.traces {
+			if j.stopped() || !j.fail(a.prepare(ctx, t)) {
+				break
+			}
+		}
+	}
+	a.each(jobs, func(j *job) { a.tellTraces(ctx, j, true) })
+	a.applySpans(ctx, jobs)
+	a.each(jobs, func(j *job) { a.tellTraces(ctx, j, false) })
+}
+
 func (a *Applier) applySpans(ctx context.Context, jobs []*job) {
 	byExperiment := map[string][]*trace{}
 	for _, j := range jobs {
+		if j.stopped() {
+			continue
+		}
 		for _, t := range j.traces {
-			if j.stopped() {
-				break
-			}
-			if !j.fail(a.prepare(ctx, t)) {
-				break
-			}
 			if len(t.spans) > 0 {
 				byExperiment[t.exp.id] = append(byExperiment[t.exp.id], t)
 			}
@@ -136,9 +146,10 @@ func (a *Applier) export(ctx context.Context, experimentID string, spans []span,
 	answered := errors.As(err, &e)
 	switch {
 	case err == nil:
+		a.tookTraces()
 		for _, s := range spans {
 			s.of.rec.Spans[s.span.SpanID()] = s.version
-			s.of.rec.Told = false
+			s.of.rec.Told = s.of.rec.Told && s.of.first
 		}
 	case answered && (e.NoRoute() || e.Status == 501):
 		a.noTraces(err)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -36,6 +37,7 @@ type trace struct {
 	exp   experiment
 	rec   *ledger.Trace
 	spans []span // that MLflow has to get
+	first bool   // MLflow is told of it before it gets the spans
 	skip  bool
 }
 
@@ -70,7 +72,28 @@ func (a *Applier) prepare(ctx context.Context, t *trace) error {
 		t.rec.Spans = ledger.Spans{}
 	}
 	t.spans = missing(t.Spans, t.rec.Spans)
+	t.first = len(t.spans) > 0 && len(t.rec.Spans) == 0 && len(t.rec.Info) == 0 && a.toldFirst() && t.tellable()
 	return nil
+}
+
+// tellable reports whether spans leave what info says as it is. MLflow 3.15 and newer look
+// whether they were told of a trace only when its spans say what they cost, and make tags of the
+// attributes of a resource.
+func (t *trace) tellable() bool {
+	if t.Info == nil {
+		return false
+	}
+	for _, rs := range t.Spans.ResourceSpans().All() {
+		for _, kv := range t.Info.Tags {
+			if _, ok := rs.Resource().Attributes().Get(kv.Key); ok {
+				return false
+			}
+		}
+	}
+	return slices.ContainsFunc(t.spans, func(s span) bool {
+		_, ok := s.span.Attributes().Get(reduce.AttrTokenUsage)
+		return ok
+	})
 }
 
 // home asks MLflow for the experiment of a trace that may be older than the ledger.
@@ -92,9 +115,13 @@ func (a *Applier) home(ctx context.Context, t *trace) (ref string, err error) {
 	return "", err
 }
 
-// tellTraces tells MLflow what it must know of the traces of a job after their spans.
-func (a *Applier) tellTraces(ctx context.Context, j *job) {
+// tellTraces tells MLflow what it must know of the traces of a job, of those that want it before
+// their spans, or of the others after them.
+func (a *Applier) tellTraces(ctx context.Context, j *job, first bool) {
 	for _, t := range j.traces {
+		if t.first != first {
+			continue
+		}
 		id := t.runID() // a job whose run could not be made is tried again, whole
 		if t.owner != nil {
 			if t.owner.job.stopped() && !j.fail(fmt.Errorf("the run of the trace is not made: %w", errRetry)) {
@@ -206,6 +233,10 @@ func (a *Applier) info(t *trace, used []mlflow.PromptVersion) mlflow.TraceInfo {
 	}
 	if len(used) > 0 {
 		out.Tags[wire.TagPrompts] = promptsJSON(used)
+	}
+	if t.first {
+		// Else MLflow answers 500 to who opens the trace before the spans are there.
+		out.Tags[mlflow.TagSpansLocation] = mlflow.SpansInStore
 	}
 	if in.Name != "" {
 		out.Tags[mlflow.TagTraceName] = clip(in.Name, maxTraceName)

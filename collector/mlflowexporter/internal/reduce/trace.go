@@ -19,7 +19,6 @@ const (
 	attrSpanType      = "mlflow.spanType"
 	attrSpanInputs    = "mlflow.spanInputs"
 	attrSpanOutputs   = "mlflow.spanOutputs"
-	attrTokenUsage    = "mlflow.chat.tokenUsage"
 	attrCost          = "mlflow.llm.cost"
 	attrModel         = "mlflow.llm.model"
 	attrProvider      = "mlflow.llm.provider"
@@ -32,6 +31,9 @@ const (
 
 	attrConversationID = "gen_ai.conversation.id"
 )
+
+// AttrTokenUsage has the tokens of a span, as JSON; spans without any do not have it.
+const AttrTokenUsage = "mlflow.chat.tokenUsage"
 
 // Span types of MLflow.
 const (
@@ -200,7 +202,7 @@ func usage(s Span, attrs pcommon.Map, prices *pricing.Table) {
 		for _, name := range usageAttributes {
 			attrs.Remove(name)
 		}
-		attrs.Remove(attrTokenUsage)
+		attrs.Remove(AttrTokenUsage)
 		attrs.Remove(attrCost)
 		return
 	}
@@ -212,7 +214,7 @@ func usage(s Span, attrs pcommon.Map, prices *pricing.Table) {
 	}
 	if counts := tokenUsage(s); counts != nil {
 		body, _ := json.Marshal(counts) // a map of whole numbers cannot fail
-		putNew(attrs, attrTokenUsage, string(body))
+		putNew(attrs, AttrTokenUsage, string(body))
 	}
 	// Without a cost of ours MLflow computes one itself: without regard to the cache, and the
 	// first time for seconds, while it tries to fetch prices.
@@ -253,7 +255,7 @@ func sanitize(attrs pcommon.Map) {
 		switch {
 		case slices.Contains(stripped, key), strings.HasPrefix(key, prefixTraceTag), key == "":
 			return true
-		case key == attrTokenUsage:
+		case key == AttrTokenUsage:
 			return !numbersOnly(v.AsString(), true)
 		case key == attrCost:
 			return !numbersOnly(v.AsString(), false)
