@@ -2,10 +2,13 @@ package telemetry
 
 import (
 	"math"
+	"slices"
+	"sync/atomic"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/sdk/instrumentation"
+	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
@@ -99,6 +102,10 @@ func (w *backwards) room(n int) []byte {
 }
 
 func (w *backwards) varint(v uint64) {
+	if v < 0x80 { // nearly all: tags and short lengths
+		w.room(1)[0] = byte(v)
+		return
+	}
 	n := protowire.SizeVarint(v)
 	protowire.AppendVarint(w.room(n)[:0], v)
 }
@@ -170,10 +177,27 @@ func (w *backwards) request(spans []sdktrace.ReadOnlySpan) {
 	}
 	w.scope(scope)
 	w.end(fieldResourceSpansScopes, scopeSpans)
-	resource := w.size()
-	w.attributes(fieldResourceAttributes, res.Attributes())
-	w.end(fieldResourceSpansOf, resource)
+	w.resource(res)
 	w.end(fieldRequestResourceSpans, request)
+}
+
+// encodedResource is the last resource that was written, as a field. There is one in a process.
+type encodedResource struct {
+	of    *resource.Resource
+	field []byte
+}
+
+var lastResource atomic.Pointer[encodedResource]
+
+func (w *backwards) resource(res *resource.Resource) {
+	if last := lastResource.Load(); last != nil && last.of == res {
+		copy(w.room(len(last.field)), last.field)
+		return
+	}
+	before := w.size()
+	w.attributes(fieldResourceAttributes, res.Attributes())
+	w.end(fieldResourceSpansOf, before)
+	lastResource.Store(&encodedResource{res, slices.Clone(w.written()[:w.size()-before])})
 }
 
 func (w *backwards) scope(s instrumentation.Scope) {
