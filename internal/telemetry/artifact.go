@@ -28,8 +28,7 @@ type artifact struct {
 	truncated   bool
 }
 
-func (r *recorder) newArtifact(name, media, text string) artifact {
-	content := r.mask(text)
+func (r *recorder) newArtifact(name, media string, content masked) artifact {
 	a := artifact{name: name, media: media, size: len(content), sha256: hash(string(content))}
 	if a.content, a.truncated = content.cut(maxArtifact); a.truncated {
 		r.cuts.artifacts.Add(1)
@@ -69,7 +68,7 @@ func (r *recorder) stageArtifacts(end StageEnd, value []byte, content bool) ([]a
 		name = wire.ArtifactComment
 	case end.Gates != nil:
 		text := gateFailuresText(*end.Gates, content)
-		return []artifact{r.newArtifact(wire.ArtifactGateFailures, mediaText, text)}, nil
+		return []artifact{r.newArtifact(wire.ArtifactGateFailures, mediaText, r.mask(text))}, nil
 	case end.Post != nil:
 		name, value = wire.ArtifactSlackPayload, end.Post.Payload
 	}
@@ -82,10 +81,13 @@ func (r *recorder) stageArtifacts(end StageEnd, value []byte, content bool) ([]a
 			return nil, fmt.Errorf("encode artifact %s: %w", name, err)
 		}
 	}
-	list := []artifact{r.newArtifact(name, mediaJSON, indented(value))}
+	buf := newBuffer()
+	defer buf.release()
+	buf.packed = indented(buf.packed[:0], value)
+	list := []artifact{r.newArtifact(name, mediaJSON, r.maskCopy(buf.packed))}
 	if end.Facts != nil {
 		text := r.sourcesText(end.Record.Analysis.Sources, content)
-		list = append(list, r.newArtifact(wire.ArtifactSources, mediaText, text))
+		list = append(list, r.newArtifact(wire.ArtifactSources, mediaText, r.mask(text)))
 	}
 	return list, nil
 }

@@ -34,7 +34,7 @@ func (p *Provider) emit(l lifecycleSpan) (sdktrace.ReadOnlySpan, error) {
 	traceID, rootID := jobIdentity(l.job)
 	ctx := context.Background()
 	if l.id != rootID {
-		ctx = trace.ContextWithSpanContext(ctx, rootContext(l.job))
+		ctx = trace.ContextWithSpanContext(ctx, sampledContext(traceID, rootID))
 	}
 	if l.id.IsValid() {
 		ctx = context.WithValue(ctx, chosenIDsKey{}, chosenIDs{trace: traceID, span: l.id})
@@ -43,13 +43,13 @@ func (p *Provider) emit(l lifecycleSpan) (sdktrace.ReadOnlySpan, error) {
 		l.end = l.start
 		p.metrics.clockCorrected(ctx)
 	}
-	attrs := p.rec.attributes(append([]attribute.KeyValue{
+	attrs := p.rec.attributes(
 		attribute.String(wire.AttrJobID, jobID(l.job)),
 		attribute.String(wire.AttrJobDetail, detailValue(l.job)),
 		attribute.String(wire.AttrTier, l.tier),
 		attribute.Int64(wire.AttrStartedAt, l.job.StartedAt.UnixMicro()),
-	}, l.attrs...)...)
-	_, span := p.rec.start(ctx, l.name, l.kind, l.start, attrs.option(), l.texts.option())
+	).and(p.rec.attributes(l.attrs...), l.texts)
+	_, span := p.rec.start(ctx, l.name, l.kind, l.start, attrs.option())
 	for _, a := range l.artifacts {
 		p.rec.artifact(span, l.end, p.rec.artifactAttributes(a))
 	}

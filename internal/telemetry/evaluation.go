@@ -183,7 +183,7 @@ func (p *Provider) SuiteEnded(s SuiteEnd) (Message, error) {
 		name: wire.SpanEvalSuite, evaluation: s.Evaluation, suiteStart: s.Start,
 		ids:   chosenIDs{trace: trace.TraceID(traceID), span: trace.SpanID(spanID)},
 		start: s.Start, end: s.End, attrs: a, failure: s.Failure,
-		artifacts: []artifact{p.rec.newArtifact(wire.ArtifactEvalResults, mediaJSON, string(results))},
+		artifacts: []artifact{p.rec.newArtifact(wire.ArtifactEvalResults, mediaJSON, p.rec.mask(string(results)))},
 	})
 	if err != nil {
 		return Message{}, err

@@ -19,7 +19,10 @@ func jobIdentity(j commentator.Job) (trace.TraceID, trace.SpanID) {
 
 // rootContext returns the span context that the root of a job will have once it is made.
 func rootContext(j commentator.Job) trace.SpanContext {
-	t, s := jobIdentity(j)
+	return sampledContext(jobIdentity(j))
+}
+
+func sampledContext(t trace.TraceID, s trace.SpanID) trace.SpanContext {
 	return trace.NewSpanContext(trace.SpanContextConfig{TraceID: t, SpanID: s, TraceFlags: trace.FlagsSampled})
 }
 

@@ -43,10 +43,10 @@ func TestIndentedDoesWhatTheStandardLibraryDoes(t *testing.T) {
 		if err := enc.Encode(v); err != nil {
 			r.Fatal(err)
 		}
-		if got := indented(compact); got != strings.TrimSuffix(want.String(), "\n") {
+		if got := string(indented(nil, compact)); got != strings.TrimSuffix(want.String(), "\n") {
 			r.Errorf("of %s\ngot  %s\nwant %s", compact, got, want.String())
 		}
-		if got := indented(want.Bytes()); got != strings.TrimSuffix(want.String(), "\n") {
+		if got := string(indented(nil, want.Bytes())); got != strings.TrimSuffix(want.String(), "\n") {
 			r.Errorf("what is indented already changed to %s", got)
 		}
 	})
@@ -56,5 +56,5 @@ func FuzzIndentedSurvivesBrokenJSON(f *testing.F) {
 	for _, seed := range []string{`{"a":[1,"b\"c"]}`, `"`, `"\`, `{`, `[[[`, `]]}`, `"\u003`, `"\u003c\\u0026"`} {
 		f.Add([]byte(seed))
 	}
-	f.Fuzz(func(_ *testing.T, src []byte) { indented(src) })
+	f.Fuzz(func(_ *testing.T, src []byte) { indented(nil, src) })
 }

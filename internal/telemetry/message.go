@@ -3,6 +3,7 @@ package telemetry
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/klauspost/compress/s2"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
@@ -60,7 +61,8 @@ func (c *capture) UploadTraces(_ context.Context, spans []*tracepb.ResourceSpans
 	return nil
 }
 
-// buffer holds a message before and after compression, for reuse.
+// buffer holds a message before and after compression, or a text before it is masked, for
+// reuse.
 type buffer struct {
 	plain  backwards
 	packed []byte
@@ -99,7 +101,7 @@ func (b *buffer) compress(plain []byte) []byte {
 		b.packed = make([]byte, n)
 	}
 	packed := s2.Encode(b.packed[:cap(b.packed)], plain)
-	return append(make([]byte, 0, len(packed)), packed...)
+	return slices.Clone(packed)
 }
 
 // decompress is the reverse of compress. The message is in buf if its capacity is enough.

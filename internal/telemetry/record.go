@@ -3,6 +3,7 @@ package telemetry
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -40,6 +41,15 @@ type masked string
 
 // mask makes a text fit to leave the process, whatever its length.
 func (r *recorder) mask(s string) masked { return masked(r.redactor.Text(valid(s))) }
+
+// maskCopy likewise, for a text whose memory will be used again.
+func (r *recorder) maskCopy(text []byte) masked {
+	m := r.mask(unsafe.String(unsafe.SliceData(text), len(text)))
+	if unsafe.StringData(string(m)) == unsafe.SliceData(text) { // nothing was masked
+		return masked(strings.Clone(string(m)))
+	}
+	return m
+}
 
 // text likewise, within the limit of an attribute.
 func (r *recorder) text(s string) string { return string(r.limited(r.mask(s))) }
@@ -102,9 +112,12 @@ type object struct {
 	text strings.Builder
 }
 
-func newObject(rec *recorder) *object { return &object{rec: rec} }
-
-func (o *object) size() int { return o.text.Len() }
+// newObject has room for so many bytes.
+func newObject(rec *recorder, size int) *object {
+	o := &object{rec: rec}
+	o.text.Grow(size)
+	return o
+}
 
 func (o *object) add(name string, value masked) {
 	separator := byte(',')
@@ -115,7 +128,6 @@ func (o *object) add(name string, value masked) {
 	if err != nil { // no text is without JSON
 		return
 	}
-	o.text.Grow(len(key) + len(value) + len("{:}"))
 	o.text.WriteByte(separator)
 	o.text.WriteString(string(key))
 	o.text.WriteByte(':')
@@ -173,6 +185,9 @@ func (r *recorder) value(v attribute.Value) attribute.Value {
 	}
 	return v
 }
+
+// and returns all lists in one: of several options the SDK makes one by copying them.
+func (c clean) and(a, b clean) clean { return clean{slices.Concat(c.list, a.list, b.list)} }
 
 // add adds a text as it is.
 func (c *clean) add(key string, m masked) {

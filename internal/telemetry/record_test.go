@@ -158,7 +158,7 @@ func TestResourceIsMasked(t *testing.T) {
 // The hash of an artifact is that of its content as it is recorded.
 func TestArtifactHashIsOfTheRedactedContent(t *testing.T) {
 	rec := &recorder{redactor: redact.New(nil)}
-	a := rec.newArtifact("a.txt", mediaText, "to "+secretAddress)
+	a := rec.newArtifact("a.txt", mediaText, rec.mask("to "+secretAddress))
 	if a.content != "to [redacted:email]" || a.sha256 != hash("to [redacted:email]") || a.size != len(a.content) {
 		t.Errorf("artifact is %+v", a)
 	}

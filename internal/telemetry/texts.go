@@ -124,15 +124,22 @@ func (c *encodedCache) encode(rec *recorder, job int64, input any) (masked, erro
 
 // encodeParts stops where the text will be cut anyway.
 func (c *encodedCache) encodeParts(rec *recorder, job int64, parts Parts) (masked, error) {
-	object := newObject(rec)
-	for _, name := range slices.Sorted(maps.Keys(parts)) {
+	names := slices.Sorted(maps.Keys(parts))
+	texts := make([]masked, 0, len(names))
+	size := 0
+	for _, name := range names {
 		text, err := c.encode(rec, job, parts[name])
 		if err != nil {
 			return "", err
 		}
-		if object.add(name, text); object.size() > maxText {
+		texts = append(texts, text)
+		if size += len(name) + len(text) + len(`"":,`); size > maxText {
 			break
 		}
+	}
+	object := newObject(rec, size+len("{}"))
+	for i, text := range texts {
+		object.add(names[i], text)
 	}
 	return object.end(), nil
 }

@@ -26,9 +26,10 @@ const jobIdentity = "technoshare/job/1"
 // The same row always gives the same ids, whichever process asks, so that a retry or
 // a crash continues a trace instead of starting one.
 func JobIdentity(storeID string, jobID int64, createdAt time.Time) (TraceID, SpanID) {
-	text := jobIdentity + "\n" + storeID + "\n" +
-		strconv.FormatInt(jobID, 10) + "\n" + strconv.FormatInt(createdAt.UnixMicro(), 10)
-	return identityOf(text)
+	text := append(make([]byte, 0, 128), jobIdentity+"\n"...)
+	text = append(append(text, storeID...), '\n')
+	text = append(strconv.AppendInt(text, jobID, 10), '\n')
+	return identityOf(strconv.AppendInt(text, createdAt.UnixMicro(), 10))
 }
 
 // JobKey is the identity of a job's run in MLflow (tag TagKey).
@@ -47,17 +48,17 @@ const evaluationIdentity = "technoshare/eval/1"
 // and the next 8 bytes of the SHA-256 of two lines without a trailing newline: the scheme and the
 // evaluation's id, a UUID in lower case.
 func EvaluationIdentity(evaluation string) (TraceID, SpanID) {
-	return identityOf(evaluationIdentity + "\n" + evaluation)
+	return identityOf([]byte(evaluationIdentity + "\n" + evaluation))
 }
 
 // ExampleIdentity likewise derives the ids of one try at an example: two more lines hold the
 // example's id and the repetition in decimal, of which the first is 1.
 func ExampleIdentity(evaluation, example string, repetition int) (TraceID, SpanID) {
-	return identityOf(evaluationIdentity + "\n" + evaluation + "\n" + example + "\n" + strconv.Itoa(repetition))
+	return identityOf([]byte(evaluationIdentity + "\n" + evaluation + "\n" + example + "\n" + strconv.Itoa(repetition)))
 }
 
-func identityOf(text string) (t TraceID, s SpanID) {
-	sum := sha256.Sum256([]byte(text))
+func identityOf(text []byte) (t TraceID, s SpanID) {
+	sum := sha256.Sum256(text)
 	copy(t[:], sum[:16])
 	copy(s[:], sum[16:24])
 	return t, s
