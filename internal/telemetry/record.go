@@ -45,7 +45,8 @@ func (r *recorder) mask(s string) masked { return masked(r.redactor.Text(valid(s
 // maskCopy likewise, for a text whose memory will be used again.
 func (r *recorder) maskCopy(text []byte) masked {
 	m := r.mask(unsafe.String(unsafe.SliceData(text), len(text)))
-	if unsafe.StringData(string(m)) == unsafe.SliceData(text) { // nothing was masked
+	first, at := uintptr(unsafe.Pointer(unsafe.SliceData(text))), uintptr(unsafe.Pointer(unsafe.StringData(string(m))))
+	if first <= at && at < first+uintptr(len(text)) { // nothing was masked
 		return masked(strings.Clone(string(m)))
 	}
 	return m
