@@ -152,7 +152,7 @@ func (e *mlflowExporter) newClient(ctx context.Context, host component.Host) (*m
 		Timeout:    e.cfg.Timeout,
 		TLS:        tlsConfig,
 		Proxy:      http.ProxyFromEnvironment,
-		MaxConns:   e.cfg.MaxRequests + 2, // version and experiments are asked for beside them
+		MaxConns:   e.cfg.MaxRequests,
 		UserAgent:  e.set.BuildInfo.Command + "/" + e.set.BuildInfo.Version,
 		Wrap: func(base http.RoundTripper) (http.RoundTripper, error) {
 			measured := &measuredTransport{next: base, telemetry: e.telemetry, now: e.now}

@@ -44,7 +44,7 @@ type Config struct {
 	// Proxy chooses a proxy per request, http.ProxyFromEnvironment for instance; nil means
 	// none.
 	Proxy func(*http.Request) (*url.URL, error)
-	// MaxConns bounds the connections to one host that are kept while idle; 0 means 4.
+	// MaxConns bounds the connections to one host; requests above it wait for one. 0 means 4.
 	MaxConns int
 	// Wrap, if set, wraps the transport, for authentication extensions.
 	Wrap func(http.RoundTripper) (http.RoundTripper, error)

@@ -20,7 +20,7 @@ import (
 const (
 	busyFrom     = 2 * time.Millisecond
 	busyTo       = 4 * time.Millisecond
-	busyPatience = 40 * time.Millisecond // for spans, and then for anything else that is sent
+	busyPatience = 100 * time.Millisecond // for spans, and then for anything else that is sent
 	busyPoll     = 500 * time.Microsecond
 )
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -119,5 +120,37 @@ func TestClosedConnectionsAreForgotten(t *testing.T) {
 	}
 	if len(s.open) != 1 || !s.busy(other, time.Now(), true) {
 		t.Errorf("%d connections are remembered, want only the one that is left, which waits for nobody", len(s.open))
+	}
+}
+
+// A request that waits takes the next connection that is free, and none is made that nobody needs.
+func TestWaitingRequestsMakeNoConnections(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	var accepted atomic.Int64
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(5 * time.Millisecond) }))
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			accepted.Add(1)
+		}
+	}
+	server.Start()
+	defer server.Close()
+	transport := newTransport(Config{MaxConns: 2})
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport}
+	var requests sync.WaitGroup
+	for range 30 {
+		requests.Go(func() {
+			resp, err := client.Get(server.URL)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_ = resp.Body.Close()
+		})
+	}
+	requests.Wait()
+	if n := accepted.Load(); n != 2 {
+		t.Errorf("30 requests made %d connections, want 2", n)
 	}
 }

@@ -33,6 +33,9 @@ func newTransport(cfg Config) *http.Transport {
 		TLSHandshakeTimeout: 10 * time.Second,
 		MaxIdleConns:        2 * n,
 		MaxIdleConnsPerHost: n,
+		// Else each request that waits for a connection asks for one more, although it will get the
+		// next that is free, and all of these are made at the same moment.
+		MaxConnsPerHost: n,
 		// MLflow's server closes what was idle for 5 s. A request that meets that moment fails
 		// without an answer, and a create then counts as ambiguous.
 		IdleConnTimeout:       4 * time.Second,

@@ -75,18 +75,24 @@ func (f *floor) dial() error {
 	return err
 }
 
-// second makes the other connection while a worker of MLflow is busy with what the first one
-// sent, so that another worker is likely to take it; internal/mlflow has the figures.
-func (f *floor) second() error {
-	if len(f.conns) > 1 {
-		return nil
+// spread sends the spans of a job and makes the other connection meanwhile, so that another
+// worker of MLflow is likely to take it; internal/mlflow has the figures.
+func (f *floor) spread(requests [][]byte, ids []string) error {
+	first := f.conns[0]
+	last := len(requests) - 1
+	for _, request := range requests[:last] {
+		if err := first.exchange(fill(request, ids), nil); err != nil {
+			return err
+		}
 	}
+	sent := make(chan error, 1)
+	go func() { sent <- first.exchange(fill(requests[last], ids), nil) }()
 	time.Sleep(3 * time.Millisecond)
-	c, err := f.connect()
+	second, err := f.connect()
 	if err == nil {
-		f.conns = append(f.conns, c)
+		f.conns = append(f.conns, second)
 	}
-	return err
+	return errors.Join(err, <-sent)
 }
 
 func (f *floor) connect() (*conn, error) {
@@ -213,27 +219,30 @@ func (f *floor) request(r recorded, id pcommon.TraceID) ([]byte, error) {
 // write sends a job.
 func (f *floor) write(p *prepared) error {
 	var job []string // old and new id of the job's run
-	made := make(chan error, 1)
-	first := f.conns[0]
-	go func() { made <- first.exchange(p.chains[0][0], &job) }()
-	if err := errors.Join(f.second(), <-made); err != nil {
+	if err := f.conns[0].exchange(p.chains[0][0], &job); err != nil {
 		return err
 	}
 	job = []string{f.runs[0], job[0]}
+	chains := slices.Clone(p.chains)
+	chains[0] = chains[0][1:]
+	if len(f.conns) == 1 {
+		spans := len(chains) - 1
+		if err := f.spread(chains[spans], job); err != nil {
+			return err
+		}
+		chains = chains[:spans]
+	}
 	type chain struct {
 		requests [][]byte
 		recorded string // run in the recording that it makes; "" = none
 	}
-	work := make(chan chain, len(p.chains))
-	for i, c := range p.chains {
-		switch {
-		case i == 0:
-			work <- chain{c[1:], ""}
-		case i < len(f.runs):
-			work <- chain{c, f.runs[i]}
-		default:
-			work <- chain{c, ""}
+	work := make(chan chain, len(chains))
+	for i, c := range chains {
+		made := ""
+		if i > 0 && i < len(f.runs) {
+			made = f.runs[i]
 		}
+		work <- chain{c, made}
 	}
 	close(work)
 	errs := make(chan error, len(f.conns))

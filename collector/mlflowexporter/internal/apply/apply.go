@@ -85,7 +85,7 @@ type Applier struct {
 	client *mlflow.Client
 	ledger *ledger.Ledger
 	log    *zap.Logger
-	slots  chan struct{}
+	slots  slots
 	locks  locks
 	server server
 	failed failures
@@ -126,7 +126,7 @@ func New(cfg Config) *Applier {
 	if cfg.Changed == nil {
 		cfg.Changed = func() {}
 	}
-	a := &Applier{cfg: cfg, client: cfg.Client, ledger: cfg.Ledger, log: cfg.Logger, slots: make(chan struct{}, cfg.Parallel)}
+	a := &Applier{cfg: cfg, client: cfg.Client, ledger: cfg.Ledger, log: cfg.Logger, slots: slots{free: cfg.Parallel}}
 	a.breaker.now, a.breaker.changed = cfg.Now, cfg.Changed
 	return a
 }
@@ -332,12 +332,19 @@ func (a *Applier) readTrace(ctx context.Context, id string) (info mlflow.TraceIn
 
 // call runs one request when a slot is free.
 func (a *Applier) call(ctx context.Context, request func() error) error {
-	select {
-	case a.slots <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
+	return a.inSlot(ctx, false, request)
+}
+
+// callAhead is call, ahead of those that wait for a slot.
+func (a *Applier) callAhead(ctx context.Context, request func() error) error {
+	return a.inSlot(ctx, true, request)
+}
+
+func (a *Applier) inSlot(ctx context.Context, ahead bool, request func() error) error {
+	if err := a.slots.take(ctx, ahead); err != nil {
+		return err
 	}
-	defer func() { <-a.slots }()
+	defer a.slots.giveBack()
 	return a.guard(ctx, request)
 }
 

@@ -193,7 +193,7 @@ func (a *Applier) exportOnce(ctx context.Context, experimentID string, spans []s
 	if t := spans[0].of; len(tracesOf(spans)) == 1 && t.Info == nil { // info links it, too
 		runID = t.runID() // a request links all its traces to one run
 	}
-	return a.failed.result("spans", fmt.Sprint(item, len(spans)), a.call(ctx, func() error {
+	return a.failed.result("spans", fmt.Sprint(item, len(spans)), a.callAhead(ctx, func() error {
 		return a.client.ExportTraces(ctx, experimentID, runID, body)
 	}))
 }

@@ -197,7 +197,7 @@ func (a *Applier) tell(ctx context.Context, t *trace) error {
 // startTrace writes the info of a trace, with what people and judges said of it meanwhile where
 // MLflow takes it for the whole trace.
 func (a *Applier) startTrace(ctx context.Context, traceID string, info []byte) error {
-	err := a.call(ctx, func() error { return a.client.StartTraceJSON(ctx, info) })
+	err := a.callAhead(ctx, func() error { return a.client.StartTraceJSON(ctx, info) })
 	for range maxVerdictRounds {
 		if !mlflow.AssessmentsLost(err) {
 			break
