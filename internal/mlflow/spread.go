@@ -20,7 +20,7 @@ import (
 const (
 	busyFrom     = 2 * time.Millisecond
 	busyTo       = 4 * time.Millisecond
-	busyPatience = 100 * time.Millisecond // for spans, and then for anything else that is sent
+	busyPatience = 100 * time.Millisecond // for spans, which come soon after their run, and then for anything else
 	busyPoll     = 500 * time.Microsecond
 )
 
@@ -56,7 +56,8 @@ func (s *spreader) add(c *watchedConn) (first bool) {
 		s.open = map[*watchedConn]struct{}{}
 	}
 	s.open[c] = struct{}{}
-	return len(s.open) == 1
+	c.waits = len(s.open) > 1
+	return !c.waits
 }
 
 func (s *spreader) forget(c *watchedConn) {
@@ -66,10 +67,11 @@ func (s *spreader) forget(c *watchedConn) {
 }
 
 // awaitBusy returns when another connection is in the middle of a request, of spans if there
-// are any soon, or there is no other, or it took too long.
+// are any soon, or there is none but those that wait, too, or it took too long.
 func (s *spreader) awaitBusy(ctx context.Context, c *watchedConn) {
 	poll := time.NewTicker(busyPoll)
 	defer poll.Stop()
+	defer s.made(c)
 	for start, waited := time.Now(), time.Duration(0); waited < 2*busyPatience; waited = time.Since(start) {
 		if s.busy(c, time.Now(), waited < busyPatience) {
 			return
@@ -82,17 +84,31 @@ func (s *spreader) awaitBusy(ctx context.Context, c *watchedConn) {
 	}
 }
 
+// made notes that a connection waits no longer.
+func (s *spreader) made(c *watchedConn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.waits = false
+}
+
 func (s *spreader) busy(c *watchedConn, now time.Time, withSpans bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	alone := true
 	for other := range s.open {
-		if asked := other.asked.Load(); other != c && asked != 0 && (!withSpans || other.spans.Load()) {
+		if other == c || other.waits {
+			continue
+		}
+		alone = false
+		if asked := other.asked.Load(); asked != 0 && (!withSpans || other.spans.Load()) {
 			if d := time.Duration(now.UnixNano() - asked); d >= busyFrom && d <= busyTo {
+				c.waits = false
 				return true
 			}
 		}
 	}
-	return len(s.open) == 1
+	c.waits = !alone // who looks next waits for this one
+	return alone
 }
 
 // watchedConn knows since when it waits for an answer.
@@ -100,6 +116,7 @@ type watchedConn struct {
 	net.Conn
 	asked  atomic.Int64 // ns since 1970; 0: it does not wait
 	spans  atomic.Bool  // it sent spans
+	waits  bool         // it is not made yet; guarded by the spreader's lock
 	forget func(*watchedConn)
 }
 
