@@ -287,6 +287,12 @@ func (s *site) wires() (map[string]passed, error) {
 		return nil, err
 	}
 	defer f.close()
+	err = errors.Join( // before there are bridges, which ask for MLflow's version when they start
+		count("sdk", few, func(n int) error { _, err := worker.record(n); return err }),
+		count("floor", few, func(n int) error { _, err := s.writeFloor(f, n); return err }))
+	if err != nil {
+		return nil, err
+	}
 	c, err := s.bridge("bridge_counted", overlayWith(false), m.url)
 	if err != nil {
 		return nil, err
@@ -296,8 +302,6 @@ func (s *site) wires() (map[string]passed, error) {
 		return nil, err
 	}
 	return out, errors.Join(
-		count("sdk", few, func(n int) error { _, err := worker.record(n); return err }),
-		count("floor", few, func(n int) error { _, err := s.writeFloor(f, n); return err }),
 		count("bridge", few, func(n int) error { _, err := s.oneByOne(c, n, stagesAndJob); return err }),
 		count("bridge_backlog", many, func(n int) error { _, err := s.backlog(c, n, stagesAndJob); return err }),
 		count("flat", few, func(n int) error { _, err := s.oneByOne(flat, n, 1); return err }),
