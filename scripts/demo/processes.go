@@ -49,18 +49,30 @@ func start(name, dir string, env []string, command string, args ...string) (*pro
 	return p, nil
 }
 
-// stop ends the process group, gently first.
+// stop ends the process group, or the process if it is in the group of another one, as the demo
+// itself is in that of make; gently first.
 func (p *process) stop(patience time.Duration) {
-	if startTime(p.PID) != p.Started && !groupAlive(p.PID) {
+	if !p.alive() {
 		return
 	}
-	_ = syscall.Kill(-p.PID, syscall.SIGTERM)
+	p.signal(syscall.SIGTERM)
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		if !groupAlive(p.PID) {
+		if !p.alive() {
 			return
 		}
 	}
-	_ = syscall.Kill(-p.PID, syscall.SIGKILL)
+	p.signal(syscall.SIGKILL)
+}
+
+func (p *process) signal(sig syscall.Signal) {
+	if syscall.Kill(-p.PID, sig) != nil && startTime(p.PID) == p.Started {
+		_ = syscall.Kill(p.PID, sig)
+	}
+}
+
+func (p *process) alive() bool {
+	f := statFields(fmt.Sprintf("/proc/%d/stat", p.PID))
+	return groupAlive(p.PID) || len(f) >= 20 && f[19] == p.Started && f[0] != "Z"
 }
 
 // groupAlive reports whether the group has a member that is not a zombie.
