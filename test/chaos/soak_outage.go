@@ -27,7 +27,7 @@ type outageResult struct {
 	MostWaiting    int     `json:"most_waiting"` // messages
 	MostBytes      int64   `json:"most_waiting_bytes"`
 	CatchUpSeconds float64 `json:"catch_up_seconds"` // from the Collector's answer until the outbox is empty
-	DeliverSeconds float64 `json:"deliver_seconds"`  // from the last job's end until all is in MLflow
+	DeliverSeconds float64 `json:"deliver_seconds"`  // from then until all that waited is in MLflow
 	Lost           int     `json:"lost"`             // runs of jobs and stages that are not there, or not finished
 	Doubled        int     `json:"doubled"`
 	Runs           int     `json:"runs"`
@@ -72,7 +72,7 @@ func soakOutage(ctx context.Context, o soakOptions, dir string) (*outageResult, 
 	defer f.close()
 	r := &outageResult{Rate: o.rate}
 
-	around := max(o.outage/20, 3*time.Second)
+	around := max(o.outage/10, 3*time.Second)
 	f.during(ctx, "", min(around, 15*time.Second)) // warms up
 	f.during(ctx, before, around)
 	quiet := warnings(w)
@@ -95,12 +95,20 @@ func soakOutage(ctx context.Context, o soakOptions, dir string) (*outageResult, 
 		}
 	}
 	r.CatchUpSeconds = time.Since(began).Seconds()
-	f.during(ctx, after, around)
+	// The Collector still writes what waited, on the processors of the jobs: those after it have
+	// to wait until it is as idle as before.
+	written := func() error {
+		return errors.Join(f.settled(ctx), s.trouble.until(ctx, "all spans to be in MLflow", deliverPatience, arrived(ctx, fake, f.look)))
+	}
 	began = time.Now()
-	if err := errors.Join(f.err, f.settled(ctx), s.trouble.until(ctx, "all spans to be in MLflow", deliverPatience, arrived(ctx, fake, f.look))); err != nil {
+	if err := errors.Join(f.err, written()); err != nil {
 		return nil, err
 	}
 	r.DeliverSeconds = time.Since(began).Seconds()
+	f.during(ctx, after, around)
+	if err := errors.Join(f.err, written()); err != nil {
+		return nil, err
+	}
 	if err := r.judge(ctx, f, fake); err != nil {
 		return nil, err
 	}
