@@ -71,11 +71,7 @@ func (s *spreader) forget(c *watchedConn) {
 func (s *spreader) awaitBusy(ctx context.Context, c *watchedConn) {
 	poll := time.NewTicker(busyPoll)
 	defer poll.Stop()
-	defer s.made(c)
-	for start, waited := time.Now(), time.Duration(0); waited < 2*busyPatience; waited = time.Since(start) {
-		if s.busy(c, time.Now(), waited < busyPatience) {
-			return
-		}
+	for start := time.Now(); s.waits(c, time.Since(start)); {
 		select {
 		case <-ctx.Done():
 			return
@@ -84,16 +80,17 @@ func (s *spreader) awaitBusy(ctx context.Context, c *watchedConn) {
 	}
 }
 
-// made notes that a connection waits no longer.
-func (s *spreader) made(c *watchedConn) {
+// waits notes and says whether the connection goes on waiting: of two that wait, the second
+// sees that the first does no longer.
+func (s *spreader) waits(c *watchedConn, waited time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c.waits = false
+	c.waits = waited < 2*busyPatience && !s.busy(c, time.Now(), waited < busyPatience)
+	return c.waits
 }
 
+// busy is told under the lock.
 func (s *spreader) busy(c *watchedConn, now time.Time, withSpans bool) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	alone := true
 	for other := range s.open {
 		if other == c || other.waits {
@@ -102,12 +99,10 @@ func (s *spreader) busy(c *watchedConn, now time.Time, withSpans bool) bool {
 		alone = false
 		if asked := other.asked.Load(); asked != 0 && (!withSpans || other.spans.Load()) {
 			if d := time.Duration(now.UnixNano() - asked); d >= busyFrom && d <= busyTo {
-				c.waits = false
 				return true
 			}
 		}
 	}
-	c.waits = !alone // who looks next waits for this one
 	return alone
 }
 

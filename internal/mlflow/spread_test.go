@@ -6,8 +6,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,46 +18,25 @@ import (
 // moment nor after it.
 func TestConnectionsAreMadeWhileTheServerIsBusy(t *testing.T) {
 	defer goleak.VerifyNone(t)
-	var mu sync.Mutex
-	var accepted []time.Time
 	asked := make(chan time.Time, 2)
 	answer := make(chan struct{})
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+	server, accepted := watched(func(http.ResponseWriter, *http.Request) {
 		asked <- time.Now()
 		<-answer
-	}))
-	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		if state == http.StateNew {
-			mu.Lock()
-			defer mu.Unlock()
-			accepted = append(accepted, time.Now())
-		}
-	}
-	server.Start()
+	})
 	defer server.Close()
 	transport := newTransport(Config{})
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport}
-	var requests sync.WaitGroup
-	for range 2 {
-		requests.Go(func() {
-			resp, err := client.Get(server.URL)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			_ = resp.Body.Close()
-		})
-	}
+	requests := ask(t, client, server.URL, 2)
 	first, _ := <-asked, <-asked // both wait for their answers, so there are two connections
 	close(answer)
 	requests.Wait()
-	mu.Lock()
-	defer mu.Unlock()
-	if len(accepted) != 2 {
-		t.Fatalf("%d connections, want 2", len(accepted))
+	made := accepted()
+	if len(made) != 2 {
+		t.Fatalf("%d connections, want 2", len(made))
 	}
-	if after := accepted[1].Sub(first); after < busyFrom-time.Millisecond {
+	if after := made[1].Sub(first); after < busyFrom-time.Millisecond {
 		t.Errorf("the second connection came %v after the first request, want it in the middle of that", after)
 	}
 }
@@ -126,22 +105,44 @@ func TestClosedConnectionsAreForgotten(t *testing.T) {
 // A request that waits takes the next connection that is free, and none is made that nobody needs.
 func TestWaitingRequestsMakeNoConnections(t *testing.T) {
 	defer goleak.VerifyNone(t)
-	var accepted atomic.Int64
-	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(5 * time.Millisecond) }))
-	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		if state == http.StateNew {
-			accepted.Add(1)
-		}
-	}
-	server.Start()
+	server, accepted := watched(func(http.ResponseWriter, *http.Request) { time.Sleep(5 * time.Millisecond) })
 	defer server.Close()
 	transport := newTransport(Config{MaxConns: 2})
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport}
+	const n = 60 // on one connection they take longer than the second one waits at most
+	ask(t, client, server.URL, n).Wait()
+	if made := len(accepted()); made != 2 {
+		t.Errorf("%d requests made %d connections, want 2", n, made)
+	}
+}
+
+// watched is a server that knows when connections came. The caller ends it.
+func watched(handler http.HandlerFunc) (server *httptest.Server, accepted func() []time.Time) {
+	var mu sync.Mutex
+	var times []time.Time
+	server = httptest.NewUnstartedServer(handler)
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			mu.Lock()
+			defer mu.Unlock()
+			times = append(times, time.Now())
+		}
+	}
+	server.Start()
+	return server, func() []time.Time {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(times)
+	}
+}
+
+// ask makes n requests at once.
+func ask(t *testing.T, client *http.Client, url string, n int) *sync.WaitGroup {
 	var requests sync.WaitGroup
-	for range 30 {
+	for range n {
 		requests.Go(func() {
-			resp, err := client.Get(server.URL)
+			resp, err := client.Get(url)
 			if err != nil {
 				t.Error(err)
 				return
@@ -149,8 +150,5 @@ func TestWaitingRequestsMakeNoConnections(t *testing.T) {
 			_ = resp.Body.Close()
 		})
 	}
-	requests.Wait()
-	if n := accepted.Load(); n != 2 {
-		t.Errorf("30 requests made %d connections, want 2", n)
-	}
+	return &requests
 }

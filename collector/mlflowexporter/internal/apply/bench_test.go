@@ -43,7 +43,7 @@ func BenchmarkJob(b *testing.B) {
 	}
 	requests := &counter{}
 	client, err := mlflow.New(mlflow.Config{Endpoint: url, Wrap: func(rt http.RoundTripper) (http.RoundTripper, error) {
-		return countingTransport{rt, &env{requests: requests}}, nil
+		return watchedTransport{rt, requests.request}, nil
 	}})
 	if err != nil {
 		b.Fatal(err)

@@ -72,7 +72,7 @@ func newEnv(t *testing.T, url string) *env {
 	e := &env{store: &memory{m: map[string][]byte{}}, events: &counter{}, requests: &counter{}}
 	e.experiment = fmt.Sprintf("%s %d", t.Name(), time.Now().UnixNano())
 	counted, err := mlflow.New(mlflow.Config{Endpoint: url, Wrap: func(rt http.RoundTripper) (http.RoundTripper, error) {
-		return countingTransport{rt, e}, nil
+		return watchedTransport{rt, e.see}, nil
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -295,17 +295,24 @@ func (c *counter) take() (total int64) {
 	return total
 }
 
-type countingTransport struct {
-	next http.RoundTripper
-	env  *env
+// see counts a request that is about to be sent.
+func (e *env) see(r *http.Request) {
+	e.requests.request(r)
+	if e.sending != nil {
+		e.sending(r)
+	}
 }
 
-func (c countingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	c.env.requests.add(r.Method+" "+r.URL.Path, 1)
-	if c.env.sending != nil {
-		c.env.sending(r)
-	}
-	return c.next.RoundTrip(r)
+func (c *counter) request(r *http.Request) { c.add(r.Method+" "+r.URL.Path, 1) }
+
+type watchedTransport struct {
+	next http.RoundTripper
+	see  func(*http.Request)
+}
+
+func (w watchedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	w.see(r)
+	return w.next.RoundTrip(r)
 }
 
 // refused gives the one permanent error of err.

@@ -22,7 +22,7 @@ type features struct {
 	probed    time.Time // zero: never
 	version   string    // empty: the server does not tell
 	tracesOff bool
-	traces    bool // this version took spans
+	tookSpans bool // in this version
 }
 
 // probe asks for the server's version when that is due.
@@ -56,7 +56,7 @@ func (a *Applier) isVersion(version string) {
 		a.log.Info("MLflow has another version", zap.String("before", a.features.version), zap.String("now", version))
 	}
 	off := a.features.tracesOff
-	a.features.version, a.features.tracesOff, a.features.traces = version, false, false
+	a.features.version, a.features.tracesOff, a.features.tookSpans = version, false, false
 	// 3.6 has /v1/traces, but no traces/get: there is no check that what it holds is right.
 	if olderThan(version, 3, 7) {
 		a.features.tracesOff = off // no second warning
@@ -87,11 +87,11 @@ func (a *Applier) takesTraces() bool {
 	return !a.features.tracesOff
 }
 
-// tookTraces notes that the server takes spans.
-func (a *Applier) tookTraces() {
+// tookSpans notes that the server takes spans.
+func (a *Applier) tookSpans() {
 	a.features.mu.Lock()
 	defer a.features.mu.Unlock()
-	a.features.traces = true
+	a.features.tookSpans = true
 }
 
 // toldFirst reports whether the server keeps what it is told of a trace when the spans come
@@ -100,7 +100,7 @@ func (a *Applier) tookTraces() {
 func (a *Applier) toldFirst() bool {
 	a.features.mu.Lock()
 	defer a.features.mu.Unlock()
-	return a.features.traces && a.features.version != "" && !olderThan(a.features.version, 3, 15)
+	return a.features.tookSpans && a.features.version != "" && !olderThan(a.features.version, 3, 15)
 }
 
 // olderThan compares "3.17.2" with a version; a text that is no version is not older.

@@ -82,17 +82,17 @@ func TestVersionIsAskedForAfterReconnect(t *testing.T) {
 
 // The spans come first where what MLflow was told would not outlast them.
 func TestSpansComeFirstWhereTheyWouldChangeWhatWasTold(t *testing.T) {
-	first := func(*reduce.Trace) {}
+	asItIs := func(*reduce.Trace) {}
 	for name, c := range map[string]struct {
 		version string
 		known   bool // the server took spans before
 		change  func(*reduce.Trace)
 		want    []string
 	}{
-		"told first":     {"3.15.0", true, first, []string{"info", "spans"}},
-		"old server":     {"3.14.1", true, first, []string{"spans", "info"}},
-		"silent server":  {"", true, first, []string{"spans", "info"}},
-		"unknown server": {"3.17.2", false, first, []string{"spans", "info"}},
+		"told first":     {"3.15.0", true, asItIs, []string{"info", "spans"}},
+		"old server":     {"3.14.1", true, asItIs, []string{"spans", "info"}},
+		"silent server":  {"", true, asItIs, []string{"spans", "info"}},
+		"unknown server": {"3.17.2", false, asItIs, []string{"spans", "info"}},
 		"no tokens": {"3.17.2", true, func(t *reduce.Trace) {
 			t.Spans.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Attributes().Remove(reduce.AttrTokenUsage)
 		}, []string{"spans", "info"}},

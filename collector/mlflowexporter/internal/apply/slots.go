@@ -40,13 +40,13 @@ func (s *slots) take(ctx context.Context, ahead bool) error {
 	case <-ctx.Done():
 	}
 	s.mu.Lock()
-	before := len(s.ahead) + len(s.rest)
 	is := func(c chan struct{}) bool { return c == mine }
 	s.ahead, s.rest = slices.DeleteFunc(s.ahead, is), slices.DeleteFunc(s.rest, is)
-	given := len(s.ahead)+len(s.rest) == before
 	s.mu.Unlock()
-	if given {
+	select {
+	case <-mine: // given at the moment of giving up
 		s.giveBack()
+	default:
 	}
 	return ctx.Err()
 }

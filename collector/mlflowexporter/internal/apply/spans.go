@@ -146,7 +146,7 @@ func (a *Applier) export(ctx context.Context, experimentID string, spans []span,
 	answered := errors.As(err, &e)
 	switch {
 	case err == nil:
-		a.tookTraces()
+		a.tookSpans()
 		for _, s := range spans {
 			s.of.rec.Spans[s.span.SpanID()] = s.version
 			s.of.rec.Told = s.of.rec.Told && s.of.first
