@@ -128,9 +128,8 @@ type stageSummary struct {
 // root: the job has ended whatever became of its numbers.
 func (p *Provider) summarize(records []commentator.StageRecord) summary {
 	var sum summary
-	last := make(map[commentator.Stage]commentator.StageRecord, len(commentator.Stages))
-	attempts := make(map[commentator.Stage]int, len(commentator.Stages))
-	for _, rec := range records {
+	for i := range records {
+		rec := &records[i]
 		sum.usage = sum.usage.Add(rec.Analysis.Usage)
 		switch rec.Stage {
 		case commentator.StageA:
@@ -139,19 +138,15 @@ func (p *Provider) summarize(records []commentator.StageRecord) summary {
 			sum.usageB = sum.usageB.Add(rec.Analysis.Usage)
 		}
 		sum.toolCalls += rec.Analysis.ToolCalls
-		attempts[rec.Stage]++
-		if prev, ok := last[rec.Stage]; !ok || prev.Attempt <= rec.Attempt {
-			last[rec.Stage] = rec
-		}
 	}
 	for _, stage := range commentator.Stages {
-		rec, ok := last[stage]
-		if !ok {
+		rec, attempts := lastAttempt(records, stage)
+		if rec == nil {
 			continue
 		}
 		sum.stages = append(sum.stages, stageSummary{
 			stage: stage, duration: max(0, rec.EndedAt.Sub(rec.StartedAt)), failed: rec.Failed(),
-			attempts: attempts[stage],
+			attempts: attempts,
 		})
 		switch stage {
 		case commentator.StageA:
@@ -162,13 +157,28 @@ func (p *Provider) summarize(records []commentator.StageRecord) summary {
 		r, ok := p.rollups.take(rec.SpanID)
 		if !ok {
 			var err error
-			if r, err = rollupFrom(rec); err != nil {
+			if r, err = rollupFrom(*rec); err != nil {
 				p.cfg.Logger.Warn("count the results of a stage", "job", rec.JobID, "error", err)
 			}
 		}
 		sum.last.merge(r)
 	}
 	return sum
+}
+
+// lastAttempt returns the last attempt at a stage, nil if there is none, and how many there are.
+func lastAttempt(records []commentator.StageRecord, stage commentator.Stage) (last *commentator.StageRecord, attempts int) {
+	for i := range records {
+		rec := &records[i]
+		if rec.Stage != stage {
+			continue
+		}
+		attempts++
+		if last == nil || last.Attempt <= rec.Attempt {
+			last = rec
+		}
+	}
+	return last, attempts
 }
 
 // merge adds what another stage came to; the stages have no part in common.

@@ -78,7 +78,12 @@ func (p *Provider) stageTexts(j commentator.Job, end StageEnd, artifacts []artif
 // may forget.
 type encodedCache struct {
 	mu    sync.Mutex
-	byJob map[int64]map[any]masked
+	byJob map[int64][]encodedValue // few of each job
+}
+
+type encodedValue struct {
+	of   any
+	text masked
 }
 
 // maxEncodedJobs bounds the cache against jobs that never end in this process.
@@ -87,20 +92,22 @@ const maxEncodedJobs = 32
 func (c *encodedCache) put(job int64, value any, text masked) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.byJob[job] == nil {
-		if c.byJob == nil || len(c.byJob) >= maxEncodedJobs {
-			c.byJob = make(map[int64]map[any]masked)
-		}
-		c.byJob[job] = make(map[any]masked)
+	values, known := c.byJob[job]
+	if !known && (c.byJob == nil || len(c.byJob) >= maxEncodedJobs) {
+		c.byJob = make(map[int64][]encodedValue)
 	}
-	c.byJob[job][value] = text
+	c.byJob[job] = append(values, encodedValue{value, text})
 }
 
 func (c *encodedCache) get(job int64, value any) (masked, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	text, ok := c.byJob[job][value]
-	return text, ok
+	for _, v := range slices.Backward(c.byJob[job]) { // the latest, should a value have been put twice
+		if v.of == value {
+			return v.text, true
+		}
+	}
+	return "", false
 }
 
 func (c *encodedCache) forget(job int64) {

@@ -110,10 +110,12 @@ func (c *crew) close() {
 	}
 }
 
-// sinkOverlay exports to a server that takes everything, by way of the same queue on disk.
+// sinkOverlay exports to a server that takes everything, by way of the same queue on disk. It
+// compresses nothing: the processors belong to the worker that is measured.
 const sinkOverlay = `exporters:
   otlphttp:
     traces_endpoint: %s/sink/v1/traces
+    compression: none
     sending_queue: {enabled: true, storage: file_storage, sizer: bytes, queue_size: 4294967296, num_consumers: 2}
 service:
   pipelines:
