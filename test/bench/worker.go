@@ -46,6 +46,10 @@ var kinds = []kind{
 // whatever else the machine does meets all of them.
 const jobsOfATurn = 20
 
+// morePairs is how many turns more none and off have in each round: the difference that is
+// looked for is a fiftieth.
+const morePairs = 3
+
 // underLoad is a worker that the benchmark drives.
 type underLoad struct {
 	kind
@@ -239,13 +243,24 @@ func benchWorker(o options) error {
 	rounds := (o.jobs + jobsOfATurn - 1) / jobsOfATurn
 	foreign := c.foreignCPU()
 	var turns []turn
-	for i := range rounds {
-		for _, w := range order(c.workers, i) {
+	give := func(round int, workers []*underLoad) error {
+		for _, w := range workers {
 			a, err := w.ask(drive.Request{Jobs: jobsOfATurn, Drain: w.collector == "up"})
 			if err != nil {
 				return err
 			}
-			turns = append(turns, turn{w.name, i + 1, a})
+			turns = append(turns, turn{w.name, round, a})
+		}
+		return nil
+	}
+	for i := range rounds {
+		if err := give(i+1, order(c.workers, i)); err != nil {
+			return err
+		}
+		for k := range morePairs { // numbered as if they were rounds after all others
+			if err := give(i+1+(k+1)*rounds, order([]*underLoad{c.worker("none"), c.worker("off")}, i+k)); err != nil {
+				return err
+			}
 		}
 		if (i+1)%10 == 0 {
 			fmt.Fprintf(os.Stderr, "round %d of %d\n", i+1, rounds)

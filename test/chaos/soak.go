@@ -45,7 +45,7 @@ func runSoak(args []string) (err error) {
 	flags.DurationVar(&o.outage, "outage", 10*time.Minute, "how long the Collector is away")
 	flags.IntVar(&o.rate, "rate", 10, "jobs a second while it is away")
 	flags.DurationVar(&o.hour, "hour", time.Hour, "how long the Collector is away by the injected clock")
-	flags.DurationVar(&o.within, "within", time.Minute, "how long that takes")
+	flags.DurationVar(&o.within, "within", 2*time.Minute, "how long that takes")
 	flags.IntVar(&o.jobs, "jobs", 3600, "jobs in that time")
 	flags.DurationVar(&o.down, "down", time.Minute, "how long MLflow is down")
 	flags.StringVar(&o.only, "only", "", "one of outage, hour, mlflow; empty = all")
@@ -150,11 +150,15 @@ func (r soaked) print() {
 		fmt.Printf("\nCollector away for %.0f s, %d jobs a second: %d messages (%.1f MB) waited, sent %.1f s after it was back, all in MLflow %.1f s later\n",
 			o.OutageSeconds, o.Rate, o.MostWaiting, float64(o.MostBytes)/1e6, o.CatchUpSeconds, o.DeliverSeconds)
 		printPhases(o.Phases)
+		fmt.Println("  at the same time, Collector there:")
+		printPhases(o.Control.Phases)
 		printGoals(o.Goals)
 	}
 	if h := r.Hour; h != nil {
 		fmt.Printf("\nCollector away for %.0f s of the injected clock, %d jobs: %d messages waited, %d tries to send\n", h.OutageSeconds, h.Jobs, h.MostWaiting, h.Tries)
 		printPhases(h.Phases)
+		fmt.Println("  at the same time, Collector there:")
+		printPhases(h.Control.Phases)
 		printGoals(h.Goals)
 	}
 	if m := r.MLflow; m != nil {

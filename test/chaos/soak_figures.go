@@ -158,18 +158,30 @@ func growth(samples []memory) figure {
 	return ratioOf(mb[len(mb)-quarter:], mb[:quarter])
 }
 
-// latencies compares the windows of an outage with those before and after it.
-func latencies(windows []window, value func(window) float64) figure {
-	var while, around []float64
-	for _, w := range windows {
-		switch w.Phase {
-		case away:
-			while = append(while, value(w))
-		case before, after:
-			around = append(around, value(w))
+// against compares the windows of an outage with those of a control at the same time, whose
+// Collector is there: what the machine does to jobs at one time, it does to those of both.
+func against(control, windows []window, value func(window) float64) figure {
+	there := map[float64]float64{}
+	for _, w := range control {
+		if w.Phase == away {
+			there[w.Seconds] = value(w)
 		}
 	}
-	return ratioOf(while, around)
+	var ratios []float64
+	for _, w := range windows {
+		if v := there[w.Seconds]; w.Phase == away && v > 0 {
+			ratios = append(ratios, value(w)/v)
+		}
+	}
+	return ratioOf(ratios, []float64{1})
+}
+
+// lasting are the goals of how long a job takes.
+func lasting(control, windows []window) []goal {
+	return []goal{
+		atMost("p50 of a job, Collector away / there at that time", against(control, windows, func(w window) float64 { return w.P50 }), 1.05),
+		atMost("p99 of a job, Collector away / there at that time", against(control, windows, func(w window) float64 { return w.P99 }), 1.1),
+	}
 }
 
 // summary is what the jobs of a phase took together.

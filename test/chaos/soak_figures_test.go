@@ -34,6 +34,32 @@ func TestAVerdictNeedsMoreThanNoise(t *testing.T) {
 	}
 }
 
+// A machine that becomes slower makes both slower: that shows nothing of the outage.
+func TestAControlHasTheSameWeather(t *testing.T) {
+	for name, c := range map[string]struct {
+		slower float64
+		want   string
+	}{"the same": {1, met}, "a fifth more": {1.2, notMet}} {
+		var control, windows []window
+		for i := range 60 {
+			weather := 8 * (1 + float64(i)/30 + math.Abs(math.Sin(float64(i*i)))/10)
+			control = append(control, window{Phase: away, Seconds: float64(5 * i), P50: weather, P99: 2 * weather})
+			windows = append(windows, window{Phase: away, Seconds: float64(5 * i), P50: c.slower * weather, P99: 2 * c.slower * weather})
+		}
+		// Other phases, and windows that only one of them has, count for nothing.
+		control = append(control, window{Phase: before, Seconds: 500, P50: 1, P99: 1}, window{Phase: away, Seconds: 505, P50: 1, P99: 1})
+		windows = append(windows, window{Phase: before, Seconds: 500, P50: 90, P99: 90}, window{Phase: away, Seconds: 510, P50: 90, P99: 90})
+		for _, g := range lasting(control, windows) {
+			if g.Verdict != c.want {
+				t.Errorf("%s: %s is %s, want %s (%+v)", name, g.Name, g.Verdict, c.want, g.Figure)
+			}
+		}
+	}
+	if g := lasting(nil, []window{{Phase: away, Seconds: 5, P50: 1, P99: 1}})[0]; g.Verdict != notShown {
+		t.Errorf("without a control: %+v", g)
+	}
+}
+
 func TestGrowthIsFound(t *testing.T) {
 	var flat, leak []memory
 	for i := range 100 {
