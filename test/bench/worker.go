@@ -46,9 +46,13 @@ var kinds = []kind{
 // whatever else the machine does meets all of them.
 const jobsOfATurn = 20
 
-// morePairs is how many turns more none and off have in each round: the difference that is
-// looked for is a fiftieth.
-const morePairs = 3
+// The difference of off to none is a fiftieth at most. It is measured in turns of their own: long
+// ones that begin with a collection, since one collection more or less is as much in a short turn.
+const (
+	longTurn      = 60 // jobs
+	longTurnPairs = 2  // in each round
+	long          = "_long"
+)
 
 // underLoad is a worker that the benchmark drives.
 type underLoad struct {
@@ -243,23 +247,22 @@ func benchWorker(o options) error {
 	rounds := (o.jobs + jobsOfATurn - 1) / jobsOfATurn
 	foreign := c.foreignCPU()
 	var turns []turn
-	give := func(round int, workers []*underLoad) error {
-		for _, w := range workers {
-			a, err := w.ask(drive.Request{Jobs: jobsOfATurn, Drain: w.collector == "up"})
-			if err != nil {
-				return err
-			}
-			turns = append(turns, turn{w.name, round, a})
-		}
-		return nil
+	give := func(w *underLoad, kind string, round int, r drive.Request) error {
+		a, err := w.ask(r)
+		turns = append(turns, turn{kind, round, a})
+		return err
 	}
 	for i := range rounds {
-		if err := give(i+1, order(c.workers, i)); err != nil {
-			return err
-		}
-		for k := range morePairs { // numbered as if they were rounds after all others
-			if err := give(i+1+(k+1)*rounds, order([]*underLoad{c.worker("none"), c.worker("off")}, i+k)); err != nil {
+		for _, w := range order(c.workers, i) {
+			if err := give(w, w.name, i+1, drive.Request{Jobs: jobsOfATurn, Drain: w.collector == "up"}); err != nil {
 				return err
+			}
+		}
+		for k := i * longTurnPairs; k < (i+1)*longTurnPairs; k++ {
+			for _, w := range order([]*underLoad{c.worker("none"), c.worker("off")}, k) {
+				if err := give(w, w.name+long, k+1, drive.Request{Jobs: longTurn, Collect: true}); err != nil {
+					return err
+				}
 			}
 		}
 		if (i+1)%10 == 0 {

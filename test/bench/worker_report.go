@@ -36,7 +36,7 @@ type workerResult struct {
 
 	OffAllocs  float64 `json:"off_allocs_per_job"`                // in functions of telemetry, every one of them counted
 	OffMore    spread  `json:"off_allocs_more_than_none_per_job"` // cross-check: of whole jobs, mean and 95 % bounds
-	OffRatio   spread  `json:"off_ratio"`                         // of its processor time; mean and its 95 % bounds
+	OffRatio   spread  `json:"off_ratio"`                         // of its processor time, in the long turns; mean and its 95 % bounds
 	OffPairs   int     `json:"off_ratio_pairs"`
 	Tracking50 spread  `json:"tracking_added_p50_ms"` // all Collectors; with the 95 % bounds of the quantile
 	Tracking99 spread  `json:"tracking_added_p99_ms"` // without jobs beside a checkpoint
@@ -90,7 +90,7 @@ func (c *crew) figures(turns []turn) (*workerResult, error) {
 		r.Kinds[w.name], r.Jobs = f, f.Jobs
 	}
 	r.added(turns)
-	ratio := paired(turns, "off", "none", func(t turn) float64 { return t.CPU }, func(a, b float64) float64 { return a / b })
+	ratio := paired(turns, "off"+long, "none"+long, func(t turn) float64 { return t.CPU }, func(a, b float64) float64 { return a / b })
 	r.OffRatio, r.OffPairs = geometricBounds(ratio), len(ratio)
 	if err := c.allocations(r); err != nil {
 		return nil, err

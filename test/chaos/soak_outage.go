@@ -107,7 +107,7 @@ func soakOutage(ctx context.Context, o soakOptions, dir string) (*outageResult, 
 	both := func(p phase, length time.Duration) {
 		var done sync.WaitGroup
 		done.Go(func() {
-			time.Sleep(time.Second / 2) // out of the way of the first
+			time.Sleep(controlAfter)
 			beside.during(ctx, p, length)
 		})
 		f.during(ctx, p, length)
@@ -167,6 +167,12 @@ func (s *siege) second(first *program, collector string) (p *program, database s
 		os.WriteFile(filepath.Join(dir, "sampling.yaml"), []byte(samplingRules), 0o600)
 }
 
+// In each second the first worker gets its jobs and is looked at before the control gets the same.
+const (
+	controlAfter = 500 * time.Millisecond
+	lookAfter    = 300 * time.Millisecond
+)
+
 // flow puts jobs into a worker's queue and looks at the worker.
 type flow struct {
 	s      *siege
@@ -208,7 +214,9 @@ func (s *siege) newFlow(ctx context.Context, worker *program, database string, r
 
 func (f *flow) close() { _ = errors.Join(f.look.Close(), f.store.Close()) }
 
-// during lets jobs come for some time: each second a message with as many links as the rate.
+// during lets jobs come for some time: each second a message with as many links as the rate. It
+// looks at the worker when those are done: counting what waits takes the longer the more there is,
+// on the processors of the jobs.
 func (f *flow) during(ctx context.Context, p phase, length time.Duration) {
 	now := time.Now()
 	f.parts = append(f.parts, part{p, now, now.Add(length)})
@@ -216,6 +224,7 @@ func (f *flow) during(ctx context.Context, p phase, length time.Duration) {
 	defer tick.Stop()
 	for end := now.Add(length); f.err == nil && time.Now().Before(end); {
 		if f.err = f.ingest(ctx); f.err == nil {
+			time.Sleep(lookAfter)
 			f.err = f.sample(p)
 		}
 		select {

@@ -4,6 +4,8 @@ package drive
 type Request struct {
 	// Jobs runs so many jobs one after another.
 	Jobs int `json:"jobs,omitempty"`
+	// Collect collects garbage first, outside the measurement, so that turns begin alike.
+	Collect bool `json:"collect,omitempty"`
 	// Allocations counts the allocations of each job, without garbage collection.
 	Allocations bool `json:"allocations,omitempty"`
 	// Drain waits afterwards until the outbox is empty, as part of the measurement.

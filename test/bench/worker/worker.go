@@ -94,6 +94,9 @@ func (w *worker) close(ctx context.Context) error {
 }
 
 func (w *worker) answer(ctx context.Context, r drive.Request) (a drive.Answer, err error) {
+	if r.Collect {
+		runtime.GC()
+	}
 	cpu := ownCPU()
 	if r.Allocations {
 		defer debug.SetGCPercent(debug.SetGCPercent(-1))
