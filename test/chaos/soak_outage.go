@@ -100,16 +100,13 @@ func soakOutage(ctx context.Context, o soakOptions, dir string) (*outageResult, 
 		return nil, err
 	}
 	defer beside.close()
-	beside.began = f.began
+	beside.began, beside.second = f.began, true
 	r := &outageResult{Rate: o.rate}
 
 	around := max(o.outage/10, 3*time.Second)
 	both := func(p phase, length time.Duration) {
 		var done sync.WaitGroup
-		done.Go(func() {
-			time.Sleep(controlAfter)
-			beside.during(ctx, p, length)
-		})
+		done.Go(func() { beside.during(ctx, p, length) })
 		f.during(ctx, p, length)
 		done.Wait()
 	}
@@ -167,10 +164,11 @@ func (s *siege) second(first *program, collector string) (p *program, database s
 		os.WriteFile(filepath.Join(dir, "sampling.yaml"), []byte(samplingRules), 0o600)
 }
 
-// In each second the first worker gets its jobs and is looked at before the control gets the same.
+// Of each second a worker has one half for its jobs, the first one second, the second the next: who
+// always came first might have it better.
 const (
-	controlAfter = 500 * time.Millisecond
-	lookAfter    = 300 * time.Millisecond
+	half      = 500 * time.Millisecond
+	lookAfter = 300 * time.Millisecond // of the jobs, when they are done
 )
 
 // flow puts jobs into a worker's queue and looks at the worker.
@@ -182,6 +180,8 @@ type flow struct {
 	look   *sql.DB
 	rate   int
 	began  time.Time
+	// second says that the flow begins with the second half of a second; another has the first.
+	second bool
 
 	put      int
 	unphased int // jobs that started in no phase
@@ -215,14 +215,18 @@ func (s *siege) newFlow(ctx context.Context, worker *program, database string, r
 func (f *flow) close() { _ = errors.Join(f.look.Close(), f.store.Close()) }
 
 // during lets jobs come for some time: each second a message with as many links as the rate. It
-// looks at the worker when those are done: counting what waits takes the longer the more there is,
-// on the processors of the jobs.
+// looks at the worker only when those are done: counting what waits takes the longer the more there
+// is, on the processors of the jobs.
 func (f *flow) during(ctx context.Context, p phase, length time.Duration) {
 	now := time.Now()
 	f.parts = append(f.parts, part{p, now, now.Add(length)})
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	for end := now.Add(length); f.err == nil && time.Now().Before(end); {
+	late := f.second
+	for end := now.Add(length); f.err == nil && time.Now().Before(end); late = !late {
+		if late {
+			time.Sleep(half)
+		}
 		if f.err = f.ingest(ctx); f.err == nil {
 			time.Sleep(lookAfter)
 			f.err = f.sample(p)
