@@ -176,11 +176,11 @@ func against(control, windows []window, value func(window) float64) figure {
 	return ratioOf(ratios, []float64{1})
 }
 
-// lasting are the goals of how long a job takes.
-func lasting(control, windows []window) []goal {
+// lasting are the goals of how long a job takes; their names begin with the prefix.
+func lasting(prefix string, control, windows []window) []goal {
 	return []goal{
-		atMost("p50 of a job, Collector away / there at that time", against(control, windows, func(w window) float64 { return w.P50 }), 1.05),
-		atMost("p99 of a job, Collector away / there at that time", against(control, windows, func(w window) float64 { return w.P99 }), 1.1),
+		atMost(prefix+"p50 of a job, Collector away / there at that time", against(control, windows, func(w window) float64 { return w.P50 }), 1.05),
+		atMost(prefix+"p99 of a job, Collector away / there at that time", against(control, windows, func(w window) float64 { return w.P99 }), 1.1),
 	}
 }
 
@@ -206,6 +206,18 @@ func summaries(jobs []took) map[phase]summary {
 		}
 	}
 	return out
+}
+
+// times is what jobs took.
+type times struct {
+	Phases  map[phase]summary `json:"phases"`
+	Windows []window          `json:"windows"`
+	Samples []took            `json:"samples"`
+}
+
+// timesOf has windows of so many seconds.
+func timesOf(samples []took, length float64) times {
+	return times{summaries(samples), windowsOf(samples, length), samples}
 }
 
 // anonymous is the memory of the program's first process that no file stands behind, in MB.

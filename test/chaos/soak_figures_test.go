@@ -49,13 +49,13 @@ func TestAControlHasTheSameWeather(t *testing.T) {
 		// Other phases, and windows that only one of them has, count for nothing.
 		control = append(control, window{Phase: before, Seconds: 500, P50: 1, P99: 1}, window{Phase: away, Seconds: 505, P50: 1, P99: 1})
 		windows = append(windows, window{Phase: before, Seconds: 500, P50: 90, P99: 90}, window{Phase: away, Seconds: 510, P50: 90, P99: 90})
-		for _, g := range lasting(control, windows) {
+		for _, g := range lasting("", control, windows) {
 			if g.Verdict != c.want {
 				t.Errorf("%s: %s is %s, want %s (%+v)", name, g.Name, g.Verdict, c.want, g.Figure)
 			}
 		}
 	}
-	if g := lasting(nil, []window{{Phase: away, Seconds: 5, P50: 1, P99: 1}})[0]; g.Verdict != notShown {
+	if g := lasting("", nil, []window{{Phase: away, Seconds: 5, P50: 1, P99: 1}})[0]; g.Verdict != notShown {
 		t.Errorf("without a control: %+v", g)
 	}
 }

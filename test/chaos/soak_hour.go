@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"path/filepath"
 	"runtime"
 	"sync"
@@ -17,9 +16,7 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/s2"
-	colmetrics "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
 	coltrace "go.opentelemetry.io/proto/otlp/collector/trace/v1"
-	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/technoshare/commentator/data"
@@ -50,12 +47,10 @@ type hourResult struct {
 	GivenUp       int64   `json:"given_up"`
 	Said          int     `json:"said"` // warnings and errors
 
-	Phases  map[phase]summary `json:"phases"`
-	Goals   []goal            `json:"goals"`
-	Windows []window          `json:"windows"`
-	Memory  []memory          `json:"memory"` // live heap, that of the control included
-	Samples []took            `json:"samples"`
-	Control control           `json:"control"`
+	times
+	Control times    `json:"control"`
+	Goals   []goal   `json:"goals"`
+	Memory  []memory `json:"memory"` // live heap, that of the control included
 }
 
 // fastClock runs faster than the clock on the wall.
@@ -81,18 +76,18 @@ func soakHour(ctx context.Context, o soakOptions, dir string) (_ *hourResult, er
 		return nil, err
 	}
 	defer web.server.Close()
-	there, leave, err := startDiscard()
-	if err != nil {
+	there := &sink{}
+	if err := there.listen(); err != nil {
 		return nil, err
 	}
-	defer leave()
+	defer there.stop()
 	beside := &hour{site: web, clock: fastClock{time.Now(), o.hour.Seconds() / o.within.Seconds()}}
 	h := &hour{sink: &sink{spans: map[string]int{}}, site: web, clock: beside.clock, beside: beside}
 	if err := h.sink.listen(); err != nil {
 		return nil, err
 	}
 	defer h.sink.stop()
-	for w, of := range map[*hour]struct{ name, sink string }{h: {"db.sqlite", h.sink.address}, beside: {"control.sqlite", there}} {
+	for w, of := range map[*hour]struct{ name, sink string }{h: {"db.sqlite", h.sink.address}, beside: {"control.sqlite", there.address}} {
 		if err := w.open(ctx, filepath.Join(dir, of.name), of.sink); err != nil {
 			return nil, err
 		}
@@ -143,8 +138,8 @@ func soakHour(ctx context.Context, o soakOptions, dir string) (_ *hourResult, er
 
 // hour is a worker in this process.
 type hour struct {
-	sink     *sink // nil: it is not looked at
-	beside   *hour // does each job too; nil: nobody
+	sink     *sink // that is looked at
+	beside   *hour // the control, which does each job too and has neither of both
 	site     *site
 	clock    fastClock
 	log      *countingLog
@@ -313,19 +308,19 @@ func (r *hourResult) judge(ctx context.Context, h *hour) error {
 		r.GivenUp += n
 	}
 	r.GivenUp += h.box.Stats().OutboxRefused
-	r.Memory, r.Samples, r.Phases = h.memory, h.samples, summaries(h.samples)
+	r.Memory = h.memory
 	for _, m := range h.memory {
 		r.MostWaiting, r.MostBytes = max(r.MostWaiting, m.Waiting), max(r.MostBytes, m.Bytes)
 	}
 	length := max(0.2, r.OutageSeconds/r.Speed/60)
-	r.Windows, r.Control = windowsOf(r.Samples, length), controlOf(h.beside.samples, length)
+	r.times, r.Control = timesOf(h.samples, length), timesOf(h.beside.samples, length)
 	r.Goals = append([]goal{
 		atMost("hour: spans lost", exactly(float64(r.Lost)), 0),
 		atMost("hour: spans that were not recorded", exactly(float64(r.Unwanted)), 0),
 		atMost("hour: messages given up", exactly(float64(r.GivenUp)), 0),
 		atMost("hour: live heap, last quarter of the outage / first", growth(r.Memory), 1.1),
 		atMost("hour: warnings meanwhile", exactly(float64(r.Said)), 1),
-	}, lasting(r.Control.Windows, r.Windows)...)
+	}, lasting("hour: ", r.Control.Windows, r.Windows)...)
 	return nil
 }
 
@@ -363,93 +358,4 @@ func (l *countingLog) warnings() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.lines)
-}
-
-// sink is an OTLP receiver that can go away and come back at its address. It counts spans.
-type sink struct {
-	coltrace.UnimplementedTraceServiceServer
-	address string
-	server  *grpc.Server
-
-	mu    sync.Mutex
-	spans map[string]int // by trace id and span id
-}
-
-func (s *sink) listen() error {
-	address := s.address
-	if address == "" {
-		address = "127.0.0.1:0"
-	}
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return err
-	}
-	s.address, s.server = l.Addr().String(), grpc.NewServer(grpc.MaxRecvMsgSize(16<<20))
-	coltrace.RegisterTraceServiceServer(s.server, s)
-	colmetrics.RegisterMetricsServiceServer(s.server, anyMetrics{})
-	go func(server *grpc.Server) { _ = server.Serve(l) }(s.server)
-	return nil
-}
-
-func (s *sink) stop() { s.server.Stop() }
-
-// Export takes a request.
-func (s *sink) Export(_ context.Context, r *coltrace.ExportTraceServiceRequest) (*coltrace.ExportTraceServiceResponse, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	eachSpan(r, func(id string) { s.spans[id]++ })
-	return &coltrace.ExportTraceServiceResponse{}, nil
-}
-
-func (s *sink) taken() map[string]int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	all := map[string]int{}
-	for id, n := range s.spans {
-		all[id] = n
-	}
-	return all
-}
-
-func eachSpan(r *coltrace.ExportTraceServiceRequest, f func(id string)) {
-	for _, rs := range r.ResourceSpans {
-		for _, ss := range rs.ScopeSpans {
-			for _, span := range ss.Spans {
-				f(string(span.TraceId) + string(span.SpanId))
-			}
-		}
-	}
-}
-
-// startDiscard starts an OTLP receiver that takes everything and forgets it.
-func startDiscard() (address string, stop func(), err error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", nil, err
-	}
-	server := grpc.NewServer(grpc.MaxRecvMsgSize(16 << 20))
-	coltrace.RegisterTraceServiceServer(server, anySpans{})
-	colmetrics.RegisterMetricsServiceServer(server, anyMetrics{})
-	go func() { _ = server.Serve(l) }()
-	return l.Addr().String(), server.Stop, nil
-}
-
-// anySpans takes spans and forgets them.
-type anySpans struct {
-	coltrace.UnimplementedTraceServiceServer
-}
-
-// Export takes a request.
-func (anySpans) Export(context.Context, *coltrace.ExportTraceServiceRequest) (*coltrace.ExportTraceServiceResponse, error) {
-	return &coltrace.ExportTraceServiceResponse{}, nil
-}
-
-// anyMetrics takes metrics and forgets them.
-type anyMetrics struct {
-	colmetrics.UnimplementedMetricsServiceServer
-}
-
-// Export takes a request.
-func (anyMetrics) Export(context.Context, *colmetrics.ExportMetricsServiceRequest) (*colmetrics.ExportMetricsServiceResponse, error) {
-	return &colmetrics.ExportMetricsServiceResponse{}, nil
 }

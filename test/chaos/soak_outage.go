@@ -36,23 +36,10 @@ type outageResult struct {
 	GivenUp        int     `json:"given_up"` // messages that were set aside or lost
 	Said           int     `json:"said"`     // warnings and errors of the worker while the Collector was away
 
-	Phases  map[phase]summary `json:"phases"`
-	Goals   []goal            `json:"goals"`
-	Windows []window          `json:"windows"`
-	Memory  []memory          `json:"memory"` // of the worker, each second
-	Samples []took            `json:"samples"`
-	Control control           `json:"control"`
-}
-
-// control is what the same jobs took at the same time where a Collector is there throughout.
-type control struct {
-	Phases  map[phase]summary `json:"phases"`
-	Windows []window          `json:"windows"`
-	Samples []took            `json:"samples"`
-}
-
-func controlOf(samples []took, length float64) control {
-	return control{summaries(samples), windowsOf(samples, length), samples}
+	times
+	Control times    `json:"control"`
+	Goals   []goal   `json:"goals"`
+	Memory  []memory `json:"memory"` // of the worker, each second
 }
 
 // soakOutage lets jobs flow at a rate before, while and after the Collector is away. The
@@ -72,12 +59,12 @@ func soakOutage(ctx context.Context, o soakOptions, dir string) (*outageResult, 
 	// Without a model that takes its time, what telemetry adds to a job is seen best.
 	w.env = slices.DeleteFunc(w.env, func(e string) bool { return strings.HasPrefix(e, "OPENAI_") || strings.HasPrefix(e, "MODEL_") })
 	w.env = append(w.env, "OTEL_TRACES_SAMPLER_ARG=1")
-	there, leave, err := startDiscard()
-	if err != nil {
+	there := &sink{}
+	if err := there.listen(); err != nil {
 		return nil, err
 	}
-	defer leave()
-	second, database, err := s.second(w, there)
+	defer there.stop()
+	second, database, err := s.newControl(w, there.address)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +87,7 @@ func soakOutage(ctx context.Context, o soakOptions, dir string) (*outageResult, 
 		return nil, err
 	}
 	defer beside.close()
-	beside.began, beside.second = f.began, true
+	beside.began, beside.late = f.began, true
 	r := &outageResult{Rate: o.rate}
 
 	around := max(o.outage/10, 3*time.Second)
@@ -152,8 +139,8 @@ func soakOutage(ctx context.Context, o soakOptions, dir string) (*outageResult, 
 	return r, nil
 }
 
-// second is a worker like the first with a database of its own and another Collector.
-func (s *siege) second(first *program, collector string) (p *program, database string, err error) {
+// newControl is a worker like the first with a database of its own and another Collector.
+func (s *siege) newControl(first *program, collector string) (p *program, database string, err error) {
 	dir := filepath.Join(s.dir, "control")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, "", err
@@ -180,8 +167,7 @@ type flow struct {
 	look   *sql.DB
 	rate   int
 	began  time.Time
-	// second says that the flow begins with the second half of a second; another has the first.
-	second bool
+	late   bool // its first jobs come in the second half of their second
 
 	put      int
 	unphased int // jobs that started in no phase
@@ -222,7 +208,7 @@ func (f *flow) during(ctx context.Context, p phase, length time.Duration) {
 	f.parts = append(f.parts, part{p, now, now.Add(length)})
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	late := f.second
+	late := f.late
 	for end := now.Add(length); f.err == nil && time.Now().Before(end); late = !late {
 		if late {
 			time.Sleep(half)
@@ -331,14 +317,16 @@ func (f *flow) keys(ctx context.Context) (keys []string, err error) {
 
 // judge compares the job database with what MLflow holds.
 func (r *outageResult) judge(ctx context.Context, f, beside *flow, fake *mlflowtest.Server) (err error) {
-	if r.Samples, err = f.samples(ctx); err != nil {
+	own, err := f.samples(ctx)
+	if err != nil {
 		return err
 	}
 	others, err := beside.samples(ctx)
 	if err != nil {
 		return err
 	}
-	r.Memory, r.Phases = f.memory, summaries(r.Samples)
+	length := min(5, max(1, r.OutageSeconds/20))
+	r.times, r.Control, r.Memory = timesOf(own, length), timesOf(others, length), f.memory
 	for _, m := range f.memory {
 		r.MostWaiting, r.MostBytes = max(r.MostWaiting, m.Waiting), max(r.MostBytes, m.Bytes)
 	}
@@ -365,15 +353,13 @@ func (r *outageResult) judge(ctx context.Context, f, beside *flow, fake *mlflowt
 	for _, n := range st.Losses {
 		r.GivenUp += int(n)
 	}
-	length := min(5, max(1, r.OutageSeconds/20))
-	r.Windows, r.Control = windowsOf(r.Samples, length), controlOf(others, length)
 	r.Goals = append([]goal{
 		atMost("runs lost", exactly(float64(r.Lost)), 0),
 		atMost("runs doubled", exactly(float64(r.Doubled)), 0),
 		atMost("messages given up", exactly(float64(r.GivenUp)), 0),
 		atMost("worker's memory, last quarter of the outage / first", growth(r.Memory), 1.1),
 		atMost("warnings of the worker meanwhile", exactly(float64(r.Said)), 1),
-	}, lasting(r.Control.Windows, r.Windows)...)
+	}, lasting("", r.Control.Windows, r.Windows)...)
 	return nil
 }
 
