@@ -58,7 +58,7 @@ func soakOutage(ctx context.Context, o soakOptions, dir string) (*outageResult, 
 	c.env = append(c.env, "MLFLOW_TRACKING_URI="+fake.URL)
 	// Without a model that takes its time, what telemetry adds to a job is seen best.
 	w.env = slices.DeleteFunc(w.env, func(e string) bool { return strings.HasPrefix(e, "OPENAI_") || strings.HasPrefix(e, "MODEL_") })
-	w.env = append(w.env, "OTEL_TRACES_SAMPLER_ARG=1")
+	w.env = append(w.env, "OTEL_TRACES_SAMPLER_ARG=1", "OTEL_EXPORTER_OTLP_ENDPOINT=http://"+s.intake.target) // nothing between
 	there := &sink{}
 	if err := there.listen(); err != nil {
 		return nil, err
