@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -98,9 +99,10 @@ func (a *app) openWorker(ctx context.Context, poster func(*worker) commentator.P
 	})
 	w.pipeline = p
 	_, replaying := delivery.(replayPoster) // another worker would take its jobs and post the comments
+	idle := &idleCollector{collect: runtime.GC}
 	w.queue, err = queue.New(ctx, queue.Config{
 		DB: w.store.DB(), Reader: w.store.Reader(), LockPath: w.store.LockPath(), Address: w.store.Address(), Alone: replaying,
-		Handler: p.Handle, OpenJobs: w.store.OpenJobs, Lost: p.Lost,
+		Handler: idle.watch(p.Handle), OpenJobs: w.store.OpenJobs, Lost: p.Lost,
 		Backoff: backoff, Logger: a.log,
 	})
 	if err != nil {

@@ -236,10 +236,27 @@ func TestTheOutboxIsBoundedAndGivesUpSentMessagesFirst(t *testing.T) {
 		t.Errorf("stats %+v", s.Stats())
 	}
 	exec(t, s, `DELETE FROM outbox WHERE id = 5`) // by hand
-	if err := s.measureOutbox(t.Context()); err != nil {
+	if err := s.measureOutbox(t.Context(), 0); err != nil {
 		t.Fatal(err)
 	}
 	check([]int64{6, 7, 8}, 2, 3*size+1)
+}
+
+// The outbox is measured piece by piece, whether its messages end with a piece or in the middle.
+func TestALargeOutboxIsMeasuredWhole(t *testing.T) {
+	s := newStore(t)
+	for _, rows := range []int{0, measured, 2*measured + 1} {
+		exec(t, s, `DELETE FROM outbox`)
+		for i := range rows { // each second id is missing
+			exec(t, s, fmt.Sprintf(`INSERT INTO outbox (id, job_id, kind, created_at, body, size) VALUES (%d, 1, 'x', 0, x'010203', 1)`, 2*i+1))
+		}
+		if err := s.measureOutbox(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Stats().OutboxBytes; got != int64(3*rows) {
+			t.Errorf("%d messages of 3 bytes have %d", rows, got)
+		}
+	}
 }
 
 func TestCountsOfARolledBackTransactionAreNotKept(t *testing.T) {

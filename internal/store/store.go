@@ -123,7 +123,7 @@ func (s *Store) prepare(ctx context.Context, openWriter func() (*sql.DB, error))
 	if err := s.prepareSchema(ctx); err != nil {
 		return err
 	}
-	return s.measureOutbox(ctx)
+	return s.measureOutbox(ctx, 0)
 }
 
 // Close ends the background tasks and closes the database. Callers have stopped their
