@@ -248,7 +248,10 @@ func TestALargeOutboxIsMeasuredWhole(t *testing.T) {
 	for _, rows := range []int{0, measured, 2*measured + 1} {
 		exec(t, s, `DELETE FROM outbox`)
 		for i := range rows { // each second id is missing
-			exec(t, s, fmt.Sprintf(`INSERT INTO outbox (id, job_id, kind, created_at, body, size) VALUES (%d, 1, 'x', 0, x'010203', 1)`, 2*i+1))
+			_, err := s.db.ExecContext(t.Context(), `INSERT INTO outbox (id, job_id, kind, created_at, body, size) VALUES (?, 1, 'x', 0, ?, 1)`, 2*i+1, []byte("123"))
+			if err != nil {
+				t.Fatal(err)
+			}
 		}
 		if err := s.measureOutbox(t.Context(), 0); err != nil {
 			t.Fatal(err)
