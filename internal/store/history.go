@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/pause"
 )
 
 // MinHistory is the least time for which final jobs are kept: Slack repeats a delivery for less.
@@ -150,7 +151,7 @@ func (s *Store) removeOld(ctx context.Context, query string, before time.Time,
 			if err != nil {
 				return removed, err
 			}
-			if removed += n; !pause(ctx) {
+			if removed += n; pause.For(ctx, historyPause) != nil { // lets others write
 				return removed, ctx.Err()
 			}
 		}
@@ -291,13 +292,4 @@ func anys(ids []int64) []any {
 		out[i] = id
 	}
 	return out
-}
-
-// pause lets others write. It returns false when ctx has ended.
-func pause(ctx context.Context) bool {
-	select {
-	case <-ctx.Done():
-	case <-time.After(historyPause):
-	}
-	return ctx.Err() == nil
 }

@@ -88,7 +88,7 @@ func (s *Store) prune(ctx context.Context, before time.Time) error {
 			return err
 		}
 		if n < pruneBatch {
-			return s.measureOutbox(ctx, measurePause)
+			return s.measureOutbox(ctx, measureRest)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/technoshare/commentator/internal/pause"
 	"github.com/technoshare/commentator/internal/telemetry"
 )
 
@@ -117,17 +118,17 @@ func (s *Store) Depth(ctx context.Context) (rows int, bytes int64, oldest time.T
 	return rows, bytes, fromNullMicros(created), nil
 }
 
-// measured is how many messages measureOutbox looks at in one query, and measurePause how long it
+// measured is how many messages measureOutbox looks at in one query, and measureRest how long it
 // leaves the processors to the jobs after each: tens of thousands at once take a tenth of a second.
 const (
-	measured     = 1000
-	measurePause = 20 * time.Millisecond
+	measured    = 1000
+	measureRest = 20 * time.Millisecond
 )
 
 // measureOutbox counts the bytes of all messages anew: what another process wrote, or a
 // statement that somebody typed, is in no counter. A message that commits as it begins may be
 // counted twice, and one that is evicted meanwhile subtracted twice, until the next time.
-func (s *Store) measureOutbox(ctx context.Context, pause time.Duration) error {
+func (s *Store) measureOutbox(ctx context.Context, rest time.Duration) error {
 	before := s.counters.bytes.Load()
 	var last sql.NullInt64 // later ones are in the counter
 	if err := s.reader.QueryRowContext(ctx, `SELECT max(id) FROM outbox`).Scan(&last); err != nil {
@@ -144,10 +145,8 @@ func (s *Store) measureOutbox(ctx context.Context, pause time.Duration) error {
 			return fmt.Errorf("measure outbox: %w", err)
 		}
 		bytes += part
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(pause):
+		if err := pause.For(ctx, rest); err != nil {
+			return err
 		}
 	}
 	s.counters.bytes.Add(bytes - before)

@@ -289,16 +289,17 @@ func benchWorker(o options) error {
 
 // byTurns has two workers run one job each by turns, and every other time the second one first.
 func byTurns(a, b *underLoad, number int) ([]turn, error) {
+	pair := []*underLoad{a, b}
 	both := []turn{{Kind: a.name + long, Round: number + 1}, {Kind: b.name + long, Round: number + 1}}
 	for i := range longTurn {
-		for k := range both {
-			k = (k + i + number) % 2
-			one, err := []*underLoad{a, b}[k].ask(drive.Request{Jobs: 1, Collect: i == 0})
+		for _, w := range order(pair, i+number) {
+			one, err := w.ask(drive.Request{Jobs: 1, Collect: i == 0})
 			if err != nil {
 				return nil, err
 			}
-			both[k].CPU, both[k].Memory = both[k].CPU+one.CPU, one.Memory
-			both[k].Jobs = append(both[k].Jobs, one.Jobs...)
+			t := &both[slices.Index(pair, w)]
+			t.CPU, t.Memory = t.CPU+one.CPU, one.Memory
+			t.Jobs = append(t.Jobs, one.Jobs...)
 		}
 	}
 	return both, nil

@@ -2,7 +2,10 @@
 
 package main
 
-import "sync"
+import (
+	"maps"
+	"sync"
+)
 
 // event is a kind of thing that happens while jobs flow. Kills come at counts of events, not
 // at times, so that a seed leads to the same kind of moment on any machine.
@@ -79,9 +82,5 @@ func (b *bell) set(on event, after int, spring func()) (cancel func() bool) {
 func (b *bell) total() map[event]int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	out := map[event]int{}
-	for e, n := range b.counts {
-		out[e] = n
-	}
-	return out
+	return maps.Clone(b.counts)
 }

@@ -101,7 +101,7 @@ func newSiege(o options, dir string) (*siege, error) {
 }
 
 // watchDisks rings for writes of the worker and of the Collector. Being watched costs a program
-// more than a millisecond a job: a soak that compares times does without it.
+// time: a soak that compares two of them does without it.
 func (s *siege) watchDisks() error {
 	return errors.Join(
 		watchWrites(s.bell, filepath.Dir(s.database()), func(name string) []event {

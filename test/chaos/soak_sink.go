@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"maps"
 	"net"
 	"sync"
 
@@ -54,11 +55,7 @@ func (s *sink) Export(_ context.Context, r *coltrace.ExportTraceServiceRequest) 
 func (s *sink) taken() map[string]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := map[string]int{}
-	for id, n := range s.spans {
-		all[id] = n
-	}
-	return all
+	return maps.Clone(s.spans)
 }
 
 func eachSpan(r *coltrace.ExportTraceServiceRequest, f func(id string)) {
