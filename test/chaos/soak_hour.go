@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -68,7 +69,7 @@ func (c fastClock) after(d time.Duration) <-chan time.Time {
 }
 
 // soakHour takes jobs through the real pipeline, outbox and relay in this process, on a clock
-// that lets an hour pass in two minutes, while the sink that stands for the Collector is gone.
+// that lets an hour pass in five minutes, while the sink that stands for the Collector is gone.
 // Each job is done once more by a second worker, whose sink stays.
 func soakHour(ctx context.Context, o soakOptions, dir string) (_ *hourResult, err error) {
 	web, err := startSite(o.top, &bell{})
@@ -190,19 +191,21 @@ func (h *hour) close() error {
 	return errors.Join(h.provider.Shutdown(ctx), h.box.Close())
 }
 
-// work takes so many jobs from start to end, one each pace, by both workers in turn: each has
-// half the pace to itself, so that what its relay does after a job does not meet the other's.
+// work takes so many jobs from start to end, one each pace, by both workers in turn, now the one
+// first and now the other: each has half the pace to itself, so that what its relay does after a
+// job does not meet the other's.
 func (h *hour) work(ctx context.Context, p phase, jobs int, pace time.Duration) error {
 	tick := time.NewTicker(pace / 2)
 	defer tick.Stop()
 	every := max(1, jobs/120)
+	turn := []*hour{h, h.beside}
 	for i := range jobs {
 		if i%every == 0 {
 			if err := h.sample(ctx, p); err != nil {
 				return err
 			}
 		}
-		for _, w := range []*hour{h, h.beside} {
+		for _, w := range turn {
 			if err := w.job(ctx, p); err != nil {
 				return err
 			}
@@ -212,6 +215,7 @@ func (h *hour) work(ctx context.Context, p phase, jobs int, pace time.Duration) 
 			case <-tick.C:
 			}
 		}
+		slices.Reverse(turn)
 	}
 	return nil
 }
