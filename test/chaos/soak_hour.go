@@ -69,7 +69,7 @@ func (c fastClock) after(d time.Duration) <-chan time.Time {
 }
 
 // soakHour takes jobs through the real pipeline, outbox and relay in this process, on a clock
-// that lets an hour pass in five minutes, while the sink that stands for the Collector is gone.
+// that lets o.hour pass within o.within, while the sink that stands for the Collector is gone.
 // Each job is done once more by a second worker, whose sink stays.
 func soakHour(ctx context.Context, o soakOptions, dir string) (_ *hourResult, err error) {
 	web, err := startSite(o.top, &bell{})
