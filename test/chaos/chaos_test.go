@@ -34,7 +34,7 @@ func TestChaos(t *testing.T) {
 	if !r.passed() {
 		t.Errorf("%+v", r.Log)
 	}
-	if r.Jobs != 25 || r.Counted < 4 || r.DoubleKills < 1 || r.Fills < 1 || r.Compared.Runs < r.Jobs || r.Compared.Artifacts == 0 || r.Compared.Spans == 0 {
+	if r.Jobs != 25 || r.Counted < 4 || r.DoubleKills < 1 || r.Fills < 1 || r.Compared.Runs < r.Jobs || r.Compared.Artifacts == 0 || r.Compared.Spans == 0 || r.Compared.Moments < 10*r.Jobs {
 		t.Errorf("%d jobs, %d kills, %d double, %d fills, compared %+v", r.Jobs, r.Counted, r.DoubleKills, r.Fills, r.Compared)
 	}
 	for name, f := range faults {

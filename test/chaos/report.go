@@ -63,6 +63,7 @@ type compared struct {
 	Artifacts int `json:"artifacts"`
 	Traces    int `json:"traces"`
 	Spans     int `json:"spans"`
+	Moments   int `json:"moments,omitempty"` // of the job database, compared with itself
 }
 
 // passed reports whether nothing is wrong.
@@ -151,10 +152,11 @@ func (r *result) judge(s *siege) error {
 		return err
 	}
 	r.Jobs = report.Jobs
+	moments, torn := s.moments.all()
 	// Nothing is old enough to be pruned from the outbox.
-	r.Findings = findings{slices.Concat(report.Lost, report.Deleted, report.Unrecorded), report.Doubled, report.Wrong}
+	r.Findings = findings{slices.Concat(report.Lost, report.Deleted, report.Unrecorded), report.Doubled, slices.Concat(report.Wrong, torn)}
 	r.Lost, r.Doubled, r.Wrong = len(r.Findings.Lost), len(r.Findings.Doubled), len(r.Findings.Wrong)
-	r.Compared = compared{report.Runs, report.Files, report.Traces, report.Spans}
+	r.Compared = compared{report.Runs, report.Files, report.Traces, report.Spans, moments}
 	if err := r.judgeInput(s); err != nil {
 		return err
 	}
@@ -243,8 +245,8 @@ func (r result) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "seed %d: %d jobs in %.0f s, %d kills with work under way (worker %d, Collector %d, MLflow %d), %d of them while the Collector recovered, disk full %d ×\n",
 		r.Seed, r.Jobs, r.Seconds, r.Counted, r.Kills[worker], r.Kills[collector], r.Kills[mlflow], r.DoubleKills, r.Fills)
-	fmt.Fprintf(&b, "compared %d runs, %d artifacts, %d traces, %d spans: %d lost, %d doubled, %d wrong; all delivered %.0f s after the last kill\n",
-		r.Compared.Runs, r.Compared.Artifacts, r.Compared.Traces, r.Compared.Spans, r.Lost, r.Doubled, r.Wrong, r.DeliverSeconds)
+	fmt.Fprintf(&b, "compared %d runs, %d artifacts, %d traces, %d spans, and the job database with itself at %d moments: %d lost, %d doubled, %d wrong; all delivered %.0f s after the last kill\n",
+		r.Compared.Runs, r.Compared.Artifacts, r.Compared.Traces, r.Compared.Spans, r.Compared.Moments, r.Lost, r.Doubled, r.Wrong, r.DeliverSeconds)
 	for what, list := range map[string][]reconcile.Finding{"lost": r.Findings.Lost, "doubled": r.Findings.Doubled, "wrong": r.Findings.Wrong} {
 		for i, f := range list {
 			if i == 10 {

@@ -28,6 +28,7 @@ type siege struct {
 	intake   *intake
 	gate     *gate
 	observer *observer
+	moments  *moments
 	programs map[victim]*program
 	inputs   []input
 
@@ -69,6 +70,9 @@ func newSiege(o options, dir string) (*siege, error) {
 		return nil, err
 	}
 	var err error
+	if s.moments, err = newMoments(s.database()); err != nil {
+		return nil, err
+	}
 	if s.site, err = startSite(o.top, s.bell); err != nil {
 		return nil, err
 	}
@@ -106,6 +110,7 @@ func (s *siege) watchDisks() error {
 	return errors.Join(
 		watchWrites(s.bell, filepath.Dir(s.database()), func(name string) []event {
 			if name == filepath.Base(s.database())+"-wal" {
+				s.moments.wrote()
 				return []event{eventJournal}
 			}
 			return nil
@@ -173,6 +178,7 @@ func (s *siege) start(ctx context.Context) error {
 	s.observer, err = newObserver(s.bell, s.database(), filepath.Join(s.mlflow(), "mlflow.db"))
 	if err == nil {
 		go s.observer.run(ctx)
+		go s.moments.run(ctx)
 	}
 	return err
 }
@@ -188,6 +194,7 @@ func (s *siege) stop() {
 	s.gate.close()
 	s.programs[mlflow].stop()
 	_ = s.site.server.Close()
+	_ = s.moments.db.Close()
 	if s.observer != nil {
 		s.observer.close()
 	}

@@ -112,7 +112,7 @@ func (r *mlflowResult) judge(s *siege) error {
 	}
 	r.Findings = findings{slices.Concat(report.Lost, report.Deleted, report.Unrecorded), report.Doubled, report.Wrong}
 	r.Lost, r.Doubled, r.Wrong = len(r.Findings.Lost), len(r.Findings.Doubled), len(r.Findings.Wrong)
-	r.Compared = compared{report.Runs, report.Files, report.Traces, report.Spans}
+	r.Compared = compared{Runs: report.Runs, Artifacts: report.Files, Traces: report.Traces, Spans: report.Spans}
 	letters, err := filepath.Glob(filepath.Join(s.queue(), "dead-letter", "*.json"))
 	if err != nil {
 		return err
