@@ -20,7 +20,7 @@ flock 9
 if [ ! -e "$home/complete" ]; then # written last: half an installation is made anew
 	rm -rf "$home"
 	python3 -m venv "$home" >&2
-	"$home/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile -r "$requirements" >&2
+	"$home/bin/python" -m pip install --quiet --disable-pip-version-check -r "$requirements" >&2
 	: >"$home/complete"
 fi
 echo "$home/bin/python"
