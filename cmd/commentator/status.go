@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/internal/bytesize"
+	"github.com/technoshare/commentator/internal/redact"
 	"github.com/technoshare/commentator/internal/store"
 )
 
@@ -86,12 +87,13 @@ func (a *app) status(s *store.Store, held store.Status, now time.Time) state {
 	o := &out.Outbox
 	o.Depth, o.Bytes, o.OldestAge = held.Unsent.Messages, held.Unsent.Bytes, age(held.Unsent.Oldest, now)
 	o.Sent, o.SentBytes, o.LastSent = held.Sent.Messages, held.Sent.Bytes, orNil(held.LastSent)
-	o.SetAside, o.LastRefusal, o.Lost, o.Limit = held.Refused.Messages, held.LastRefusal, held.Losses, a.cfg.OutboxMaxBytes
+	o.SetAside, o.LastRefusal, o.Lost, o.Limit = held.Refused.Messages, a.redactor.Text(held.LastRefusal), held.Losses, a.cfg.OutboxMaxBytes
 	if o.Lost == nil {
 		o.Lost = map[string]int64{}
 	}
-	out.Collector.Endpoint = cmp.Or(held.Link.Endpoint, a.cfg.OTLPEndpoint)
-	out.Collector.Since, out.Collector.Problem = orNil(held.Link.Since), held.Link.Problem
+	// An older version kept what a Collector answered, and the endpoint, as they were.
+	out.Collector.Endpoint = redact.New(nil).Text(cmp.Or(held.Link.Endpoint, a.cfg.OTLPEndpoint))
+	out.Collector.Since, out.Collector.Problem = orNil(held.Link.Since), a.redactor.Text(held.Link.Problem)
 	return out
 }
 
@@ -141,6 +143,8 @@ func printStatus(w io.Writer, s state, now time.Time) error {
 	}
 	row("lost", "%s", lost)
 	switch c := s.Collector; {
+	case c.Since == nil && o.SetAside > 0:
+		row("collector", "%s took nothing of what was sent to it", c.Endpoint)
 	case c.Since == nil:
 		row("collector", "%s, nothing was sent to it yet", c.Endpoint)
 	case c.Problem != "":

@@ -127,7 +127,7 @@ func (w *worker) startTelemetry(ctx context.Context, settings telemetry.Config) 
 	}
 	w.app.log.InfoContext(ctx, "telemetry is off; messages of earlier jobs are still sent", "messages", rows)
 	w.leftovers = telemetry.NewRelay(telemetry.RelayConfig{
-		Endpoint: settings.Endpoint, Headers: settings.Headers, UntilEmpty: true, Logger: w.app.log,
+		Endpoint: settings.Endpoint, Headers: settings.Headers, UntilEmpty: true, Redactor: w.app.redactor, Logger: w.app.log,
 	}, w.store)
 	return w.leftovers.Start()
 }

@@ -145,14 +145,12 @@ func (p *Provider) Shutdown(ctx context.Context) error {
 	if p == nil {
 		return nil
 	}
-	if p.remote != nil {
-		p.remote.close()
-	}
 	if p.traces == nil {
 		return p.metrics.shutdown(ctx)
 	}
 	return errors.Join(
 		p.relay.Stop(ctx),
+		p.remote.close(),
 		p.metrics.shutdown(ctx),
 		p.traces.Shutdown(ctx),
 		p.conn.Close(),
@@ -205,7 +203,7 @@ func (p *Provider) decide() {
 func (c Config) relay() RelayConfig {
 	r := c.Relay
 	r.Endpoint, r.Insecure, r.Headers = c.Endpoint, c.Insecure, c.Headers
-	r.Logger, r.Now = c.Logger, c.Now
+	r.Logger, r.Now, r.Redactor = c.Logger, c.Now, c.Redactor
 	return r
 }
 

@@ -7,11 +7,14 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 	"google.golang.org/grpc"
+
+	"github.com/technoshare/commentator/internal/redact"
 )
 
 // RelayConfig configures a Relay.
@@ -35,6 +38,9 @@ type RelayConfig struct {
 	// UntilEmpty ends the relay by itself once the outbox holds nothing unsent: for rows
 	// that are left after telemetry was switched off.
 	UntilEmpty bool
+	// Redactor masks what a Collector answers, and the endpoint, before they are kept or logged.
+	// Default: the built-in rules.
+	Redactor *redact.Redactor
 	// Logger receives outages, refusals and partial successes. Default: discard.
 	Logger *slog.Logger
 	// Now is the clock, and After its timer. Default: time.Now, time.After.
@@ -50,6 +56,9 @@ func (c RelayConfig) withDefaults() RelayConfig {
 	c.SendTimeout = cmp.Or(c.SendTimeout, time.Minute)
 	c.MinBackoff = cmp.Or(c.MinBackoff, 500*time.Millisecond)
 	c.MaxBackoff = cmp.Or(c.MaxBackoff, 15*time.Second)
+	if c.Redactor == nil {
+		c.Redactor = redact.New(nil)
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -84,6 +93,8 @@ type Relay struct {
 	room    []byte           // for what is being sent; nil after a while without anything to send
 	down    bool             // the last request met no Collector that takes anything
 	up      bool             // it was noted that the Collector takes messages
+	since   time.Time        // when down or up became so
+	noted   string           // the problem that was noted last
 	strikes map[int64]strike // rows that were refused for a reason that may pass
 	struck  int              // strikes in this round while nothing was accepted
 	last    time.Time        // when a request was last accepted
@@ -242,22 +253,39 @@ func (r *Relay) failed(ctx context.Context, err error) {
 		r.cfg.Logger.Error("relay telemetry", "error", err)
 		return
 	}
-	if r.down {
-		return
+	problem, first := r.said(err.Error()), !r.down
+	if first {
+		r.down, r.up, r.since = true, false, r.now()
 	}
-	r.down, r.up = true, false
-	r.note(ctx, err.Error())
-	r.cfg.Logger.Warn("no Collector takes telemetry; it is kept in the outbox and sent later",
-		"endpoint", r.cfg.Endpoint, "error", err)
+	if first || problem != r.noted {
+		r.note(ctx, problem)
+	}
+	if first {
+		r.cfg.Logger.Warn("no Collector takes telemetry; it is kept in the outbox and sent later",
+			"endpoint", r.said(r.cfg.Endpoint), "error", problem)
+	}
 }
 
-// note keeps whether the Collector takes messages, when that changed. That it could not be kept
-// harms nobody but the one who asks.
+// note keeps whether the Collector takes messages, when that or its answer changed. That it could
+// not be kept harms nobody but the one who asks.
 func (r *Relay) note(ctx context.Context, problem string) {
-	l := Link{Endpoint: r.cfg.Endpoint, Since: r.cfg.Now().UTC().Truncate(time.Second), Problem: problem}
+	r.noted = problem
+	l := Link{Endpoint: r.said(r.cfg.Endpoint), Since: r.since, Problem: problem}
 	if err := r.box.NoteLink(ctx, l); err != nil && ctx.Err() == nil {
 		r.cfg.Logger.Debug("state of the relay is not noted", "error", err)
 	}
+}
+
+func (r *Relay) now() time.Time { return r.cfg.Now().UTC().Truncate(time.Second) }
+
+// maxSaid bounds what is kept of an answer, in bytes: whoever sent it chooses its length.
+const maxSaid = 1 << 10
+
+// said makes a text that came from outside fit for the database and the log: it may repeat the
+// headers of the request, hold NUL, which PostgreSQL takes in no text, or be megabytes.
+func (r *Relay) said(text string) string {
+	text = strings.ReplaceAll(strings.ToValidUTF8(text[:min(len(text), 4*maxSaid)], ""), "\x00", "")
+	return cutText(r.cfg.Redactor.Text(text), maxSaid)
 }
 
 func closed(c <-chan struct{}) bool {

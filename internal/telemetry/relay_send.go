@@ -147,10 +147,10 @@ func sizeTaken(err error) int {
 func (r *Relay) accepted(ctx context.Context, rows []plainRow) error {
 	if r.down {
 		r.down = false
-		r.cfg.Logger.Info("the Collector takes telemetry again", "endpoint", r.cfg.Endpoint)
+		r.cfg.Logger.Info("the Collector takes telemetry again", "endpoint", r.said(r.cfg.Endpoint))
 	}
 	if !r.up {
-		r.up = true
+		r.up, r.since = true, r.now()
 		r.note(ctx, "")
 	}
 	now := r.cfg.Now()
@@ -182,6 +182,7 @@ func (r *Relay) strikeOut(id int64) bool {
 }
 
 func (r *Relay) refuse(ctx context.Context, id int64, kind, reason string) error {
+	reason = r.said(reason)
 	r.cfg.Logger.Warn("a telemetry message is set aside", "outbox_id", id, "kind", kind, "reason", reason)
 	delete(r.strikes, id)
 	if err := r.claim.Refuse(ctx, id, reason, r.cfg.Now()); err != nil {
@@ -216,7 +217,7 @@ func (r *Relay) send(ctx context.Context, rows []plainRow) error {
 	if p := response.GetPartialSuccess(); p.GetRejectedSpans() > 0 || p.GetErrorMessage() != "" {
 		// The specification forbids sending again.
 		r.cfg.Logger.Warn("the Collector took telemetry only in part",
-			"rejected_spans", p.GetRejectedSpans(), "message", p.GetErrorMessage())
+			"rejected_spans", p.GetRejectedSpans(), "message", r.said(p.GetErrorMessage()))
 		if p.GetRejectedSpans() > 0 {
 			r.drop(ctx, "in_part")
 		}

@@ -169,8 +169,42 @@ func TestRelayOutlivesADeadCollectorAndSaysSoOnce(t *testing.T) {
 	if !slices.Equal(c.accepted(), []string{"a", "b"}) {
 		t.Errorf("spans are %v", c.accepted())
 	}
-	if len(box.links) != 2 || box.links[0].Problem == "" || box.links[1].Problem != "" {
+	last := len(box.links) - 1
+	if last < 1 || box.links[0].Problem == "" || box.links[last].Problem != "" || box.links[last-1].Since != box.links[0].Since {
 		t.Errorf("noted %+v", box.links)
+	}
+}
+
+// What a Collector answers is kept without what it repeats of a request, and no longer than is
+// worth reading; the answer to the last request counts, as long as the outage lasts.
+func TestWhatACollectorAnswersIsMaskedAndBounded(t *testing.T) {
+	c := &testCollector{}
+	answers := []error{
+		status.Error(codes.Unavailable, "first"),
+		status.Error(codes.Unauthenticated, "bad header authorization: Bearer abcdef0123456789abcdef\x00"),
+		status.Error(codes.InvalidArgument, "no api_key=sk-proj-abcdefghijklmnop0123456789 in "+strings.Repeat("long ", 1<<12)),
+	}
+	c.answer = func(context.Context, *collectorpb.ExportTraceServiceRequest) (*collectorpb.ExportTraceServiceResponse, error) {
+		err := answers[0]
+		answers = answers[1:]
+		return nil, err
+	}
+	startCollector(t, c)
+	box := &memoryOutbox{}
+	box.add(named(t, "a")...)
+	startRelay(t, c, box, func(r *RelayConfig) {
+		r.Headers = map[string]string{"authorization": "Bearer abcdef0123456789abcdef"}
+	})
+	eventually(t, "the refusal", func() bool { _, refused := box.state(); return refused == 1 })
+	box.mu.Lock()
+	defer box.mu.Unlock()
+	if len(box.links) < 2 || !strings.Contains(box.links[0].Problem, "first") || !strings.Contains(box.links[1].Problem, "bad header") {
+		t.Fatalf("noted %+v", box.links)
+	}
+	for _, text := range []string{box.links[1].Problem, box.refused[1]} {
+		if strings.Contains(text, "abcdef") || strings.Contains(text, "\x00") || len(text) > maxSaid {
+			t.Errorf("kept %d bytes: %.200s", len(text), text)
+		}
 	}
 }
 

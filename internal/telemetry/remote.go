@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/redact"
 	"github.com/technoshare/commentator/internal/wire"
 )
 
@@ -74,13 +75,15 @@ func parseRemote(arg string) (*Remote, error) {
 // byRemote decides as a strategy says that is asked for again and again. A strategy for the
 // operation "process jobs" wins over the service's.
 type byRemote struct {
-	endpoint string
-	sampler  *jaegerremote.Sampler
+	rule    string // the endpoint without secrets
+	sampler *jaegerremote.Sampler
+	cancel  context.CancelFunc
 }
 
 func newByRemote(r Remote, service string, log *slog.Logger) *byRemote {
-	return &byRemote{endpoint: r.Endpoint, sampler: jaegerremote.New(service,
-		jaegerremote.WithSamplingServerURL(r.Endpoint),
+	ctx, cancel := context.WithCancel(context.Background())
+	return &byRemote{rule: redact.New(nil).Text(r.Endpoint), cancel: cancel, sampler: jaegerremote.New(service,
+		jaegerremote.WithSamplingStrategyFetcher(strategies{endpoint: r.Endpoint, ctx: ctx}),
 		jaegerremote.WithSamplingRefreshInterval(r.Interval),
 		jaegerremote.WithInitialSampler(sdktrace.TraceIDRatioBased(r.Initial)),
 		jaegerremote.WithAttributesDisabled(),
@@ -89,7 +92,7 @@ func newByRemote(r Remote, service string, log *slog.Logger) *byRemote {
 }
 
 func (b *byRemote) decide(_ commentator.Job, _ commentator.Message, id trace.TraceID) commentator.Decision {
-	d := commentator.Decision{Detail: commentator.DetailTracking, By: commentator.ByRemote, Rule: b.endpoint}
+	d := commentator.Decision{Detail: commentator.DetailTracking, By: commentator.ByRemote, Rule: b.rule}
 	r := b.sampler.ShouldSample(sdktrace.SamplingParameters{ParentContext: context.Background(), TraceID: id, Name: wire.SpanJob})
 	if r.Decision == sdktrace.RecordAndSample {
 		d.Detail = commentator.DetailFull
@@ -97,4 +100,11 @@ func (b *byRemote) decide(_ commentator.Job, _ commentator.Message, id trace.Tra
 	return d
 }
 
-func (b *byRemote) close() { b.sampler.Close() }
+// close ends a question that is under way, which the sampler's own end would wait for.
+func (b *byRemote) close() error {
+	if b != nil {
+		b.cancel()
+		b.sampler.Close()
+	}
+	return nil
+}

@@ -30,7 +30,7 @@ func TestRemoteStrategyDecides(t *testing.T) {
 	defer server.Close()
 	logged := &safeLog{}
 	remote := newByRemote(Remote{Endpoint: server.URL, Interval: 10 * time.Millisecond}, "worker", slog.New(slog.NewTextHandler(logged, nil)))
-	defer remote.close()
+	defer func() { _ = remote.close() }()
 	becomes := func(what string, detail commentator.Detail) {
 		t.Helper()
 		eventually(t, what, func() bool {
@@ -54,6 +54,56 @@ func TestRemoteStrategyDecides(t *testing.T) {
 		t.Errorf("said %d times", n)
 	}
 	becomes("still full", commentator.DetailFull)
+
+	// What is no strategy changes nothing.
+	for _, wrong := range []string{
+		`[]`, `{"probabilisticSampling":{"samplingRate":7}}`, `{"probabilistic_sampling":{"sampling_rate":"NaN"}}`,
+		`{"rateLimitingSampling":{"maxTracesPerSecond":-5}}`, `{"operationSampling":{"defaultSamplingProbability":-3}}`,
+		`{"operationSampling":{"perOperationStrategies":[{"operation":"process jobs"}]}}`,
+		`{"operationSampling":{"perOperationStrategies":[{}]}}`, `{"operationSampling":{"perOperationStrategies":[null]}}`,
+		`{"operation_sampling":{"per_operation_strategies":[{"operation":"process jobs","probabilistic_sampling":{"sampling_rate":9}}]}}`,
+	} {
+		answer.Store(wrong)
+		remote.sampler.UpdateSampler()
+		if err := checkStrategy([]byte(wrong)); err == nil {
+			t.Errorf("%s is taken", wrong)
+		}
+		becomes("full in spite of "+wrong, commentator.DetailFull)
+	}
+}
+
+// A source that takes connections and never answers does not hold up the end of the process,
+// and its password is in no decision.
+func TestSilentRemoteDoesNotHoldUpTheEnd(t *testing.T) {
+	asked, quit := make(chan struct{}, 1), make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case asked <- struct{}{}:
+		default:
+		}
+		select {
+		case <-quit:
+		case <-r.Context().Done():
+		}
+	}))
+	defer server.Close()
+	defer close(quit)
+	address := strings.Replace(server.URL, "http://", "http://user:hunter2secret@", 1)
+	remote := newByRemote(Remote{Endpoint: address, Interval: time.Hour}, "worker", slog.New(slog.DiscardHandler))
+	<-asked
+	if d := remote.decide(commentator.Job{}, commentator.Message{}, trace.TraceID{1}); strings.Contains(d.Rule, "hunter2secret") {
+		t.Errorf("rule %q", d.Rule)
+	}
+	ended := make(chan struct{})
+	go func() {
+		_ = remote.close()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(strategyTimeout / 2):
+		t.Error("it waits for the answer")
+	}
 }
 
 func TestArgumentsOfTheRemoteSampler(t *testing.T) {
