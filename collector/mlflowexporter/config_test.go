@@ -189,6 +189,18 @@ func TestValidateNamesEveryProblem(t *testing.T) {
 				"`mapping::other_job::condition`", "`mapping::other_stage::name`: template",
 			},
 		},
+		"tags of identity": {
+			func(c *Config) {
+				c.Mapping.OtherJob.Tags = map[string]string{"otel.key": "x"}
+				c.Mapping.OtherStage.Tags = map[string]string{"mlflow.parentRunId": "x"}
+				c.Mapping.Member.Tags = map[string]string{"otel.key/": "x"}
+				c.Mapping.Job.Rules = []reduce.Rule{{Attribute: "a", Tag: "otel.key"}, {Attribute: "a", Tag: "./mlflow.runName"}}
+			},
+			[]string{
+				"`mapping::other_job::tags` must not hold \"otel.key\"", "`mapping::other_stage::tags` must not hold \"mlflow.parentRunId\"", "`mapping::member::tags` must not hold \"otel.key/\"",
+				"`mapping::job::rules[0]`: `tag` must not be \"otel.key\"", "`mapping::job::rules[1]`: `tag` must not be \"./mlflow.runName\"", "choose another name",
+			},
+		},
 		"mapping": {
 			func(c *Config) {
 				c.Mapping.Job.Name = "job_{{"
