@@ -8,6 +8,9 @@ import (
 	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/keys"
+	"github.com/technoshare/commentator/internal/wire"
 )
 
 // wildcard stands for any text in the attribute of a rule, and for that text in its targets.
@@ -83,6 +86,12 @@ func (r Rule) named(attribute, rest string) Rule {
 	}
 	return r
 }
+
+// ownTags are tags by which the exporter and MLflow know runs; no mapping sets them.
+var ownTags = map[string]bool{wire.TagKey: true, wire.TagClaim: true, wire.TagTraceID: true, "mlflow.parentRunId": true, "mlflow.runName": true}
+
+// ownTag reports whether a tag would be written under one of those names, as otel.key/ would.
+func ownTag(key string) bool { return ownTags[keys.Clean(key)] }
 
 // applied is a rule that speaks of an attribute of a span.
 type applied struct {
