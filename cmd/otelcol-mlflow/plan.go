@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"cmp"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -30,7 +31,7 @@ func newPlanCommand() *cobra.Command {
 metrics, artifacts and traces that they become, the rule behind each, and the requests that
 would be made. It uses no network. The file holds OTLP: JSON, one message after the other or
 in a list, as the Collector's file exporter writes it, a dead letter, or one message in
-protobuf.`,
+protobuf; each may be packed with gzip.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cmd.SilenceUsage = true
@@ -124,7 +125,36 @@ func readMessages(path string, stdin io.Reader) ([]ptrace.Traces, error) {
 	return messages, nil
 }
 
+// maxUnpacked bounds what a packed file takes in memory: a small one may stand for very much.
+const maxUnpacked = 256 << 20
+
+// unpack gives what a file holds that was packed with gzip, and any other as it is.
+func unpack(body []byte, limit int64) ([]byte, error) {
+	if bytes.HasPrefix(body, []byte{0x28, 0xb5, 0x2f, 0xfd}) {
+		return nil, errors.New("it is packed with zstd: unpack it first, with zstd -d")
+	}
+	if !bytes.HasPrefix(body, []byte{0x1f, 0x8b}) {
+		return body, nil
+	}
+	packed, err := gzip.NewReader(bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("unpack gzip: %w", err)
+	}
+	unpacked, err := io.ReadAll(io.LimitReader(packed, limit+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("unpack gzip: %w", err)
+	case int64(len(unpacked)) > limit:
+		return nil, fmt.Errorf("unpack gzip: it holds more than %d MiB: unpack it and give a part of it", limit>>20)
+	}
+	return unpacked, nil
+}
+
 func decodeMessages(body []byte) ([]ptrace.Traces, error) {
+	body, err := unpack(body, maxUnpacked)
+	if err != nil {
+		return nil, err
+	}
 	start := bytes.TrimLeft(body, " \t\r\n\ufeff")
 	if len(start) == 0 || (start[0] != '{' && start[0] != '[') {
 		td, err := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(body)
@@ -160,9 +190,17 @@ func decodeMessages(body []byte) ([]ptrace.Traces, error) {
 			}
 			td, err := (&ptrace.JSONUnmarshaler{}).UnmarshalTraces(one)
 			if err != nil {
-				return nil, fmt.Errorf("message %d: %w", len(messages)+1, err)
+				return nil, fmt.Errorf("message %d: %w%s", len(messages)+1, err, aboutIDs(err))
 			}
 			messages = append(messages, td)
 		}
 	}
+}
+
+// aboutIDs says how ids are written, when one of them is what could not be read.
+func aboutIDs(err error) string {
+	if !strings.Contains(err.Error(), "ID.UnmarshalJSON") {
+		return ""
+	}
+	return "; a traceId is 32 hex digits, a spanId or parentSpanId 16"
 }

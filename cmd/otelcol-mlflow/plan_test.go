@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -53,10 +55,19 @@ func TestPlanReadsEveryForm(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var packed bytes.Buffer
+	zip := gzip.NewWriter(&packed)
+	if _, err := zip.Write(protobuf); err != nil {
+		t.Fatal(err)
+	}
+	if err := zip.Close(); err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct {
 		content []byte
 		want    string
 	}{
+		"otlp.pb.gz": {packed.Bytes(), "9 spans in 1 message: 6 runs, 1 trace, 28 requests"},
 		"list.json":  {array, "9 spans in 7 messages: 6 runs, 1 trace, 34 requests"},
 		"lines.json": {lines, "9 spans in 7 messages: 6 runs, 1 trace, 34 requests"},
 		"otlp.pb":    {protobuf, "9 spans in 1 message: 6 runs, 1 trace, 28 requests"},
@@ -113,6 +124,9 @@ func TestPlanSaysWhatIsWrong(t *testing.T) {
 		"broken.json": {`{"resourceSpans":[`, "parse JSON: unexpected EOF"},
 		"text.txt":    {"no spans", "neither JSON nor OTLP in protobuf"},
 		"number.json": {"[1]", "parse JSON: "},
+		"id.json":     {`{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"abc"}]}]}]}`, "a traceId is 32 hex digits, a spanId or parentSpanId 16"},
+		"cut.gz":      {"\x1f\x8b\x08\x00", "unpack gzip: unexpected EOF"},
+		"spans.zst":   {"\x28\xb5\x2f\xfd", "packed with zstd: unpack it first"},
 	} {
 		out, err := execute(t, "plan", writeFile(t, filepath.Join(dir, name), []byte(c.content)))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
@@ -121,5 +135,23 @@ func TestPlanSaysWhatIsWrong(t *testing.T) {
 	}
 	if _, err := execute(t, "plan", "missing.json"); err == nil || !strings.Contains(err.Error(), "read spans: open missing.json") {
 		t.Error(err)
+	}
+}
+
+// A small file that stands for very much does not fill the memory.
+func TestUnpackHasALimit(t *testing.T) {
+	var packed bytes.Buffer
+	zip := gzip.NewWriter(&packed)
+	if _, err := zip.Write(make([]byte, 2<<20)); err != nil {
+		t.Fatal(err)
+	}
+	if err := zip.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := unpack(packed.Bytes(), 2<<20); err != nil || len(got) != 2<<20 {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+	if _, err := unpack(packed.Bytes(), 2<<20-1); err == nil || !strings.Contains(err.Error(), "holds more than 1 MiB: unpack it and give a part") {
+		t.Errorf("error is %v", err)
 	}
 }

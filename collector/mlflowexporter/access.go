@@ -6,6 +6,9 @@ import (
 	"net/url"
 	"strings"
 
+	"go.opentelemetry.io/collector/component"
+	"golang.org/x/net/http/httpguts"
+
 	"github.com/technoshare/commentator/internal/mlflow"
 )
 
@@ -32,6 +35,17 @@ func (c *Config) validateAccess() error {
 		if u, err := url.Parse("http://" + h); err != nil || u.Host != h {
 			errs = append(errs, errors.New("`host_header` must be a host, or host:port, such as mlflow.example.org: remove http:// and path"))
 		}
+	}
+	for name, value := range c.Headers.Iter {
+		switch { // the value may be a secret, and is not repeated
+		case !httpguts.ValidHeaderFieldName(name):
+			errs = append(errs, fmt.Errorf("`headers`: %q is no name of a header: use letters, digits and hyphens, such as X-Team", name))
+		case !httpguts.ValidHeaderFieldValue(string(value)):
+			errs = append(errs, fmt.Errorf("`headers`: the value of %s has a line break or another control character: remove it", name))
+		}
+	}
+	if c.Auth.HasValue() && c.Auth.Get().AuthenticatorID == (component.ID{}) {
+		errs = append(errs, errors.New("`auth::authenticator` must name an extension such as bearertokenauth that `service::extensions` lists: name one, or remove `auth`"))
 	}
 	if c.header("Host") {
 		errs = append(errs, errors.New("`headers` must not hold Host, which would not be sent: set `host_header`"))

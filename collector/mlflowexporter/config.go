@@ -3,6 +3,7 @@ package mlflowexporter
 import (
 	"errors"
 	"fmt"
+	"math"
 	"regexp"
 	"strings"
 	"time"
@@ -25,6 +26,13 @@ import (
 const (
 	ownershipSingle = "single"
 	ownershipShared = "shared"
+)
+
+const (
+	// minTimeout is where a time-out is a number without its unit.
+	minTimeout = time.Second
+	// minRetryInterval is where pauses between attempts are none.
+	minRetryInterval = time.Millisecond
 )
 
 // headerWorkspace names the workspace to MLflow 3.10 and newer.
@@ -189,13 +197,39 @@ type RunMappingConfig struct {
 	_ struct{}
 }
 
-var _ confmap.Validator = (*Config)(nil)
+var (
+	_ confmap.Validator   = (*Config)(nil)
+	_ confmap.Unmarshaler = (*Config)(nil)
+)
+
+// wholeNumbers are keys with a whole number or a duration, which confmap cuts off a fraction
+// without a word.
+var wholeNumbers = []string{
+	"max_requests", "max_experiments", "timeout", "stale_after", "artifacts::max_bytes",
+	"sending_queue::queue_size", "sending_queue::num_consumers",
+	"retry_on_failure::initial_interval", "retry_on_failure::max_interval", "retry_on_failure::max_elapsed_time",
+	"service::interval", "service::sending_queue::queue_size", "service::sending_queue::num_consumers",
+}
+
+// Unmarshal implements confmap.Unmarshaler.
+func (c *Config) Unmarshal(conf *confmap.Conf) error {
+	var errs []error
+	for _, key := range wholeNumbers {
+		if f, ok := conf.Get(key).(float64); ok && f != math.Trunc(f) {
+			errs = append(errs, fmt.Errorf("`%s` must be a whole number, or one with a unit such as 60s for a duration, found %v", key, f))
+		}
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	return conf.Unmarshal(c)
+}
 
 // Validate joins everything that is wrong with the configuration, each naming its key and
 // what to do. Sections that Config only embeds validate themselves.
 func (c *Config) Validate() error {
 	return errors.Join(
-		c.validateAccess(), c.validateTimes(), c.validateExperiment(), c.validateOwnership(), c.validateDelivery(),
+		c.validateAccess(), c.validateTimes(), c.validateExperiment(), c.validateOwnership(), c.validateDelivery(), c.validateFiles(),
 		c.Mapping.conditions().Validate(component.TelemetrySettings{Logger: zap.NewNop()}),
 		c.Mapping.mapping().Validate(),
 	)
@@ -206,7 +240,7 @@ func (c *Config) validateExperiment() error {
 	if name := strings.TrimSpace(c.Experiment); name == "" || len(name) > 250 {
 		errs = append(errs, fmt.Errorf("`experiment` must be the name of an experiment, 1 to 250 characters, found %q", c.Experiment))
 	}
-	if c.ExperimentAttribute == "" {
+	if strings.TrimSpace(c.ExperimentAttribute) == "" {
 		errs = append(errs, errors.New("`experiment_attribute` must name a resource attribute: experiment.name is the default"))
 	}
 	if c.MaxExperiments < 1 {
@@ -226,8 +260,22 @@ func (c *Config) validateTimes() error {
 	if c.StaleAfter < 0 || (c.StaleAfter > 0 && c.StaleAfter < maintenanceInterval) {
 		errs = append(errs, fmt.Errorf("`stale_after` must be 0 (runs are never ended for want of news) or at least %s, found %s: it must exceed the longest time between two messages of a job, 24h is the default", maintenanceInterval, c.StaleAfter))
 	}
-	if c.Timeout <= 0 {
-		errs = append(errs, fmt.Errorf("`timeout` must be positive, found %s: it bounds one HTTP request, 60s is the default", c.Timeout))
+	if c.Timeout < minTimeout {
+		errs = append(errs, fmt.Errorf("`timeout` must be at least %s, found %s: it bounds one HTTP request, 60s is the default; write the unit, a bare number is nanoseconds", minTimeout, c.Timeout))
+	}
+	if !c.Retry.Enabled {
+		return errors.Join(errs...)
+	}
+	for _, interval := range []struct {
+		key   string
+		value time.Duration
+	}{{"initial_interval", c.Retry.InitialInterval}, {"max_interval", c.Retry.MaxInterval}} {
+		if interval.value < minRetryInterval {
+			errs = append(errs, fmt.Errorf("`retry_on_failure::%s` must be at least %s, found %s, or a batch is sent over and over without a pause; 1s to 4s is the default; write the unit", interval.key, minRetryInterval, interval.value))
+		}
+	}
+	if c.Retry.Multiplier < 1 {
+		errs = append(errs, fmt.Errorf("`retry_on_failure::multiplier` must be at least 1, found %v, or the pauses shrink; 1.5 is the default", c.Retry.Multiplier))
 	}
 	return errors.Join(errs...)
 }
@@ -249,6 +297,14 @@ func (c *Config) validateDelivery() error {
 	if c.Queue.HasValue() {
 		if id := c.Queue.Get().StorageID; id != nil && (c.Storage == nil || *id != *c.Storage) {
 			errs = append(errs, errors.New("`sending_queue::storage` must not be set: set `storage`, which is used for the queue too"))
+		}
+	}
+	for _, queue := range []struct {
+		key   string
+		queue configoptional.Optional[exporterhelper.QueueBatchConfig]
+	}{{"sending_queue", c.Queue}, {"service::sending_queue", c.Service.Queue}} {
+		if c.Storage != nil && queue.queue.HasValue() && queue.queue.Get().WaitForResult {
+			errs = append(errs, fmt.Errorf("`%s::wait_for_result` must not be true with `storage`: who sends is answered when the queue on disk has the data; remove it", queue.key))
 		}
 	}
 	if c.AllowDataLoss {

@@ -1,6 +1,9 @@
 package mlflowexporter
 
 import (
+	"encoding/pem"
+	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -8,12 +11,15 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/config/configauth"
 	"go.opentelemetry.io/collector/config/configopaque"
 	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/confmap/confmaptest"
 	"go.opentelemetry.io/collector/exporter/exporterhelper"
+	"go.opentelemetry.io/collector/exporter/exportertest"
 
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/metadata"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
 	"github.com/technoshare/commentator/internal/wire"
 )
@@ -63,13 +69,17 @@ func TestDefaultsKeepData(t *testing.T) {
 
 func TestEveryKeyIsRead(t *testing.T) {
 	cfg := loadConfig(t, "mlflow/all")
+	if cfg.TLS.CAFile == "" || cfg.PricesFile == "" || cfg.DeadLetterDirectory == "" {
+		t.Errorf("config is %+v", cfg)
+	}
+	cfg.TLS.CAFile, cfg.PricesFile, cfg.DeadLetterDirectory = certificateFile(t), "", "" // those of the file are not on this machine
 	if err := confmap.Validate(cfg); err != nil {
 		t.Fatal(err)
 	}
 	if got, _ := cfg.Headers.Get("Authorization"); got != configopaque.String("Bearer ${env:MLFLOW_TRACKING_TOKEN}") {
 		t.Errorf("header is %q", string(got))
 	}
-	if !cfg.Auth.HasValue() || cfg.TLS.CAFile == "" || cfg.UIURL == "" || cfg.HostHeader == "" || cfg.DeadLetterDirectory == "" || cfg.PricesFile == "" {
+	if !cfg.Auth.HasValue() || cfg.UIURL == "" || cfg.HostHeader == "" {
 		t.Errorf("config is %+v", cfg)
 	}
 	// What the file spells out as defaults are the defaults.
@@ -84,6 +94,65 @@ func TestEveryKeyIsRead(t *testing.T) {
 	if cfg.Timeout != want.Timeout || cfg.MaxRequests != want.MaxRequests || cfg.Retry != want.Retry || cfg.Queue.Get().QueueSize != want.Queue.Get().QueueSize || cfg.StaleAfter != want.StaleAfter ||
 		cfg.ExperimentAttribute != want.ExperimentAttribute || cfg.MaxExperiments != want.MaxExperiments || cfg.Layout != want.Layout || cfg.Workspace != "team-a" || cfg.Artifacts.MaxBytes != 0 {
 		t.Errorf("config is %+v", cfg)
+	}
+}
+
+// certificateFile is a file with the certificate of an authority.
+func certificateFile(t *testing.T) string {
+	t.Helper()
+	server := httptest.NewTLSServer(nil)
+	defer server.Close()
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// A fraction where a whole number belongs is refused, not cut off.
+func TestFractionsAreRefused(t *testing.T) {
+	for _, key := range wholeNumbers {
+		conf := confmap.NewFromStringMap(nested(key, 1.5))
+		if err := conf.Unmarshal(createDefaultConfig()); err == nil || !strings.Contains(err.Error(), "`"+key+"` must be a whole number") || !strings.Contains(err.Error(), "found 1.5") {
+			t.Errorf("%s: %v", key, err)
+		}
+		if err := confmap.NewFromStringMap(nested(key, 2.0)).Unmarshal(createDefaultConfig()); err != nil {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+}
+
+// nested is a configuration with one key.
+func nested(key string, value any) map[string]any {
+	if first, rest, deeper := strings.Cut(key, confmap.KeyDelimiter); deeper {
+		return map[string]any{first: nested(rest, value)}
+	}
+	return map[string]any{key: value}
+}
+
+// A directory for dead letters that takes none is found at the start.
+func TestDeadLetterDirectoryIsTried(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "deep", "letters")
+	if err := openDeadLetters(dir); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left behind %v, %v", left, err)
+	}
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg := testConfig("http://127.0.0.1:5000")
+	for _, cfg.DeadLetterDirectory = range []string{file, filepath.Join(file, "below")} {
+		e, err := createTraces(t.Context(), exportertest.NewNopSettings(metadata.Type), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Start(t.Context(), host{storageID: &memory{data: map[string][]byte{}}}); err == nil || !strings.Contains(err.Error(), "`dead_letter_directory`: ") || !strings.Contains(err.Error(), "name a directory that the Collector may write to") {
+			t.Errorf("error is %v", err)
+		}
+		stop(t, e)
 	}
 }
 
@@ -144,7 +213,7 @@ func TestValidateNamesEveryProblem(t *testing.T) {
 			func(c *Config) {
 				c.Endpoint, c.UIURL, c.Timeout, c.Ownership, c.Experiment, c.StaleAfter = "127.0.0.1:5000", "ui", 0, "mine", " ", time.Second
 			},
-			[]string{"`stale_after` must be 0", "`endpoint`: ", "`ui_url`: \"ui\" is not an address", "`timeout` must be positive", "`ownership` must be \"single\" or \"shared\"", "`experiment` must be the name"},
+			[]string{"`stale_after` must be 0", "`endpoint`: ", "`ui_url`: \"ui\" is not an address", "`timeout` must be at least 1s, found 0s", "`ownership` must be \"single\" or \"shared\"", "`experiment` must be the name"},
 		},
 		"experiments": {
 			func(c *Config) {
@@ -159,6 +228,59 @@ func TestValidateNamesEveryProblem(t *testing.T) {
 				c.Headers.Set("host", "mlflow")
 			},
 			[]string{"`endpoint`: \"…@host\" is not an address", "`ui_url` must hold no credentials", "`host_header` must be a host", "`headers` must not hold Host", "`max_requests` must be 1 to 32, found 33"},
+		},
+		"no addresses": {
+			func(c *Config) { c.Endpoint, c.UIURL = "http://host:99999", "http://:5000" },
+			[]string{"`endpoint`: \"http://host:99999\" is not an address", "`ui_url`: \"http://:5000\" is not an address", "with the name of a host and a port of 1 to 65535"},
+		},
+		"numbers without a unit": {
+			func(c *Config) { c.Timeout, c.Retry.MaxInterval, c.Retry.InitialInterval = 60, 0, 1 },
+			[]string{
+				"`timeout` must be at least 1s, found 60ns", "write the unit", "`retry_on_failure::max_interval` must be at least 1ms, found 0s",
+				"`retry_on_failure::initial_interval` must be at least 1ms, found 1ns",
+			},
+		},
+		"pauses that shrink": {
+			func(c *Config) { c.Retry.Multiplier = 0.5 },
+			[]string{"`retry_on_failure::multiplier` must be at least 1, found 0.5"},
+		},
+		"headers and auth": {
+			func(c *Config) {
+				c.Headers.Set("Bad Header", "x")
+				c.Headers.Set("", "x")
+				c.Headers.Set("X-Token", "s3cr3t\n")
+				c.Auth = configoptional.Some(configauth.Config{})
+			},
+			[]string{"`headers`: \"Bad Header\" is no name of a header", "`headers`: \"\" is no name", "`headers`: the value of X-Token has a line break", "remove it", "`auth::authenticator` must name an extension"},
+		},
+		"blanks": {
+			func(c *Config) { c.ExperimentAttribute, c.Service.ExperimentSuffix = " ", "  " },
+			[]string{"`experiment_attribute` must name", "`experiment_suffix` must have 1 to 50 characters"},
+		},
+		"waiting for results": {
+			func(c *Config) { c.Queue.Get().WaitForResult, c.Service.Queue.Get().WaitForResult = true, true },
+			[]string{"`sending_queue::wait_for_result` must not be true with `storage`", "`service::sending_queue::wait_for_result` must not be true", "remove it"},
+		},
+		"files that are missing": {
+			func(c *Config) {
+				c.PricesFile, c.TLS.CAFile, c.DeadLetterDirectory = "missing.yaml", "missing.pem", "config_test.go"
+			},
+			[]string{
+				"`prices_file`: open missing.yaml", "name a YAML file that the Collector may read, or remove the key", "`tls::ca_file`: open missing.pem",
+				"name a PEM file that the Collector may read", "`dead_letter_directory`: config_test.go is a file: name a directory",
+			},
+		},
+		"files of another kind": {
+			func(c *Config) {
+				c.PricesFile, c.TLS.CAFile, c.DeadLetterDirectory = "config_test.go", "config_test.go", "config_test.go/letters"
+			},
+			[]string{"`prices_file`: config_test.go: ", "mend it as the exporter's README shows", "`tls::ca_file`: config_test.go holds no certificate", "`dead_letter_directory`: stat config_test.go/letters: not a directory"},
+		},
+		"a directory for a file": {
+			func(c *Config) {
+				c.PricesFile, c.TLS.CAFile, c.TLS.CertFile, c.TLS.KeyFile = ".", "", "config_test.go", "config_test.go"
+			},
+			[]string{"`prices_file`: read .: is a directory: name a YAML file", "`tls`: ", "name files in PEM form"},
 		},
 		"layout": {
 			func(c *Config) { c.Layout = "tree" },
@@ -187,6 +309,18 @@ func TestValidateNamesEveryProblem(t *testing.T) {
 				"`mapping::job::rules[2]`: \"a\" must have one *", "`mapping::job::rules[3]`: \"*\" has a * and `attribute` has none",
 				"`mapping::job::rules[4]`: `omit_zero` speaks of a metric", "`mapping::job::rules[5]`: MLflow takes no name \"%*\"",
 				"`mapping::other_job::condition`", "`mapping::other_stage::name`: template",
+			},
+		},
+		"tags of identity": {
+			func(c *Config) {
+				c.Mapping.OtherJob.Tags = map[string]string{"otel.key": "x"}
+				c.Mapping.OtherStage.Tags = map[string]string{"mlflow.parentRunId": "x"}
+				c.Mapping.Member.Tags = map[string]string{"otel.key/": "x"}
+				c.Mapping.Job.Rules = []reduce.Rule{{Attribute: "a", Tag: "otel.key"}, {Attribute: "a", Tag: "./mlflow.runName"}}
+			},
+			[]string{
+				"`mapping::other_job::tags` must not hold \"otel.key\"", "`mapping::other_stage::tags` must not hold \"mlflow.parentRunId\"", "`mapping::member::tags` must not hold \"otel.key/\"",
+				"`mapping::job::rules[0]`: `tag` must not be \"otel.key\"", "`mapping::job::rules[1]`: `tag` must not be \"./mlflow.runName\"", "choose another name",
 			},
 		},
 		"mapping": {

@@ -86,6 +86,9 @@ func (e *mlflowExporter) start(ctx context.Context, host component.Host) error {
 		return err
 	}
 	e.mapping.Prices = prices
+	if err := openDeadLetters(e.cfg.DeadLetterDirectory); err != nil {
+		return err
+	}
 	client, err := e.newClient(ctx, host)
 	if err != nil {
 		return err
@@ -136,7 +139,7 @@ func (e *mlflowExporter) maintain(m *maintenance) {
 func (e *mlflowExporter) newClient(ctx context.Context, host component.Host) (*mlflow.Client, error) {
 	tlsConfig, err := e.cfg.TLS.LoadTLSConfig(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("load `tls`: %w", err)
+		return nil, fmt.Errorf("load `tls`: %w: name PEM files that the Collector may read", err)
 	}
 	headers := map[string]string{}
 	for name, value := range e.cfg.Headers.Iter {
@@ -161,7 +164,7 @@ func (e *mlflowExporter) newClient(ctx context.Context, host component.Host) (*m
 			}
 			auth, err := e.cfg.Auth.Get().GetHTTPClientAuthenticator(ctx, host.GetExtensions())
 			if err != nil {
-				return nil, fmt.Errorf("find `auth` extension: %w", err)
+				return nil, fmt.Errorf("find the extension of `auth::authenticator`: %w: name one that authenticates, such as bearertokenauth, and that `service::extensions` lists", err)
 			}
 			return auth.RoundTripper(measured)
 		},

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -71,7 +72,7 @@ func (c *ServiceConfig) Validate() error {
 	if !c.Enabled {
 		return nil
 	}
-	if c.ExperimentSuffix == "" || len(c.ExperimentSuffix) > 50 {
+	if strings.TrimSpace(c.ExperimentSuffix) == "" || len(c.ExperimentSuffix) > 50 {
 		errs = append(errs, fmt.Errorf("`experiment_suffix` must have 1 to 50 characters, found %q: it keeps service runs apart from jobs; _service is the default", c.ExperimentSuffix))
 	}
 	if c.Interval < time.Minute || c.Interval > 24*time.Hour {

@@ -27,6 +27,8 @@ type Preview struct {
 	plan       reduce.Plan // of all messages together
 	messages   []previewMessage
 	warnings   []string
+	roots      map[string]bool              // whether the root of a trace is there, by trace id
+	whyTags    map[string]map[string]string // rules behind the tags of a member's trace, by trace id
 }
 
 // previewMessage is one message and the requests that it leads to when it comes after those
@@ -74,8 +76,22 @@ func NewPreview(ctx context.Context, cfg *Config, messages []ptrace.Traces) (*Pr
 	explained := mapping
 	explained.Job.Explain, explained.Stage.Explain = "job", "stage"
 	explained.OtherJob.Explain, explained.OtherStage.Explain = "other_job", "other_stage"
+	explained.Member.Explain = "member"
 	p.plan = reduce.Reduce(p.spans, explained)
+	p.readRoots(explained)
 	return p, nil
+}
+
+// readRoots notes the roots of traces, and why the traces of members have their tags.
+func (p *Preview) readRoots(explained reduce.Mapping) {
+	p.roots, p.whyTags = map[string]bool{}, map[string]map[string]string{}
+	for _, s := range p.spans {
+		id := s.Span.TraceID().String()
+		p.roots[id] = p.roots[id] || s.Span.ParentSpanID().IsEmpty()
+		if s.Kind == reduce.Member && p.whyTags[id] == nil {
+			p.whyTags[id] = explained.WhyTraceTags(s)
+		}
+	}
 }
 
 func previewApplier(ctx context.Context, cfg *Config, server *plannedServer) (*apply.Applier, *mlflow.Client, error) {

@@ -4,17 +4,22 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/keys"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
 	"github.com/technoshare/commentator/internal/wire"
 )
 
 // maxShown is how much of a value is printed, in characters.
 const maxShown = 48
+
+// maxRule is how much of a rule is printed, which ends in the name of an attribute.
+const maxRule = 120
 
 // WriteTo prints the preview for people.
 func (p *Preview) WriteTo(w io.Writer) (int64, error) {
@@ -77,7 +82,7 @@ func section(s reduce.Span) string {
 }
 
 func (p *Preview) printRun(out *printer, r reduce.Run) {
-	out.line("\nRUN %s", r.Name)
+	out.line("\nRUN %s", printable(r.Name))
 	out.table(func(row func(cells ...string)) {
 		row("key", r.Key)
 		if r.ParentKey != "" {
@@ -104,18 +109,49 @@ func (p *Preview) printRun(out *printer, r reduce.Run) {
 }
 
 func printPart(row func(cells ...string), p reduce.Part) {
+	params, tags := written{}, written{}
 	for _, kv := range p.Params {
-		row("param", kv.Key, shown(kv.Value), why(p.Why, "param", kv.Key))
+		key, note := params.key(kv.Key)
+		row("param", key, shown(kv.Value), joinNotes(why(p.Why, "param", kv.Key), note))
 	}
 	for _, m := range p.Metrics {
-		row("metric", m.Key, strconv.FormatFloat(m.Value, 'g', 6, 64), why(p.Why, "metric", m.Key))
+		key, note := written{}.key(m.Key) // points of one metric may come from several
+		row("metric", key, strconv.FormatFloat(m.Value, 'g', 6, 64), joinNotes(why(p.Why, "metric", m.Key), note))
 	}
 	for _, kv := range p.Tags {
-		row("tag", kv.Key, shown(kv.Value), why(p.Why, "tag", kv.Key))
+		key, note := tags.key(kv.Key)
+		row("tag", key, shown(kv.Value), joinNotes(why(p.Why, "tag", kv.Key), note))
 	}
 	for _, f := range p.Artifacts {
 		row("artifact", f.Path, bytesText(len(f.Content)), "event artifact")
 	}
+}
+
+// written are the keys that were shown before, as MLflow gets them.
+type written map[string]bool
+
+// key is a key as it is written, and what there is to say when that is not what was asked for.
+func (w written) key(asked string) (key, note string) {
+	key = keys.Clean(asked)
+	switch {
+	case key == "":
+		return "–", fmt.Sprintf("not written: nothing of the name %q is one for MLflow", shown(asked))
+	case w[key]:
+		return key, fmt.Sprintf("not written: %q, which MLflow gets as this name too", shown(asked))
+	case key != asked:
+		note = fmt.Sprintf("asked for as %q", shown(asked))
+	}
+	w[key] = true
+	return key, note
+}
+
+// joinNotes puts a note behind a rule.
+func joinNotes(rule, note string) string {
+	rule = short(rule, maxRule)
+	if rule == "" || note == "" {
+		return rule + note
+	}
+	return rule + "; " + note
 }
 
 // builtIn says where that comes from what no rule makes, by what follows the last slash.
@@ -149,6 +185,10 @@ func (p *Preview) run(key string) reduce.Run {
 	return reduce.Run{Name: key}
 }
 
+func (p *Preview) hasRun(key string) bool {
+	return slices.ContainsFunc(p.plan.Runs, func(r reduce.Run) bool { return r.Key == key })
+}
+
 func (p *Preview) runName(key string) string { return p.run(key).Name }
 
 func (p *Preview) printTrace(out *printer, t reduce.Trace) {
@@ -156,11 +196,19 @@ func (p *Preview) printTrace(out *printer, t reduce.Trace) {
 	if t.Info != nil {
 		name = " " + t.Info.Name
 	}
-	out.line("\nTRACE tr-%s%s", t.TraceID, name)
+	out.line("\nTRACE tr-%s%s", t.TraceID, printable(name))
 	out.table(func(row func(cells ...string)) {
-		row("run", p.runName(t.RunKey))
+		run := "none"
+		if p.hasRun(t.RunKey) {
+			run = p.runName(t.RunKey)
+		}
+		row("run", run)
 		row("experiment", cmp.Or(t.Experiment, p.experiment))
-		if t.Info == nil {
+		switch {
+		case t.Info == nil && p.roots[t.TraceID]:
+			row("state", "as MLflow reads it from the root: none of the trace's spans is a job or a member")
+			return
+		case t.Info == nil:
 			row("state", "IN_PROGRESS: the root is not in the file")
 			return
 		}
@@ -170,8 +218,11 @@ func (p *Preview) printTrace(out *printer, t reduce.Trace) {
 				row(pair[0], shown(pair[1]))
 			}
 		}
+		tags := written{}
 		for _, kv := range t.Info.Tags {
-			row("tag "+kv.Key, shown(kv.Value), p.run(t.RunKey).Why["trace_tag "+kv.Key])
+			key, note := tags.key(kv.Key)
+			rule := cmp.Or(p.whyTags[t.TraceID]["trace_tag "+kv.Key], p.run(t.RunKey).Why["trace_tag "+kv.Key])
+			row("tag "+key, shown(kv.Value), joinNotes(rule, note))
 		}
 	})
 	out.line("")
@@ -261,7 +312,12 @@ func (o *printer) line(format string, args ...any) { _, _ = fmt.Fprintf(o, forma
 func (o *printer) table(fill func(row func(cells ...string))) {
 	var text strings.Builder
 	aligned := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
-	fill(func(cells ...string) { _, _ = fmt.Fprintf(aligned, "  %s\n", strings.Join(cells, "\t")) })
+	fill(func(cells ...string) {
+		for i := range cells {
+			cells[i] = printable(cells[i])
+		}
+		_, _ = fmt.Fprintf(aligned, "  %s\n", strings.Join(cells, "\t"))
+	})
 	_ = aligned.Flush() // a strings.Builder takes everything
 	for line := range strings.Lines(text.String()) {
 		o.line("%s", strings.TrimRight(line, " \n"))
@@ -275,11 +331,28 @@ func count(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
+// printable escapes what a terminal would act on, a line break or an escape sequence: names
+// and values are other people's, and must not make up lines of the plan.
+func printable(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if strconv.IsGraphic(r) {
+			b.WriteRune(r)
+			continue
+		}
+		b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
+	}
+	return b.String()
+}
+
 // shown is the beginning of a value, on one line.
-func shown(s string) string {
+func shown(s string) string { return short(s, maxShown) }
+
+// short is the beginning of a text, on one line, in so many characters.
+func short(s string, limit int) string {
 	s = strings.Join(strings.Fields(s), " ")
-	if runes := []rune(s); len(runes) > maxShown {
-		return string(runes[:maxShown-1]) + "…"
+	if runes := []rune(s); len(runes) > limit {
+		return string(runes[:limit-1]) + "…"
 	}
 	return s
 }

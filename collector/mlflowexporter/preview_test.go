@@ -5,13 +5,16 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/keys"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
+	"github.com/technoshare/commentator/internal/wire"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -94,6 +97,89 @@ func TestPreviewNamesWhatIsLeftOut(t *testing.T) {
 	messages[0].ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).SetSpanID([8]byte{})
 	got := preview(t, cfg, messages...)
 	for _, want := range []string{"LEFT OUT", "invalid_id", "GET", `classify span "extract"`, "no condition holds"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("lacks %q:\n%s", want, got)
+		}
+	}
+}
+
+// Names are shown as they are written, and where that is another name than was asked for.
+func TestPreviewShowsNamesAsTheyAreWritten(t *testing.T) {
+	long := strings.Repeat("n", 300)
+	messages := otherApplication(t, map[string]any{"service.name": "etl", "run.traces": "true"})
+	attributes := messages[3].ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Attributes()
+	attributes.PutStr("run.param.a%b", "1")
+	attributes.PutStr("run.param.a&b", "2")
+	attributes.PutStr("run.tag."+long, "cut")
+	attributes.PutStr("run.tag...", "nothing left")
+	attributes.PutInt("run.metric.m%", 1)
+	got := preview(t, testConfig("http://127.0.0.1:5000"), messages...)
+	for _, want := range []string{
+		"  param   a_b ", `run.param.a%b; asked for as "a%b"`, `not written: "a&b", which MLflow gets as this name too`, "  metric  m_ ", "  tag     " + keys.Clean(long) + " ", `asked for as "nnn`,
+		`not written: nothing of the name ".." is one for MLflow`,
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("lacks %q:\n%s", want, got)
+		}
+	}
+	if strings.Contains(got, long[:keys.Max+1]) {
+		t.Errorf("shows a name that is cut:\n%s", got)
+	}
+}
+
+// What comes from outside makes up no lines of the plan and tells the terminal nothing.
+func TestPreviewEscapesControlCharacters(t *testing.T) {
+	messages := otherApplication(t, map[string]any{"service.name": "etl\x1b[2J", "experiment.name": "n\nRUN forged", "run.traces": "true"})
+	attributes := messages[3].ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Attributes()
+	attributes.PutStr("run.name", "nightly\nRUN forged\x1b[31m\tx")
+	attributes.PutStr("run.tag.team", "red\x1b[0m\u202ex")
+	event := messages[3].ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Events().AppendEmpty()
+	event.SetName(wire.EventArtifact)
+	event.Attributes().PutStr(wire.AttrArtifactName, "a\u009bb.txt")
+	event.Attributes().PutStr(wire.AttrArtifactContent, "x")
+	got := preview(t, testConfig("http://127.0.0.1:5000"), messages...)
+	for _, r := range got {
+		if r != '\n' && !strconv.IsGraphic(r) {
+			t.Errorf("prints %q", r)
+		}
+	}
+	if strings.Contains(got, "\nRUN forged") || !strings.Contains(got, `RUN nightly\nRUN forged\x1b[31m\tx`) || !strings.Contains(got, `red\x1b[0m\u202ex`) || !strings.Contains(got, `a\u009bb.txt`) {
+		t.Errorf("printed is:\n%s", got)
+	}
+}
+
+// A trace whose root is there is not said to wait for it.
+func TestPreviewOfATraceWithoutAJob(t *testing.T) {
+	messages := otherApplication(t, map[string]any{"service.name": "etl", "run.traces": "true"})
+	root := messages[3].ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0)
+	cfg := testConfig("http://127.0.0.1:5000")
+	cfg.Mapping.OtherStage.Condition = ""
+	root.Attributes().Remove("run.kind")
+	for _, c := range []struct {
+		messages []ptrace.Traces
+		want     string
+	}{
+		{messages, "state       as MLflow reads it from the root: none of the trace's spans is a job or a member\n"},
+		{messages[:3], "state       IN_PROGRESS: the root is not in the file\n"},
+	} {
+		if got := preview(t, cfg, c.messages...); !strings.Contains(got, c.want) || !strings.Contains(got, "  run         none\n") {
+			t.Errorf("lacks %q:\n%s", c.want, got)
+		}
+	}
+}
+
+// The tags of a member's trace come from the rules of mapping::member.
+func TestPreviewExplainsTheTagsOfMembers(t *testing.T) {
+	messages := otherApplication(t, map[string]any{"service.name": "etl", "run.traces": "true"})
+	root := messages[3].ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0)
+	root.Attributes().Remove("run.kind")
+	root.Attributes().PutStr(wire.AttrRunTraceID, strings.Repeat("0", 31)+"2")
+	cfg := testConfig("http://127.0.0.1:5000")
+	cfg.Mapping.Member.Name = "member"
+	cfg.Mapping.Member.Tags = map[string]string{"part": "yes"}
+	cfg.Mapping.Member.Rules = []reduce.Rule{{Attribute: "run.tag.team", TraceTag: "team"}}
+	got := preview(t, cfg, messages...)
+	for _, want := range []string{"search  mapping::member::rules[0] run.tag.team\n", "mapping::member::tags\n"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("lacks %q:\n%s", want, got)
 		}

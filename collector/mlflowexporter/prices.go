@@ -20,11 +20,11 @@ func readPrices(path string) (*pricing.Table, error) {
 	}
 	file, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("`prices_file`: %w", err)
+		return nil, fmt.Errorf("`prices_file`: %w: name a YAML file that the Collector may read, or remove the key", err)
 	}
 	table, err := pricing.Default().With(path, file)
 	if err != nil {
-		return nil, fmt.Errorf("`prices_file`: %w", err)
+		return nil, fmt.Errorf("`prices_file`: %w: mend it as the exporter's README shows, or remove the key", err)
 	}
 	return table, nil
 }

@@ -1,8 +1,10 @@
 package mlflow
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 )
 
@@ -18,6 +20,10 @@ func ParseAddress(s string) (*url.URL, error) {
 			return nil, fmt.Errorf("%q is not an address: want http://user:password@host[:port][/prefix] or https://…, in the password / as %%2F, ? as %%3F, # as %%23 and @ as %%40", "…"+s[i:])
 		}
 		return nil, fmt.Errorf("%q is not an address: want http://host[:port][/prefix] or https://…", s)
+	}
+	// url.Parse takes any digits for a port, and no host before it.
+	if port, err := strconv.Atoi(cmp.Or(u.Port(), "80")); err != nil || port < 1 || port > 65535 || u.Hostname() == "" {
+		return nil, fmt.Errorf("%q is not an address: want http://host[:port][/prefix] or https://…, with the name of a host and a port of 1 to 65535", u.Scheme+"://"+u.Host+u.Path)
 	}
 	return u, nil
 }

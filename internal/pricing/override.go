@@ -40,7 +40,7 @@ func (t *Table) With(name string, file []byte) (*Table, error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(file))
 	decoder.KnownFields(true)
 	if err := decoder.Decode(&parsed); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%s: %w; see the exporter's README for the form", name, err)
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	out := &Table{models: maps.Clone(t.models)}
 	seen := map[key]map[string]bool{}

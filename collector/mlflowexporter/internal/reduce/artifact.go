@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"regexp"
+	"strings"
 
-	"github.com/gobwas/glob"
+	"github.com/bmatcuk/doublestar/v4"
 )
 
 // ArtifactRules say which artifacts are written. The zero value keeps all of them.
@@ -28,8 +30,8 @@ func (r ArtifactRules) Validate() error {
 		for i, pattern := range list.patterns {
 			if pattern == "" {
 				errs = append(errs, fmt.Errorf("`%s[%d]` must not be empty: write a pattern such as *.json, or remove it", list.key, i))
-			} else if _, err := glob.Compile(pattern, '/'); err != nil {
-				errs = append(errs, fmt.Errorf("`%s[%d]`: %q is no pattern (%w): use *, **, ?, [a-z] or {json,txt}, with a backslash before what is meant literally", list.key, i, pattern, err))
+			} else if err := checkPattern(pattern); err != nil {
+				errs = append(errs, fmt.Errorf("`%s[%d]`: %q is no pattern: %w", list.key, i, pattern, err))
 			}
 		}
 	}
@@ -44,20 +46,75 @@ func (r ArtifactRules) Compile() (*ArtifactFilter, error) {
 	if err := r.Validate(); err != nil {
 		return nil, err
 	}
-	return &ArtifactFilter{include: compile(r.Include), exclude: compile(r.Exclude), maxBytes: r.MaxBytes}, nil
+	return &ArtifactFilter{include: r.Include, exclude: r.Exclude, maxBytes: r.MaxBytes}, nil
 }
 
-func compile(patterns []string) []glob.Glob {
-	out := make([]glob.Glob, len(patterns))
-	for i, pattern := range patterns {
-		out[i] = glob.MustCompile(pattern, '/') // Validate has compiled it
+// literal is what stands for itself in a pattern, or for one character: an escaped one, a class.
+var literal = regexp.MustCompile(`\\.|\[[^]]*]`)
+
+// besideText are ** with something else between the slashes, which doublestar takes for a *.
+var besideText = regexp.MustCompile(`[^/]\*\*|\*\*[^/]`)
+
+// maxAlternatives is where the braces of a pattern stand for more than anybody means.
+const maxAlternatives = 1000
+
+// checkPattern says what is wrong with a pattern, and what to write. A pattern that matches
+// less than it seems to would let files through that are meant to be kept back.
+func checkPattern(pattern string) error {
+	if !doublestar.ValidatePattern(pattern) {
+		return errors.New("close each [ and {, and write a backslash before one that is meant literally; use *, **, ?, [a-z] or {json,txt}")
 	}
-	return out
+	for _, class := range literal.FindAllString(pattern, -1) {
+		if _, err := path.Match(strings.Replace(class, "[!", "[^", 1), ""); class[0] == '[' && err != nil {
+			return fmt.Errorf("%s is no class of characters: write one such as [a-z] or [!a]", class)
+		}
+	}
+	all := alternatives(literal.ReplaceAllString(pattern, "x"), nil)
+	if len(all) > maxAlternatives {
+		return fmt.Errorf("its braces stand for more than %d patterns: write several", maxAlternatives)
+	}
+	for _, one := range all {
+		if besideText.MatchString(one) {
+			return errors.New("** must stand alone between slashes, as in raw/** or **/*.json: write it so, or a single *")
+		}
+		if strings.HasPrefix(one, "/") || strings.HasPrefix(one, "./") || strings.HasSuffix(one, "/") {
+			return errors.New("paths begin and end with a name: write raw/** for all that is in raw")
+		}
+	}
+	return nil
 }
 
-// ArtifactFilter is the compiled form of ArtifactRules; nil keeps every artifact.
+// alternatives adds the patterns without braces that a valid pattern stands for.
+func alternatives(pattern string, all []string) []string {
+	start := strings.IndexByte(pattern, '{')
+	if start < 0 || len(all) > maxAlternatives {
+		return append(all, pattern)
+	}
+	var choices []string
+	depth, from := 0, start+1
+	for i := start; i < len(pattern); i++ {
+		switch pattern[i] {
+		case '{':
+			depth++
+		case '}':
+			depth--
+		}
+		if last := depth == 0; last || depth == 1 && pattern[i] == ',' {
+			choices = append(choices, pattern[from:i])
+			if from = i + 1; last {
+				break
+			}
+		}
+	}
+	for _, choice := range choices {
+		all = alternatives(pattern[:start]+choice+pattern[from:], all)
+	}
+	return all
+}
+
+// ArtifactFilter is ArtifactRules that were checked; nil keeps every artifact.
 type ArtifactFilter struct {
-	include, exclude []glob.Glob
+	include, exclude []string
 	maxBytes         int64
 }
 
@@ -71,9 +128,9 @@ func (f *ArtifactFilter) keeps(a Artifact) bool {
 
 // matches looks at the whole path, and at the file's name for patterns without a slash,
 // so that *.json means every JSON file.
-func matches(patterns []glob.Glob, p string) bool {
-	for _, g := range patterns {
-		if g.Match(p) || g.Match(path.Base(p)) {
+func matches(patterns []string, p string) bool {
+	for _, pattern := range patterns {
+		if doublestar.MatchUnvalidated(pattern, p) || doublestar.MatchUnvalidated(pattern, path.Base(p)) {
 			return true
 		}
 	}

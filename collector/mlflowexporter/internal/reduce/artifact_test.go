@@ -54,6 +54,52 @@ func TestSkippedArtifactsAreNamed(t *testing.T) {
 	}
 }
 
+// A pattern matches as in gitignore: ** is any number of folders, none included.
+func TestPatterns(t *testing.T) {
+	for _, c := range []struct{ pattern, matched, others string }{
+		{"**/*.json", "a.json raw/a.json raw/deep/a.json", "a.txt raw/json"},
+		{"raw/**", "raw/a raw/deep/a", "a raws/a"},
+		{"raw/**/a", "raw/a raw/deep/er/a", "a raw/b"},
+		{"raw/*", "raw/a", "raw/deep/a a"},
+		{"[^a]*", "b.json", "a.json"},
+		{"[!a]*", "b.json raw/b", "a.json"},
+		{"[a-c]?", "ab raw/cd", "d ad/e abc"},
+		{"{raw/**,*.{txt,md}}", "raw/a a.txt deep/a.md", "a.json"},
+		{"**", "a raw/a", ""},
+		{`\{a\}`, "{a}", "a"},
+		{"a,b*", "a,b a,bc", "a b"},
+	} {
+		if err := (ArtifactRules{Exclude: []string{c.pattern}}).Validate(); err != nil {
+			t.Error(err)
+		}
+		for _, p := range strings.Fields(c.matched) {
+			if !matches([]string{c.pattern}, p) {
+				t.Errorf("%s does not match %s", c.pattern, p)
+			}
+		}
+		for _, p := range strings.Fields(c.others) {
+			if matches([]string{c.pattern}, p) {
+				t.Errorf("%s matches %s", c.pattern, p)
+			}
+		}
+	}
+}
+
+// A pattern that could match less than it seems to is refused, with what to write.
+func TestNoPatterns(t *testing.T) {
+	for pattern, want := range map[string]string{
+		"{a": "close each [ and {", "{a,b": "close each", "*.{json": "close each", "a}": "close each", "[a": "close each", "[]": "close each", `a\`: "close each",
+		"[a-]": "[a-] is no class of characters", "[z-": "close each",
+		"{**,a}b": "** must stand alone", "a**": "** must stand alone", "**.json": "** must stand alone", "x{a,**}": "** must stand alone", "a,**": "** must stand alone", "***": "** must stand alone",
+		strings.Repeat("{a,b}", 11): "stand for more than 1000 patterns",
+		"/a.json":                   "write raw/**", "./a": "write raw/**", "raw/": "write raw/**",
+	} {
+		if err := (ArtifactRules{Include: []string{pattern}}).Validate(); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "`include[0]`: ") {
+			t.Errorf("%s: %v", pattern, err)
+		}
+	}
+}
+
 // The experiment comes from the configured attribute of the resource, of runs and traces.
 func TestExperimentByAttribute(t *testing.T) {
 	spans := []Span{

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/technoshare/commentator/internal/pricing"
@@ -104,8 +106,11 @@ func (m RunMapping) validate(kind string) error {
 			errs = append(errs, fmt.Errorf("`mapping::%s::prompts[%d]`: `name` must name the attribute with the prompt's name and `sha256` the one with the hash of its text", kind, i))
 		}
 	}
-	for key := range m.Tags {
-		if !validKey(key) {
+	for _, key := range slices.Sorted(maps.Keys(m.Tags)) {
+		switch {
+		case ownTag(key):
+			errs = append(errs, fmt.Errorf("`mapping::%s::tags` must not hold %q, by which the exporter or MLflow knows the run: remove it, or choose another name", kind, key))
+		case !validKey(key):
 			errs = append(errs, fmt.Errorf("`mapping::%s::tags`: MLflow takes no name %q: use letters, digits, _ - . space : /, at most %d characters", kind, key, maxKey))
 		}
 	}

@@ -76,6 +76,9 @@ func ownerRun(s Span, key string, m Mapping) Run {
 	return run
 }
 
+// WhyTraceTags names the rules behind the tags of a member's trace, as Run.Why does.
+func (m Mapping) WhyTraceTags(s Span) map[string]string { return newBuilder(s, m.Member).why }
+
 // membersOf are the members among the spans of all traces of a batch, by trace and start.
 func membersOf(groups []*trace) (all []Span) {
 	for _, t := range groups {

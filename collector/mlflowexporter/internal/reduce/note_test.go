@@ -105,7 +105,7 @@ func TestTemplates(t *testing.T) {
 			t.Errorf("%s: %q, %v", in, got, complete)
 		}
 	}
-	for _, bad := range []string{"{{job.id", "{{}}", "a {{ }}"} {
+	for _, bad := range []string{"{{job.id", "{{}}", "a {{ }}", "{{{{a}}}}", "{{{a}}}", "{{a}}}", "{{a}", "a}}", "{a}", "{{a{{b}}"} {
 		if checkTemplate(bad) == nil {
 			t.Errorf("%q is accepted", bad)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/keys"
 	"github.com/technoshare/commentator/internal/wire"
 )
 
@@ -59,6 +60,9 @@ func (r Rule) validate(at string) error {
 			errs = append(errs, fmt.Errorf("%s: %q must have one *, which stands for what the one of `attribute` matches: otherwise several attributes would have one name", at, target))
 		}
 	}
+	if ownTag(r.Tag) {
+		errs = append(errs, fmt.Errorf("%s: `tag` must not be %q, by which the exporter or MLflow knows the run: choose another name", at, r.Tag))
+	}
 	return errors.Join(errs...)
 }
 
@@ -83,8 +87,11 @@ func (r Rule) named(attribute, rest string) Rule {
 	return r
 }
 
-// ownTags are tags by which the exporter and MLflow know runs; no pattern sets them.
+// ownTags are tags by which the exporter and MLflow know runs; no mapping sets them.
 var ownTags = map[string]bool{wire.TagKey: true, wire.TagClaim: true, wire.TagTraceID: true, "mlflow.parentRunId": true, "mlflow.runName": true}
+
+// ownTag reports whether a tag would be written under one of those names, as otel.key/ would.
+func ownTag(key string) bool { return ownTags[keys.Clean(key)] }
 
 // applied is a rule that speaks of an attribute of a span.
 type applied struct {
@@ -109,7 +116,7 @@ func (m RunMapping) apply(s Span) []applied {
 			for name, v := range s.Span.Attributes().All() {
 				if rest, ok := r.match(name); ok && !m.dropped(name) && !m.named(name) {
 					one := r.named(name, rest)
-					if ownTags[one.Tag] {
+					if ownTag(one.Tag) {
 						one.Tag = ""
 					}
 					found[name] = applied{one, i, v}

@@ -76,9 +76,9 @@ func TestRules(t *testing.T) {
 func TestPatternsDoNotSetIdentities(t *testing.T) {
 	m := simple
 	m.Job.Rules = []Rule{{Attribute: "t.*", Tag: "*", TraceTag: "*"}}
-	s := newSpan(t, Job, "job", 1, map[string]any{"t." + wire.TagKey: "forged", "t." + wire.TagTraceID: "forged", "t.mlflow.parentRunId": "forged", "t.ok": "yes"})
+	s := newSpan(t, Job, "job", 1, map[string]any{"t." + wire.TagKey: "forged", "t." + wire.TagTraceID: "forged", "t.mlflow.parentRunId": "forged", "t." + wire.TagKey + "/": "forged", "t.otel.trace%id": "forged", "t.ok": "yes"})
 	run := Reduce([]Span{s}, m).Runs[0]
-	if tagOf(run, wire.TagKey) != "" || tagOf(run, wire.TagTraceID) != traceID.String() || tagOf(run, "mlflow.parentRunId") != "" || tagOf(run, "ok") != "yes" {
+	if tagOf(run, wire.TagKey) != "" || tagOf(run, wire.TagTraceID) != traceID.String() || tagOf(run, "mlflow.parentRunId") != "" || tagOf(run, wire.TagKey+"/") != "" || tagOf(run, "otel.trace%id") != "" || tagOf(run, "ok") != "yes" {
 		t.Errorf("tags are %v", run.Tags)
 	}
 }

@@ -10,19 +10,25 @@ const (
 	templateClose = "}}"
 )
 
-// checkTemplate reports an unclosed or empty {{…}}.
+// checkTemplate reports what is no {{attribute}}: braces that are unclosed, empty, nested, or
+// stand alone, as in {attribute}, which would be written as they are.
 func checkTemplate(template string) error {
 	for rest := template; ; {
-		_, after, found := strings.Cut(rest, templateOpen)
+		before, after, found := strings.Cut(rest, templateOpen)
+		if strings.ContainsAny(before, "{}") {
+			return fmt.Errorf("template %q has a brace outside of %sattribute%s: write two on either side of an attribute, and none elsewhere", template, templateOpen, templateClose)
+		}
 		if !found {
 			return nil
 		}
 		name, tail, closed := strings.Cut(after, templateClose)
-		if !closed {
-			return fmt.Errorf("template %q has a %s without %s", template, templateOpen, templateClose)
-		}
-		if strings.TrimSpace(name) == "" {
+		switch {
+		case !closed:
+			return fmt.Errorf("template %q has a %s without %s: close it", template, templateOpen, templateClose)
+		case strings.TrimSpace(name) == "":
 			return fmt.Errorf("template %q has an empty %s%s: name an attribute", template, templateOpen, templateClose)
+		case strings.ContainsAny(name, "{}"):
+			return fmt.Errorf("template %q has a brace within %sattribute%s: write two on either side of an attribute, and none elsewhere", template, templateOpen, templateClose)
 		}
 		rest = tail
 	}

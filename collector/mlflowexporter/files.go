@@ -1,0 +1,79 @@
+package mlflowexporter
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// validateFiles checks the files that the configuration names, so that one that is missing is
+// found by `validate` and not only where the Collector starts.
+func (c *Config) validateFiles() error {
+	_, prices := readPrices(c.PricesFile)
+	return errors.Join(prices, c.validateTLSFiles(), checkDeadLetterPath(c.DeadLetterDirectory))
+}
+
+func (c *Config) validateTLSFiles() error {
+	var errs []error
+	for _, f := range []struct{ key, path string }{{"ca_file", c.TLS.CAFile}, {"cert_file", c.TLS.CertFile}, {"key_file", c.TLS.KeyFile}} {
+		if f.path == "" {
+			continue
+		}
+		text, err := os.ReadFile(f.path)
+		if err == nil && f.key == "ca_file" && !x509.NewCertPool().AppendCertsFromPEM(text) {
+			err = fmt.Errorf("%s holds no certificate", f.path)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("`tls::%s`: %w: name a PEM file that the Collector may read, or remove the key", f.key, err))
+		}
+	}
+	if len(errs) > 0 || c.TLS.Validate() != nil { // which is told of apart from this
+		return errors.Join(errs...)
+	}
+	if _, err := c.TLS.LoadTLSConfig(context.Background()); err != nil {
+		return fmt.Errorf("`tls`: %w: name files in PEM form whose certificate and key belong together", err)
+	}
+	return nil
+}
+
+const deadLetterRemedy = "name a directory that the Collector may write to, or remove the key"
+
+// checkDeadLetterPath refuses what is no directory. One that is not there is made at the start.
+func checkDeadLetterPath(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	switch info, err := os.Stat(dir); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("`dead_letter_directory`: %w: %s", err, deadLetterRemedy)
+	case !info.IsDir():
+		return fmt.Errorf("`dead_letter_directory`: %s is a file: %s", dir, deadLetterRemedy)
+	}
+	return nil
+}
+
+// openDeadLetters makes the directory and writes a file for a try: what cannot be kept there
+// would be noticed with the first letter, which is then lost.
+func openDeadLetters(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	err := os.MkdirAll(dir, 0o755)
+	if err == nil {
+		var probe *os.File
+		if probe, err = os.CreateTemp(dir, ".tmp-probe-*"); err == nil {
+			_, err = probe.WriteString("probe")
+			err = errors.Join(err, probe.Close(), os.Remove(filepath.Clean(probe.Name())))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("`dead_letter_directory`: %w: %s", err, deadLetterRemedy)
+	}
+	return nil
+}
