@@ -111,10 +111,22 @@ func (a *app) openWorker(ctx context.Context, poster func(*worker) commentator.P
 	return w, w.telemetry.ObserveQueue(w.queueState)
 }
 
-// startTelemetry starts what the mode asks for. When it is off, nothing runs but a relay
-// for messages of an earlier run, until the outbox is empty.
+// startTelemetry starts what the mode asks for. When it is off, jobs that an earlier run began to
+// record are recorded to their end, so that none of their runs stays RUNNING; without any,
+// nothing runs but a relay for messages of that run, until the outbox is empty.
 func (w *worker) startTelemetry(ctx context.Context, settings telemetry.Config) (err error) {
 	settings.StoreID, settings.PseudonymKey = w.store.StoreID(), w.store.PseudonymKey()
+	if settings.Mode == telemetry.ModeOff && !w.app.cfg.SDKDisabled {
+		open, err := w.store.OpenRecorded(ctx)
+		if err != nil {
+			return err
+		}
+		if open > 0 {
+			w.app.log.InfoContext(ctx, "telemetry is off; jobs that were being recorded are recorded to their end", "jobs", open)
+			settings.Mode, settings.Finishing = telemetry.ModeTracking, true
+			nameProcess(&settings)
+		}
+	}
 	if w.telemetry, err = telemetry.New(ctx, settings, w.store); err != nil {
 		return err
 	}
@@ -203,17 +215,21 @@ func (a *app) telemetryConfig() (telemetry.Config, error) {
 		Gates: gates.DefaultLimits, Render: render.Slack, SlackURL: a.cfg.SlackURL, Logger: a.log,
 		Redactor: a.redactor, Unredacted: a.redactor == nil, Prometheus: a.service && a.cfg.MetricsAddr != "",
 	}
-	if mode == telemetry.ModeOff {
-		return c, nil
+	if mode != telemetry.ModeOff {
+		nameProcess(&c)
 	}
-	// Both are for people who look at a run; a process without them is no error.
+	return c, nil
+}
+
+// nameProcess says whose process it is and of which program, for people who look at a run; a
+// process without them is no error.
+func nameProcess(c *telemetry.Config) {
 	if u, err := user.Current(); err == nil {
 		c.Owner = u.Username
 	}
 	if path, err := os.Executable(); err == nil {
 		c.Executable = filepath.Base(path)
 	}
-	return c, nil
 }
 
 func resolveMode(c config.Config) (telemetry.Mode, string) {

@@ -76,6 +76,16 @@ func (s *Store) OpenJobs(ctx context.Context) ([]int64, error) {
 	return ids, rows.Err()
 }
 
+// OpenRecorded counts the jobs that have started, are recorded and are not final.
+func (s *Store) OpenRecorded(ctx context.Context) (n int, err error) {
+	err = s.reader.QueryRowContext(ctx, `
+		SELECT count(*) FROM jobs WHERE state <> 'final' AND detail IN ('tracking', 'full')`).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("count open jobs: %w", err)
+	}
+	return n, nil
+}
+
 // Stages returns the finished attempts at the stages of a job, in the order in which
 // they ended.
 func (s *Store) Stages(ctx context.Context, jobID int64) ([]commentator.StageRecord, error) {

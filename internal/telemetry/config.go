@@ -90,6 +90,10 @@ type Config struct {
 	// every mode but off, and exports no metrics.
 	Evaluation bool
 
+	// Finishing says that telemetry was switched off while jobs were open that are recorded: they
+	// are recorded to their end, no other job is, and no metrics are exported.
+	Finishing bool
+
 	// Prometheus lets a Prometheus server read the metrics too, see Provider.MetricsHandler.
 	// With it there is a Provider in ModeOff too, which measures and records nothing.
 	Prometheus bool

@@ -52,7 +52,7 @@ func New(ctx context.Context, cfg Config, box Outbox) (*Provider, error) {
 		return nil, errors.New("start telemetry: the store id is empty")
 	}
 	cfg = cfg.withDefaults()
-	if cfg.Evaluation && cfg.metricReader == nil {
+	if (cfg.Evaluation || cfg.Finishing) && cfg.metricReader == nil {
 		cfg.metricReader = sdkmetric.NewManualReader() // nobody reads it
 	}
 	(&sdkErrors{log: cfg.Logger, now: cfg.Now}).listen()
@@ -186,6 +186,10 @@ func (c Config) withDefaults() Config {
 // settings.
 func (p *Provider) decide() {
 	c := p.cfg
+	if c.Finishing {
+		p.decider = byNobody{}
+		return
+	}
 	settings := bySettings{ratio: -1}
 	if c.Mode == ModeTracing {
 		settings.ratio = c.Ratio
