@@ -4,8 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/technoshare/commentator/internal/commentator"
@@ -17,12 +16,12 @@ type tracingCommand struct {
 	What string `arg:"" optional:"" default:"show" help:"off, tracking, full, or the share of jobs to record in full, such as 0.1; show (default): what holds; reset: what the settings say; why: how it was decided for a job."`
 	Job  int64  `arg:"" optional:"" help:"Id of the job, with why."`
 
-	For       time.Duration `name:"for" help:"End by itself after this time, such as 10m."`
-	Jobs      int64         `help:"End by itself after so many jobs."`
-	Domain    string        `help:"Only links to this host and hosts below it."`
-	Channel   string        `help:"Only messages of this Slack channel (its id)."`
-	Adapter   string        `help:"Only pages that this adapter reads: ArxivAdapter, GithubAdapter or GenericAdapter."`
-	PerMinute int           `help:"Record at most so many jobs a minute in full, and track the others."`
+	For       *time.Duration `name:"for" help:"End by itself after this time, such as 10m; a rule for the same jobs that does not end holds again then."`
+	Jobs      *int64         `help:"End by itself after so many jobs, likewise."`
+	Domain    *string        `help:"Only links to this host and hosts below it."`
+	Channel   *string        `help:"Only messages of this Slack channel (its id)."`
+	Adapter   *string        `help:"Only pages that this adapter reads: ArxivAdapter, GithubAdapter or GenericAdapter."`
+	PerMinute *int           `help:"Record at most so many jobs in any minute in full, and track the others."`
 }
 
 // Run shows or changes the sampling file.
@@ -30,78 +29,147 @@ func (c *tracingCommand) Run(ctx context.Context, a *app) error {
 	if c.Job != 0 && c.What != "why" {
 		return usageError{fmt.Errorf("a job can be named with why only: commentator tracing why %d", c.Job)}
 	}
+	if err := c.refuseFlags(a); err != nil {
+		return usageError{err}
+	}
 	switch c.What {
 	case "show":
-		return c.show(a)
+		return c.show(ctx, a)
 	case "why":
 		return c.why(ctx, a)
 	case "reset":
-		if err := telemetry.WriteSampling(a.cfg.SamplingPath(), telemetry.Sampling{}); err != nil {
-			return err
-		}
-		return c.show(a)
+		return c.reset(ctx, a)
 	}
-	return c.add(a, time.Now())
+	return c.add(ctx, a, time.Now())
+}
+
+// refuseFlags refuses the flags of a rule where no rule is made: who gives them means
+// something else.
+func (c *tracingCommand) refuseFlags(a *app) error {
+	var given string
+	for _, f := range []struct {
+		name  string
+		given bool
+	}{
+		{"--for", c.For != nil},
+		{"--jobs", c.Jobs != nil},
+		{"--domain", c.Domain != nil},
+		{"--channel", c.Channel != nil},
+		{"--adapter", c.Adapter != nil},
+		{"--per-minute", c.PerMinute != nil},
+	} {
+		if f.given {
+			given = f.name
+			break
+		}
+	}
+	switch {
+	case given == "":
+		return nil
+	case c.What == "show":
+		return fmt.Errorf("%s belongs to a rule: say what it records, such as commentator tracing full %s …; without flags all rules are shown", given, given)
+	case c.What == "why":
+		return fmt.Errorf("%s belongs to a rule: commentator tracing why JOB takes none", given)
+	case c.What == "reset":
+		return fmt.Errorf("reset takes no %s, it removes all rules: to remove one, take it out of %s", given, a.cfg.SamplingPath())
+	}
+	return nil
+}
+
+// reset writes a file without rules, whatever is in it.
+func (c *tracingCommand) reset(ctx context.Context, a *app) error {
+	path := a.cfg.SamplingPath()
+	unlock, err := telemetry.LockSampling(ctx, path)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := telemetry.WriteSampling(path, telemetry.Sampling{}); err != nil {
+		return err
+	}
+	return c.show(ctx, a)
 }
 
 // add puts a rule before the others.
-func (c *tracingCommand) add(a *app, now time.Time) error {
+func (c *tracingCommand) add(ctx context.Context, a *app, now time.Time) error {
 	rule, err := c.rule(now)
 	if err != nil {
 		return usageError{err}
 	}
 	path := a.cfg.SamplingPath()
+	unlock, err := telemetry.LockSampling(ctx, path)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	rule.ID = time.Now().UTC().Format("20060102T150405.000000") // under the lock: no other rule has it
 	before, _, err := telemetry.ReadSampling(path)
 	if err != nil {
 		return err
 	}
-	after := before.With(rule, now)
+	decided, _ := a.decided(ctx, before.Rules) // show says that they are not known
+	after := before.With(rule, now, decided)
 	if err := after.Validate(); err != nil {
 		return usageError{err}
 	}
 	if err := telemetry.WriteSampling(path, after); err != nil {
 		return err
 	}
-	return c.show(a)
+	return c.show(ctx, a)
 }
 
-func (c *tracingCommand) rule(now time.Time) (telemetry.SamplingRule, error) {
-	r := telemetry.SamplingRule{
-		ID: now.UTC().Format("20060102T150405.000000"), Jobs: c.Jobs, Domain: strings.ToLower(c.Domain),
-		Channel: c.Channel, Adapter: c.Adapter, PerMinute: c.PerMinute,
+// lookWait bounds how long the job database is waited for: the rules are changed without it, too.
+const lookWait = 2 * time.Second
+
+// decided counts how many jobs each rule has decided that ends after some jobs. The worker counts
+// for itself, in the job database is what it has written.
+func (a *app) decided(ctx context.Context, rules []telemetry.SamplingRule) (_ map[string]int64, err error) {
+	rules = slices.DeleteFunc(slices.Clone(rules), func(r telemetry.SamplingRule) bool { return r.Jobs == 0 })
+	if len(rules) == 0 {
+		return nil, nil
 	}
-	switch c.What {
-	case "off", "tracking", "full":
-		r.Detail = commentator.Detail(c.What)
-	default:
-		ratio, err := strconv.ParseFloat(c.What, 64)
-		if err != nil {
-			return r, fmt.Errorf("tracing %s: want off, tracking, full, a share from 0 to 1, show, reset or why JOB", c.What)
+	ctx, stop := context.WithTimeout(ctx, lookWait)
+	defer stop()
+	decided := map[string]int64{}
+	s, err := store.OpenReadOnly(ctx, a.cfg.Database())
+	if errors.Is(err, store.ErrNoDatabase) {
+		return decided, nil // no job, no decision
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	for _, r := range rules {
+		if decided[r.ID], err = s.Decided(ctx, r.ID); err != nil {
+			return nil, err
 		}
-		r.Detail, r.Ratio = commentator.DetailFull, &ratio
 	}
-	if c.For < 0 {
-		return r, errors.New("--for must be above 0")
-	}
-	if c.For > 0 {
-		r.Until = now.Add(c.For).UTC().Truncate(time.Second)
-	}
-	return r, nil
+	return decided, nil
 }
 
 // show prints what holds for the jobs that start from now on.
-func (c *tracingCommand) show(a *app) error {
+func (c *tracingCommand) show(ctx context.Context, a *app) error {
 	path := a.cfg.SamplingPath()
 	s, revision, err := telemetry.ReadSampling(path)
 	if err != nil {
 		return err
 	}
+	decided, unknown := a.decided(ctx, s.Rules)
+	now := time.Now()
 	for _, r := range s.Rules {
 		state := ""
-		if !r.Until.IsZero() && !time.Now().Before(r.Until) {
+		switch {
+		case r.Over(now, decided[r.ID]):
 			state = " (over)"
+		case r.Jobs > 0 && unknown != nil:
+			state = " (may be over)"
+		case r.Jobs > 0:
+			state = fmt.Sprintf(" (%d so far)", decided[r.ID])
 		}
 		fmt.Fprintf(a.stdout, "%s%s  [%s]\n", r, state, r.ID)
+	}
+	if unknown != nil {
+		fmt.Fprintln(a.stderr, "warning: how many jobs the rules have decided is not known:", a.redactor.Text(unknown.Error()))
 	}
 	mode, why := resolveMode(a.cfg)
 	rest := "jobs"

@@ -24,6 +24,7 @@ type Attempt struct {
 // The callbacks run inside a write transaction: they must not use the store.
 type (
 	// Decide says how much of a job that starts is recorded. (*telemetry.Provider).Decide.
+	// It is asked again about a job whose beginning could not be written.
 	Decide func(commentator.Job, commentator.Message) commentator.Decision
 	// Started makes the message that shows a job as running. (*telemetry.Provider).JobStarted.
 	Started func(commentator.Job, commentator.Message) (telemetry.Message, error)
@@ -75,7 +76,10 @@ func (s *Store) begin(ctx context.Context, tx *writeTx, jobID int64, now time.Ti
 	if first {
 		j.State = commentator.JobRunning
 		j.StartedAt = fromMicros(micros(now))
-		if decision.String, err = take(&j, decide(j, a.Message)); err != nil {
+		if tx.decided == (commentator.Decision{}) {
+			tx.decided = decide(j, a.Message)
+		}
+		if decision.String, err = take(&j, tx.decided); err != nil {
 			return a, err
 		}
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	_ "embed" // for the fixtures
 	"errors"
 	"testing"
@@ -11,7 +12,8 @@ import (
 )
 
 func TestDecisionIsKeptAndCounted(t *testing.T) {
-	s := newStore(t)
+	database := newDatabase(t)
+	s := open(t, database)
 	want := commentator.Decision{Detail: commentator.DetailFull, By: "r1", Rule: "full for 0.5 of the jobs", Ratio: 0.5, Revision: "0a1b2c3d"}
 	decide := func(commentator.Job, commentator.Message) commentator.Decision { return want }
 	var last commentator.Job
@@ -31,9 +33,16 @@ func TestDecisionIsKeptAndCounted(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
+	r, err := OpenReadOnly(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
 	for rule, want := range map[string]int64{"r1": 3, "r2": 0} {
-		if n, err := s.Decided(t.Context(), rule); err != nil || n != want {
-			t.Errorf("rule %s decided %d jobs, %v; want %d", rule, n, err, want)
+		for name, decided := range map[string]func(context.Context, string) (int64, error){"Store": s.Decided, "ReadOnly": r.Decided} {
+			if n, err := decided(t.Context(), rule); err != nil || n != want {
+				t.Errorf("%s: rule %s decided %d jobs, %v; want %d", name, rule, n, err, want)
+			}
 		}
 	}
 	if _, err := s.Decision(t.Context(), 99); !errors.Is(err, ErrNotFound) {

@@ -67,7 +67,17 @@ func TestAFailingOutboxNeverFailsAJob(t *testing.T) {
 		t.Run(action, func(t *testing.T) {
 			s := newStore(t)
 			exec(t, s, trigger)
-			j := runJob(t, s)
+			decisions := 0
+			decide := func(j commentator.Job, m commentator.Message) commentator.Decision {
+				decisions++
+				return full(j, m)
+			}
+			first, err := s.BeginAttempt(t.Context(), newJob(t, s).ID, start, decide, startedMessage)
+			if err != nil || decisions != 1 || first.Job.Detail != commentator.DetailFull {
+				t.Errorf("decided %d times, %+v, %v", decisions, first.Job, err)
+			}
+			commit(t, s, first.Job, commentator.StageRetrieval)
+			j := finish(t, s, first.Job, commentator.OutcomeSuccess)
 			if j.Outcome != commentator.OutcomeSuccess {
 				t.Errorf("job %+v", j)
 			}

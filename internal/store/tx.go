@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"time"
+
+	"github.com/technoshare/commentator/internal/commentator"
 )
 
 // writeTx is a write transaction with the counts that become true when it commits.
@@ -12,6 +14,10 @@ type writeTx struct {
 	transaction
 	outbox   outboxChange
 	noOutbox bool // the second try, after a message could not be stored
+
+	// decided is what the first try decided of a job, for the second: whoever decides counts
+	// jobs. Zero: nothing.
+	decided commentator.Decision
 }
 
 // errOutbox: a message could not be stored. What else the transaction did is not trusted
@@ -32,10 +38,11 @@ func (s *Store) writeJob(ctx context.Context, fn func(tx *writeTx) error) error 
 }
 
 func (s *Store) writeLocked(ctx context.Context, lock string, fn func(tx *writeTx) error) error {
-	err := s.writeOnce(ctx, &writeTx{}, lock, fn)
+	first := &writeTx{}
+	err := s.writeOnce(ctx, first, lock, fn)
 	if errors.Is(err, errOutbox) && ctx.Err() == nil {
 		s.log.WarnContext(ctx, "telemetry message not stored, trying without", "err", err)
-		err = s.writeOnce(ctx, &writeTx{noOutbox: true}, lock, fn)
+		err = s.writeOnce(ctx, &writeTx{noOutbox: true, decided: first.decided}, lock, fn)
 	}
 	return explain(err)
 }

@@ -1,14 +1,17 @@
 package telemetry
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
-	"golang.org/x/time/rate"
 
 	"github.com/technoshare/commentator/internal/commentator"
 	"github.com/technoshare/commentator/internal/wire"
@@ -55,6 +58,7 @@ type byFile struct {
 
 	mu       sync.Mutex
 	seen     os.FileInfo // of the file as it was read last; nil: there was none
+	wrong    string      // with the file as it is, which was logged; empty: nothing
 	revision string
 	rules    []*liveRule
 }
@@ -62,8 +66,52 @@ type byFile struct {
 // liveRule is a rule at work.
 type liveRule struct {
 	SamplingRule
-	limit *rate.Limiter // nil: none
-	left  int64         // decisions until it ends; with Jobs only
+	limit *minuteLimit // nil: none
+	left  int64        // decisions until it ends; with Jobs only
+
+	// counted are the latest jobs that left was lowered for. One of them that starts once more
+	// was not written the first time, and does not count again.
+	counted []int64
+}
+
+// maxCounted bounds liveRule.counted: more jobs than start between a failed write and the next try.
+const maxCounted = 128
+
+// count reports whether the rule has a decision left for a job, and takes it.
+func (r *liveRule) count(job int64) bool {
+	if r.Jobs == 0 || slices.Contains(r.counted, job) {
+		return true
+	}
+	if r.left <= 0 {
+		return false
+	}
+	r.left--
+	if len(r.counted) == maxCounted {
+		r.counted = slices.Delete(r.counted, 0, 1)
+	}
+	r.counted = append(r.counted, job)
+	return true
+}
+
+// minuteLimit lets most events through in any 60 seconds. A bucket that is filled again
+// meanwhile would let twice as many through.
+type minuteLimit struct {
+	most   int
+	times  []time.Time // of the latest that were let through, at most so many
+	oldest int         // index in times once they are that many
+}
+
+func (l *minuteLimit) allow(now time.Time) bool {
+	if len(l.times) < l.most {
+		l.times = append(l.times, now)
+		return true
+	}
+	if now.Sub(l.times[l.oldest]) < time.Minute {
+		return false
+	}
+	l.times[l.oldest] = now
+	l.oldest = (l.oldest + 1) % l.most
+	return true
 }
 
 func (f *byFile) decide(j commentator.Job, m commentator.Message, id trace.TraceID) commentator.Decision {
@@ -72,16 +120,15 @@ func (f *byFile) decide(j commentator.Job, m commentator.Message, id trace.Trace
 	f.refresh()
 	now := f.now()
 	for _, r := range f.rules {
-		if r.over(now) || (r.Jobs > 0 && r.left <= 0) || !r.fits(j, m, f.adapter(j)) {
+		if r.Over(now, 0) || !r.fits(j, m, f.adapter(j)) || !r.count(j.ID) {
 			continue
 		}
-		r.left--
 		d := commentator.Decision{Detail: r.Detail, By: r.ID, Rule: r.String(), Revision: f.revision}
 		if d.Detail != commentator.DetailFull {
 			return d
 		}
 		d.Ratio = r.ratio()
-		if !sampled(id, d.Ratio) || (r.limit != nil && !r.limit.AllowN(now, 1)) {
+		if !sampled(id, d.Ratio) || (r.limit != nil && !r.limit.allow(now)) {
 			d.Detail = commentator.DetailTracking
 		}
 		return d
@@ -90,22 +137,27 @@ func (f *byFile) decide(j commentator.Job, m commentator.Message, id trace.Trace
 }
 
 // refresh reads the file again when it is another one. Rules of a file that cannot be read
-// stay as they were; that is said once.
+// stay as they were; that is said once, and the file is tried again with each job.
 func (f *byFile) refresh() {
 	info, err := os.Stat(f.path)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		info = nil
+	case err != nil:
+		f.complain(fmt.Errorf("look at sampling file: %w", err))
+		return
 	}
 	if (info == nil && f.seen == nil) || (info != nil && f.seen != nil &&
 		os.SameFile(info, f.seen) && info.ModTime().Equal(f.seen.ModTime()) && info.Size() == f.seen.Size()) {
+		f.wrong = ""
 		return
 	}
-	f.seen = info
 	s, revision, err := ReadSampling(f.path)
 	if err != nil {
-		f.log.Error("the sampling file is not used; the rules before it hold on", "error", err)
+		f.complain(err)
 		return
 	}
+	f.seen, f.wrong = info, ""
 	before := map[string]*liveRule{}
 	for _, r := range f.rules {
 		before[r.ID] = r
@@ -117,6 +169,19 @@ func (f *byFile) refresh() {
 	f.log.Info("sampling rules changed", "file", f.path, "revision", revision, "rules", len(f.rules))
 }
 
+// complain logs what is wrong with the file and what holds meanwhile, once.
+func (f *byFile) complain(err error) {
+	if err.Error() == f.wrong {
+		return
+	}
+	f.wrong = err.Error()
+	said := "the sampling file is not used; the rules before it hold on"
+	if len(f.rules) == 0 {
+		said = "the sampling file is not used; what the settings say holds"
+	}
+	f.log.Error(said, "error", err)
+}
+
 // live puts a rule to work. One that was at work before, and is the same, goes on.
 func (f *byFile) live(r SamplingRule, before *liveRule) *liveRule {
 	if before != nil && before.String() == r.String() {
@@ -124,7 +189,7 @@ func (f *byFile) live(r SamplingRule, before *liveRule) *liveRule {
 	}
 	l := &liveRule{SamplingRule: r}
 	if r.PerMinute > 0 {
-		l.limit = rate.NewLimiter(rate.Every(time.Minute/time.Duration(r.PerMinute)), r.PerMinute)
+		l.limit = &minuteLimit{most: r.PerMinute}
 	}
 	if r.Jobs > 0 {
 		done, err := f.decided(r.ID)

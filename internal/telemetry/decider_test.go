@@ -1,8 +1,10 @@
 package telemetry
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.opentelemetry.io/otel/trace"
+	"pgregory.net/rapid"
 
 	"github.com/technoshare/commentator/internal/commentator"
 )
@@ -154,6 +157,15 @@ func TestRulesEnd(t *testing.T) {
 			t.Errorf("%d full jobs in the second minute", n)
 		}
 	})
+	t.Run("after some jobs, of which one that asks again counts once", func(t *testing.T) {
+		f := newFlipped(t, nil)
+		f.write(t, SamplingRule{ID: "two", Detail: commentator.DetailOff, Jobs: 2})
+		again := func() string { f.next--; return f.job("", "").By }
+		got := []string{f.job("", "").By, again(), again(), f.job("", "").By, again(), f.job("", "").By}
+		if diff := cmp.Diff([]string{"two", "two", "two", "two", "two", commentator.BySettings}, got); diff != "" {
+			t.Error(diff)
+		}
+	})
 	t.Run("a share, by the trace id", func(t *testing.T) {
 		f, g := newFlipped(t, nil), newFlipped(t, nil)
 		for _, x := range []*flipped{f, g} {
@@ -177,17 +189,102 @@ func TestRulesEnd(t *testing.T) {
 
 // A file that somebody broke changes nothing until it is mended.
 func TestBrokenSamplingFileIsNotUsed(t *testing.T) {
-	f := newFlipped(t, nil)
-	f.write(t, SamplingRule{ID: "1", Detail: commentator.DetailOff})
-	f.job("", "")
-	for _, text := range []string{"rules: [", "rules:\n- detail: off\n  idd: x\n", "rules:\n- {id: a, detail: loud}\n"} {
-		if err := os.WriteFile(f.file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if d := f.job("", ""); d.By != "1" {
-			t.Errorf("%q: %+v", text, d)
+	var logged bytes.Buffer
+	f := newFlipped(t, func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&logged, nil)) })
+	broken := []string{"rules: [", "rules:\n- detail: off\n  idd: x\n", "rules:\n- {id: a, detail: loud}\n"}
+	breakIt := func(by, says string) {
+		t.Helper()
+		for _, text := range broken {
+			if err := os.WriteFile(f.file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			logged.Reset()
+			for range 3 {
+				if d := f.job("", ""); d.By != by {
+					t.Errorf("%q: %+v", text, d)
+				}
+			}
+			if n := strings.Count(logged.String(), says); n != 1 || strings.Count(logged.String(), "level=ERROR") != 1 {
+				t.Errorf("%q is logged %d times:\n%s", text, n, &logged)
+			}
 		}
 	}
+	breakIt(commentator.BySettings, "what the settings say holds")
+	f.write(t, SamplingRule{ID: "1", Detail: commentator.DetailOff})
+	f.job("", "")
+	breakIt("1", "the rules before it hold on")
+}
+
+// A file that could not be looked at for a moment is read once it can be, though it is the same.
+func TestSamplingFileIsTriedUntilItIsRead(t *testing.T) {
+	var logged bytes.Buffer
+	f := newFlipped(t, func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&logged, nil)) })
+	f.write(t, SamplingRule{ID: "1", Detail: commentator.DetailOff})
+	f.job("", "")
+
+	// root may read everything, so a link to itself stands for what cannot be looked at.
+	aside := f.file + ".aside" // it stays, so that its inode is not used again
+	if err := errors.Join(os.Rename(f.file, aside), os.Symlink(filepath.Base(f.file), f.file)); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if d := f.job("", ""); d.By != "1" {
+			t.Errorf("while the file cannot be looked at: %+v", d)
+		}
+	}
+	if n := strings.Count(logged.String(), "look at sampling file"); n != 1 {
+		t.Errorf("logged %d times:\n%s", n, &logged)
+	}
+
+	// A folder can be looked at and not be read.
+	if err := errors.Join(os.Remove(f.file), os.Mkdir(f.file, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if d := f.job("", ""); d.By != "1" || !strings.Contains(logged.String(), "is a directory") {
+		t.Errorf("while the file cannot be read: %+v\n%s", d, &logged)
+	}
+	info, err := os.Stat(f.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if os.SameFile(f.decider.(*byFile).seen, info) {
+		t.Error("what could not be read counts as read")
+	}
+	if err := os.Remove(f.file); err != nil {
+		t.Fatal(err)
+	}
+	f.write(t, SamplingRule{ID: "2", Detail: commentator.DetailOff})
+	if d := f.job("", ""); d.By != "2" {
+		t.Errorf("after it was mended: %+v", d)
+	}
+}
+
+// In no minute more events are let through than the limit says, and in a minute without any
+// as many as it says.
+func TestMinuteLimitHoldsInEveryMinute(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		most := rapid.IntRange(1, 20).Draw(t, "most")
+		l := minuteLimit{most: most}
+		now := testStart
+		var let []time.Time
+		for range 300 {
+			now = now.Add(time.Duration(rapid.IntRange(0, 9000).Draw(t, "ms")) * time.Millisecond)
+			n := 0
+			for _, at := range let {
+				if now.Sub(at) < time.Minute {
+					n++
+				}
+			}
+			if got := l.allow(now); got != (n < most) {
+				t.Fatalf("%d of %d in the minute before %v: let through: %v", n, most, now, got)
+			} else if got {
+				let = append(let, now)
+			}
+		}
+		if len(l.times) > most {
+			t.Fatalf("%d times are kept for a limit of %d", len(l.times), most)
+		}
+	})
 }
 
 func TestFlippedRuleLeavesStartedJobsAlone(t *testing.T) {
@@ -200,57 +297,5 @@ func TestFlippedRuleLeavesStartedJobsAlone(t *testing.T) {
 	ctx, _ := f.StartStage(context.Background(), j, commentator.StageA)
 	if _, d := StartDetail(ctx, "x", trace.SpanKindInternal); !d.Recording() {
 		t.Error("a job that started in full detail lost its detail")
-	}
-}
-
-func TestSamplingFileSaysWhatIsWrong(t *testing.T) {
-	half, much := 0.5, 1.5
-	for _, tc := range []struct {
-		rules []SamplingRule
-		says  string
-	}{
-		{[]SamplingRule{{Detail: commentator.DetailOff}}, "rule 1: id is missing"},
-		{[]SamplingRule{{ID: "a", Detail: commentator.DetailOff}, {ID: "a", Detail: commentator.DetailOff}}, `rule 2: id "a" is taken`},
-		{[]SamplingRule{{ID: "a", Detail: "loud"}}, `detail "loud" is none of off, tracking, full`},
-		{[]SamplingRule{{ID: "a", Detail: commentator.DetailFull, Ratio: &much}}, "ratio must be a number from 0 to 1"},
-		{[]SamplingRule{{ID: "a", Detail: commentator.DetailOff, Ratio: &half}}, "with detail full"},
-		{[]SamplingRule{{ID: "a", Detail: commentator.DetailOff, PerMinute: 1}}, "per_minute"},
-		{[]SamplingRule{{ID: "a", Detail: commentator.DetailOff, Jobs: -1}}, "jobs -1 is negative"},
-		{make([]SamplingRule, 101), "101 rules"},
-	} {
-		err := WriteSampling(filepath.Join(t.TempDir(), "s.yaml"), Sampling{Rules: tc.rules})
-		if err == nil || !strings.Contains(err.Error(), tc.says) {
-			t.Errorf("%v does not say %q", err, tc.says)
-		}
-	}
-	if err := WriteSampling(filepath.Join(t.TempDir(), "none", "s.yaml"), Sampling{}); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("into a folder that is not there: %v", err)
-	}
-}
-
-// What is written is read back, and a new rule takes the place of the one with its conditions.
-func TestSamplingFileIsReadAsWritten(t *testing.T) {
-	ratio := 0.1
-	path := filepath.Join(t.TempDir(), "s.yaml")
-	s := Sampling{Rules: []SamplingRule{
-		{ID: "old", Detail: commentator.DetailOff, Domain: "x.org"},
-		{ID: "over", Detail: commentator.DetailOff, Channel: "C1", Until: testStart},
-	}}.With(SamplingRule{ID: "other", Detail: commentator.DetailOff}, testStart).
-		With(SamplingRule{ID: "new", Detail: commentator.DetailFull, Domain: "x.org", Ratio: &ratio, PerMinute: 3, Jobs: 4, Adapter: "", Until: testStart.Add(time.Hour)}, testStart)
-	if err := WriteSampling(path, s); err != nil {
-		t.Fatal(err)
-	}
-	got, revision, err := ReadSampling(path)
-	if err != nil || len(revision) != 8 {
-		t.Fatal(revision, err)
-	}
-	if diff := cmp.Diff(s, got); diff != "" {
-		t.Error(diff)
-	}
-	if len(got.Rules) != 2 || got.Rules[0].ID != "new" || got.Rules[1].ID != "other" {
-		t.Errorf("rules %+v", got.Rules)
-	}
-	if text := got.Rules[0].String(); !strings.Contains(text, "0.1") || !strings.Contains(text, "x.org") || !strings.Contains(text, "3 a minute") {
-		t.Errorf("rule in words: %s", text)
 	}
 }

@@ -1,20 +1,11 @@
 package telemetry
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
-
-	"go.yaml.in/yaml/v3"
 
 	"github.com/technoshare/commentator/internal/commentator"
 )
@@ -44,8 +35,8 @@ type SamplingRule struct {
 	// Adapter is the name of the adapter that will read the page. Empty: any.
 	Adapter string `yaml:"adapter,omitempty"`
 
-	// PerMinute is how many jobs are recorded in full in a minute; further ones are tracked.
-	// With full only. 0: no limit.
+	// PerMinute is how many jobs are recorded in full in any minute; further ones are tracked.
+	// With full only. Each worker counts its own, from its start. 0: no limit.
 	PerMinute int `yaml:"per_minute,omitempty"`
 	// Jobs is how many jobs the rule decides before it ends. 0: no limit.
 	Jobs int64 `yaml:"jobs,omitempty"`
@@ -56,62 +47,11 @@ type SamplingRule struct {
 // MaxSamplingRules bounds a sampling file.
 const MaxSamplingRules = 100
 
-// ReadSampling reads a sampling file and its revision, the beginning of its SHA-256. A file
-// that does not exist holds no rules and has no revision.
-func ReadSampling(path string) (s Sampling, revision string, err error) {
-	body, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return Sampling{}, "", nil
-	}
-	if err != nil {
-		return Sampling{}, "", fmt.Errorf("read sampling file: %w", err)
-	}
-	decoder := yaml.NewDecoder(bytes.NewReader(body))
-	decoder.KnownFields(true)
-	if err := decoder.Decode(&s); err != nil && !errors.Is(err, io.EOF) {
-		return Sampling{}, "", fmt.Errorf("read sampling file %s: %w; `commentator tracing reset` writes it anew", path, err)
-	}
-	if err := s.Validate(); err != nil {
-		return Sampling{}, "", fmt.Errorf("read sampling file %s: %w", path, err)
-	}
-	sum := sha256.Sum256(body)
-	return s, hex.EncodeToString(sum[:4]), nil
-}
-
-// WriteSampling replaces a sampling file in one step: whoever reads it sees the old rules
-// or the new ones.
-func WriteSampling(path string, s Sampling) (err error) {
-	if err := s.Validate(); err != nil {
-		return err
-	}
-	var b bytes.Buffer
-	b.WriteString("# Written by `commentator tracing`; it takes effect for jobs that start from now on.\n")
-	encoder := yaml.NewEncoder(&b)
-	encoder.SetIndent(2)
-	if err := errors.Join(encoder.Encode(s), encoder.Close()); err != nil {
-		return fmt.Errorf("encode sampling file: %w", err)
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return fmt.Errorf("write sampling file: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(fmt.Errorf("write sampling file: %w", err), os.Remove(f.Name()))
-		}
-	}()
-	_, err = f.Write(b.Bytes())
-	if err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
-}
-
 // Validate joins what is wrong with the rules.
 func (s Sampling) Validate() error {
 	var errs []error
 	if len(s.Rules) > MaxSamplingRules {
-		errs = append(errs, fmt.Errorf("%d rules are more than the %d that are allowed", len(s.Rules), MaxSamplingRules))
+		errs = append(errs, fmt.Errorf("%d rules are more than the %d that are allowed; `commentator tracing reset` removes all", len(s.Rules), MaxSamplingRules))
 	}
 	ids := map[string]bool{}
 	for i, r := range s.Rules {
@@ -122,6 +62,8 @@ func (s Sampling) Validate() error {
 		switch {
 		case r.ID == "":
 			wrong("id is missing: give each rule a name of its own")
+		case r.ID == commentator.BySettings || r.ID == commentator.ByRemote:
+			wrong("id %q is what decisions say that no rule took: give the rule another one", r.ID)
 		case ids[r.ID]:
 			wrong("id %q is taken by an earlier rule", r.ID)
 		}
@@ -173,23 +115,33 @@ func (r SamplingRule) sameConditions(o SamplingRule) bool {
 	return r.Channel == o.Channel && r.Domain == o.Domain && r.Adapter == o.Adapter
 }
 
-// With returns the rules with r before all others, in place of what had its conditions and
-// of what has ended.
-func (s Sampling) With(r SamplingRule, now time.Time) Sampling {
+// With returns the rules with r before all others. What is over goes, and so does what r takes
+// the place of, the rules with its conditions; but one that never ends stays below an r that
+// does, to hold again after it. decided is how many jobs rules have decided, as far as that is
+// known.
+func (s Sampling) With(r SamplingRule, now time.Time, decided map[string]int64) Sampling {
 	rules := []SamplingRule{r}
 	for _, old := range s.Rules {
-		if !old.sameConditions(r) && !old.over(now) {
+		replaced := old.sameConditions(r) && (old.ends() || !r.ends())
+		if !replaced && !old.Over(now, decided[old.ID]) {
 			rules = append(rules, old)
 		}
 	}
 	return Sampling{Rules: rules}
 }
 
-func (r SamplingRule) over(now time.Time) bool { return !r.Until.IsZero() && !now.Before(r.Until) }
+// ends reports whether the rule ends by itself.
+func (r SamplingRule) ends() bool { return !r.Until.IsZero() || r.Jobs > 0 }
+
+// Over reports whether the rule has ended, when it has decided so many jobs.
+func (r SamplingRule) Over(now time.Time, decided int64) bool {
+	return (!r.Until.IsZero() && !now.Before(r.Until)) || (r.Jobs > 0 && decided >= r.Jobs)
+}
 
 // fits reports whether the rule's conditions hold for a job.
 func (r SamplingRule) fits(j commentator.Job, m commentator.Message, adapter string) bool {
+	host := strings.TrimSuffix(j.Domain, ".")
 	return (r.Channel == "" || r.Channel == m.Channel) &&
-		(r.Domain == "" || j.Domain == r.Domain || strings.HasSuffix(j.Domain, "."+r.Domain)) &&
+		(r.Domain == "" || host == r.Domain || strings.HasSuffix(host, "."+r.Domain)) &&
 		(r.Adapter == "" || r.Adapter == adapter)
 }
