@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/redact"
 	"github.com/technoshare/commentator/internal/store"
 	"github.com/technoshare/commentator/internal/telemetry"
 )
@@ -184,7 +185,7 @@ func (c *tracingCommand) show(ctx context.Context, a *app) error {
 		}
 		said = fmt.Sprintf("full for %v of them", ratio)
 		if remote != nil {
-			said = "full or tracking as " + remote.Endpoint + " says"
+			said = "full or tracking as " + redact.New(nil).Text(remote.Endpoint) + " says"
 		}
 	}
 	fmt.Fprintf(a.stdout, "%s: %s, because %s\n", rest, said, why)
