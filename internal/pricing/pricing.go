@@ -41,7 +41,7 @@ type Price struct {
 func (p Price) Cost(u Usage) Cost {
 	plain := max(u.Input, 0)
 	read, write := max(u.CacheRead, 0), max(u.CacheWrite, 0)
-	if read+write <= plain {
+	if read <= plain && write <= plain-read {
 		plain -= read + write
 	}
 	const million = 1e6
