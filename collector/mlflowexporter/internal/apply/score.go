@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/keys"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/ledger"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
 	"github.com/technoshare/commentator/internal/mlflow"
@@ -182,7 +183,7 @@ func (a *Applier) countScores(ctx context.Context, j *job, rec *ledger.Run, scor
 		return err
 	}
 	sum := sumUp(all)
-	mean, count, tag := wire.FeedbackMean(sum.name), wire.FeedbackCount(sum.name), wire.TagFeedbackPrefix+sum.name
+	mean, count, tag := keys.Clean(wire.FeedbackMean(sum.name)), keys.Clean(wire.FeedbackCount(sum.name)), keys.Clean(wire.TagFeedbackPrefix+sum.name)
 	step, shown := int64(0), map[string]float64{}
 	for _, m := range now.Data.Metrics {
 		if m.Key == mean || m.Key == count {

@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/keys"
 	"github.com/technoshare/commentator/internal/wire"
 )
 
@@ -156,14 +157,10 @@ func sourceOf(s Span, e ptrace.SpanEvent) (kind, id string) {
 	return kind, clean(cmp.Or(id, s.resourceText(wire.ResServiceName)), maxTraceValue)
 }
 
-// scoreName is a name that MLflow can search: it takes a dot for a separator.
+// scoreName is a name that MLflow can search, for it takes a dot for a separator, and that it
+// takes in names of metrics and tags.
 func scoreName(name string) string {
-	return strings.Trim(cut(strings.Map(func(r rune) rune {
-		if r == '_' || r == '-' || r == ' ' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= 0x80 {
-			return r
-		}
-		return '_'
-	}, clean(name, 0)), maxScoreName), " ")
+	return keys.Step(clean(name, 0), maxScoreName, "- ")
 }
 
 // maxScoreName leaves room for what metrics and tags put around it.

@@ -78,6 +78,20 @@ func TestScoresOfAnyApplication(t *testing.T) {
 	}
 }
 
+// The name of a verdict is one that MLflow takes for a metric, a tag and in a search.
+func TestScoreNames(t *testing.T) {
+	long := strings.Repeat("é", 201)
+	for in, want := range map[string]string{
+		"rows.match": "rows_match", " a-b c ": "a-b c", "品質": "品質",
+		"👍 rate": "_ rate-20e95098", "é–": "é_-43f8af04",
+		long: long[:2*191] + "-3821f1b3", long[:400]: long[:400], "": "",
+	} {
+		if got := scoreName(in); got != want {
+			t.Errorf("%q becomes %q, want %q", in, got, want)
+		}
+	}
+}
+
 // A verdict without a name or without anything said is dropped, by a reason.
 func TestScoresThatSayNothing(t *testing.T) {
 	for what, attrs := range map[string]map[string]any{

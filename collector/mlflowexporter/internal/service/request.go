@@ -8,6 +8,8 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/keys"
 )
 
 // request is the metrics of one process in one Add.
@@ -155,7 +157,7 @@ func (r *request) moment(key string, gauge bool, samples []sample) {
 	}
 	var points []Point
 	point := func(suffix string, value float64) {
-		points = append(points, Point{Key: key + suffix, Value: value, TimeMS: millis(newest), Step: step})
+		points = append(points, Point{Key: keys.Under(key, suffix), Value: value, TimeMS: millis(newest), Step: step})
 	}
 	switch {
 	case histogram:

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -370,5 +371,25 @@ func TestRulesSayWhatIsWrong(t *testing.T) {
 		if (err == nil) != (c.want == "") || (err != nil && !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%+v: %v", c.rule, err)
 		}
+	}
+}
+
+// However long an attribute is, the numbers of a histogram have names of their own.
+func TestLongNamesAreCutInFrontOfWhatTheySay(t *testing.T) {
+	a := newTest(noon)
+	c := feed(a, metrics(func(ms pmetric.MetricSlice) {
+		for _, last := range []string{"a", "b"} {
+			histogram(ms, "job.duration", false, noon, at(1), []uint64{1, 0, 0, 0}, 1, "job.outcome", strings.Repeat("q", 260)+last)
+		}
+	}))
+	seen := map[string]bool{}
+	for _, p := range c.Runs[0].Points {
+		seen[p.Key] = true
+		if len(p.Key) > 250 || !strings.HasPrefix(p.Key, "job.duration/qqq") || !slices.Contains([]string{"count", "mean", "p50", "p95", "p99"}, path.Base(p.Key)) {
+			t.Errorf("point %s", p.Key)
+		}
+	}
+	if len(seen) != 10 {
+		t.Errorf("names are %v", seen)
 	}
 }
