@@ -21,6 +21,7 @@ type request struct {
 	id       identity
 	resource pcommon.Resource
 	seen     pcommon.Timestamp // newest point of the process before this request; 0: none
+	latest   pcommon.Timestamp // a point may have
 }
 
 // sample is one point of one stream.
@@ -48,7 +49,7 @@ func (r *request) add(rm pmetric.ResourceMetrics) {
 				continue
 			}
 			r.collect(m, func(attrs pcommon.Map, s sample) {
-				if s.time == 0 {
+				if s.time == 0 || s.time > r.latest {
 					r.change.Dropped[DropNoTime]++
 					return
 				}
@@ -157,6 +158,10 @@ func (r *request) moment(key string, gauge bool, samples []sample) {
 	}
 	var points []Point
 	point := func(suffix string, value float64) {
+		if math.IsNaN(value) || math.IsInf(value, 0) {
+			r.change.Dropped[DropNaN]++
+			return
+		}
 		points = append(points, Point{Key: keys.Under(key, suffix), Value: value, TimeMS: millis(newest), Step: step})
 	}
 	switch {
