@@ -159,6 +159,17 @@ func addArtifact(s Span, attrs map[string]any) {
 	_ = e.Attributes().FromRaw(attrs)
 }
 
+// MLflow decodes paths, so a percent that would begin an escape is none.
+func TestEscapesInPaths(t *testing.T) {
+	for in, want := range map[string]string{"a%2Fb.txt": "a_2Fb.txt", "%2e%2e/x": "_2e_2e/x", "100%.txt": "100%.txt", "a b+c.txt": "a b+c.txt"} {
+		s := newSpan(t, Stage, "stage_a", 2, map[string]any{"app.step": "a"})
+		addArtifact(s, map[string]any{wire.AttrArtifactName: in, wire.AttrArtifactContent: "x"})
+		if got := Reduce([]Span{s}, simple).Runs[1].Artifacts; len(got) != 1 || got[0].Path != want {
+			t.Errorf("%s: %+v, want %s", in, got, want)
+		}
+	}
+}
+
 // A file that something changed on the way is delivered as it is, and named.
 func TestAlteredArtifact(t *testing.T) {
 	s := newSpan(t, Stage, "stage_a", 2, map[string]any{"app.step": "a"})

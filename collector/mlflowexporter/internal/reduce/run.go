@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -305,7 +306,7 @@ func artifactOf(e ptrace.SpanEvent) (a Artifact, sum string, ok bool) {
 		}
 		return v.AsString()
 	}
-	a.Path = get(wire.AttrArtifactName)
+	a.Path = escapes.ReplaceAllString(get(wire.AttrArtifactName), "_$1")
 	if !validPath(a.Path) {
 		return a, "", false
 	}
@@ -326,6 +327,10 @@ func artifactOf(e ptrace.SpanEvent) (a Artifact, sum string, ok bool) {
 	}
 	return a, strings.ToLower(get(wire.AttrArtifactSHA256)), true
 }
+
+// escapes are what MLflow decodes in a path until nothing is left to decode, so that a%2Fb.txt
+// would be written as a/b.txt.
+var escapes = regexp.MustCompile(`%([0-9A-Fa-f]{2})`)
 
 // validPath reports whether MLflow takes the text as path of an artifact: relative, clean,
 // without #, backslash or control characters, no part longer than a file name may be.

@@ -100,12 +100,8 @@ func (t *trace) score(s Span, e ptrace.SpanEvent, m Mapping) (Score, bool) {
 		out.StartMS = startMS(s.Span)
 	}
 	out.SourceType, out.SourceID = sourceOf(s, e)
-	if v, ok := e.Attributes().Get(wire.AttrEvaluationRetracted); ok {
-		out.Retracted = v.Type() == pcommon.ValueTypeBool && v.Bool()
-	}
-	if v, ok := e.Attributes().Get(wire.AttrEvaluationExpected); ok {
-		out.Expected = v.Type() == pcommon.ValueTypeBool && v.Bool()
-	}
+	out.Retracted = strings.EqualFold(eventText(e, wire.AttrEvaluationRetracted), "true") // true, or the word
+	out.Expected = strings.EqualFold(eventText(e, wire.AttrEvaluationExpected), "true")
 	if !out.Retracted {
 		out.Value, out.Number = scoreValue(e, out.Label)
 	}

@@ -109,7 +109,13 @@ func TestScoresThatSayNothing(t *testing.T) {
 // A verdict that is taken back is the same one, later.
 func TestScoreIsTakenBack(t *testing.T) {
 	said := map[string]any{"gen_ai.evaluation.name": "useful", "gen_ai.evaluation.score.value": 1}
-	back := map[string]any{"gen_ai.evaluation.name": "useful", "evaluation.retracted": true}
+	for _, word := range []any{true, "true", "True"} {
+		scoreIsTakenBack(t, said, map[string]any{"gen_ai.evaluation.name": "useful", "evaluation.retracted": word})
+	}
+}
+
+func scoreIsTakenBack(t *testing.T, said, back map[string]any) {
+	t.Helper()
 	user := map[string]any{"user.id": "u-1", "job.started_at": int64(5000)}
 	plan := Reduce([]Span{
 		judged(t, newSpan(t, Feedback, "feedback", 3, user), 9, back),

@@ -468,3 +468,18 @@ func TestNumbersOfHistogramsAreFinite(t *testing.T) {
 		}
 	}
 }
+
+// The name of an experiment is cleaned as that of the jobs, and leaves room for the suffix.
+func TestExperimentOfServiceRuns(t *testing.T) {
+	for name, want := range map[string]string{
+		"team":                     "team_service",
+		"te\x00am\xff":             "team\uFFFD_service",
+		strings.Repeat("漢", 242):   strings.Repeat("漢", 242) + "_service",
+		strings.Repeat("漢", 243):   strings.Repeat("漢", 241) + "…_service",
+		strings.Repeat("q", 10000): strings.Repeat("q", 241) + "…_service",
+	} {
+		if got := experiment(name, "_service"); got != want {
+			t.Errorf("%.20q… becomes %q, want %q", name, got, want)
+		}
+	}
+}
