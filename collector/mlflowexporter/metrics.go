@@ -127,7 +127,7 @@ func (e *mlflowExporter) consumeMetrics(ctx context.Context, md pmetric.Metrics)
 	}
 	e.aggregating.Lock()
 	defer e.aggregating.Unlock()
-	change := e.aggregator.Add(md)
+	change := e.aggregator.Add(md, e.now())
 	if err := e.applier.ApplyService(ctx, change.Runs); err != nil {
 		if wait := apply.RetryAfter(err); wait > 0 {
 			return exporterhelper.NewThrottleRetry(err, wait)

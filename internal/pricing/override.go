@@ -31,7 +31,7 @@ type override struct {
 //	  - {provider: openai, model: gpt-4o, from: 2026-01-31, input: 2.5, output: 10, cache_read: 1.25}
 //
 // An entry holds from the beginning of its day (UTC) on, in place of what the table has for
-// that model; before that, and without an earlier entry, the table's own price holds.
+// that model, with a date behind its name or without; before that, and without an earlier entry, the table's own price holds.
 // cache_read and cache_write are those of plain input unless they are given.
 func (t *Table) With(name string, file []byte) (*Table, error) {
 	var parsed struct {
@@ -42,7 +42,10 @@ func (t *Table) With(name string, file []byte) (*Table, error) {
 	if err := decoder.Decode(&parsed); err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	out := &Table{models: maps.Clone(t.models)}
+	out := &Table{own: maps.Clone(t.own), models: t.models}
+	if out.own == nil {
+		out.own = map[key][]dated{}
+	}
 	seen := map[key]map[string]bool{}
 	var errs []error
 	for i, o := range parsed.Prices {
@@ -60,18 +63,18 @@ func (t *Table) With(name string, file []byte) (*Table, error) {
 			seen[k] = map[string]bool{}
 		}
 		seen[k][o.From] = true
-		out.models[k] = append(slices.Clone(out.models[k]), d)
+		out.own[k] = append(slices.Clone(out.own[k]), d)
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
 	for k := range seen {
-		list := out.models[k]
-		if old := len(t.models[k]); seen[k][""] { // an entry without a date replaces the table's own
+		list := out.own[k]
+		if old := len(t.own[k]); seen[k][""] { // an entry without a date replaces the table's own
 			list = slices.Clone(list[old:])
 		}
 		slices.SortStableFunc(list, func(a, b dated) int { return b.from.Compare(a.from) })
-		out.models[k] = list
+		out.own[k] = list
 	}
 	return out, nil
 }

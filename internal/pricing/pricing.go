@@ -41,7 +41,7 @@ type Price struct {
 func (p Price) Cost(u Usage) Cost {
 	plain := max(u.Input, 0)
 	read, write := max(u.CacheRead, 0), max(u.CacheWrite, 0)
-	if read+write <= plain {
+	if read <= plain && write <= plain-read {
 		plain -= read + write
 	}
 	const million = 1e6
@@ -53,7 +53,8 @@ func (p Price) Cost(u Usage) Cost {
 
 // Table holds the prices of models. It is never changed once it is made.
 type Table struct {
-	models map[key][]dated // the latest first
+	own    map[key][]dated // of a file of prices; the latest first
+	models map[key][]dated
 }
 
 type key struct{ provider, model string }
@@ -65,16 +66,19 @@ type dated struct {
 
 // Price finds the price of a model at a time. The provider is OpenTelemetry's
 // gen_ai.provider.name; without one the makers of models are asked. A model whose name
-// ends in a date has the price of the name without it, unless the table has both.
+// ends in a date has the price of the name without it, unless the table has both. A price of
+// a file counts before those of the table, under whichever of these names.
 func (t *Table) Price(provider, model string, at time.Time) (Price, bool) {
 	if t == nil || model == "" {
 		return Price{}, false
 	}
-	for _, p := range providers(provider) {
-		for _, m := range spellings(model) {
-			for _, d := range t.models[key{p, m}] {
-				if !at.Before(d.from) {
-					return d.price, true
+	for _, models := range []map[key][]dated{t.own, t.models} {
+		for _, p := range providers(provider) {
+			for _, m := range spellings(model) {
+				for _, d := range models[key{p, m}] {
+					if !at.Before(d.from) {
+						return d.price, true
+					}
 				}
 			}
 		}

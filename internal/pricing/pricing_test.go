@@ -88,6 +88,8 @@ prices:
   - {provider: openai, model: gpt-4o, from: 2027-06-01, input: 1, output: 4, cache_read: 0.1, cache_write: 2}
   - {provider: Example, model: Tiny-1, input: 0, output: 0}
   - {provider: anthropic, model: claude-opus-4-6, input: 4, output: 20}
+  - {provider: anthropic, model: claude-sonnet-4-5, input: 100, output: 200}
+  - {provider: openai, model: gpt-4o-mini-2024-07-18, input: 7, output: 8}
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -113,6 +115,10 @@ prices:
 		{"openai", "gpt-4o", "2028-01-01", Price{1, 4, 0.1, 2}},
 		{"example", "tiny-1", "2000-01-01", Price{}},
 		{"anthropic", "claude-opus-4-6", "2020-01-01", Price{4, 20, 4, 4}},
+		{"anthropic", "claude-sonnet-4-5", "2026-01-01", Price{100, 200, 100, 100}},
+		{"anthropic", "claude-sonnet-4-5-20250929", "2026-01-01", Price{100, 200, 100, 100}},
+		{"openai", "gpt-4o-mini-2024-07-18", "2026-01-01", Price{7, 8, 7, 7}},
+		{"openai", "gpt-4o-mini", "2026-01-01", Price{0.15, 0.6, 0.075, 0.15}},
 	} {
 		if got := at(tc.provider, tc.model, tc.day); got != tc.want {
 			t.Errorf("%s %s on %s: %+v, want %+v", tc.provider, tc.model, tc.day, got, tc.want)

@@ -69,7 +69,9 @@ func (j Job) judgeRun(w *wantRun) {
 	w.said = map[string]float64{}
 	for name, one := range sums {
 		w.said[wire.FeedbackCount(name)] = float64(one.count)
-		w.said[wire.FeedbackMean(name)] = one.total / float64(max(one.numbers, 1))
+		if one.numbers > 0 || one.count == 0 { // words have no mean
+			w.said[wire.FeedbackMean(name)] = one.total / float64(max(one.numbers, 1))
+		}
 		var words []string
 		for _, word := range slices.Sorted(maps.Keys(one.words)) {
 			if one.count > 1 {

@@ -7,10 +7,11 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"unicode"
+	"unicode/utf8"
 
 	"go.uber.org/zap"
 
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/keys"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
 	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/wire"
@@ -166,7 +167,7 @@ func keyValues(in []reduce.KeyValue, value func(key, value string) string) []mlf
 	out := make([]mlflow.KeyValue, 0, len(in))
 	seen := map[string]bool{}
 	for _, kv := range in {
-		if key := cleanKey(kv.Key); key != "" && !seen[key] {
+		if key := keys.Clean(kv.Key); key != "" && !seen[key] {
 			seen[key] = true
 			out = append(out, mlflow.KeyValue{Key: key, Value: value(key, kv.Value)})
 		}
@@ -177,37 +178,19 @@ func keyValues(in []reduce.KeyValue, value func(key, value string) string) []mlf
 func metrics(in []reduce.Metric) []mlflow.Metric {
 	out := make([]mlflow.Metric, 0, len(in))
 	for _, m := range in {
-		if key := cleanKey(m.Key); key != "" {
+		if key := keys.Clean(m.Key); key != "" {
 			out = append(out, mlflow.Metric{Key: key, Value: mlflow.Number(m.Value), Timestamp: max(m.TimestampMS, 0), Step: m.Step})
 		}
 	}
 	return out
 }
 
-// cleanKey makes a key that MLflow takes: word characters, slash, dot, dash, space and
-// colon, no empty or dotted part of a path, at most 250 characters.
-func cleanKey(key string) string {
-	key = strings.Map(func(r rune) rune {
-		if r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("/.- :", r) {
-			return r
-		}
-		return '_'
-	}, strings.ToValidUTF8(key, "_"))
-	parts := strings.Split(key, "/")
-	parts = slices.DeleteFunc(parts, func(p string) bool { return p == "" || p == "." || p == ".." })
-	key = strings.Join(parts, "/")
-	if runes := []rune(key); len(runes) > mlflow.MaxKey {
-		key = strings.TrimRight(string(runes[:mlflow.MaxKey]), "/")
-	}
-	return key
-}
-
 // clip makes a value that every database behind MLflow takes: valid UTF-8 without NUL, at
-// most n characters. Bytes are counted, which is on the safe side.
+// most n characters. What is cut ends in an ellipsis.
 func clip(s string, n int) string {
 	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "")
-	if len(s) > n {
-		s = strings.ToValidUTF8(s[:n], "")
+	if len(s) <= n || utf8.RuneCountInString(s) <= n { // MLflow counts characters
+		return s
 	}
-	return s
+	return string([]rune(s)[:n-1]) + "…"
 }

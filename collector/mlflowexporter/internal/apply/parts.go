@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/keys"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/ledger"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
 	"github.com/technoshare/commentator/internal/mlflow"
@@ -82,7 +83,7 @@ func absent(kvs, have []mlflow.KeyValue) []mlflow.KeyValue {
 
 func without(kvs []reduce.KeyValue, have []mlflow.KeyValue) []reduce.KeyValue {
 	return slices.DeleteFunc(slices.Clone(kvs), func(kv reduce.KeyValue) bool {
-		return slices.ContainsFunc(have, func(o mlflow.KeyValue) bool { return o.Key == cleanKey(kv.Key) })
+		return slices.ContainsFunc(have, func(o mlflow.KeyValue) bool { return o.Key == keys.Clean(kv.Key) })
 	})
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/keys"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/ledger"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
 	"github.com/technoshare/commentator/internal/mlflow"
@@ -182,21 +183,24 @@ func (a *Applier) countScores(ctx context.Context, j *job, rec *ledger.Run, scor
 		return err
 	}
 	sum := sumUp(all)
-	mean, count, tag := wire.FeedbackMean(sum.name), wire.FeedbackCount(sum.name), wire.TagFeedbackPrefix+sum.name
+	mean, count, tag := keys.Clean(wire.FeedbackMean(sum.name)), keys.Clean(wire.FeedbackCount(sum.name)), keys.Clean(wire.TagFeedbackPrefix+sum.name)
 	step, shown := int64(0), map[string]float64{}
 	for _, m := range now.Data.Metrics {
 		if m.Key == mean || m.Key == count {
 			step, shown[m.Key] = max(step, m.Step+1), float64(m.Value)
 		}
 	}
-	if len(shown) == 2 && shown[count] == float64(sum.count) && shown[mean] == sum.mean && now.Tag(tag) == sum.words {
+	_, hadCount := shown[count]
+	_, hadMean := shown[mean]
+	hasMean := hadMean || sum.numbers > 0 || sum.count == 0 // words have none; MLflow removes no metric
+	if hadCount && hadMean == hasMean && shown[count] == float64(sum.count) && shown[mean] == sum.mean && now.Tag(tag) == sum.words {
 		counted() // by an attempt whose end nobody saw, or before the ledger was lost
 		return nil
 	}
-	b := batch{metrics: []mlflow.Metric{
-		{Key: count, Value: mlflow.Number(sum.count), Timestamp: sum.timeMS, Step: step},
-		{Key: mean, Value: mlflow.Number(sum.mean), Timestamp: sum.timeMS, Step: step},
-	}}
+	b := batch{metrics: []mlflow.Metric{{Key: count, Value: mlflow.Number(sum.count), Timestamp: sum.timeMS, Step: step}}}
+	if hasMean {
+		b.metrics = append(b.metrics, mlflow.Metric{Key: mean, Value: mlflow.Number(sum.mean), Timestamp: sum.timeMS, Step: step})
+	}
 	if sum.words != "" {
 		b.tags = append(b.tags, mlflow.KeyValue{Key: tag, Value: clip(sum.words, mlflow.MaxTagValue)})
 	}
@@ -255,16 +259,17 @@ func numberOf(value json.RawMessage) *float64 {
 
 // summary is what the verdicts of one name come to.
 type summary struct {
-	name   string
-	count  int
-	mean   float64 // 0 when there is none
-	words  string  // the one that was said, or each and how often: "thumbs_down 1, thumbs_up 2"
-	timeMS int64   // of the last verdict, one that was taken back too
+	name    string
+	count   int
+	numbers int     // of count
+	mean    float64 // of numbers; 0 when there is none
+	words   string  // the one that was said, or each and how often: "thumbs_down 1, thumbs_up 2"
+	timeMS  int64   // of the last verdict, one that was taken back too
 }
 
 func sumUp(scores []*ledger.Score) summary {
 	out := summary{name: scores[0].Name}
-	total, numbers := 0.0, 0
+	total := 0.0
 	said := map[string]int{}
 	for _, s := range scores {
 		out.timeMS = max(out.timeMS, int64(s.Version.EndUnixNano/uint64(time.Millisecond))) //nolint:gosec // ns since 1970 fit until 2262
@@ -273,12 +278,12 @@ func sumUp(scores []*ledger.Score) summary {
 		}
 		out.count++
 		if s.Number != nil {
-			total, numbers = total+*s.Number, numbers+1
+			total, out.numbers = total+*s.Number, out.numbers+1
 		}
 		said[cmp.Or(s.Label, strings.Trim(string(s.Value), `"`))]++
 	}
-	if numbers > 0 {
-		out.mean = total / float64(numbers)
+	if out.numbers > 0 {
+		out.mean = total / float64(out.numbers)
 	}
 	var words []string
 	for _, word := range slices.Sorted(maps.Keys(said)) {

@@ -197,6 +197,32 @@ func TestLoneScoreIsGivenUp(t *testing.T) {
 	e.saidIs(t, 1, nil, "0 0 ")
 }
 
+// Words have no mean.
+func TestWordsHaveNoMean(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		e.mustApply(t, e.plan(1))
+		s := e.score(1, "u-1", 1, value(1))
+		s.Number, s.Label, s.Value = nil, "good", json.RawMessage(`"good"`)
+		e.mustApply(t, scored(s))
+		exp, err := e.client.GetExperimentByName(t.Context(), e.experiment)
+		if err != nil {
+			t.Fatal(err)
+		}
+		state, err := mlflowtest.Read(t.Context(), e.client, exp.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range state.Runs {
+			for key, points := range r.Metrics {
+				if strings.HasPrefix(key, "feedback/") && key != "feedback/helpful/count" {
+					t.Errorf("%s is %v", key, points)
+				}
+			}
+		}
+		e.saidIs(t, 1, map[string]string{"helpful u-1": "good | HUMAN |  | because 1"}, "1 0 good")
+	})
+}
+
 // Whatever fails on the way and in whatever order they come: the last verdicts are there.
 func TestScoresInAnyOrderWithFaults(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {

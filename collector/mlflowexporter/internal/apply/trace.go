@@ -13,6 +13,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/keys"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/ledger"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
 	"github.com/technoshare/commentator/internal/mlflow"
@@ -226,10 +227,10 @@ func (a *Applier) info(t *trace, used []mlflow.PromptVersion) mlflow.TraceInfo {
 		Tags:            map[string]string{},
 	}
 	for _, kv := range in.Metadata {
-		out.Metadata[cleanKey(kv.Key)] = clip(kv.Value, mlflow.MaxTagValue)
+		out.Metadata[keys.Clean(kv.Key)] = clip(kv.Value, mlflow.MaxTagValue)
 	}
 	for _, kv := range in.Tags {
-		out.Tags[cleanKey(kv.Key)] = clip(kv.Value, mlflow.MaxTagValue)
+		out.Tags[keys.Clean(kv.Key)] = clip(kv.Value, mlflow.MaxTagValue)
 	}
 	if len(used) > 0 {
 		out.Tags[wire.TagPrompts] = promptsJSON(used)

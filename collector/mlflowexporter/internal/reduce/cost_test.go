@@ -87,6 +87,7 @@ func TestCostOfAModelCall(t *testing.T) {
 		want string
 	}{
 		"none":    {nil, ours},
+		"partial": {`{"total_cost":3}`, ours},
 		"valid":   {`{"input_cost":1,"output_cost":2,"total_cost":3}`, `{"input_cost":1,"output_cost":2,"total_cost":3}`},
 		"invalid": {"0.5", ours},
 	} {

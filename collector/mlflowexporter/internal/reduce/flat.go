@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
-	"unicode"
 
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/keys"
 	"github.com/technoshare/commentator/internal/wire"
 )
 
@@ -89,24 +89,23 @@ func (t *trace) flatten(runs []Run, stages []Span, stageRuns []Run) {
 
 func partOf(s Span, r Run, name string) Part {
 	p := Part{ID: s.Span.SpanID().String(), Name: name, Version: r.Version}
-	prefix := name + "/"
 	for _, kv := range r.Params {
-		p.Params = append(p.Params, KeyValue{prefix + kv.Key, kv.Value})
+		p.Params = append(p.Params, KeyValue{keys.Under(name, kv.Key), kv.Value})
 	}
 	for _, kv := range r.Tags {
 		// The job's run says these itself; the name of the stage is in the prefix.
 		if strings.HasPrefix(kv.Key, "mlflow.") || kv.Key == wire.TagTraceID || kv.Value == r.Name {
 			continue
 		}
-		p.Tags = append(p.Tags, KeyValue{prefix + kv.Key, kv.Value})
+		p.Tags = append(p.Tags, KeyValue{keys.Under(name, kv.Key), kv.Value})
 	}
-	p.Tags = append(p.Tags, KeyValue{prefix + tagStatus, r.Status})
+	p.Tags = append(p.Tags, KeyValue{keys.Under(name, tagStatus), r.Status})
 	for _, m := range r.Metrics {
-		m.Key = prefix + m.Key
+		m.Key = keys.Under(name, m.Key)
 		p.Metrics = append(p.Metrics, m)
 	}
 	for _, a := range r.Artifacts {
-		a.Path = prefix + a.Path
+		a.Path = name + "/" + a.Path
 		p.Artifacts = append(p.Artifacts, a)
 	}
 	if r.Why != nil {
@@ -114,7 +113,7 @@ func partOf(s Span, r Run, name string) Part {
 	}
 	for what, rule := range r.Why {
 		kind, key, _ := strings.Cut(what, " ")
-		p.Why[kind+" "+prefix+key] = rule
+		p.Why[kind+" "+keys.Under(name, key)] = rule
 	}
 	return p
 }
@@ -124,14 +123,5 @@ const maxKeyPart = 60
 
 // keyPart makes a name that can be one step of the path of a metric or an artifact.
 func keyPart(name string) string {
-	name = strings.Trim(strings.Map(func(r rune) rune {
-		if r == '_' || r == '-' || r == '.' || r == ' ' || (r < unicode.MaxASCII && (unicode.IsLetter(r) || unicode.IsDigit(r))) {
-			return r
-		}
-		return '_'
-	}, name), " .")
-	if len(name) > maxKeyPart {
-		name = strings.Trim(name[:maxKeyPart], " .")
-	}
-	return cmp.Or(name, "stage")
+	return cmp.Or(keys.Step(name, maxKeyPart, "-. "), "stage")
 }

@@ -1,11 +1,13 @@
 package reduce
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/keys"
 	"github.com/technoshare/commentator/internal/wire"
 )
 
@@ -51,5 +53,35 @@ func TestFlatLayout(t *testing.T) {
 	plan = Reduce([]Span{outer}, m)
 	if len(plan.Runs) != 1 || !plan.Runs[0].Implied || plan.Runs[0].Key != wire.JobKey(wire.TraceID(traceID)) || len(plan.Runs[0].Parts) != 1 {
 		t.Errorf("runs are %+v", plan.Runs)
+	}
+}
+
+// Stages with different names have different names in the run of their job, whatever the
+// script and the length, as long as MLflow takes them.
+func TestFlatNamesStayApart(t *testing.T) {
+	m := simple
+	m.Layout = LayoutFlat
+	m.Stage.Rules = []Rule{{Attribute: "app.step", Tag: "step"}, {Attribute: "rows", Metric: "rows"}}
+	long := strings.Repeat("n", 60)
+	spans := []Span{newSpan(t, Job, "job", 1, map[string]any{"app.name": "etl", "app.id": 7})}
+	for i, name := range []string{"検索", "要約", "👍", "👎", long, long + "1", long + "2", long + "3", long + "4"} {
+		s := newSpan(t, Stage, "x", byte(i+2), map[string]any{"app.step": name, "rows": i})
+		if i > 4 { // below the one before
+			s.Span.SetParentSpanID(pcommon.SpanID{7: byte(i + 1)})
+		}
+		spans = append(spans, s)
+	}
+	run := Reduce(spans, m).Runs[0]
+	seen := map[string]bool{}
+	for _, p := range run.Parts {
+		for _, metric := range p.Metrics {
+			if seen[metric.Key] || keys.Clean(metric.Key) != metric.Key || (!strings.HasSuffix(metric.Key, "/rows") && !strings.HasSuffix(metric.Key, "/latency_seconds")) {
+				t.Errorf("metric %s", metric.Key)
+			}
+			seen[metric.Key] = true
+		}
+	}
+	if len(seen) != 18 || !seen["検索/rows"] || !seen[long+"/rows"] {
+		t.Errorf("metrics are %v", seen)
 	}
 }

@@ -99,6 +99,38 @@ func TestAStageImpliesItsJob(t *testing.T) {
 	}
 }
 
+// Blanks in a template change nothing of what identifies a job.
+func TestTemplateWithBlanksIdentifies(t *testing.T) {
+	m := simple
+	m.Job.Name = "{{ app.name }} {{ app.id}}"
+	if job := Reduce([]Span{newSpan(t, Stage, "s", 2, map[string]any{"app.id": 7, "app.name": "job"})}, m).Runs[0]; job.Name != "job 7" || len(job.Params) != 1 {
+		t.Errorf("implied run is %+v", job)
+	}
+}
+
+// A name that shows nothing counts as none: MLflow would make up one.
+func TestBlankNames(t *testing.T) {
+	for _, c := range []struct {
+		own  any
+		span string
+		want string // empty: the key
+	}{
+		{"etl", "span", "etl"},
+		{"", "span", "span"},
+		{" \t", "span", "span"},
+		{"\x00", "span", "span"},
+		{nil, "span", "span"},
+		{"", " ", ""},
+	} {
+		m := simple
+		m.Job.Name = "{{app.name}}"
+		run := Reduce([]Span{newSpan(t, Job, c.span, 1, map[string]any{"app.name": c.own})}, m).Runs[0]
+		if run.Name != c.want && (c.want != "" || run.Name != run.Key) {
+			t.Errorf("%q on span %q: run is %q, want %q", c.own, c.span, run.Name, c.want)
+		}
+	}
+}
+
 func TestJobStatus(t *testing.T) {
 	for _, c := range []struct {
 		outcome string
@@ -125,6 +157,17 @@ func addArtifact(s Span, attrs map[string]any) {
 	e := s.Span.Events().AppendEmpty()
 	e.SetName(wire.EventArtifact)
 	_ = e.Attributes().FromRaw(attrs)
+}
+
+// MLflow decodes paths, so a percent that would begin an escape is none.
+func TestEscapesInPaths(t *testing.T) {
+	for in, want := range map[string]string{"a%2Fb.txt": "a_2Fb.txt", "%2e%2e/x": "_2e_2e/x", "100%.txt": "100%.txt", "a b+c.txt": "a b+c.txt"} {
+		s := newSpan(t, Stage, "stage_a", 2, map[string]any{"app.step": "a"})
+		addArtifact(s, map[string]any{wire.AttrArtifactName: in, wire.AttrArtifactContent: "x"})
+		if got := Reduce([]Span{s}, simple).Runs[1].Artifacts; len(got) != 1 || got[0].Path != want {
+			t.Errorf("%s: %+v, want %s", in, got, want)
+		}
+	}
 }
 
 // A file that something changed on the way is delivered as it is, and named.

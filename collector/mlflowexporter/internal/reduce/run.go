@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -133,9 +134,16 @@ func impliedRun(key string, spans []Span, m Mapping) (Run, bool) {
 
 // identifies reports whether a rule's attribute is part of the run's name: such an
 // attribute means the same on every span of the job.
-func identifies(r Rule, name string) bool {
-	return strings.Contains(name, templateOpen+r.Attribute+templateClose)
+func identifies(r Rule, name string) (found bool) {
+	expand(name, func(attribute string) (string, bool) {
+		found = found || attribute == r.Attribute
+		return "", true
+	})
+	return found
 }
+
+// blank reports whether a name shows nothing.
+func blank(name string) bool { return strings.TrimSpace(name) == "" }
 
 // builder collects what one span says of a run.
 type builder struct {
@@ -162,10 +170,11 @@ func newBuilder(s Span, m RunMapping) *builder {
 		}
 		return v.AsString(), true
 	})
-	if !complete {
-		name = s.Span.Name()
+	name = clean(name, maxName)
+	if complete = complete && !blank(name); !complete {
+		name = clean(s.Span.Name(), maxName)
 	}
-	b.name, b.named = clean(name, maxName), complete
+	b.name, b.named = name, complete
 	if m.Explain != "" {
 		b.why = map[string]string{}
 		for key := range b.tags {
@@ -297,7 +306,7 @@ func artifactOf(e ptrace.SpanEvent) (a Artifact, sum string, ok bool) {
 		}
 		return v.AsString()
 	}
-	a.Path = get(wire.AttrArtifactName)
+	a.Path = escapes.ReplaceAllString(get(wire.AttrArtifactName), "_$1")
 	if !validPath(a.Path) {
 		return a, "", false
 	}
@@ -319,6 +328,10 @@ func artifactOf(e ptrace.SpanEvent) (a Artifact, sum string, ok bool) {
 	return a, strings.ToLower(get(wire.AttrArtifactSHA256)), true
 }
 
+// escapes are what MLflow decodes in a path until nothing is left to decode, so that a%2Fb.txt
+// would be written as a/b.txt.
+var escapes = regexp.MustCompile(`%([0-9A-Fa-f]{2})`)
+
 // validPath reports whether MLflow takes the text as path of an artifact: relative, clean,
 // without #, backslash or control characters, no part longer than a file name may be.
 func validPath(p string) bool {
@@ -334,6 +347,9 @@ func validPath(p string) bool {
 }
 
 func (b *builder) run(key, parent string) Run {
+	if blank(b.name) {
+		b.name = key // MLflow makes up a name for a run without one
+	}
 	run := Run{
 		Key: key, ParentKey: parent,
 		TraceID:   b.span.Span.TraceID().String(),

@@ -70,31 +70,73 @@ func validKey(key string) bool {
 	return true
 }
 
-// cleanMap removes what is refused from every string of a map, however deep.
-func cleanMap(m pcommon.Map) {
-	for _, v := range m.All() {
-		cleanValue(v)
+// maxDepth is how deep a value may be nested. A reader of protobuf takes messages that are
+// nested 100 deep, MLflow's too; a map in a map takes three of them, the span around it eight.
+const maxDepth = 24
+
+// cleanMap removes what is refused from every key and text of a map. Of keys that become
+// alike the first one is kept.
+func cleanMap(m pcommon.Map) { cleanMapAt(m, 1) }
+
+func cleanMapAt(m pcommon.Map, depth int) {
+	dirty := false
+	for k, v := range m.All() {
+		dirty = dirty || unclean(k)
+		cleanValue(v, depth)
 	}
+	if !dirty {
+		return
+	}
+	renamed := pcommon.NewMap()
+	renamed.EnsureCapacity(m.Len())
+	for k, v := range m.All() {
+		k = clean(k, 0)
+		if _, taken := renamed.Get(k); !taken {
+			v.CopyTo(renamed.PutEmpty(k))
+		}
+	}
+	renamed.MoveTo(m)
 }
 
-func cleanValue(v pcommon.Value) {
+func cleanValue(v pcommon.Value, depth int) {
 	switch v.Type() {
 	case pcommon.ValueTypeStr:
-		if s := v.Str(); strings.IndexByte(s, 0) >= 0 || !utf8.ValidString(s) {
+		if s := v.Str(); unclean(s) {
 			v.SetStr(clean(s, 0))
 		}
 	case pcommon.ValueTypeMap:
-		cleanMap(v.Map())
+		if depth >= maxDepth {
+			v.SetStr(clean(v.AsString(), 0)) // as JSON
+			return
+		}
+		cleanMapAt(v.Map(), depth+1)
 	case pcommon.ValueTypeSlice:
+		if depth >= maxDepth {
+			v.SetStr(clean(v.AsString(), 0))
+			return
+		}
 		for _, e := range v.Slice().All() {
-			cleanValue(e)
+			cleanValue(e, depth+1)
 		}
 	}
 }
 
-// numbersOnly reports whether text is a JSON object all of whose values are numbers,
-// whole ones when asked for. MLflow answers 422 to a whole request otherwise.
-func numbersOnly(s string, whole bool) bool {
+func unclean(s string) bool { return strings.IndexByte(s, 0) >= 0 || !utf8.ValidString(s) }
+
+// wholeCost reports whether text is a cost in MLflow's form that needs no other: what is
+// missing of its three figures counts as 0 there.
+func wholeCost(s string) bool {
+	var cost struct {
+		Input  *float64 `json:"input_cost"`
+		Output *float64 `json:"output_cost"`
+		Total  *float64 `json:"total_cost"`
+	}
+	return numbersOnly(s, false) && json.Unmarshal([]byte(s), &cost) == nil && cost.Input != nil && cost.Output != nil && cost.Total != nil
+}
+
+// numbersOnly reports whether text is a JSON object all of whose values are numbers, counts
+// when asked for. MLflow answers 422 to a whole request otherwise.
+func numbersOnly(s string, counts bool) bool {
 	var m map[string]json.Number
 	if err := json.Unmarshal([]byte(s), &m); err != nil || len(m) == 0 {
 		return false
@@ -108,7 +150,10 @@ func numbersOnly(s string, whole bool) bool {
 		if strings.HasPrefix(string(raw[k]), `"`) || string(raw[k]) == "null" {
 			return false
 		}
-		if _, err := n.Int64(); whole && err != nil {
+		if i, err := n.Int64(); counts && (err != nil || i < 0) {
+			return false
+		}
+		if _, err := n.Float64(); err != nil { // 1e999
 			return false
 		}
 	}

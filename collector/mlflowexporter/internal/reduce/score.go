@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/keys"
 	"github.com/technoshare/commentator/internal/wire"
 )
 
@@ -99,12 +100,8 @@ func (t *trace) score(s Span, e ptrace.SpanEvent, m Mapping) (Score, bool) {
 		out.StartMS = startMS(s.Span)
 	}
 	out.SourceType, out.SourceID = sourceOf(s, e)
-	if v, ok := e.Attributes().Get(wire.AttrEvaluationRetracted); ok {
-		out.Retracted = v.Type() == pcommon.ValueTypeBool && v.Bool()
-	}
-	if v, ok := e.Attributes().Get(wire.AttrEvaluationExpected); ok {
-		out.Expected = v.Type() == pcommon.ValueTypeBool && v.Bool()
-	}
+	out.Retracted = strings.EqualFold(eventText(e, wire.AttrEvaluationRetracted), "true") // true, or the word
+	out.Expected = strings.EqualFold(eventText(e, wire.AttrEvaluationExpected), "true")
 	if !out.Retracted {
 		out.Value, out.Number = scoreValue(e, out.Label)
 	}
@@ -156,14 +153,10 @@ func sourceOf(s Span, e ptrace.SpanEvent) (kind, id string) {
 	return kind, clean(cmp.Or(id, s.resourceText(wire.ResServiceName)), maxTraceValue)
 }
 
-// scoreName is a name that MLflow can search: it takes a dot for a separator.
+// scoreName is a name that MLflow can search, for it takes a dot for a separator, and that it
+// takes in names of metrics and tags.
 func scoreName(name string) string {
-	return strings.Trim(cut(strings.Map(func(r rune) rune {
-		if r == '_' || r == '-' || r == ' ' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= 0x80 {
-			return r
-		}
-		return '_'
-	}, clean(name, 0)), maxScoreName), " ")
+	return keys.Step(clean(name, 0), maxScoreName, "- ")
 }
 
 // maxScoreName leaves room for what metrics and tags put around it.

@@ -78,6 +78,20 @@ func TestScoresOfAnyApplication(t *testing.T) {
 	}
 }
 
+// The name of a verdict is one that MLflow takes for a metric, a tag and in a search.
+func TestScoreNames(t *testing.T) {
+	long := strings.Repeat("é", 201)
+	for in, want := range map[string]string{
+		"rows.match": "rows_match", " a-b c ": "a-b c", "品質": "品質",
+		"👍 rate": "_ rate-20e95098", "é–": "é_-43f8af04",
+		long: long[:2*191] + "-3821f1b3", long[:400]: long[:400], "": "",
+	} {
+		if got := scoreName(in); got != want {
+			t.Errorf("%q becomes %q, want %q", in, got, want)
+		}
+	}
+}
+
 // A verdict without a name or without anything said is dropped, by a reason.
 func TestScoresThatSayNothing(t *testing.T) {
 	for what, attrs := range map[string]map[string]any{
@@ -95,7 +109,13 @@ func TestScoresThatSayNothing(t *testing.T) {
 // A verdict that is taken back is the same one, later.
 func TestScoreIsTakenBack(t *testing.T) {
 	said := map[string]any{"gen_ai.evaluation.name": "useful", "gen_ai.evaluation.score.value": 1}
-	back := map[string]any{"gen_ai.evaluation.name": "useful", "evaluation.retracted": true}
+	for _, word := range []any{true, "true", "True"} {
+		scoreIsTakenBack(t, said, map[string]any{"gen_ai.evaluation.name": "useful", "evaluation.retracted": word})
+	}
+}
+
+func scoreIsTakenBack(t *testing.T, said, back map[string]any) {
+	t.Helper()
 	user := map[string]any{"user.id": "u-1", "job.started_at": int64(5000)}
 	plan := Reduce([]Span{
 		judged(t, newSpan(t, Feedback, "feedback", 3, user), 9, back),

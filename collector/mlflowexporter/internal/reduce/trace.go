@@ -149,7 +149,12 @@ func native(s Span, m Mapping, dst ptrace.Span) {
 	dst.TraceState().FromRaw("")
 	dst.Events().RemoveIf(func(e ptrace.SpanEvent) bool { return e.Name() == wire.EventArtifact })
 	for _, e := range dst.Events().All() {
+		e.SetName(clean(e.Name(), 0))
 		cleanMap(e.Attributes())
+	}
+	for _, l := range dst.Links().All() {
+		l.TraceState().FromRaw("")
+		cleanMap(l.Attributes())
 	}
 	attrs := dst.Attributes()
 	cleanMap(attrs)
@@ -206,6 +211,13 @@ func usage(s Span, attrs pcommon.Map, prices *pricing.Table) {
 		attrs.Remove(attrCost)
 		return
 	}
+	for _, name := range usageAttributes { // MLflow would read what we do not
+		if v, ok := attrs.Get(name); ok {
+			if _, ok := count(v); !ok {
+				attrs.Remove(name)
+			}
+		}
+	}
 	if model := cmp.Or(s.text(wire.AttrGenAIResponseModel), s.text(wire.AttrGenAIRequestModel)); model != "" {
 		putNew(attrs, attrModel, clean(model, maxName))
 	}
@@ -218,7 +230,7 @@ func usage(s Span, attrs pcommon.Map, prices *pricing.Table) {
 	}
 	// Without a cost of ours MLflow computes one itself: without regard to the cache, and the
 	// first time for seconds, while it tries to fetch prices.
-	if own, ok := attrs.Get(attrCost); ok && numbersOnly(own.AsString(), false) {
+	if own, ok := attrs.Get(attrCost); ok && wholeCost(own.AsString()) {
 		return
 	}
 	if spent := s.spend(nil, prices); spent.known {
@@ -237,7 +249,7 @@ func tokenUsage(s Span) map[string]int64 {
 		return nil
 	}
 	return map[string]int64{
-		"input_tokens": in, "output_tokens": out, "total_tokens": in + out,
+		"input_tokens": in, "output_tokens": out, "total_tokens": plus(in, out),
 		"cache_read_input_tokens": read, "cache_creation_input_tokens": created,
 	}
 }

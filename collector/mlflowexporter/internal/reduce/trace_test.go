@@ -1,8 +1,12 @@
 package reduce
 
 import (
+	"fmt"
+	"math"
+	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -162,6 +166,91 @@ func TestHarmfulAttributesAreSanitized(t *testing.T) {
 	}
 }
 
+// A request with a text that is no UTF-8, or with a value that is nested too deep, is refused
+// whole.
+func TestAnySpanIsReadable(t *testing.T) {
+	const bad, good = "a\xff", "a\uFFFD"
+	s := newSpan(t, Detail, bad, 2, map[string]any{bad: "first", "a\xfe": "second", "\x00": 1, "deep": map[string]any{bad: []any{map[string]any{bad: bad}}}})
+	s.Span.TraceState().FromRaw(bad)
+	event := s.Span.Events().AppendEmpty()
+	event.SetName(bad)
+	event.Attributes().PutStr(bad, bad)
+	link := s.Span.Links().AppendEmpty()
+	link.TraceState().FromRaw(bad)
+	link.Attributes().PutStr(bad, bad)
+	deepest := s.Span.Attributes().PutEmptyMap("maps")
+	list := s.Span.Attributes().PutEmptySlice("lists")
+	for range 120 {
+		deepest = deepest.PutEmptyMap("m")
+		list = list.AppendEmpty().SetEmptySlice()
+	}
+	deepest.PutStr(bad, bad)
+	list.AppendEmpty().SetStr(bad)
+	dst := ptrace.NewSpan()
+	native(s, Mapping{}, dst)
+
+	got := dst.Attributes().AsRaw()
+	depth := 0
+	var text string
+	for v := got["maps"]; ; depth++ {
+		m, ok := v.(map[string]any)
+		if !ok {
+			text, _ = v.(string)
+			break
+		}
+		v = m["m"]
+	}
+	if depth != maxDepth-1 || !strings.HasPrefix(text, `{"m":{`) || !strings.Contains(text, `"a\ufffd"`) {
+		t.Errorf("at depth %d of maps: %q", depth, text)
+	}
+	if _, ok := got["lists"].([]any); !ok || !utf8.ValidString(fmt.Sprint(got["lists"])) {
+		t.Errorf("lists are %v", got["lists"])
+	}
+	delete(got, "maps")
+	delete(got, "lists")
+	want := map[string]any{good: "first", "deep": map[string]any{good: []any{map[string]any{good: good}}}, attrSpanType: typeUnknown}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	event, link = dst.Events().At(0), dst.Links().At(0)
+	if diff := cmp.Diff([]any{map[string]any{good: good}, map[string]any{good: good}}, []any{event.Attributes().AsRaw(), link.Attributes().AsRaw()}); diff != "" || event.Name() != good {
+		t.Errorf("event %q: %s", event.Name(), diff)
+	}
+	if all := []string{dst.Name(), dst.TraceState().AsRaw(), link.TraceState().AsRaw()}; !slices.Equal(all, []string{good, "", ""}) {
+		t.Errorf("name and states are %q", all)
+	}
+}
+
+// Counts that are none go nowhere, under MLflow's names and under those of the conventions,
+// which MLflow reads too.
+func TestTokensThatAreNoCounts(t *testing.T) {
+	const most = math.MaxInt64
+	for what, c := range map[string]struct {
+		in, out any
+		want    string // MLflow's counts
+		kept    int    // how many attributes of the conventions stay
+	}{
+		"NaN":        {math.NaN(), 5, `{"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"input_tokens":0,"output_tokens":5,"total_tokens":5}`, 1},
+		"infinity":   {math.Inf(1), math.Inf(-1), "", 0},
+		"too many":   {1e300, "1e300", "", 0},
+		"2^63":       {float64(most), 0, "", 1},
+		"negative":   {-5, -1.5, "", 0},
+		"the most":   {most, most, `{"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"input_tokens":9223372036854775807,"output_tokens":9223372036854775807,"total_tokens":9223372036854775807}`, 2},
+		"no numbers": {"many", "", "", 0},
+	} {
+		got := nativeAttrs(t, newSpan(t, Detail, "chat", 2, map[string]any{wire.AttrUsageInput: c.in, wire.AttrUsageOutput: c.out}))
+		kept := 0
+		for _, name := range usageAttributes {
+			if _, ok := got[name]; ok {
+				kept++
+			}
+		}
+		if text, _ := got[AttrTokenUsage].(string); text != c.want || kept != c.kept {
+			t.Errorf("%s: %s, %d attributes kept", what, text, kept)
+		}
+	}
+}
+
 func TestNumbersOnly(t *testing.T) {
 	for in, want := range map[string][2]bool{ // whole numbers, any numbers
 		`{"input_tokens":5}`:       {true, true},
@@ -173,6 +262,8 @@ func TestNumbersOnly(t *testing.T) {
 		`0.5`:                      {false, false},
 		`garbage`:                  {false, false},
 		`{"total_cost":{"usd":1}}`: {false, false},
+		`{"input_tokens":-5}`:      {false, true},
+		`{"total_cost":1e999}`:     {false, false},
 	} {
 		if got := [2]bool{numbersOnly(in, true), numbersOnly(in, false)}; got != want {
 			t.Errorf("%s: %v, want %v", in, got, want)

@@ -71,15 +71,31 @@ func number(v pcommon.Value) (float64, bool) {
 	return f, !math.IsNaN(f) && !math.IsInf(f, 0)
 }
 
-// integer reads a whole number that may have come as text or as a double.
+// integer reads a whole number, a count or a time, that may have come as text or as a double.
+// What is negative, or more than an int64 holds, is none.
 func (s Span) integer(name string) (int64, bool) {
 	v, ok := s.Span.Attributes().Get(name)
 	if !ok {
 		return 0, false
 	}
+	return count(v)
+}
+
+func count(v pcommon.Value) (int64, bool) {
 	if v.Type() == pcommon.ValueTypeInt {
-		return v.Int(), true
+		return max(v.Int(), 0), v.Int() >= 0
 	}
 	f, ok := number(v)
-	return int64(f), ok
+	if !ok || f < 0 || f >= math.MaxInt64 {
+		return 0, false
+	}
+	return int64(f), true
+}
+
+// plus adds two counts. A sum that an int64 cannot hold is the largest one.
+func plus(a, b int64) int64 {
+	if a > math.MaxInt64-b {
+		return math.MaxInt64
+	}
+	return a + b
 }

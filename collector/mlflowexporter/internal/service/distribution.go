@@ -129,13 +129,13 @@ func coarser(in map[int32]uint64, by int32) map[int32]uint64 {
 }
 
 // each gives the numbers that a histogram is shown as: count, and where they are known
-// mean and percentiles. Nothing observed gives none.
+// mean and percentiles, which infinite bounds make infinite or NaN. Nothing observed gives none.
 func (d *distribution) each(number func(suffix string, value float64)) {
 	if d == nil || d.count == 0 {
 		return
 	}
 	number("/count", float64(d.count))
-	if !math.IsNaN(d.sum) && !math.IsInf(d.sum, 0) {
+	if !math.IsNaN(d.sum) {
 		number("/mean", d.sum/float64(d.count))
 	}
 	spans := d.spans()

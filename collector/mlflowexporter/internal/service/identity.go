@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
@@ -43,6 +44,21 @@ func (id identity) runName(day string) string {
 		instance = string(runes[:40])
 	}
 	return strings.Join(strings.Fields(id.service+" "+instance+" "+day), " ")
+}
+
+// maxExperiment is the longest name of an experiment, in characters: the databases behind MLflow
+// take 256, and jobs' experiments are cut to this.
+const maxExperiment = 250
+
+// experiment appends the suffix to the name of the experiment of the jobs, which is cleaned as
+// theirs is.
+func experiment(name, suffix string) string {
+	name = strings.ToValidUTF8(strings.ReplaceAll(name, "\x00", ""), "\uFFFD")
+	room := maxExperiment - utf8.RuneCountInString(suffix)
+	if runes := []rune(name); len(runes) > room {
+		name = string(runes[:room-1]) + "…"
+	}
+	return name + suffix
 }
 
 // tags describe the process, as MLflow's SDK would where it has a name for it.

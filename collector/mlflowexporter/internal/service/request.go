@@ -8,6 +8,8 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/keys"
 )
 
 // request is the metrics of one process in one Add.
@@ -19,6 +21,7 @@ type request struct {
 	id       identity
 	resource pcommon.Resource
 	seen     pcommon.Timestamp // newest point of the process before this request; 0: none
+	latest   pcommon.Timestamp // a point may have
 }
 
 // sample is one point of one stream.
@@ -46,7 +49,7 @@ func (r *request) add(rm pmetric.ResourceMetrics) {
 				continue
 			}
 			r.collect(m, func(attrs pcommon.Map, s sample) {
-				if s.time == 0 {
+				if s.time == 0 || s.time > r.latest {
 					r.change.Dropped[DropNoTime]++
 					return
 				}
@@ -155,7 +158,11 @@ func (r *request) moment(key string, gauge bool, samples []sample) {
 	}
 	var points []Point
 	point := func(suffix string, value float64) {
-		points = append(points, Point{Key: key + suffix, Value: value, TimeMS: millis(newest), Step: step})
+		if math.IsNaN(value) || math.IsInf(value, 0) {
+			r.change.Dropped[DropNaN]++
+			return
+		}
+		points = append(points, Point{Key: keys.Under(key, suffix), Value: value, TimeMS: millis(newest), Step: step})
 	}
 	switch {
 	case histogram:
@@ -191,7 +198,7 @@ func (r *request) run(name string) *Run {
 	}
 	run := Run{Worker: r.id.hash, Day: name}
 	if r.runs[run.Key()] == nil {
-		run.Experiment = cmp.Or(text(r.resource, r.cfg.ExperimentAttribute), r.cfg.DefaultExperiment) + r.cfg.Suffix
+		run.Experiment = experiment(cmp.Or(text(r.resource, r.cfg.ExperimentAttribute), r.cfg.DefaultExperiment), r.cfg.Suffix)
 		run.Name, run.Tags = r.id.runName(name), r.id.tags(r.resource)
 		r.runs[run.Key()] = &run
 	}

@@ -36,7 +36,7 @@ const (
 	DropNaN    = "nan_metric"     // values that are no number, or infinite
 	DropLimit  = "metric_limit"   // more than MaxKeys or MaxStreams
 	DropShape  = "metric_shape"   // summaries, and histograms of one metric that cannot be added up
-	DropNoTime = "metric_untimed" // points without a time
+	DropNoTime = "metric_untimed" // points without a time, or with one that is more than a day ahead
 )
 
 // Config says what becomes of metrics.
@@ -105,8 +105,9 @@ type Change struct {
 	workers map[string]*worker
 }
 
-// Add works out what md changes.
-func (a *Aggregator) Add(md pmetric.Metrics) *Change {
+// Add works out what md changes. Points that are more than a day ahead of now are dropped: the
+// latest point decides which days are over.
+func (a *Aggregator) Add(md pmetric.Metrics, now time.Time) *Change {
 	c := &Change{Dropped: map[string]int64{}, of: a, workers: map[string]*worker{}}
 	runs := map[string]*Run{}
 	for _, rm := range md.ResourceMetrics().All() {
@@ -119,7 +120,7 @@ func (a *Aggregator) Add(md pmetric.Metrics) *Change {
 			w = w.clone()
 			c.workers[id.hash] = w
 		}
-		r := &request{cfg: a.cfg, change: c, worker: w, runs: runs, id: id, resource: rm.Resource(), seen: w.newest}
+		r := &request{cfg: a.cfg, change: c, worker: w, runs: runs, id: id, resource: rm.Resource(), seen: w.newest, latest: pcommon.NewTimestampFromTime(now.Add(day))}
 		r.add(rm)
 	}
 	for _, r := range runs {

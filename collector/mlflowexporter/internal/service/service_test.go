@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -17,6 +18,9 @@ import (
 var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
 func stamp(t time.Time) pcommon.Timestamp { return pcommon.NewTimestampFromTime(t) }
+
+// later is when requests come.
+var later = noon.AddDate(0, 0, 30)
 
 // at is a time on the test's day, given in minutes after noon.
 func at(minutes float64) time.Time { return noon.Add(time.Duration(minutes * float64(time.Minute))) }
@@ -114,7 +118,7 @@ func equal(t *testing.T, what string, c *Change, want ...string) {
 
 // feed adds and commits.
 func feed(a *Aggregator, md pmetric.Metrics) *Change {
-	c := a.Add(md)
+	c := a.Add(md, later)
 	c.Commit()
 	return c
 }
@@ -163,7 +167,7 @@ func TestPointsThatShareANameBecomeOne(t *testing.T) {
 		sum(ms, "job.active", false, at(1), 3, "queue", "b")
 		histogram(ms, "job.wait", false, noon, at(1), []uint64{1, 0, 0, 0}, 1, "queue", "a")
 		histogram(ms, "job.wait", false, noon, at(1), []uint64{0, 0, 1, 0}, 3, "queue", "b")
-	})), "job.queue.depth@1=9", "job.active@1=5",
+	}), later), "job.queue.depth@1=9", "job.active@1=5",
 		"job.wait/count@1=2", "job.wait/mean@1=2", "job.wait/p50@1=1", "job.wait/p95@1=3.8", "job.wait/p99@1=3.96")
 }
 
@@ -280,8 +284,8 @@ func TestRepetitionAndDisorderChangeNothing(t *testing.T) {
 		a := newTest(noon)
 		var all []string
 		for _, md := range requests {
-			first := points(a.Add(md))
-			if again := points(a.Add(md)); !slices.Equal(first, again) {
+			first := points(a.Add(md, later))
+			if again := points(a.Add(md, later)); !slices.Equal(first, again) {
 				t.Fatalf("before commit %v, then %v", first, again)
 			}
 			feed(a, md)
@@ -369,6 +373,113 @@ func TestRulesSayWhatIsWrong(t *testing.T) {
 		err := c.rule.Validate()
 		if (err == nil) != (c.want == "") || (err != nil && !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%+v: %v", c.rule, err)
+		}
+	}
+}
+
+// However long an attribute is, the numbers of a histogram have names of their own.
+func TestLongNamesAreCutInFrontOfWhatTheySay(t *testing.T) {
+	a := newTest(noon)
+	c := feed(a, metrics(func(ms pmetric.MetricSlice) {
+		for _, last := range []string{"a", "b"} {
+			histogram(ms, "job.duration", false, noon, at(1), []uint64{1, 0, 0, 0}, 1, "job.outcome", strings.Repeat("q", 260)+last)
+		}
+	}))
+	seen := map[string]bool{}
+	for _, p := range c.Runs[0].Points {
+		seen[p.Key] = true
+		if len(p.Key) > 250 || !strings.HasPrefix(p.Key, "job.duration/qqq") || !slices.Contains([]string{"count", "mean", "p50", "p95", "p99"}, path.Base(p.Key)) {
+			t.Errorf("point %s", p.Key)
+		}
+	}
+	if len(seen) != 10 {
+		t.Errorf("names are %v", seen)
+	}
+}
+
+// A clock that is wrong once does not end the runs of a process: which days are over is told
+// by the latest point.
+func TestPointsOfTheFutureAreDropped(t *testing.T) {
+	a := newTest(noon)
+	for _, c := range []struct {
+		at, now time.Time
+		want    bool
+	}{
+		{noon, noon, true},
+		{time.Date(2150, 1, 1, 0, 0, 0, 0, time.UTC), noon, false},
+		{noon.Add(24 * time.Hour), noon, true}, // somebody's clock is wrong by a time zone
+		{noon.Add(24*time.Hour + time.Minute), noon, false},
+		{noon.Add(time.Hour), noon.Add(time.Hour), true},
+	} {
+		change := a.Add(metrics(func(ms pmetric.MetricSlice) {
+			gauge(ms, "job.active", c.at, 1)
+			histogram(ms, "job.wait", true, noon, c.at, []uint64{1, 0, 0, 0}, 1)
+		}), c.now)
+		change.Commit()
+		if (len(change.Runs) > 0) != c.want || (change.Dropped[DropNoTime] == 2) == c.want {
+			t.Errorf("%s at %s: runs %v, dropped %v", c.at, c.now, change.Runs, change.Dropped)
+		}
+	}
+	for _, w := range a.workers {
+		if w.newest != stamp(noon.Add(24*time.Hour)) || len(w.days) != 2 {
+			t.Errorf("newest %v, days %v", w.newest, w.days)
+		}
+	}
+}
+
+// What a histogram is shown as is finite, or counted.
+func TestNumbersOfHistogramsAreFinite(t *testing.T) {
+	inf := math.Inf(1)
+	one := func(change func(pmetric.HistogramDataPoint)) func(pmetric.MetricSlice) {
+		return func(ms pmetric.MetricSlice) {
+			histogram(ms, "job.wait", true, noon, at(1), []uint64{1, 0, 0, 3}, 8)
+			change(ms.At(0).Histogram().DataPoints().At(0))
+		}
+	}
+	for name, c := range map[string]struct {
+		fill    func(pmetric.MetricSlice)
+		numbers []string
+		dropped int64
+	}{
+		"fine":     {one(func(pmetric.HistogramDataPoint) {}), []string{"count", "mean", "p50", "p95", "p99"}, 0},
+		"bounds":   {one(func(p pmetric.HistogramDataPoint) { p.ExplicitBounds().FromRaw([]float64{1, 2, inf}) }), []string{"count", "mean"}, 3},
+		"NaN":      {one(func(p pmetric.HistogramDataPoint) { p.ExplicitBounds().FromRaw([]float64{1, 2, math.NaN()}) }), []string{"count", "mean"}, 3},
+		"greatest": {one(func(p pmetric.HistogramDataPoint) { p.SetMax(inf) }), []string{"count", "mean"}, 3},
+		"sum":      {one(func(p pmetric.HistogramDataPoint) { p.SetSum(inf) }), []string{"count", "p50", "p95", "p99"}, 1},
+		"exponential": {func(ms pmetric.MetricSlice) {
+			m := ms.AppendEmpty()
+			m.SetName("job.wait")
+			p := m.SetEmptyExponentialHistogram().DataPoints().AppendEmpty()
+			p.SetTimestamp(stamp(at(1)))
+			p.SetStartTimestamp(stamp(noon))
+			p.SetScale(-10)
+			p.SetCount(3)
+			p.Positive().SetOffset(1 << 30)
+			p.Positive().BucketCounts().FromRaw([]uint64{3})
+		}, []string{"count"}, 3},
+	} {
+		change := newTest(noon).Add(metrics(c.fill), later)
+		var got []string
+		for _, p := range change.Runs[0].Points {
+			got = append(got, path.Base(p.Key))
+		}
+		if !slices.Equal(got, c.numbers) || change.Dropped[DropNaN] != c.dropped {
+			t.Errorf("%s: %v, dropped %v", name, got, change.Dropped)
+		}
+	}
+}
+
+// The name of an experiment is cleaned as that of the jobs, and leaves room for the suffix.
+func TestExperimentOfServiceRuns(t *testing.T) {
+	for name, want := range map[string]string{
+		"team":                     "team_service",
+		"te\x00am\xff":             "team\uFFFD_service",
+		strings.Repeat("漢", 242):   strings.Repeat("漢", 242) + "_service",
+		strings.Repeat("漢", 243):   strings.Repeat("漢", 241) + "…_service",
+		strings.Repeat("q", 10000): strings.Repeat("q", 241) + "…_service",
+	} {
+		if got := experiment(name, "_service"); got != want {
+			t.Errorf("%.20q… becomes %q, want %q", name, got, want)
 		}
 	}
 }
