@@ -216,7 +216,7 @@ func (a *Applier) apply(ctx context.Context, jobs []*job, source Source) error {
 		j.entry = entries[i]
 		j.repair()
 		for _, r := range j.runs {
-			r.rec, r.known = j.entry.Job.Run(r.Key), make(chan struct{})
+			r.rec = j.entry.Job.Run(r.Key)
 		}
 	}
 	// Runs and traces are written beside each other. A trace's info waits for its run, and so
@@ -269,6 +269,9 @@ func (a *Applier) reachable(ctx context.Context, jobs []*job) (ready []*job, cla
 		if j.fail(err) {
 			a.buryJob(j, err)
 		}
+		for _, r := range j.runs { // a trace of another job may wait for one
+			close(r.known)
+		}
 		errs = append(errs, j.errs...)
 	}
 	return ready, claims, errs
@@ -289,7 +292,7 @@ func group(p reduce.Plan) []*job {
 	}
 	for _, r := range p.Runs {
 		j := of(r.TraceID)
-		j.runs = append(j.runs, &run{Run: r, job: j})
+		j.runs = append(j.runs, &run{Run: r, job: j, known: make(chan struct{})})
 	}
 	for _, t := range p.Traces {
 		j := of(t.TraceID)
@@ -298,6 +301,9 @@ func group(p reduce.Plan) []*job {
 	for _, s := range p.Scores {
 		j := of(s.TraceID)
 		j.scores = append(j.scores, s)
+	}
+	for _, j := range jobs {
+		j.linkRuns()
 	}
 	linkOwners(jobs)
 	return jobs

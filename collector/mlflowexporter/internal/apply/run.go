@@ -24,6 +24,7 @@ var errRetry = errors.New("will be tried again")
 type run struct {
 	reduce.Run
 	job    *job
+	above  *run // of the plan; nil: none
 	rec    *ledger.Run
 	parent *ledger.Run // as it was when this run's turn came; nil: none, or not known
 	// known is closed when it is settled whether the run has an id, which is id then.
@@ -58,9 +59,28 @@ func (a *Applier) applyRuns(ctx context.Context, j *job) {
 
 // tops are the runs that hang under no other run of the plan.
 func (j *job) tops() []*run {
-	return slices.DeleteFunc(slices.Clone(j.runs), func(r *run) bool {
-		return slices.ContainsFunc(j.runs, func(o *run) bool { return o.Key == r.ParentKey })
-	})
+	return slices.DeleteFunc(slices.Clone(j.runs), func(r *run) bool { return r.above != nil })
+}
+
+// linkRuns finds the run above each. Whatever a plan says, all are reached from tops, and each
+// once: what waits for a run would wait for ever otherwise.
+func (j *job) linkRuns() {
+	byKey := map[string]*run{}
+	for _, r := range j.runs {
+		if byKey[r.Key] == nil {
+			byKey[r.Key] = r
+		}
+	}
+	for _, r := range j.runs {
+		above := byKey[r.ParentKey]
+		at := above
+		for at != nil && at != r {
+			at = at.above
+		}
+		if at == nil { // else r is above itself
+			r.above = above
+		}
+	}
 }
 
 // abandon settles a run that was not made, and those below it.
@@ -72,7 +92,7 @@ func (r *run) abandon() {
 }
 
 func (r *run) children() []*run {
-	return slices.DeleteFunc(slices.Clone(r.job.runs), func(o *run) bool { return o.ParentKey != r.Key })
+	return slices.DeleteFunc(slices.Clone(r.job.runs), func(o *run) bool { return o.above != r })
 }
 
 // applyTree makes a run, then the runs below it while it is being filled, and finishes

@@ -15,6 +15,7 @@ func Reduce(spans []Span, m Mapping) Plan {
 	var plan Plan
 	groups := groupByTrace(spans, &plan)
 	for _, group := range groups {
+		group.circular = group.circles()
 		group.reduce(m, &plan)
 		if asked := group.repair(); asked != "" {
 			if plan.Repair == nil {
@@ -45,6 +46,9 @@ type trace struct {
 	id    wire.TraceID
 	spans []Span
 	index map[pcommon.SpanID]int // of the jobs, stages and details in spans
+	// circular are spans that are above themselves and count as having no parent: of each
+	// circle all jobs, or else all stages, so that order does not decide where it is cut.
+	circular map[pcommon.SpanID]bool
 }
 
 // groupByTrace sorts spans into traces, in the order in which the traces appear.
@@ -181,19 +185,57 @@ func (t *trace) parentKey(s Span) string {
 
 // above is the nearest job or stage above a span.
 func (t *trace) above(s Span) (Span, bool) {
-	at := s.Span.ParentSpanID()
-	for range len(t.spans) { // bounds the walk should the parents form a circle
-		i, ok := t.index[at]
+	for !t.circular[s.Span.SpanID()] { // each step leads up, so this ends
+		i, ok := t.index[s.Span.ParentSpanID()]
 		if !ok {
-			return Span{}, false
+			break
 		}
-		above := t.spans[i]
-		if above.Kind == Job || above.Kind == Stage {
-			return above, true
+		if s = t.spans[i]; s.Kind == Job || s.Kind == Stage {
+			return s, true
 		}
-		at = above.Span.ParentSpanID()
 	}
 	return Span{}, false
+}
+
+// circles finds the spans that are above themselves, which no tracer writes on purpose.
+func (t *trace) circles() map[pcommon.SpanID]bool {
+	var found map[pcommon.SpanID]bool
+	walk := make([]int, len(t.spans)) // the walk up that met a span first, from 1
+	for i := range t.spans {
+		at, ok := i, true
+		for ok && walk[at] == 0 {
+			walk[at] = i + 1
+			at, ok = t.index[t.spans[at].Span.ParentSpanID()]
+		}
+		if !ok || walk[at] != i+1 {
+			continue
+		}
+		if found == nil {
+			found = map[pcommon.SpanID]bool{}
+		}
+		t.cut(at, found)
+	}
+	return found
+}
+
+// cut adds the spans of one circle that count as having no parent.
+func (t *trace) cut(at int, found map[pcommon.SpanID]bool) {
+	circle := map[Kind][]pcommon.SpanID{}
+	for i := at; ; {
+		s := t.spans[i]
+		circle[s.Kind] = append(circle[s.Kind], s.Span.SpanID())
+		if i = t.index[s.Span.ParentSpanID()]; i == at {
+			break
+		}
+	}
+	for _, kind := range []Kind{Job, Stage, Detail, Member, Started, Feedback} {
+		if len(circle[kind]) > 0 {
+			for _, id := range circle[kind] {
+				found[id] = true
+			}
+			return
+		}
+	}
 }
 
 // parentsFirst orders runs so that each comes after the run it hangs under.

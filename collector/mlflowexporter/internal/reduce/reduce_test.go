@@ -1,6 +1,7 @@
 package reduce
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -162,12 +163,69 @@ func TestUnusableArtifactsAndSpansAreDropped(t *testing.T) {
 	}
 }
 
-// Spans whose parents form a circle must not hang the reducer.
+// Spans whose parents form a circle count as having no parent, whatever hangs below them and
+// however they are split and ordered.
 func TestParentsInACircle(t *testing.T) {
-	a, b := newSpan(t, Stage, "a", 2, nil), newSpan(t, Stage, "b", 3, nil)
-	a.Span.SetParentSpanID(b.Span.SpanID())
-	b.Span.SetParentSpanID(a.Span.SpanID())
-	if got := Reduce([]Span{a, b}, simple); len(got.Runs) != 2 {
-		t.Errorf("runs are %+v", got.Runs)
+	under := func(s Span, parent byte) Span {
+		s.Span.SetParentSpanID(pcommon.SpanID{7: parent})
+		return s
+	}
+	hex := traceID.String()
+	key := func(id byte) string { return wire.StageKey(wire.TraceID(traceID), wire.SpanID{7: id}) }
+	for name, c := range map[string]struct {
+		spans []Span
+		want  map[string]string // parents by key
+	}{
+		"a job above itself": {
+			[]Span{under(newSpan(t, Job, "a", 2, nil), 2), under(newSpan(t, Stage, "s", 3, nil), 2)},
+			map[string]string{key(2): "", key(3): key(2)},
+		},
+		"two jobs": {
+			[]Span{under(newSpan(t, Job, "a", 2, nil), 3), under(newSpan(t, Job, "b", 3, nil), 2)},
+			map[string]string{key(2): "", key(3): ""},
+		},
+		"a job above itself with a span between": {
+			[]Span{under(newSpan(t, Job, "a", 2, nil), 3), under(newSpan(t, Detail, "b", 3, nil), 2), under(newSpan(t, Stage, "s", 4, nil), 3)},
+			map[string]string{key(2): "", key(4): key(2)},
+		},
+		"a job and a stage": {
+			[]Span{under(newSpan(t, Job, "a", 2, nil), 3), under(newSpan(t, Stage, "b", 3, nil), 2)},
+			map[string]string{key(2): "", key(3): key(2)},
+		},
+		"details": {
+			[]Span{under(newSpan(t, Detail, "a", 2, nil), 3), under(newSpan(t, Detail, "b", 3, nil), 2), under(newSpan(t, Stage, "s", 4, nil), 3)},
+			map[string]string{hex: "", key(4): hex},
+		},
+		"two stages, with one below": {
+			[]Span{under(newSpan(t, Stage, "a", 2, nil), 3), under(newSpan(t, Stage, "b", 3, nil), 2), under(newSpan(t, Stage, "c", 4, nil), 3)},
+			map[string]string{hex: "", key(2): hex, key(3): hex, key(4): key(3)},
+		},
+		"a stage above itself": {
+			[]Span{under(newSpan(t, Stage, "a", 2, nil), 2)},
+			map[string]string{hex: "", key(2): hex},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for range 2 {
+				got := map[string]string{}
+				for _, r := range Reduce(c.spans, simple).Runs {
+					got[r.Key] = r.ParentKey
+				}
+				if diff := cmp.Diff(c.want, got); diff != "" {
+					t.Errorf("parents (-want +got):\n%s", diff)
+				}
+				slices.Reverse(c.spans)
+			}
+		})
+	}
+	flat := simple
+	flat.Layout = LayoutFlat
+	var names []string
+	for _, p := range Reduce([]Span{under(newSpan(t, Stage, "a", 2, nil), 3), under(newSpan(t, Stage, "b", 3, nil), 2)}, flat).Runs[0].Parts {
+		names = append(names, p.Name)
+	}
+	slices.Sort(names)
+	if diff := cmp.Diff([]string{"a", "b"}, names); diff != "" {
+		t.Errorf("parts (-want +got):\n%s", diff)
 	}
 }
