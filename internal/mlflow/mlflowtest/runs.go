@@ -199,6 +199,9 @@ func (s *Server) createRun(in mlflow.CreateRun, _ *http.Request) (any, error) {
 	}
 	r.info.ArtifactURI = e.ArtifactLocation + "/" + r.info.ID + "/artifacts"
 	for _, t := range in.Tags {
+		if _, twice := r.tags[t.Key]; twice {
+			return nil, failure{http.StatusBadRequest, "BAD_REQUEST", "(sqlite3.IntegrityError) UNIQUE constraint failed: tags.key, tags.run_uuid"}
+		}
 		r.tags[t.Key] = t.Value
 	}
 	r.tags[mlflow.TagRunName] = in.Name

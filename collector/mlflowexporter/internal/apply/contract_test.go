@@ -183,6 +183,21 @@ func TestLimitsAndKeys(t *testing.T) {
 	})
 }
 
+// Whatever a plan says of them, the tags by which runs are known are the bridge's own.
+func TestOwnTagsStay(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		p := e.plan(1)
+		for i, r := range p.Runs {
+			for _, key := range []string{wire.TagKey, wire.TagKey + "/", "/" + wire.TagClaim, mlflow.TagParentRun, "mlflow.parentRunId/", mlflow.TagRunName} {
+				p.Runs[i].Tags = append(slices.Clip(r.Tags), reduce.KeyValue{Key: key, Value: "forged"})
+				r = p.Runs[i]
+			}
+		}
+		e.mustApply(t, p)
+		e.check(t, e.plan(1))
+	})
+}
+
 func TestBadSpanCostsNoOther(t *testing.T) {
 	contract(t, func(t *testing.T, e *env) {
 		bad := e.plan(1)

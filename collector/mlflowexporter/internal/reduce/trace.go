@@ -141,7 +141,7 @@ func target(td ptrace.Traces, byResource map[string]ptrace.SpanSlice, s Span) pt
 func native(s Span, m Mapping, dst ptrace.Span) {
 	s.Span.CopyTo(dst)
 	dst.SetName(clean(dst.Name(), maxName))
-	dst.SetEndTimestamp(pcommon.Timestamp(end(s.Span)))
+	clampTimes(dst)
 	dst.Status().SetMessage(clean(dst.Status().Message(), maxTag))
 	if dst.Status().Code() == ptrace.StatusCodeUnset { // the SDK says OK of what ended without an error
 		dst.Status().SetCode(ptrace.StatusCodeOk)
@@ -276,7 +276,7 @@ func infoOf(root Span, m Mapping) *TraceInfo {
 		Version:         versionOf(root.Span),
 		Name:            b.name,
 		RequestTimeMS:   startMS(root.Span),
-		DurationMS:      int64(end(root.Span)-uint64(root.Span.StartTimestamp())) / nanosPerMilli, //nolint:gosec // a duration
+		DurationMS:      int64(end(root.Span)-start(root.Span)) / nanosPerMilli, //nolint:gosec // a duration
 		State:           stateOK,
 		RequestPreview:  clean(root.text(wire.AttrInput), maxPreview),
 		ResponsePreview: clean(root.text(wire.AttrOutput), maxPreview),
