@@ -191,6 +191,9 @@ type Source func(traceID string) ptrace.Traces
 // ApplyFrom is Apply for a plan whose spans can be kept as dead letters.
 func (a *Applier) ApplyFrom(ctx context.Context, p reduce.Plan, source Source) error {
 	err := a.apply(ctx, group(p), source)
+	if err != nil {
+		a.doubt(ctx)
+	}
 	a.troubled.Store(slices.ContainsFunc(Errors(err), func(i *ItemError) bool { return !i.Permanent }))
 	return err
 }
