@@ -208,6 +208,9 @@ func (a *Applier) apply(ctx context.Context, jobs []*job, source Source) error {
 	all := jobs
 	jobs, claims, errs := a.reachable(ctx, jobs)
 	entries, err := a.ledger.Begin(ctx, claims)
+	if err == nil {
+		err = a.rename(ctx, jobs, entries, claims)
+	}
 	if err != nil {
 		for _, j := range jobs {
 			j.fail(err)

@@ -87,13 +87,13 @@ func TestOlderVersion(t *testing.T) {
 		older.Status = "FAILED"
 		older.Tags = []reduce.KeyValue{{Key: "mlflow.user", Value: "somebody"}, {Key: "outcome", Value: "error"}, {Key: "only_old", Value: "x"}}
 		older.Metrics = []reduce.Metric{{Key: "latency_seconds", Value: 1.5, TimestampMS: startMS + 1500}}
-		older.Artifacts = []reduce.Artifact{artifact("old.txt", "old"), artifact("both.txt", "old")}
-		newer.Artifacts = []reduce.Artifact{artifact("both.txt", "new")}
+		older.Artifacts = []reduce.Artifact{artifact("old.txt", "old"), artifact("d/old.txt", "old"), artifact("d/e/old.txt", "old"), artifact("both.txt", "old"), artifact("d/both.txt", "old")}
+		newer.Artifacts = []reduce.Artifact{artifact("both.txt", "new"), artifact("d/both.txt", "new"), artifact("d/new.txt", "new"), artifact("f/new.txt", "new")}
 
 		merged := newer
 		merged.Tags = append(slices.Clone(newer.Tags), older.Tags[2])
 		merged.Metrics = append(slices.Clone(older.Metrics), newer.Metrics...)
-		merged.Artifacts = append(slices.Clone(older.Artifacts[:1]), newer.Artifacts...)
+		merged.Artifacts = append(slices.Clone(older.Artifacts[:3]), newer.Artifacts...)
 
 		again := func(r reduce.Run) reduce.Run { // the same of another job
 			r.TraceID = jobID(e.experiment, 2)
@@ -107,6 +107,63 @@ func TestOlderVersion(t *testing.T) {
 		e.mustApply(t, reduce.Plan{Runs: []reduce.Run{older, again(older)}})
 		e.took(t, 0)
 		e.check(t, reduce.Plan{Runs: []reduce.Run{merged, again(merged)}})
+	})
+}
+
+// Of jobs without a parent in one trace each has a run of its own. The key of the trace is that
+// of the one that came first, whatever a batch of several makes of them.
+func TestJobsWithoutAParentHaveTheirOwnRuns(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		a := e.plan(1).Runs[0]
+		b := a
+		a.OwnKey, b.OwnKey = a.TraceID+"-a", b.TraceID+"-b"
+		b.Name, b.Version = "other", version("other", a.EndTime)
+		b.Params = []reduce.KeyValue{{Key: "job_id", Value: "of b"}}
+		stage := e.plan(1).Runs[1] // below b
+		mine := func(r reduce.Run) reduce.Run { r.Key = r.OwnKey; return r }
+		below := func(r, above reduce.Run) reduce.Run { r.ParentKey = above.Key; return r }
+		want := reduce.Plan{Runs: []reduce.Run{a, mine(b), below(stage, mine(b))}}
+		e.mustApply(t, reduce.Plan{Runs: []reduce.Run{a}}, reduce.Plan{Runs: []reduce.Run{b, below(stage, b)}})
+		e.check(t, want)
+		e.requests.take()
+		e.mustApply(t, reduce.Plan{Runs: []reduce.Run{b, mine(a), below(stage, b)}}, reduce.Plan{Runs: []reduce.Run{a, mine(b), below(stage, mine(b))}})
+		e.restart(t)
+		e.mustApply(t, reduce.Plan{Runs: []reduce.Run{b, mine(a), below(stage, b)}})
+		e.took(t, 2) // for version and experiment
+		e.check(t, want)
+	})
+}
+
+// The root speaks for its trace, and among others the one that started first, in whatever order
+// they come.
+func TestTheRootSpeaksForItsTrace(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		var done []reduce.Plan
+		for n, order := range [][]int{{0, 1, 2}, {2, 1, 0}, {1, 2, 0}, {1, 0, 2}} {
+			p := e.plan(n)
+			root := p.Traces[0]
+			root.Info.Source = reduce.Source{Start: 9, Span: "root"}
+			of := func(name string, start uint64) reduce.Trace {
+				info := *root.Info
+				info.Name, info.Source = name, reduce.Source{Rank: reduce.RankChild, Start: start, Span: name}
+				info.Version = version(name, startMS+5000)
+				child := root
+				child.Info = &info
+				return child
+			}
+			all := []reduce.Trace{root, of("child", 1), of("later child", 2)}
+			e.mustApply(t, reduce.Plan{Runs: p.Runs})
+			for i, at := range order {
+				e.mustApply(t, reduce.Plan{Traces: []reduce.Trace{all[at]}})
+				if i == 1 && n == 2 {
+					if name := e.state(t).Traces["tr-"+root.TraceID].Tags[mlflow.TagTraceName]; name != "child" {
+						t.Errorf("%s speaks for two children", name)
+					}
+				}
+			}
+			done = append(done, p)
+			e.check(t, done...)
+		}
 	})
 }
 

@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -81,6 +82,58 @@ func (j *job) linkRuns() {
 			r.above = above
 		}
 	}
+}
+
+// rename gives runs of jobs without a parent the keys that the ledger knows: of several in one
+// trace the one that came first has the key of the trace, which alone a batch does not tell.
+func (a *Applier) rename(ctx context.Context, jobs []*job, entries []*ledger.Entry, claims []ledger.Claim) error {
+	var more []ledger.Claim
+	for i, j := range jobs {
+		names := j.otherNames(entries[i].Job.Runs[j.traceID])
+		if len(names) == 0 {
+			continue
+		}
+		claim := ledger.Claim{TraceID: j.traceID}
+		for _, c := range claims[i].Runs {
+			if name := names[c.Key]; name != "" {
+				claim.Runs = append(claim.Runs, ledger.RunClaim{Key: name, Experiment: c.Experiment})
+			}
+		}
+		more = append(more, claim)
+		for _, r := range j.runs {
+			r.Key, r.ParentKey = cmp.Or(names[r.Key], r.Key), cmp.Or(names[r.ParentKey], r.ParentKey)
+		}
+		for _, t := range j.traces {
+			t.RunKey = cmp.Or(names[t.RunKey], t.RunKey)
+		}
+		for i, s := range j.scores {
+			j.scores[i].RunKey = cmp.Or(names[s.RunKey], s.RunKey)
+		}
+	}
+	if len(more) == 0 {
+		return nil
+	}
+	_, err := a.ledger.Begin(ctx, more) // finds the entries that are in hand
+	return err
+}
+
+// otherNames are keys that runs of the plan have to have in place of those that they have, by
+// those, when the ledger knows whose the key of the trace is.
+func (j *job) otherNames(known *ledger.Run) map[string]string {
+	names := map[string]string{}
+	for _, r := range j.runs {
+		if known == nil || known.Own == "" || r.OwnKey == "" {
+			continue
+		}
+		name := r.OwnKey
+		if name == known.Own {
+			name = j.traceID
+		}
+		if name != r.Key {
+			names[r.Key] = name
+		}
+	}
+	return names
 }
 
 // abandon settles a run that was not made, and those below it.

@@ -46,6 +46,7 @@ type trace struct {
 	id    wire.TraceID
 	spans []Span
 	index map[pcommon.SpanID]int // of the jobs, stages and details in spans
+	root  pcommon.SpanID         // of the job that has the key of the trace; zero: none
 	// circular are spans that are above themselves and count as having no parent: of each
 	// circle all jobs, or else all stages, so that order does not decide where it is cut.
 	circular map[pcommon.SpanID]bool
@@ -116,8 +117,16 @@ func (t *trace) reduce(m Mapping, plan *Plan) {
 	runs := make([]Run, 0, len(jobs)+len(stages)+1)
 	known := map[string]bool{}
 	for _, s := range jobs {
+		if t.root.IsEmpty() && s.Span.ParentSpanID().IsEmpty() {
+			t.root = s.Span.SpanID()
+		}
+	}
+	for _, s := range jobs {
 		run := jobRun(s, t.jobKey(s), t.parentKey(s), m, plan)
 		known[run.Key] = true
+		if s.Span.ParentSpanID().IsEmpty() {
+			run.OwnKey = t.stageKey(s)
+		}
 		runs = append(runs, run)
 	}
 	stageRuns := make([]Run, 0, len(stages))
@@ -129,7 +138,7 @@ func (t *trace) reduce(m Mapping, plan *Plan) {
 		if m.Layout == LayoutFlat {
 			parent = t.ownerKey(s)
 		}
-		stageRuns = append(stageRuns, stageRun(s, wire.StageKey(t.id, wire.SpanID(s.Span.SpanID())), parent, m, plan))
+		stageRuns = append(stageRuns, stageRun(s, t.stageKey(s), parent, m, plan))
 	}
 	if key := wire.JobKey(t.id); !known[key] {
 		if run, ok := impliedRun(key, slices.Concat(messages, stagesOf(stages, stageRuns, key)), m); ok {
@@ -161,13 +170,15 @@ func stagesOf(stages []Span, runs []Run, key string) []Span {
 }
 
 // jobKey is the trace id for a job that is the root of its trace, and trace id and span
-// id for one that hangs under something else.
+// id for one that hangs under something else, or started after another root.
 func (t *trace) jobKey(s Span) string {
-	if s.Span.ParentSpanID().IsEmpty() {
+	if s.Span.ParentSpanID().IsEmpty() && s.Span.SpanID() == t.root {
 		return wire.JobKey(t.id)
 	}
-	return wire.StageKey(t.id, wire.SpanID(s.Span.SpanID()))
+	return t.stageKey(s)
 }
+
+func (t *trace) stageKey(s Span) string { return wire.StageKey(t.id, wire.SpanID(s.Span.SpanID())) }
 
 // parentKey is the key of the nearest job or stage above a span, "" when the batch holds
 // none. The way up ends where a span is missing from the batch, so applications that nest
@@ -179,7 +190,7 @@ func (t *trace) parentKey(s Span) string {
 	case above.Kind == Job:
 		return t.jobKey(above)
 	default:
-		return wire.StageKey(t.id, wire.SpanID(above.Span.SpanID()))
+		return t.stageKey(above)
 	}
 }
 

@@ -80,6 +80,40 @@ func TestJobsAndStagesOfOtherApplications(t *testing.T) {
 	}
 }
 
+// Several jobs without a parent in one trace are several runs: the first to start has the key of
+// the trace.
+func TestJobsWithoutAParentHaveKeysOfTheirOwn(t *testing.T) {
+	under := func(s Span, parent byte) Span {
+		s.Span.SetParentSpanID(pcommon.SpanID{7: parent})
+		return s
+	}
+	late := newSpan(t, Job, "late", 1, nil)
+	late.Span.SetStartTimestamp(late.Span.StartTimestamp() + 1)
+	spans := []Span{late, newSpan(t, Job, "first", 3, nil), newSpan(t, Job, "same start", 4, nil), under(newSpan(t, Stage, "s", 5, nil), 1), under(newSpan(t, Stage, "u", 6, nil), 3)}
+	hex := traceID.String()
+	want := map[string][3]string{
+		hex:                       {"first", "", hex + "-0000000000000003"},
+		hex + "-0000000000000001": {"late", "", hex + "-0000000000000001"},
+		hex + "-0000000000000004": {"same start", "", hex + "-0000000000000004"},
+		hex + "-0000000000000005": {"s", hex + "-0000000000000001", ""},
+		hex + "-0000000000000006": {"u", hex, ""},
+	}
+	for range 2 {
+		got := map[string][3]string{}
+		plan := Reduce(spans, simple)
+		for _, r := range plan.Runs {
+			got[r.Key] = [3]string{r.Name, r.ParentKey, r.OwnKey}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+		if trace := plan.Traces[0]; trace.RunKey != hex || trace.Info.Source.Span != "0000000000000003" || trace.Info.Source.Rank != RankRoot {
+			t.Errorf("the trace is of %s, %+v", trace.RunKey, trace.Info.Source)
+		}
+		slices.Reverse(spans)
+	}
+}
+
 // A job of which only a stage is known gets a run that the job's own span completes.
 func TestAStageImpliesItsJob(t *testing.T) {
 	s := newSpan(t, Stage, "retrieval", 2, map[string]any{

@@ -82,11 +82,16 @@ func (t *trace) translate(jobs []Span, m Mapping) (Trace, bool) {
 	if root, ok := rootOf(jobs); ok {
 		out.RunKey = t.jobKey(root)
 		out.Info = infoOf(root, m)
+		out.Info.Source.Rank = RankChild
+		if root.Span.ParentSpanID().IsEmpty() {
+			out.Info.Source.Rank = RankRoot
+		}
 	} else if root, ok := t.member(); ok {
 		if owner, ok := root.owner(); ok {
 			out.RunKey = owner
 		}
 		out.Info = infoOf(root, m)
+		out.Info.Source.Rank = RankMember
 	}
 	return out, true
 }
@@ -274,6 +279,7 @@ func infoOf(root Span, m Mapping) *TraceInfo {
 	b := newBuilder(root, m.job(root))
 	info := &TraceInfo{
 		Version:         versionOf(root.Span),
+		Source:          Source{Start: start(root.Span), Span: root.Span.SpanID().String()},
 		Name:            b.name,
 		RequestTimeMS:   startMS(root.Span),
 		DurationMS:      int64(end(root.Span)-start(root.Span)) / nanosPerMilli, //nolint:gosec // a duration
