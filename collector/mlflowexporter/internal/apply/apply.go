@@ -220,6 +220,10 @@ func (a *Applier) apply(ctx context.Context, jobs []*job, source Source) error {
 	}
 	for i, j := range jobs {
 		j.entry = entries[i]
+	}
+	jobs, unsettled := a.settled(ctx, jobs)
+	errs = append(errs, unsettled...)
+	for _, j := range jobs {
 		j.repair()
 		for _, r := range j.runs {
 			r.rec = j.entry.Job.Run(r.Key)
@@ -275,12 +279,18 @@ func (a *Applier) reachable(ctx context.Context, jobs []*job) (ready []*job, cla
 		if j.fail(err) {
 			a.buryJob(j, err)
 		}
-		for _, r := range j.runs { // a trace of another job may wait for one
-			close(r.known)
-		}
+		j.giveUp()
 		errs = append(errs, j.errs...)
 	}
 	return ready, claims, errs
+}
+
+// giveUp ends the waiting for the runs of a job that is not worked on: the trace of another one may
+// belong to one of them.
+func (j *job) giveUp() {
+	for _, r := range j.runs {
+		close(r.known)
+	}
 }
 
 // group sorts a plan into jobs, in the order in which they appear.

@@ -371,20 +371,38 @@ func TestDeletedExperiment(t *testing.T) {
 	})
 }
 
-func TestForeignTraceStaysWhereItIs(t *testing.T) {
+// A job stays in its experiment when messages of it ask for another one.
+func TestJobStaysInItsExperiment(t *testing.T) {
 	contract(t, func(t *testing.T, e *env) {
-		e.mustApply(t, e.plan(1))
-		p := e.plan(1)
-		other := e.experiment + " other"
-		for i := range p.Runs {
-			p.Runs[i].Experiment = other
-		}
-		p.Traces[0].Experiment = other
-		for _, prepare := range []func(*testing.T){func(*testing.T) {}, e.lose} {
-			prepare(t)
-			if item := refused(t, e.Apply(t.Context(), p)); !strings.Contains(item.Error(), "foreign_trace") {
-				t.Errorf("got %v", item)
+		moved := func(p reduce.Plan) reduce.Plan {
+			other := e.experiment + " other"
+			for i := range p.Runs {
+				p.Runs[i].Experiment = other
 			}
+			for i := range p.Traces {
+				p.Traces[i].Experiment = other
+			}
+			return p
+		}
+		parts := split(e.plan(1))
+		e.mustApply(t, parts[0])
+		for _, p := range parts[1:] {
+			e.restart(t)
+			e.mustApply(t, moved(p))
+		}
+		e.mustApply(t, moved(e.plan(1)))
+		e.check(t, e.plan(1))
+		other, err := e.client.GetExperimentByName(t.Context(), e.experiment+" other")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if runs, _, err := e.client.SearchRuns(t.Context(), mlflow.SearchRuns{ExperimentIDs: []string{other.ID}}); err != nil || len(runs) != 0 {
+			t.Errorf("%d runs in the other experiment, %v", len(runs), err)
+		}
+
+		e.lose(t) // then nobody knows, and the trace stays where it is
+		if item := refused(t, e.Apply(t.Context(), moved(e.plan(1)))); !strings.Contains(item.Error(), "foreign_trace") {
+			t.Errorf("got %v", item)
 		}
 		e.check(t, e.plan(1))
 	})

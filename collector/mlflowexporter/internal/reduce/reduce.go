@@ -150,12 +150,33 @@ func (t *trace) reduce(m Mapping, plan *Plan) {
 	} else {
 		runs = append(runs, stageRuns...)
 	}
-	plan.Runs = append(plan.Runs, parentsFirst(runs)...)
-
+	experiment, scores := t.experiment(m), len(plan.Scores)
+	for _, run := range parentsFirst(runs) {
+		run.Experiment = experiment
+		plan.Runs = append(plan.Runs, run)
+	}
 	if out, ok := t.translate(jobs, m); ok {
+		out.Experiment = experiment
 		plan.Traces = append(plan.Traces, out)
 	}
 	t.scores(m, plan)
+	for i := range plan.Scores[scores:] {
+		plan.Scores[scores+i].Experiment = experiment
+	}
+}
+
+// experiment is the one of the whole trace, since MLflow takes a trace in one only, and a run below
+// one of its own: that of the job that is its root, or else of the first job, stage or other span.
+func (t *trace) experiment(m Mapping) string {
+	if i, ok := t.index[t.root]; ok {
+		return m.experiment(t.spans[i])
+	}
+	for _, kind := range []Kind{Job, Stage, Member, Started, Detail, Feedback} {
+		if of := t.of(kind); len(of) > 0 {
+			return m.experiment(of[0])
+		}
+	}
+	return ""
 }
 
 // stagesOf returns the stages that hang under the run with the given key.

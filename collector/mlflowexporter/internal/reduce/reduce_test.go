@@ -114,6 +114,40 @@ func TestJobsWithoutAParentHaveKeysOfTheirOwn(t *testing.T) {
 	}
 }
 
+// A trace is in one experiment, that of its root, whatever the resources of its spans say.
+func TestOneExperimentForATrace(t *testing.T) {
+	in := func(s Span, experiment string, late pcommon.Timestamp) Span {
+		s.Resource.Attributes().PutStr(wire.ResExperiment, experiment)
+		s.Span.SetStartTimestamp(s.Span.StartTimestamp() + late)
+		return s
+	}
+	root := in(newSpan(t, Job, "job", 1, nil), "root's", 5)
+	stage := in(newSpan(t, Stage, "late", 2, nil), "late stage's", 2)
+	first := in(newSpan(t, Stage, "first", 3, nil), "first stage's", 1)
+	detail := in(newSpan(t, Detail, "detail", 4, nil), "detail's", 0)
+	for _, c := range []struct {
+		spans []Span
+		want  string
+	}{
+		{[]Span{detail, first, stage, root}, "root's"},
+		{[]Span{detail, stage, first}, "first stage's"},
+		{[]Span{detail}, "detail's"},
+	} {
+		for range 2 {
+			plan := Reduce(c.spans, simple)
+			for _, r := range plan.Runs {
+				if r.Experiment != c.want {
+					t.Errorf("run %s is in %q, want %q", r.Name, r.Experiment, c.want)
+				}
+			}
+			if got := plan.Traces[0].Experiment; got != c.want {
+				t.Errorf("trace is in %q, want %q", got, c.want)
+			}
+			slices.Reverse(c.spans)
+		}
+	}
+}
+
 // A job of which only a stage is known gets a run that the job's own span completes.
 func TestAStageImpliesItsJob(t *testing.T) {
 	s := newSpan(t, Stage, "retrieval", 2, map[string]any{

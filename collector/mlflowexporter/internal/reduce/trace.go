@@ -73,7 +73,6 @@ func (t *trace) translate(jobs []Span, m Mapping) (Trace, bool) {
 		if !s.InTrace || s.Kind == Started || s.Kind == Feedback {
 			continue
 		}
-		out.Experiment = m.experiment(s)
 		native(s, m, target(out.Spans, byResource, s))
 	}
 	if out.Spans.SpanCount() == 0 {
