@@ -285,14 +285,6 @@ func (a *Applier) reachable(ctx context.Context, jobs []*job) (ready []*job, cla
 	return ready, claims, errs
 }
 
-// giveUp ends the waiting for the runs of a job that is not worked on: the trace of another one may
-// belong to one of them.
-func (j *job) giveUp() {
-	for _, r := range j.runs {
-		close(r.known)
-	}
-}
-
 // group sorts a plan into jobs, in the order in which they appear.
 func group(p reduce.Plan) []*job {
 	var jobs []*job

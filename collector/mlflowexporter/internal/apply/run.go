@@ -144,6 +144,14 @@ func (r *run) abandon() {
 	}
 }
 
+// giveUp ends the waiting for the runs of a job that is not worked on: the trace of another one may
+// belong to one of them.
+func (j *job) giveUp() {
+	for _, r := range j.runs {
+		close(r.known)
+	}
+}
+
 func (r *run) children() []*run {
 	return slices.DeleteFunc(slices.Clone(r.job.runs), func(o *run) bool { return o.above != r })
 }
