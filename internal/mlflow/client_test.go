@@ -73,6 +73,7 @@ func TestErrorsAreClassified(t *testing.T) {
 		{"unknown workspace", 404, `{"error_code":"RESOURCE_DOES_NOT_EXIST","message":"Workspace 'x' not found"}`, false, true, nil},
 		{"archived trace", 500, `{"error_code":"INVALID_STATE","message":"x"}`, false, false, nil},
 		{"NUL on Postgres", 500, `{"error_code":"INTERNAL_ERROR","message":"A string literal cannot contain NUL (0x00) characters."}`, false, false, nil},
+		{"time beyond 2262", 500, `{"error_code":"INTERNAL_ERROR","message":"Python int too large to convert to SQLite INTEGER"}`, false, false, nil},
 		{"usage on 3.7", 500, `{"error_code":"INTERNAL_ERROR","message":"Dependency rule on column 'trace_info.request_id' tried to blank-out primary key column"}`, false, false, nil},
 		{"cost on 3.10", 500, `{"error_code":"INTERNAL_ERROR","message":"'str' object has no attribute 'items'"}`, false, false, nil},
 		{"FileStore", 501, `{"error_code":"NOT_IMPLEMENTED","message":"x"}`, false, false, nil},

@@ -92,7 +92,7 @@ func (e *Error) permanent500() bool {
 		return true
 	}
 	for _, s := range []string{
-		"cannot contain NUL", "blank-out primary key", "due to a constraint violation",
+		"cannot contain NUL", "blank-out primary key", "due to a constraint violation", "Python int too large",
 		"'str' object has no attribute 'items'", // 3.10 and 3.11 on a cost of a span that is no object
 	} {
 		if strings.Contains(e.Message, s) {

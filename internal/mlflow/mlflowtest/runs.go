@@ -37,6 +37,14 @@ func (s *Server) runRoutes() {
 		}
 		return nil, notFound("Could not find experiment with name '%s'", name)
 	})
+	handle(s, "GET "+api2+"/experiments/get", func(_ struct{}, r *http.Request) (any, error) {
+		for _, e := range s.experiments {
+			if e.ID == r.URL.Query().Get("experiment_id") {
+				return map[string]any{"experiment": e.Experiment}, nil
+			}
+		}
+		return nil, notFound("No Experiment with id=%s exists", r.URL.Query().Get("experiment_id"))
+	})
 	handle(s, "POST "+api2+"/experiments/search", func(_ struct{}, _ *http.Request) (any, error) {
 		found := []mlflow.Experiment{}
 		for _, e := range s.experiments {
@@ -199,6 +207,9 @@ func (s *Server) createRun(in mlflow.CreateRun, _ *http.Request) (any, error) {
 	}
 	r.info.ArtifactURI = e.ArtifactLocation + "/" + r.info.ID + "/artifacts"
 	for _, t := range in.Tags {
+		if _, twice := r.tags[t.Key]; twice {
+			return nil, failure{http.StatusBadRequest, "BAD_REQUEST", "(sqlite3.IntegrityError) UNIQUE constraint failed: tags.key, tags.run_uuid"}
+		}
 		r.tags[t.Key] = t.Value
 	}
 	r.tags[mlflow.TagRunName] = in.Name

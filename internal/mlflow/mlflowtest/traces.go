@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -128,6 +129,9 @@ func (s *Server) export(r *http.Request) error {
 				}
 				if sp.SpanID().IsEmpty() || sp.TraceID().IsEmpty() {
 					return unprocessable("Cannot convert OpenTelemetry span to MLflow span")
+				}
+				if max(sp.StartTimestamp(), sp.EndTimestamp()) > math.MaxInt64 {
+					return failure{http.StatusInternalServerError, "INTERNAL_ERROR", "Python int too large to convert to SQLite INTEGER"}
 				}
 				all = append(all, sp)
 			}

@@ -191,6 +191,9 @@ type Source func(traceID string) ptrace.Traces
 // ApplyFrom is Apply for a plan whose spans can be kept as dead letters.
 func (a *Applier) ApplyFrom(ctx context.Context, p reduce.Plan, source Source) error {
 	err := a.apply(ctx, group(p), source)
+	if err != nil {
+		a.doubt(ctx)
+	}
 	a.troubled.Store(slices.ContainsFunc(Errors(err), func(i *ItemError) bool { return !i.Permanent }))
 	return err
 }
@@ -205,6 +208,9 @@ func (a *Applier) apply(ctx context.Context, jobs []*job, source Source) error {
 	all := jobs
 	jobs, claims, errs := a.reachable(ctx, jobs)
 	entries, err := a.ledger.Begin(ctx, claims)
+	if err == nil {
+		err = a.rename(ctx, jobs, entries, claims)
+	}
 	if err != nil {
 		for _, j := range jobs {
 			j.fail(err)
@@ -214,9 +220,13 @@ func (a *Applier) apply(ctx context.Context, jobs []*job, source Source) error {
 	}
 	for i, j := range jobs {
 		j.entry = entries[i]
+	}
+	jobs, unsettled := a.settled(ctx, jobs)
+	errs = append(errs, unsettled...)
+	for _, j := range jobs {
 		j.repair()
 		for _, r := range j.runs {
-			r.rec, r.known = j.entry.Job.Run(r.Key), make(chan struct{})
+			r.rec = j.entry.Job.Run(r.Key)
 		}
 	}
 	// Runs and traces are written beside each other. A trace's info waits for its run, and so
@@ -269,6 +279,7 @@ func (a *Applier) reachable(ctx context.Context, jobs []*job) (ready []*job, cla
 		if j.fail(err) {
 			a.buryJob(j, err)
 		}
+		j.giveUp()
 		errs = append(errs, j.errs...)
 	}
 	return ready, claims, errs
@@ -289,7 +300,7 @@ func group(p reduce.Plan) []*job {
 	}
 	for _, r := range p.Runs {
 		j := of(r.TraceID)
-		j.runs = append(j.runs, &run{Run: r, job: j})
+		j.runs = append(j.runs, &run{Run: r, job: j, known: make(chan struct{})})
 	}
 	for _, t := range p.Traces {
 		j := of(t.TraceID)
@@ -298,6 +309,9 @@ func group(p reduce.Plan) []*job {
 	for _, s := range p.Scores {
 		j := of(s.TraceID)
 		j.scores = append(j.scores, s)
+	}
+	for _, j := range jobs {
+		j.linkRuns()
 	}
 	linkOwners(jobs)
 	return jobs

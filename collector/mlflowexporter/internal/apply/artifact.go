@@ -46,7 +46,7 @@ func (a *Applier) deliver(ctx context.Context, r *run, files []delivery) (wait f
 	for i, d := range files {
 		if !slices.Contains(*d.done, d.file.Path) {
 			sending.Go(func() {
-				errs[i] = a.failed.result("artifact", r.Key+" "+d.file.Path, a.file(ctx, r, d.file))
+				errs[i] = a.failed.result(opArtifact, r.Key+" "+d.file.Path, a.file(ctx, r, d.file))
 			})
 		}
 	}

@@ -142,6 +142,11 @@ func (a *Applier) tags(r *run) []mlflow.KeyValue {
 		}
 		return clip(v, mlflow.MaxTagValue)
 	})
+	// What the plan says of these MLflow would take for the run's identity, or refuse with an
+	// answer that asks for another try when a new run has one of them twice.
+	tags = slices.DeleteFunc(tags, func(t mlflow.KeyValue) bool {
+		return slices.Contains([]string{wire.TagKey, wire.TagClaim, mlflow.TagParentRun, mlflow.TagRunName}, t.Key)
+	})
 	if r.parent != nil && r.parent.ID != "" {
 		tags = append(tags, mlflow.KeyValue{Key: mlflow.TagParentRun, Value: r.parent.ID})
 	}

@@ -87,13 +87,13 @@ func TestOlderVersion(t *testing.T) {
 		older.Status = "FAILED"
 		older.Tags = []reduce.KeyValue{{Key: "mlflow.user", Value: "somebody"}, {Key: "outcome", Value: "error"}, {Key: "only_old", Value: "x"}}
 		older.Metrics = []reduce.Metric{{Key: "latency_seconds", Value: 1.5, TimestampMS: startMS + 1500}}
-		older.Artifacts = []reduce.Artifact{artifact("old.txt", "old"), artifact("both.txt", "old")}
-		newer.Artifacts = []reduce.Artifact{artifact("both.txt", "new")}
+		older.Artifacts = []reduce.Artifact{artifact("old.txt", "old"), artifact("d/old.txt", "old"), artifact("d/e/old.txt", "old"), artifact("both.txt", "old"), artifact("d/both.txt", "old")}
+		newer.Artifacts = []reduce.Artifact{artifact("both.txt", "new"), artifact("d/both.txt", "new"), artifact("d/new.txt", "new"), artifact("f/new.txt", "new")}
 
 		merged := newer
 		merged.Tags = append(slices.Clone(newer.Tags), older.Tags[2])
 		merged.Metrics = append(slices.Clone(older.Metrics), newer.Metrics...)
-		merged.Artifacts = append(slices.Clone(older.Artifacts[:1]), newer.Artifacts...)
+		merged.Artifacts = append(slices.Clone(older.Artifacts[:3]), newer.Artifacts...)
 
 		again := func(r reduce.Run) reduce.Run { // the same of another job
 			r.TraceID = jobID(e.experiment, 2)
@@ -296,25 +296,6 @@ func TestDeletedExperiment(t *testing.T) {
 				t.Errorf("got %v", item)
 			}
 		}
-	})
-}
-
-func TestForeignTraceStaysWhereItIs(t *testing.T) {
-	contract(t, func(t *testing.T, e *env) {
-		e.mustApply(t, e.plan(1))
-		p := e.plan(1)
-		other := e.experiment + " other"
-		for i := range p.Runs {
-			p.Runs[i].Experiment = other
-		}
-		p.Traces[0].Experiment = other
-		for _, prepare := range []func(*testing.T){func(*testing.T) {}, e.lose} {
-			prepare(t)
-			if item := refused(t, e.Apply(t.Context(), p)); !strings.Contains(item.Error(), "foreign_trace") {
-				t.Errorf("got %v", item)
-			}
-		}
-		e.check(t, e.plan(1))
 	})
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -76,17 +78,36 @@ func permanent(err error) bool {
 }
 
 // failures tells a request that fails by itself from a server that is down: both may
-// answer 500. A request is given up when it was answered with 500 eight times, and
-// meanwhile the server did the same for others.
+// answer 500. A failure counts when the server did something else since the one before it, so
+// that nothing is given up because of a server that does nothing for anybody, however long.
 type failures struct {
-	mu    sync.Mutex
-	done  map[string]int // by operation
+	mu   sync.Mutex
+	done map[string]int // by operation
+	// works is how often anything was done that needs the database, and how often it answered a
+	// question for its own sake, see doubted.
+	works int
 	items map[string]*failure
 }
 
-type failure struct{ times, doneBefore int }
+// failure is what an item has met. Same and other count failures since whose predecessor the same
+// operation, or any, was done.
+type failure struct{ same, other, races, done, works int }
 
-const giveUpAfter = 8
+const (
+	// giveUpAfter is how many failures end an item while the same operation is done for others.
+	giveUpAfter = 8
+	// giveUpLate is how many do while there is no other item of the operation, or every consumer
+	// of the queue has one that fails: two minutes of attempts. Not so for files, which MLflow keeps
+	// in a store of their own that may be away.
+	giveUpLate = 30
+	// giveUpRace is how many answers about two writers that met are believed.
+	giveUpRace = 16
+
+	// maxFailures bounds what is remembered.
+	maxFailures = 10_000
+
+	opArtifact = "artifact"
+)
 
 // result notes how an operation on an item ended, and makes its error final when it is to
 // be given up.
@@ -99,22 +120,74 @@ func (f *failures) result(operation, item string, err error) error {
 	id := operation + " " + item
 	if err == nil {
 		f.done[operation]++
+		if operation != opArtifact {
+			f.works++
+		}
 		delete(f.items, id)
 		return nil
 	}
-	var e *mlflow.Error
-	if !errors.As(err, &e) || e.Status != 500 || !e.Retryable() {
+	if !repeats(err) {
 		return err
 	}
 	one := f.items[id]
-	if one == nil {
-		one = &failure{doneBefore: f.done[operation]}
+	switch {
+	case one == nil:
+		if len(f.items) == maxFailures { // most are of items that came again in another shape
+			clear(f.items)
+		}
+		one = &failure{}
 		f.items[id] = one
+	case f.done[operation] > one.done:
+		one.same++
+		fallthrough
+	case f.works > one.works && operation != opArtifact:
+		one.other++
 	}
-	one.times++
-	if one.times >= giveUpAfter && f.done[operation] > one.doneBefore {
+	one.done, one.works = f.done[operation], f.works
+	if raced(err) {
+		one.races++
+	}
+	if one.same >= giveUpAfter || one.other >= giveUpLate || one.races >= giveUpRace {
 		delete(f.items, id)
-		return finalError{fmt.Errorf("given up after %d attempts: %w", one.times, err)}
+		return finalError{fmt.Errorf("given up after it failed %d times while MLflow did other things: %w", max(one.other, one.races), err)}
 	}
 	return err
+}
+
+// doubted reports whether there are items of which it is not known whether the server or
+// they are to blame.
+func (f *failures) doubted() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for id, one := range f.items {
+		if one.works == f.works && !strings.HasPrefix(id, opArtifact+" ") {
+			return true
+		}
+	}
+	return false
+}
+
+// doubt asks the database a question when nothing else tells whether it works: the items that fail
+// may be all there is to do.
+func (a *Applier) doubt(ctx context.Context) {
+	if !a.failed.doubted() {
+		return
+	}
+	err := a.guard(ctx, func() error { _, err := a.client.GetExperimentByName(ctx, a.cfg.DefaultExperiment); return err })
+	if err == nil || mlflow.IsCode(err, mlflow.CodeNotFound) {
+		a.failed.mu.Lock()
+		a.failed.works++
+		a.failed.mu.Unlock()
+	}
+}
+
+// repeats reports whether an error may be an item's own although trying again may help.
+func repeats(err error) bool {
+	var e *mlflow.Error
+	return errors.As(err, &e) && e.Retryable() && (e.Status == http.StatusInternalServerError || raced(err))
+}
+
+func raced(err error) bool {
+	var e *mlflow.Error
+	return errors.As(err, &e) && e.Race() && (e.Status == http.StatusBadRequest || e.Status == http.StatusUnprocessableEntity)
 }

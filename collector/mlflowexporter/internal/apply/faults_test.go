@@ -318,3 +318,39 @@ func TestRetryAfterIsPassedOn(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+// A plan whose runs hang under each other, which Reduce makes none of, ends all the same, and what
+// hangs nowhere is a dead letter.
+func TestRunsAboveThemselvesHangNothing(t *testing.T) {
+	e, _ := faulty(t)
+	p := e.plan(1)
+	p.Runs[0].ParentKey = p.Runs[5].Key
+	p.Runs[5].ParentKey = p.Runs[0].Key
+	p.Runs[4].ParentKey = p.Runs[4].Key
+	if items := apply.Errors(e.Apply(t.Context(), p)); len(items) != 2 || !items[0].Permanent || !items[1].Permanent {
+		t.Errorf("got %v", items)
+	}
+	if n := e.events.get(apply.EventDeadLetter); n != 6 { // all runs: four hang under the first
+		t.Errorf("%d dead letters", n)
+	}
+	if files, err := os.ReadDir(e.cfg.DeadLetterDir); err != nil || len(files) != 1 {
+		t.Errorf("dead letters: %v, %v", files, err)
+	}
+}
+
+// A trace does not wait for the run of another job that is refused before it is made.
+func TestTraceOfARefusedJobHangsNothing(t *testing.T) {
+	e, _ := faulty(t)
+	e.mustApply(t, e.plan(0)) // makes the one experiment that is allowed
+	e.cfg.MaxExperiments = 1
+	e.restart(t)
+	suite, example := e.plan(1), e.plan(2)
+	for i := range suite.Runs {
+		suite.Runs[i].Experiment = e.experiment + " other"
+	}
+	suite.Traces = nil
+	example.Runs, example.Traces[0].RunKey = nil, suite.Runs[0].Key
+	if item := refused(t, e.Apply(t.Context(), join(suite, example))); item.TraceID != jobID(e.experiment, 1) {
+		t.Errorf("got %v", item)
+	}
+}

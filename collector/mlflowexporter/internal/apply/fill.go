@@ -50,6 +50,9 @@ func (a *Applier) fillOwn(ctx context.Context, r *run) error {
 		}
 	}
 	rec.Take(r.Version)
+	if r.OwnKey != r.Key {
+		rec.Own = r.OwnKey
+	}
 	files := r.own(r.Artifacts)
 	if r.created && r.job.asked == "" {
 		return a.fillNew(ctx, r, files)
@@ -123,10 +126,10 @@ func (a *Applier) fillImplied(ctx context.Context, r *run) error {
 // whatever order the two came.
 func (a *Applier) fillOlder(ctx context.Context, r *run) error {
 	var now mlflow.Run
-	var have []mlflow.File
+	var missing []reduce.Artifact
 	err := a.call(ctx, func() (err error) {
-		if now, err = a.client.GetRun(ctx, r.rec.ID); err == nil && len(r.Artifacts) > 0 {
-			have, err = a.client.ListArtifacts(ctx, r.rec.ID, "")
+		if now, err = a.client.GetRun(ctx, r.rec.ID); err == nil {
+			missing, err = a.missingFiles(ctx, r)
 		}
 		return err
 	})
@@ -146,13 +149,33 @@ func (a *Applier) fillOlder(ctx context.Context, r *run) error {
 	if err := a.write(ctx, r, b); err != nil || r.rec.Gone {
 		return err
 	}
-	missing := slices.DeleteFunc(slices.Clone(r.Artifacts), func(f reduce.Artifact) bool {
-		top, _, _ := strings.Cut(f.Path, "/")
-		return slices.ContainsFunc(have, func(h mlflow.File) bool { return h.Path == top })
-	})
 	if err := a.files(ctx, r, r.own(missing)); err != nil {
 		return fmt.Errorf("older version: %w", err)
 	}
 	r.rec.Older = append(r.rec.Older, r.Version.Hash)
 	return nil
+}
+
+// missingFiles are the files of a run that MLflow does not have. Of its directories it lists those
+// that files are in.
+func (a *Applier) missingFiles(ctx context.Context, r *run) (missing []reduce.Artifact, err error) {
+	have := map[string]bool{}
+	inside := func(dir string) bool {
+		return slices.ContainsFunc(r.Artifacts, func(f reduce.Artifact) bool { return dir == "" || strings.HasPrefix(f.Path, dir+"/") })
+	}
+	for dirs := []string{""}; len(dirs) > 0; dirs = dirs[1:] {
+		if !inside(dirs[0]) {
+			continue
+		}
+		files, err := a.client.ListArtifacts(ctx, r.rec.ID, dirs[0])
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range files {
+			if have[f.Path] = true; f.IsDir {
+				dirs = append(dirs, f.Path)
+			}
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(r.Artifacts), func(f reduce.Artifact) bool { return have[f.Path] }), nil
 }

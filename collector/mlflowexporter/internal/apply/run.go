@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,7 @@ var errRetry = errors.New("will be tried again")
 type run struct {
 	reduce.Run
 	job    *job
+	above  *run // of the plan; nil: none
 	rec    *ledger.Run
 	parent *ledger.Run // as it was when this run's turn came; nil: none, or not known
 	// known is closed when it is settled whether the run has an id, which is id then.
@@ -58,9 +60,80 @@ func (a *Applier) applyRuns(ctx context.Context, j *job) {
 
 // tops are the runs that hang under no other run of the plan.
 func (j *job) tops() []*run {
-	return slices.DeleteFunc(slices.Clone(j.runs), func(r *run) bool {
-		return slices.ContainsFunc(j.runs, func(o *run) bool { return o.Key == r.ParentKey })
-	})
+	return slices.DeleteFunc(slices.Clone(j.runs), func(r *run) bool { return r.above != nil })
+}
+
+// linkRuns finds the run above each. Whatever a plan says, all are reached from tops, and each
+// once: what waits for a run would wait for ever otherwise.
+func (j *job) linkRuns() {
+	byKey := map[string]*run{}
+	for _, r := range j.runs {
+		if byKey[r.Key] == nil {
+			byKey[r.Key] = r
+		}
+	}
+	for _, r := range j.runs {
+		above := byKey[r.ParentKey]
+		at := above
+		for at != nil && at != r {
+			at = at.above
+		}
+		if at == nil { // else r is above itself
+			r.above = above
+		}
+	}
+}
+
+// rename gives runs of jobs without a parent the keys that the ledger knows: of several in one
+// trace the one that came first has the key of the trace, which alone a batch does not tell.
+func (a *Applier) rename(ctx context.Context, jobs []*job, entries []*ledger.Entry, claims []ledger.Claim) error {
+	var more []ledger.Claim
+	for i, j := range jobs {
+		names := j.otherNames(entries[i].Job.Runs[j.traceID])
+		if len(names) == 0 {
+			continue
+		}
+		claim := ledger.Claim{TraceID: j.traceID}
+		for _, c := range claims[i].Runs {
+			if name := names[c.Key]; name != "" {
+				claim.Runs = append(claim.Runs, ledger.RunClaim{Key: name, Experiment: c.Experiment})
+			}
+		}
+		more = append(more, claim)
+		for _, r := range j.runs {
+			r.Key, r.ParentKey = cmp.Or(names[r.Key], r.Key), cmp.Or(names[r.ParentKey], r.ParentKey)
+		}
+		for _, t := range j.traces {
+			t.RunKey = cmp.Or(names[t.RunKey], t.RunKey)
+		}
+		for i, s := range j.scores {
+			j.scores[i].RunKey = cmp.Or(names[s.RunKey], s.RunKey)
+		}
+	}
+	if len(more) == 0 {
+		return nil
+	}
+	_, err := a.ledger.Begin(ctx, more) // finds the entries that are in hand
+	return err
+}
+
+// otherNames are keys that runs of the plan have to have in place of those that they have, by
+// those, when the ledger knows whose the key of the trace is.
+func (j *job) otherNames(known *ledger.Run) map[string]string {
+	names := map[string]string{}
+	for _, r := range j.runs {
+		if known == nil || known.Own == "" || r.OwnKey == "" {
+			continue
+		}
+		name := r.OwnKey
+		if name == known.Own {
+			name = j.traceID
+		}
+		if name != r.Key {
+			names[r.Key] = name
+		}
+	}
+	return names
 }
 
 // abandon settles a run that was not made, and those below it.
@@ -71,8 +144,16 @@ func (r *run) abandon() {
 	}
 }
 
+// giveUp ends the waiting for the runs of a job that is not worked on: the trace of another one may
+// belong to one of them.
+func (j *job) giveUp() {
+	for _, r := range j.runs {
+		close(r.known)
+	}
+}
+
 func (r *run) children() []*run {
-	return slices.DeleteFunc(slices.Clone(r.job.runs), func(o *run) bool { return o.ParentKey != r.Key })
+	return slices.DeleteFunc(slices.Clone(r.job.runs), func(o *run) bool { return o.above != r })
 }
 
 // applyTree makes a run, then the runs below it while it is being filled, and finishes

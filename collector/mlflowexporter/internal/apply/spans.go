@@ -92,7 +92,7 @@ func (a *Applier) applySpans(ctx context.Context, jobs []*job) {
 	for _, id := range slices.Sorted(maps.Keys(byExperiment)) {
 		for _, request := range requests(byExperiment[id]) {
 			left := maxHalving
-			a.export(ctx, id, request, &left)
+			a.export(ctx, id, request, &left, false)
 		}
 	}
 }
@@ -132,8 +132,9 @@ func requests(traces []*trace) [][]span {
 
 // export sends spans. MLflow stores all or none of a request: when it refuses one for
 // good, halves of it are tried, until the bad spans are alone or no requests are left. One
-// bad span never costs another.
-func (a *Applier) export(ctx context.Context, experimentID string, spans []span, left *int) {
+// bad span never costs another. Of a request that was given up, what fails again is given up at
+// once.
+func (a *Applier) export(ctx context.Context, experimentID string, spans []span, left *int, givenUp bool) {
 	if *left == 0 {
 		for _, t := range tracesOf(spans) {
 			t.job.fail(fmt.Errorf("send spans: many spans of one request are refused; the rest %w", errRetry))
@@ -142,6 +143,9 @@ func (a *Applier) export(ctx context.Context, experimentID string, spans []span,
 	}
 	*left--
 	err := a.exportOnce(ctx, experimentID, spans)
+	if givenUp && repeats(err) && !permanent(err) {
+		err = finalError{fmt.Errorf("given up: %w", err)}
+	}
 	var e *mlflow.Error
 	answered := errors.As(err, &e)
 	switch {
@@ -163,8 +167,9 @@ func (a *Applier) export(ctx context.Context, experimentID string, spans []span,
 		}
 	case len(spans) > 1 && answered && (e.Status == 400 || e.Status == 413 || e.Status == 422 || e.Status == 500):
 		first, rest := halves(spans)
-		a.export(ctx, experimentID, first, left)
-		a.export(ctx, experimentID, rest, left)
+		givenUp = givenUp || repeats(err)
+		a.export(ctx, experimentID, first, left, givenUp)
+		a.export(ctx, experimentID, rest, left, givenUp)
 	default:
 		if answered && e.Code == mlflow.CodeNotFound {
 			a.forget(spans[0].of.Experiment)

@@ -166,7 +166,7 @@ func (a *Applier) tell(ctx context.Context, t *trace) error {
 	if t.skip || t.rec == nil {
 		return nil
 	}
-	if t.Info != nil && (len(t.rec.Info) == 0 || t.rec.Version.Before(t.Info.Version)) {
+	if t.Info != nil && (len(t.rec.Info) == 0 || t.Info.Replaces(t.rec.Source, t.rec.Version)) {
 		used, err := a.versions(ctx, t.Info.Prompts)
 		if err != nil {
 			return err
@@ -175,7 +175,7 @@ func (a *Applier) tell(ctx context.Context, t *trace) error {
 		if err != nil {
 			return finalError{fmt.Errorf("encode trace info: %w", err)}
 		}
-		t.rec.Version, t.rec.Info, t.rec.Told, t.rec.Prompts = t.Info.Version, body, false, used
+		t.rec.Version, t.rec.Source, t.rec.Info, t.rec.Told, t.rec.Prompts = t.Info.Version, t.Info.Source, body, false, used
 	}
 	if len(t.rec.Info) == 0 {
 		return nil

@@ -47,6 +47,9 @@ type Run struct {
 	// Said lists the tags and params that were set before the run's own span was known.
 	Said []string `json:"said,omitempty"`
 
+	// Own is the OwnKey of the job that has the key of the trace, once its span is known.
+	Own string `json:"own,omitempty"`
+
 	// Version is what the run's own span said last; the rest is progress in applying it.
 	Version reduce.Version `json:"version,omitzero"`
 	Logged  bool           `json:"logged,omitempty"`
@@ -77,6 +80,8 @@ type Trace struct {
 	// Version and Info are of the last info: what StartTraceV3 was or is to be given.
 	Version reduce.Version  `json:"version,omitzero"`
 	Info    json.RawMessage `json:"info,omitempty"`
+	// Source is what Info is of; zero in old records.
+	Source reduce.Source `json:"source,omitzero"`
 	// Told is set when MLflow got Info after everything else of the trace.
 	Told bool `json:"told,omitempty"`
 	// Prompts are the versions that Info names and that MLflow was not told to link yet.

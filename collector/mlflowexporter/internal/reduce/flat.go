@@ -37,7 +37,7 @@ type Part struct {
 // ownerKey is the key of the run that holds a stage in the flat layout: the nearest job
 // above it in the batch, or else the job that is the root of the trace.
 func (t *trace) ownerKey(s Span) string {
-	for range len(t.spans) { // bounds the walk should the parents form a circle
+	for {
 		above, ok := t.above(s)
 		if !ok {
 			break
@@ -53,7 +53,7 @@ func (t *trace) ownerKey(s Span) string {
 // partName is the name of a stage behind those of the stages above it in the batch.
 func (t *trace) partName(s Span, names map[string]string) string {
 	parts := []string{keyPart(names[s.Span.SpanID().String()])}
-	for range len(t.spans) {
+	for {
 		above, ok := t.above(s)
 		if !ok || above.Kind == Job {
 			break

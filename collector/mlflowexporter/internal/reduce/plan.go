@@ -4,6 +4,8 @@
 package reduce
 
 import (
+	"cmp"
+
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
@@ -43,8 +45,11 @@ const (
 
 // Run is one MLflow run, as far as one batch knows it.
 type Run struct {
-	Key        string // value of tag otel.key
-	ParentKey  string // empty for a job
+	Key       string // value of tag otel.key
+	ParentKey string // empty for a job
+	// OwnKey is set for a job without a parent: the key that it has when another one of its trace
+	// has the key of the trace.
+	OwnKey     string
 	TraceID    string // hex
 	Experiment string // experiment name; empty = the exporter's default
 	Name       string
@@ -126,9 +131,34 @@ type Trace struct {
 	Info *TraceInfo
 }
 
+// Source is the span that an info is of.
+type Source struct {
+	Rank  int    `json:"rank,omitempty"` // one of the Rank… constants
+	Start uint64 `json:"start"`          // ns since 1970
+	Span  string `json:"span"`           // hex
+}
+
+// The ranks of a Source: the job that is the root of the trace speaks for it, then one below
+// something else.
+const (
+	RankRoot = iota
+	RankChild
+	RankMember
+)
+
+// Replaces reports whether an info takes the place of one that another span, or another version of
+// the same, gave: so in whatever order they come, the same one is there in the end.
+func (i *TraceInfo) Replaces(s Source, v Version) bool {
+	if s.Span == i.Source.Span || s.Span == "" { // "": of a ledger that did not note it
+		return v.Before(i.Version)
+	}
+	return cmp.Or(cmp.Compare(i.Source.Rank, s.Rank), cmp.Compare(i.Source.Start, s.Start), cmp.Compare(i.Source.Span, s.Span)) < 0
+}
+
 // TraceInfo is what StartTraceV3 says of a trace.
 type TraceInfo struct {
 	Version         Version
+	Source          Source
 	Name            string
 	RequestTimeMS   int64
 	DurationMS      int64

@@ -15,6 +15,7 @@ func Reduce(spans []Span, m Mapping) Plan {
 	var plan Plan
 	groups := groupByTrace(spans, &plan)
 	for _, group := range groups {
+		group.circular = group.circles()
 		group.reduce(m, &plan)
 		if asked := group.repair(); asked != "" {
 			if plan.Repair == nil {
@@ -45,6 +46,10 @@ type trace struct {
 	id    wire.TraceID
 	spans []Span
 	index map[pcommon.SpanID]int // of the jobs, stages and details in spans
+	root  pcommon.SpanID         // of the job that has the key of the trace; zero: none
+	// circular are spans that are above themselves and count as having no parent: of each
+	// circle all jobs, or else all stages, so that order does not decide where it is cut.
+	circular map[pcommon.SpanID]bool
 }
 
 // groupByTrace sorts spans into traces, in the order in which the traces appear.
@@ -112,8 +117,16 @@ func (t *trace) reduce(m Mapping, plan *Plan) {
 	runs := make([]Run, 0, len(jobs)+len(stages)+1)
 	known := map[string]bool{}
 	for _, s := range jobs {
+		if t.root.IsEmpty() && s.Span.ParentSpanID().IsEmpty() {
+			t.root = s.Span.SpanID()
+		}
+	}
+	for _, s := range jobs {
 		run := jobRun(s, t.jobKey(s), t.parentKey(s), m, plan)
 		known[run.Key] = true
+		if s.Span.ParentSpanID().IsEmpty() {
+			run.OwnKey = t.stageKey(s)
+		}
 		runs = append(runs, run)
 	}
 	stageRuns := make([]Run, 0, len(stages))
@@ -125,7 +138,7 @@ func (t *trace) reduce(m Mapping, plan *Plan) {
 		if m.Layout == LayoutFlat {
 			parent = t.ownerKey(s)
 		}
-		stageRuns = append(stageRuns, stageRun(s, wire.StageKey(t.id, wire.SpanID(s.Span.SpanID())), parent, m, plan))
+		stageRuns = append(stageRuns, stageRun(s, t.stageKey(s), parent, m, plan))
 	}
 	if key := wire.JobKey(t.id); !known[key] {
 		if run, ok := impliedRun(key, slices.Concat(messages, stagesOf(stages, stageRuns, key)), m); ok {
@@ -137,12 +150,33 @@ func (t *trace) reduce(m Mapping, plan *Plan) {
 	} else {
 		runs = append(runs, stageRuns...)
 	}
-	plan.Runs = append(plan.Runs, parentsFirst(runs)...)
-
+	experiment, scores := t.experiment(m), len(plan.Scores)
+	for _, run := range parentsFirst(runs) {
+		run.Experiment = experiment
+		plan.Runs = append(plan.Runs, run)
+	}
 	if out, ok := t.translate(jobs, m); ok {
+		out.Experiment = experiment
 		plan.Traces = append(plan.Traces, out)
 	}
 	t.scores(m, plan)
+	for i := range plan.Scores[scores:] {
+		plan.Scores[scores+i].Experiment = experiment
+	}
+}
+
+// experiment is the one of the whole trace, since MLflow takes a trace in one only, and a run below
+// one of its own: that of the job that is its root, or else of the first job, stage or other span.
+func (t *trace) experiment(m Mapping) string {
+	if i, ok := t.index[t.root]; ok {
+		return m.experiment(t.spans[i])
+	}
+	for _, kind := range []Kind{Job, Stage, Member, Started, Detail, Feedback} {
+		if of := t.of(kind); len(of) > 0 {
+			return m.experiment(of[0])
+		}
+	}
+	return ""
 }
 
 // stagesOf returns the stages that hang under the run with the given key.
@@ -157,13 +191,15 @@ func stagesOf(stages []Span, runs []Run, key string) []Span {
 }
 
 // jobKey is the trace id for a job that is the root of its trace, and trace id and span
-// id for one that hangs under something else.
+// id for one that hangs under something else, or started after another root.
 func (t *trace) jobKey(s Span) string {
-	if s.Span.ParentSpanID().IsEmpty() {
+	if s.Span.ParentSpanID().IsEmpty() && s.Span.SpanID() == t.root {
 		return wire.JobKey(t.id)
 	}
-	return wire.StageKey(t.id, wire.SpanID(s.Span.SpanID()))
+	return t.stageKey(s)
 }
+
+func (t *trace) stageKey(s Span) string { return wire.StageKey(t.id, wire.SpanID(s.Span.SpanID())) }
 
 // parentKey is the key of the nearest job or stage above a span, "" when the batch holds
 // none. The way up ends where a span is missing from the batch, so applications that nest
@@ -175,25 +211,63 @@ func (t *trace) parentKey(s Span) string {
 	case above.Kind == Job:
 		return t.jobKey(above)
 	default:
-		return wire.StageKey(t.id, wire.SpanID(above.Span.SpanID()))
+		return t.stageKey(above)
 	}
 }
 
 // above is the nearest job or stage above a span.
 func (t *trace) above(s Span) (Span, bool) {
-	at := s.Span.ParentSpanID()
-	for range len(t.spans) { // bounds the walk should the parents form a circle
-		i, ok := t.index[at]
+	for !t.circular[s.Span.SpanID()] { // each step leads up, so this ends
+		i, ok := t.index[s.Span.ParentSpanID()]
 		if !ok {
-			return Span{}, false
+			break
 		}
-		above := t.spans[i]
-		if above.Kind == Job || above.Kind == Stage {
-			return above, true
+		if s = t.spans[i]; s.Kind == Job || s.Kind == Stage {
+			return s, true
 		}
-		at = above.Span.ParentSpanID()
 	}
 	return Span{}, false
+}
+
+// circles finds the spans that are above themselves, which no tracer writes on purpose.
+func (t *trace) circles() map[pcommon.SpanID]bool {
+	var found map[pcommon.SpanID]bool
+	walk := make([]int, len(t.spans)) // the walk up that met a span first, from 1
+	for i := range t.spans {
+		at, ok := i, true
+		for ok && walk[at] == 0 {
+			walk[at] = i + 1
+			at, ok = t.index[t.spans[at].Span.ParentSpanID()]
+		}
+		if !ok || walk[at] != i+1 {
+			continue
+		}
+		if found == nil {
+			found = map[pcommon.SpanID]bool{}
+		}
+		t.cut(at, found)
+	}
+	return found
+}
+
+// cut adds the spans of one circle that count as having no parent.
+func (t *trace) cut(at int, found map[pcommon.SpanID]bool) {
+	circle := map[Kind][]pcommon.SpanID{}
+	for i := at; ; {
+		s := t.spans[i]
+		circle[s.Kind] = append(circle[s.Kind], s.Span.SpanID())
+		if i = t.index[s.Span.ParentSpanID()]; i == at {
+			break
+		}
+	}
+	for _, kind := range []Kind{Job, Stage, Detail, Member, Started, Feedback} {
+		if len(circle[kind]) > 0 {
+			for _, id := range circle[kind] {
+				found[id] = true
+			}
+			return
+		}
+	}
 }
 
 // parentsFirst orders runs so that each comes after the run it hangs under.

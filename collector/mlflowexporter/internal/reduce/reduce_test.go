@@ -1,6 +1,7 @@
 package reduce
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -76,6 +77,74 @@ func TestJobsAndStagesOfOtherApplications(t *testing.T) {
 	}
 	if tagOf(plan.Runs[0], "gone") != "" || tagOf(plan.Runs[0], "component") != "x" {
 		t.Errorf("fixed tags are %v", plan.Runs[0].Tags)
+	}
+}
+
+// Several jobs without a parent in one trace are several runs: the first to start has the key of
+// the trace.
+func TestJobsWithoutAParentHaveKeysOfTheirOwn(t *testing.T) {
+	under := func(s Span, parent byte) Span {
+		s.Span.SetParentSpanID(pcommon.SpanID{7: parent})
+		return s
+	}
+	late := newSpan(t, Job, "late", 1, nil)
+	late.Span.SetStartTimestamp(late.Span.StartTimestamp() + 1)
+	spans := []Span{late, newSpan(t, Job, "first", 3, nil), newSpan(t, Job, "same start", 4, nil), under(newSpan(t, Stage, "s", 5, nil), 1), under(newSpan(t, Stage, "u", 6, nil), 3)}
+	hex := traceID.String()
+	want := map[string][3]string{
+		hex:                       {"first", "", hex + "-0000000000000003"},
+		hex + "-0000000000000001": {"late", "", hex + "-0000000000000001"},
+		hex + "-0000000000000004": {"same start", "", hex + "-0000000000000004"},
+		hex + "-0000000000000005": {"s", hex + "-0000000000000001", ""},
+		hex + "-0000000000000006": {"u", hex, ""},
+	}
+	for range 2 {
+		got := map[string][3]string{}
+		plan := Reduce(spans, simple)
+		for _, r := range plan.Runs {
+			got[r.Key] = [3]string{r.Name, r.ParentKey, r.OwnKey}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+		if trace := plan.Traces[0]; trace.RunKey != hex || trace.Info.Source.Span != "0000000000000003" || trace.Info.Source.Rank != RankRoot {
+			t.Errorf("the trace is of %s, %+v", trace.RunKey, trace.Info.Source)
+		}
+		slices.Reverse(spans)
+	}
+}
+
+// A trace is in one experiment, that of its root, whatever the resources of its spans say.
+func TestOneExperimentForATrace(t *testing.T) {
+	in := func(s Span, experiment string, late pcommon.Timestamp) Span {
+		s.Resource.Attributes().PutStr(wire.ResExperiment, experiment)
+		s.Span.SetStartTimestamp(s.Span.StartTimestamp() + late)
+		return s
+	}
+	root := in(newSpan(t, Job, "job", 1, nil), "root's", 5)
+	stage := in(newSpan(t, Stage, "late", 2, nil), "late stage's", 2)
+	first := in(newSpan(t, Stage, "first", 3, nil), "first stage's", 1)
+	detail := in(newSpan(t, Detail, "detail", 4, nil), "detail's", 0)
+	for _, c := range []struct {
+		spans []Span
+		want  string
+	}{
+		{[]Span{detail, first, stage, root}, "root's"},
+		{[]Span{detail, stage, first}, "first stage's"},
+		{[]Span{detail}, "detail's"},
+	} {
+		for range 2 {
+			plan := Reduce(c.spans, simple)
+			for _, r := range plan.Runs {
+				if r.Experiment != c.want {
+					t.Errorf("run %s is in %q, want %q", r.Name, r.Experiment, c.want)
+				}
+			}
+			if got := plan.Traces[0].Experiment; got != c.want {
+				t.Errorf("trace is in %q, want %q", got, c.want)
+			}
+			slices.Reverse(c.spans)
+		}
 	}
 }
 
@@ -205,12 +274,69 @@ func TestUnusableArtifactsAndSpansAreDropped(t *testing.T) {
 	}
 }
 
-// Spans whose parents form a circle must not hang the reducer.
+// Spans whose parents form a circle count as having no parent, whatever hangs below them and
+// however they are split and ordered.
 func TestParentsInACircle(t *testing.T) {
-	a, b := newSpan(t, Stage, "a", 2, nil), newSpan(t, Stage, "b", 3, nil)
-	a.Span.SetParentSpanID(b.Span.SpanID())
-	b.Span.SetParentSpanID(a.Span.SpanID())
-	if got := Reduce([]Span{a, b}, simple); len(got.Runs) != 2 {
-		t.Errorf("runs are %+v", got.Runs)
+	under := func(s Span, parent byte) Span {
+		s.Span.SetParentSpanID(pcommon.SpanID{7: parent})
+		return s
+	}
+	hex := traceID.String()
+	key := func(id byte) string { return wire.StageKey(wire.TraceID(traceID), wire.SpanID{7: id}) }
+	for name, c := range map[string]struct {
+		spans []Span
+		want  map[string]string // parents by key
+	}{
+		"a job above itself": {
+			[]Span{under(newSpan(t, Job, "a", 2, nil), 2), under(newSpan(t, Stage, "s", 3, nil), 2)},
+			map[string]string{key(2): "", key(3): key(2)},
+		},
+		"two jobs": {
+			[]Span{under(newSpan(t, Job, "a", 2, nil), 3), under(newSpan(t, Job, "b", 3, nil), 2)},
+			map[string]string{key(2): "", key(3): ""},
+		},
+		"a job above itself with a span between": {
+			[]Span{under(newSpan(t, Job, "a", 2, nil), 3), under(newSpan(t, Detail, "b", 3, nil), 2), under(newSpan(t, Stage, "s", 4, nil), 3)},
+			map[string]string{key(2): "", key(4): key(2)},
+		},
+		"a job and a stage": {
+			[]Span{under(newSpan(t, Job, "a", 2, nil), 3), under(newSpan(t, Stage, "b", 3, nil), 2)},
+			map[string]string{key(2): "", key(3): key(2)},
+		},
+		"details": {
+			[]Span{under(newSpan(t, Detail, "a", 2, nil), 3), under(newSpan(t, Detail, "b", 3, nil), 2), under(newSpan(t, Stage, "s", 4, nil), 3)},
+			map[string]string{hex: "", key(4): hex},
+		},
+		"two stages, with one below": {
+			[]Span{under(newSpan(t, Stage, "a", 2, nil), 3), under(newSpan(t, Stage, "b", 3, nil), 2), under(newSpan(t, Stage, "c", 4, nil), 3)},
+			map[string]string{hex: "", key(2): hex, key(3): hex, key(4): key(3)},
+		},
+		"a stage above itself": {
+			[]Span{under(newSpan(t, Stage, "a", 2, nil), 2)},
+			map[string]string{hex: "", key(2): hex},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for range 2 {
+				got := map[string]string{}
+				for _, r := range Reduce(c.spans, simple).Runs {
+					got[r.Key] = r.ParentKey
+				}
+				if diff := cmp.Diff(c.want, got); diff != "" {
+					t.Errorf("parents (-want +got):\n%s", diff)
+				}
+				slices.Reverse(c.spans)
+			}
+		})
+	}
+	flat := simple
+	flat.Layout = LayoutFlat
+	var names []string
+	for _, p := range Reduce([]Span{under(newSpan(t, Stage, "a", 2, nil), 3), under(newSpan(t, Stage, "b", 3, nil), 2)}, flat).Runs[0].Parts {
+		names = append(names, p.Name)
+	}
+	slices.Sort(names)
+	if diff := cmp.Diff([]string{"a", "b"}, names); diff != "" {
+		t.Errorf("parts (-want +got):\n%s", diff)
 	}
 }

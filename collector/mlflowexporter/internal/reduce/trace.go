@@ -73,7 +73,6 @@ func (t *trace) translate(jobs []Span, m Mapping) (Trace, bool) {
 		if !s.InTrace || s.Kind == Started || s.Kind == Feedback {
 			continue
 		}
-		out.Experiment = m.experiment(s)
 		native(s, m, target(out.Spans, byResource, s))
 	}
 	if out.Spans.SpanCount() == 0 {
@@ -82,11 +81,16 @@ func (t *trace) translate(jobs []Span, m Mapping) (Trace, bool) {
 	if root, ok := rootOf(jobs); ok {
 		out.RunKey = t.jobKey(root)
 		out.Info = infoOf(root, m)
+		out.Info.Source.Rank = RankChild
+		if root.Span.ParentSpanID().IsEmpty() {
+			out.Info.Source.Rank = RankRoot
+		}
 	} else if root, ok := t.member(); ok {
 		if owner, ok := root.owner(); ok {
 			out.RunKey = owner
 		}
 		out.Info = infoOf(root, m)
+		out.Info.Source.Rank = RankMember
 	}
 	return out, true
 }
@@ -141,7 +145,7 @@ func target(td ptrace.Traces, byResource map[string]ptrace.SpanSlice, s Span) pt
 func native(s Span, m Mapping, dst ptrace.Span) {
 	s.Span.CopyTo(dst)
 	dst.SetName(clean(dst.Name(), maxName))
-	dst.SetEndTimestamp(pcommon.Timestamp(end(s.Span)))
+	clampTimes(dst)
 	dst.Status().SetMessage(clean(dst.Status().Message(), maxTag))
 	if dst.Status().Code() == ptrace.StatusCodeUnset { // the SDK says OK of what ended without an error
 		dst.Status().SetCode(ptrace.StatusCodeOk)
@@ -286,9 +290,10 @@ func infoOf(root Span, m Mapping) *TraceInfo {
 	b := newBuilder(root, m.job(root))
 	info := &TraceInfo{
 		Version:         versionOf(root.Span),
+		Source:          Source{Start: start(root.Span), Span: root.Span.SpanID().String()},
 		Name:            b.name,
 		RequestTimeMS:   startMS(root.Span),
-		DurationMS:      int64(end(root.Span)-uint64(root.Span.StartTimestamp())) / nanosPerMilli, //nolint:gosec // a duration
+		DurationMS:      int64(end(root.Span)-start(root.Span)) / nanosPerMilli, //nolint:gosec // a duration
 		State:           stateOK,
 		RequestPreview:  clean(root.text(wire.AttrInput), maxPreview),
 		ResponsePreview: clean(root.text(wire.AttrOutput), maxPreview),

@@ -3,7 +3,9 @@ package reduce
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"math"
 
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
@@ -20,18 +22,33 @@ func versionOf(s ptrace.Span) Version {
 	return Version{EndUnixNano: end(s), Hash: hex.EncodeToString(sum[:])}
 }
 
+// clamped is a time that databases behind MLflow take, which count in 64 bits with a sign. OTLP has
+// one bit more, and a span that did not end may say so with all of them.
+func clamped(t pcommon.Timestamp) pcommon.Timestamp { return min(t, math.MaxInt64) }
+
+func start(s ptrace.Span) uint64 { return uint64(clamped(s.StartTimestamp())) }
+
 // end is the end of a span, which is never before its start: MLflow would show a
 // negative duration.
 func end(s ptrace.Span) uint64 {
-	return uint64(max(s.StartTimestamp(), s.EndTimestamp()))
+	return uint64(clamped(max(s.StartTimestamp(), s.EndTimestamp())))
+}
+
+// clampTimes gives a copy of a span the times that MLflow gets.
+func clampTimes(s ptrace.Span) {
+	s.SetEndTimestamp(pcommon.Timestamp(end(s)))
+	s.SetStartTimestamp(pcommon.Timestamp(start(s)))
+	for _, e := range s.Events().All() {
+		e.SetTimestamp(clamped(e.Timestamp()))
+	}
 }
 
 const nanosPerMilli = 1_000_000
 
-func startMS(s ptrace.Span) int64 { return int64(s.StartTimestamp()) / nanosPerMilli } //nolint:gosec // ns since 1970 fit until 2262
-func endMS(s ptrace.Span) int64   { return int64(end(s)) / nanosPerMilli }             //nolint:gosec // as above
+func startMS(s ptrace.Span) int64 { return int64(start(s)) / nanosPerMilli } //nolint:gosec // clamped
+func endMS(s ptrace.Span) int64   { return int64(end(s)) / nanosPerMilli }   //nolint:gosec // clamped
 
 // seconds is how long a span lasted.
 func seconds(s ptrace.Span) float64 {
-	return float64(end(s)-uint64(s.StartTimestamp())) / 1e9
+	return float64(end(s)-start(s)) / 1e9
 }

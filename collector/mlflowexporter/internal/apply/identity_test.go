@@ -1,0 +1,120 @@
+package apply_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
+	"github.com/technoshare/commentator/internal/mlflow"
+	"github.com/technoshare/commentator/internal/wire"
+)
+
+// Of jobs without a parent in one trace each has a run of its own. The key of the trace is that
+// of the one that came first, whatever a batch of several makes of them.
+func TestJobsWithoutAParentHaveTheirOwnRuns(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		a := e.plan(1).Runs[0]
+		b := a
+		a.OwnKey, b.OwnKey = a.TraceID+"-a", b.TraceID+"-b"
+		b.Name, b.Version = "other", version("other", a.EndTime)
+		b.Params = []reduce.KeyValue{{Key: "job_id", Value: "of b"}}
+		stage := e.plan(1).Runs[1] // below b
+		mine := func(r reduce.Run) reduce.Run { r.Key = r.OwnKey; return r }
+		below := func(r, above reduce.Run) reduce.Run { r.ParentKey = above.Key; return r }
+		want := reduce.Plan{Runs: []reduce.Run{a, mine(b), below(stage, mine(b))}}
+		e.mustApply(t, reduce.Plan{Runs: []reduce.Run{a}}, reduce.Plan{Runs: []reduce.Run{b, below(stage, b)}})
+		e.check(t, want)
+		e.requests.take()
+		e.mustApply(t, reduce.Plan{Runs: []reduce.Run{b, mine(a), below(stage, b)}}, reduce.Plan{Runs: []reduce.Run{a, mine(b), below(stage, mine(b))}})
+		e.restart(t)
+		e.mustApply(t, reduce.Plan{Runs: []reduce.Run{b, mine(a), below(stage, b)}})
+		e.took(t, 2) // for version and experiment
+		e.check(t, want)
+	})
+}
+
+// The root speaks for its trace, and among others the one that started first, in whatever order
+// they come.
+func TestTheRootSpeaksForItsTrace(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		var done []reduce.Plan
+		for n, order := range [][]int{{0, 1, 2}, {2, 1, 0}, {1, 2, 0}, {1, 0, 2}} {
+			p := e.plan(n)
+			root := p.Traces[0]
+			root.Info.Source = reduce.Source{Start: 9, Span: "root"}
+			of := func(name string, start uint64) reduce.Trace {
+				info := *root.Info
+				info.Name, info.Source = name, reduce.Source{Rank: reduce.RankChild, Start: start, Span: name}
+				info.Version = version(name, startMS+5000)
+				child := root
+				child.Info = &info
+				return child
+			}
+			all := []reduce.Trace{root, of("child", 1), of("later child", 2)}
+			e.mustApply(t, reduce.Plan{Runs: p.Runs})
+			for i, at := range order {
+				e.mustApply(t, reduce.Plan{Traces: []reduce.Trace{all[at]}})
+				if i == 1 && n == 2 {
+					if name := e.state(t).Traces["tr-"+root.TraceID].Tags[mlflow.TagTraceName]; name != "child" {
+						t.Errorf("%s speaks for two children", name)
+					}
+				}
+			}
+			done = append(done, p)
+			e.check(t, done...)
+		}
+	})
+}
+
+// Whatever a plan says of them, the tags by which runs are known are the bridge's own.
+func TestOwnTagsStay(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		p := e.plan(1)
+		for i, r := range p.Runs {
+			for _, key := range []string{wire.TagKey, wire.TagKey + "/", "/" + wire.TagClaim, mlflow.TagParentRun, "mlflow.parentRunId/", mlflow.TagRunName} {
+				p.Runs[i].Tags = append(slices.Clip(r.Tags), reduce.KeyValue{Key: key, Value: "forged"})
+				r = p.Runs[i]
+			}
+		}
+		e.mustApply(t, p)
+		e.check(t, e.plan(1))
+	})
+}
+
+// A job stays in its experiment when messages of it ask for another one.
+func TestJobStaysInItsExperiment(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		moved := func(p reduce.Plan) reduce.Plan {
+			other := e.experiment + " other"
+			for i := range p.Runs {
+				p.Runs[i].Experiment = other
+			}
+			for i := range p.Traces {
+				p.Traces[i].Experiment = other
+			}
+			return p
+		}
+		parts := split(e.plan(1))
+		e.mustApply(t, parts[0])
+		for _, p := range parts[1:] {
+			e.restart(t)
+			e.mustApply(t, moved(p))
+		}
+		e.mustApply(t, moved(e.plan(1)))
+		e.check(t, e.plan(1))
+		other, err := e.client.GetExperimentByName(t.Context(), e.experiment+" other")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if runs, _, err := e.client.SearchRuns(t.Context(), mlflow.SearchRuns{ExperimentIDs: []string{other.ID}}); err != nil || len(runs) != 0 {
+			t.Errorf("%d runs in the other experiment, %v", len(runs), err)
+		}
+
+		e.lose(t) // then nobody knows, and the trace stays where it is
+		if item := refused(t, e.Apply(t.Context(), moved(e.plan(1)))); !strings.Contains(item.Error(), "foreign_trace") {
+			t.Errorf("got %v", item)
+		}
+		e.check(t, e.plan(1))
+	})
+}
