@@ -16,6 +16,7 @@ func builtInRules() []*rule {
 		panic(err) // the file is a part of the program, and a test reads it
 	}
 	return append(file.rules,
+		&rule{name: ruleOpenAI, literals: []string{"sk-"}, kind: kindOpenAI},
 		&rule{name: ruleBearer, literals: []string{"bearer "}, fold: true, kind: kindBearer},
 		&rule{name: ruleBasic, literals: []string{"basic "}, fold: true, kind: kindBasic},
 		&rule{name: rulePrivateKey, literals: []string{pemBegin}, inside: true, kind: kindKeyBegin},

@@ -190,7 +190,23 @@ var parts = []struct{ in, want string }{
 	{"clone git@github.com:a/b and react@18.2.0, logo@2x.png, @decorator, a @ b", "clone git@github.com:a/b and react@18.2.0, logo@2x.png, @decorator, a @ b"},
 	{"mailto:jane@example.org?subject=x", "mailto:[redacted:email]?subject=x"},
 	{`line\njane@example.org\n`, `line\n[redacted:email]\n`},
+	// Prose behind a colon
+	{"The secret: practice makes perfect", "The secret: practice makes perfect"},
+	{"Password: please choose one. Password: Required!", "Password: please choose one. Password: Required!"},
+	{"his credentials: everything was lost; her credentials: well-known", "his credentials: everything was lost; her credentials: well-known"},
+	{"the pwd: prints… the secret: it’s", "the pwd: prints… the secret: it’s"},
+	{"client_secret: obtained from the console", "client_secret: obtained from the console"},
+	{"db_password: swordfish\nx: y", "db_password: [redacted:password]\nx: y"},
+	{`{"yaml":"db_password: swordfish\nx: y"}`, `{"yaml":"db_password: [redacted:password]\nx: y"}`},
+	{"password: hunter2", "password: [redacted:password]"},
+	{"password: S3cr3t!", "password: [redacted:password]"},
+	{"password: correctHorse", "password: [redacted:password]"},
+	{"passphrase: horse!battery", "passphrase: [redacted:password]"},
+	{"password=anything", "password=[redacted:password]"},
+	{`{"secret": "practice makes perfect"}`, `{"secret": "[redacted:secret]"}`},
 	// Words that look like tokens
+	{`<a class="sk-estimator-doc-link fitted">, sk-toggleable-label-arrow, sk-container-id-12`, `<a class="sk-estimator-doc-link fitted">, sk-toggleable-label-arrow, sk-container-id-12`},
+	{join("sk-", "dev-", alnum36[:20]), "[redacted:openai_key]"},
 	{"task-abcdefghijklmnopqrstuvwxyz and risk-proj-abcdefghijklmnopqrst", "task-abcdefghijklmnopqrstuvwxyz and risk-proj-abcdefghijklmnopqrst"},
 	{"-----BEGIN CERTIFICATE-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n-----END CERTIFICATE-----", "-----BEGIN CERTIFICATE-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n-----END CERTIFICATE-----"},
 }

@@ -30,6 +30,7 @@ const (
 	kindBasic
 	kindKeyBegin
 	kindKeyEnd
+	kindOpenAI
 )
 
 // probe is a literal as the scan looks for it: by its rarest byte and the one before it, or
@@ -254,6 +255,8 @@ func (sc *scan) try(probes []probe, i int) bool {
 			sc.privateKey(at)
 		case kindKeyEnd:
 			sc.endOfPrivateKey(at)
+		case kindOpenAI:
+			sc.openAI(at)
 		default:
 			if m := p.rule.pattern.FindStringSubmatchIndex(sc.s[at:]); m != nil {
 				sc.mask(at, m, p.rule.name)
