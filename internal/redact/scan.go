@@ -53,7 +53,7 @@ const (
 )
 
 // pairs finds the probes of two neighbouring bytes: an index into table.probes, 0 for none.
-type pairs [1 << 16]uint8
+type pairs [1 << 16]uint16
 
 func pairOf(first, second byte) uint16 { return uint16(first)<<8 | uint16(second) }
 
@@ -121,7 +121,7 @@ func (t *table) add(literal string, r *rule) {
 			n := &table[pairOf(a, b)]
 			t.is[pairOf(a, b)>>6] |= 1 << (pairOf(a, b) & 63)
 			if *n == 0 {
-				*n = uint8(len(t.probes))
+				*n = uint16(len(t.probes))
 				t.probes = append(t.probes, nil)
 			}
 			t.probes[*n] = append(t.probes[*n], probe{literal, offset, r})
@@ -129,7 +129,7 @@ func (t *table) add(literal string, r *rule) {
 	}
 }
 
-// maxLiterals bounds the literals of a file by what an index of one byte can tell apart.
+// maxLiterals bounds the literals of a file: each makes the scan stop at more places.
 const maxLiterals = 100
 
 func cases(c byte, fold bool) []byte {
