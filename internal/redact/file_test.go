@@ -66,7 +66,7 @@ func TestWrongFilesAreRefusedWithLineAndRemedy(t *testing.T) {
 		"rules:\n  - {name: X, regex: a}\n  - {name: y}\nallow: []":                 "rules.yaml:3: rule 2: regex is missing",
 		"- a": "cannot unmarshal",
 		"rules:\n  - {name: x, regex: a, prefix: {a: b}}":                                        "cannot unmarshal",
-		"rules:\n" + strings.Repeat("  - {name: x, regex: 'abc', prefix: abc}\n", maxLiterals+1): "101 prefixes are more than the 100",
+		"rules:\n" + strings.Repeat("  - {name: x, regex: 'abc', prefix: abc}\n", maxLiterals+1): "201 prefixes are more than the 200",
 	} {
 		if _, err := Parse("rules.yaml", []byte(body)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", body, err, want)

@@ -14,6 +14,8 @@ type rule struct {
 	fold     bool // ASCII letters of the literals in either case
 	// inside: a match may begin in the middle of a word.
 	inside bool
+	// back is how many bytes before the literal a match begins.
+	back int
 	// pattern is tried at the beginning of a literal only. Its first group, if it has one, is
 	// what is masked. nil: what kind says is done.
 	pattern *regexp.Regexp
@@ -130,7 +132,7 @@ func (t *table) add(literal string, r *rule) {
 }
 
 // maxLiterals bounds the literals of a file: each makes the scan stop at more places.
-const maxLiterals = 100
+const maxLiterals = 200
 
 func cases(c byte, fold bool) []byte {
 	if fold && c|0x20 >= 'a' && c|0x20 <= 'z' {
@@ -242,8 +244,11 @@ func (sc *scan) literal(t *table, i int) bool {
 
 func (sc *scan) try(probes []probe, i int) bool {
 	for _, p := range probes {
-		at := i - p.offset
-		if at < sc.done || !begins(sc.s[at:], p.literal, p.rule.fold) || !p.rule.inside && !sc.atWord(at) {
+		at := i - p.offset - p.rule.back
+		if at < sc.done || !begins(sc.s[at+p.rule.back:], p.literal, p.rule.fold) || !p.rule.inside && !sc.atWord(at) {
+			continue
+		}
+		if p.rule.back > 0 && skipEscape(sc.s, at, at+p.rule.back) > at {
 			continue
 		}
 		switch p.rule.kind {
