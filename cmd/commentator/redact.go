@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -43,6 +44,9 @@ func (c *redactCommand) Run(_ context.Context, a *app) error {
 	body, err := readFile(c.File, a.stdin)
 	if err != nil {
 		return usageError{err}
+	}
+	if bytes.HasPrefix(body, []byte{0xff, 0xfe}) || bytes.HasPrefix(body, []byte{0xfe, 0xff}) {
+		return usageError{fmt.Errorf("%s is UTF-16, not UTF-8, and nothing would be found in it; convert it: iconv -f UTF-16 -t UTF-8 %[1]s > utf8.txt", c.File)}
 	}
 	if a.redactor == nil {
 		fmt.Fprintln(a.stderr, "warning: REDACTION=off, so that nothing is masked; this is what REDACTION=on would mask")

@@ -176,7 +176,8 @@ func (sc *scan) assigned(separator, value int, equals bool) {
 		stop = start + n
 	}
 	v := s[start:stop]
-	if !plausible(v, rule, quote != 0 || quotes != "", equals) {
+	bare := quote == 0 && quotes == "" && !equals
+	if !plausible(v, rule, quote != 0 || quotes != "", equals) || bare && isProse(rule, v, s[wordStart(s, end, sc.done):end], s[stop:]) {
 		return
 	}
 	if vendor := sc.vendor(v); vendor != "" {
@@ -271,32 +272,4 @@ loop:
 		}
 	}
 	return at
-}
-
-// noSecrets are what stands in the place of a value in code, schemas and documentation.
-var noSecrets = map[string]bool{
-	"null": true, "none": true, "nil": true, "true": true, "false": true, "undefined": true, "string": true, "str": true,
-	"required": true, "optional": true, "bool": true, "int": true, "number": true, "object": true,
-}
-
-// isVariable reports whether a variable of a shell or template stands for the value.
-func isVariable(s string) bool { return strings.HasPrefix(s, "${") || strings.HasPrefix(s, "{{") }
-
-// plausible reports whether a value may be a secret. Prose writes "the token: a sequence of
-// letters", so what stands behind a colon without quotes has to look like more than a word.
-func plausible(v, rule string, quoted, equals bool) bool {
-	if v == "" || noSecrets[strings.ToLower(v)] {
-		return false
-	}
-	digit := strings.ContainsAny(v, "0123456789")
-	switch {
-	case len(v) >= 64: // no prose
-		return true
-	case rule == ruleToken || rule == ruleAPIKey:
-		return len(v) >= 8 && (digit || quoted || equals && len(v) >= 16)
-	case quoted || equals:
-		return len(v) >= 4
-	default:
-		return len(v) >= 6
-	}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -103,6 +104,10 @@ func parse(path string, body []byte, known []string) (*File, error) {
 	if err := decoder.Decode(&format); err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("read redaction file %s: %w; it has the keys rules (name, regex, prefix, inside) and allow (text, regex, rule)", path, err)
 	}
+	var second yaml.Node
+	if err := decoder.Decode(&second); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%s:%d: a second document begins here, which would not be read; take the line --- out and write one list of rules and one of allow", path, max(second.Line, 1))
+	}
 	lines := linesOf(body)
 	file := &File{}
 	var errs []error
@@ -169,17 +174,44 @@ func (f fileRule) compile() (*rule, []error) {
 		r.free = pattern
 		return r, wrong
 	default:
-		begin, _ := pattern.LiteralPrefix()
 		for _, p := range f.Prefix {
+			exact, folded := beginsWith(f.Regex, p)
 			if len(p) < 2 {
 				wrong = append(wrong, fmt.Errorf("prefix %q is too short: write two letters or more, or leave it out", p))
-			} else if n := min(len(p), len(begin)); p[:n] != begin[:n] {
-				wrong = append(wrong, fmt.Errorf("prefix %q: no match of the regex begins with it, but with %q", p, begin))
+			} else if !exact && !folded {
+				wrong = append(wrong, fmt.Errorf("prefix %q: no match of the regex begins with it%s; write what matches begin with, or leave prefix out", p, beginning(pattern)))
+			}
+			r.fold = r.fold || folded // (?i), or both cases in brackets
+		}
+		if r.fold {
+			r.literals = nil
+			for _, p := range f.Prefix {
+				if p = lower(p); !slices.Contains(r.literals, p) {
+					r.literals = append(r.literals, p)
+				}
 			}
 		}
 		r.pattern = regexp.MustCompile(`\A(?:` + f.Regex + `)`)
 		return r, wrong
 	}
+}
+
+// beginning says what all matches of an expression begin with, if that is known.
+func beginning(pattern *regexp.Regexp) string {
+	if begin, _ := pattern.LiteralPrefix(); begin != "" {
+		return fmt.Sprintf(", but with %q", begin)
+	}
+	return ""
+}
+
+// lower puts ASCII letters into lower case, as begins compares them.
+func lower(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' {
+			return r | 0x20
+		}
+		return r
+	}, s)
 }
 
 func (f fileAllow) compile(known []string) (allowed, error) {

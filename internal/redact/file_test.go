@@ -47,24 +47,47 @@ allow:
 
 func TestWrongFilesAreRefusedWithLineAndRemedy(t *testing.T) {
 	for body, want := range map[string]string{
-		"rules:\n  - {name: x, regx: a}":                            "line 2: field regx not found",
-		"rules:\n  - {name: X-1, regex: a}":                         `rules.yaml:2: rule 1: name "X-1": write lower-case letters`,
-		"rules:\n\n  - name: x":                                     "rules.yaml:3: rule 1: regex is missing: write what is to be masked",
-		"rules:\n  - {name: x, regex: '(a'}":                        "rules.yaml:2: rule 1: regex: error parsing regexp: missing closing ): `(a`; the syntax is RE2's",
-		"rules:\n  - {name: x, regex: 'a*'}":                        `regex "a*" fits the empty text, and so everywhere`,
-		"rules:\n  - {name: x, regex: 'abc', prefix: b}":            `prefix "b" is too short`,
-		"rules:\n  - {name: x, regex: 'abc', prefix: abd}":          `prefix "abd": no match of the regex begins with it, but with "abc"`,
-		"allow:\n  - {rule: email}":                                 "rules.yaml:2: allow 1: write either text or regex",
-		"allow:\n  - {text: a, regex: b}":                           "rules.yaml:2: allow 1: write either text or regex",
-		"allow:\n  - {text: a, rule: emails}":                       `rules.yaml:2: allow 1: rule "emails" is not known`,
-		"allow:\n  - {regex: '['}":                                  "rules.yaml:2: allow 1: regex: error parsing regexp",
-		"rules:\n  - {name: X, regex: a}\n  - {name: y}\nallow: []": "rules.yaml:3: rule 2: regex is missing",
+		"rules:\n  - {name: x, regx: a}":                                            "line 2: field regx not found",
+		"rules:\n  - {name: X-1, regex: a}":                                         `rules.yaml:2: rule 1: name "X-1": write lower-case letters`,
+		"rules:\n\n  - name: x":                                                     "rules.yaml:3: rule 1: regex is missing: write what is to be masked",
+		"rules:\n  - {name: x, regex: '(a'}":                                        "rules.yaml:2: rule 1: regex: error parsing regexp: missing closing ): `(a`; the syntax is RE2's",
+		"rules:\n  - {name: x, regex: 'a*'}":                                        `regex "a*" fits the empty text, and so everywhere`,
+		"rules:\n  - {name: x, regex: 'abc', prefix: b}":                            `prefix "b" is too short`,
+		"rules:\n  - {name: x, regex: 'abc', prefix: abd}":                          `prefix "abd": no match of the regex begins with it, but with "abc"`,
+		"rules:\n  - {name: x, regex: '[0-9]+', prefix: EMP-}":                      `rules.yaml:2: rule 1: prefix "EMP-": no match of the regex begins with it; write what matches begin with`,
+		"rules:\n  - {name: x, regex: 'EM[A-Z]{2}[0-9]', prefix: EMP-}":             `prefix "EMP-": no match of the regex begins with it, but with "EM"`,
+		"rules:\n  - {name: x, regex: 'EM', prefix: EMP-}":                          `prefix "EMP-": no match of the regex begins with it, but with "EM"`,
+		"rules:\n  - {name: x, regex: 'a|INC[0-9]', prefix: [INC, REQ]}":            `prefix "REQ": no match of the regex begins with it`,
+		"rules:\n  - {name: x, regex: abc}\n---\nrules:\n  - {name: y, regex: abc}": "rules.yaml:3: a second document begins here, which would not be read; take the line --- out",
+		"allow:\n  - {rule: email}":                                                 "rules.yaml:2: allow 1: write either text or regex",
+		"allow:\n  - {text: a, regex: b}":                                           "rules.yaml:2: allow 1: write either text or regex",
+		"allow:\n  - {text: a, rule: emails}":                                       `rules.yaml:2: allow 1: rule "emails" is not known`,
+		"allow:\n  - {regex: '['}":                                                  "rules.yaml:2: allow 1: regex: error parsing regexp",
+		"rules:\n  - {name: X, regex: a}\n  - {name: y}\nallow: []":                 "rules.yaml:3: rule 2: regex is missing",
 		"- a": "cannot unmarshal",
 		"rules:\n  - {name: x, regex: a, prefix: {a: b}}":                                        "cannot unmarshal",
-		"rules:\n" + strings.Repeat("  - {name: x, regex: 'abc', prefix: abc}\n", maxLiterals+1): "101 prefixes are more than the 100",
+		"rules:\n" + strings.Repeat("  - {name: x, regex: 'abc', prefix: abc}\n", maxLiterals+1): "201 prefixes are more than the 200",
 	} {
 		if _, err := Parse("rules.yaml", []byte(body)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", body, err, want)
+		}
+	}
+}
+
+func TestPrefixesOfRulesInAnyCase(t *testing.T) {
+	for rule, texts := range map[string][]string{
+		`{name: x, regex: '(?i)emp-[0-9]+', prefix: emp-}`:     {"emp-1", "EMP-1", "Emp-1"},
+		`{name: x, regex: '(?i)emp-[0-9]+', prefix: EMP-}`:     {"emp-1", "EMP-1"},
+		`{name: x, regex: '[Ee]mp-[0-9]+', prefix: emp-}`:      {"emp-1", "Emp-1"},
+		`{name: x, regex: '(?:emp|EMP)-1', prefix: [EMP-]}`:    {"emp-1", "EMP-1"},
+		`{name: x, regex: '\bEMP-[0-9]+', prefix: EMP-}`:       {"EMP-1"},
+		`{name: x, regex: '[A-Z]{3}-[0-9]+', prefix: [EMP-1]}`: {"EMP-12"},
+	} {
+		r := New(parsed(t, "rules:\n  - "+rule))
+		for _, text := range texts {
+			if got := r.Text(text); got != "[redacted:x]" {
+				t.Errorf("%s: %q became %q", rule, text, got)
+			}
 		}
 	}
 }

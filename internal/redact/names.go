@@ -14,6 +14,7 @@ const (
 	ruleEmail         = "email"
 	rulePrivateKey    = "private_key"
 	ruleSlackUser     = "slack_user"
+	ruleOpenAI        = "openai_key"
 )
 
 var codeRules = []string{

@@ -14,6 +14,8 @@ type rule struct {
 	fold     bool // ASCII letters of the literals in either case
 	// inside: a match may begin in the middle of a word.
 	inside bool
+	// back is how many bytes before the literal a match begins.
+	back int
 	// pattern is tried at the beginning of a literal only. Its first group, if it has one, is
 	// what is masked. nil: what kind says is done.
 	pattern *regexp.Regexp
@@ -30,6 +32,7 @@ const (
 	kindBasic
 	kindKeyBegin
 	kindKeyEnd
+	kindOpenAI
 )
 
 // probe is a literal as the scan looks for it: by its rarest byte and the one before it, or
@@ -52,7 +55,7 @@ const (
 )
 
 // pairs finds the probes of two neighbouring bytes: an index into table.probes, 0 for none.
-type pairs [1 << 16]uint8
+type pairs [1 << 16]uint16
 
 func pairOf(first, second byte) uint16 { return uint16(first)<<8 | uint16(second) }
 
@@ -120,7 +123,7 @@ func (t *table) add(literal string, r *rule) {
 			n := &table[pairOf(a, b)]
 			t.is[pairOf(a, b)>>6] |= 1 << (pairOf(a, b) & 63)
 			if *n == 0 {
-				*n = uint8(len(t.probes))
+				*n = uint16(len(t.probes))
 				t.probes = append(t.probes, nil)
 			}
 			t.probes[*n] = append(t.probes[*n], probe{literal, offset, r})
@@ -128,8 +131,8 @@ func (t *table) add(literal string, r *rule) {
 	}
 }
 
-// maxLiterals bounds the literals of a file by what an index of one byte can tell apart.
-const maxLiterals = 100
+// maxLiterals bounds the literals of a file: each makes the scan stop at more places.
+const maxLiterals = 200
 
 func cases(c byte, fold bool) []byte {
 	if fold && c|0x20 >= 'a' && c|0x20 <= 'z' {
@@ -241,8 +244,11 @@ func (sc *scan) literal(t *table, i int) bool {
 
 func (sc *scan) try(probes []probe, i int) bool {
 	for _, p := range probes {
-		at := i - p.offset
-		if at < sc.done || !begins(sc.s[at:], p.literal, p.rule.fold) || !p.rule.inside && !sc.atWord(at) {
+		at := i - p.offset - p.rule.back
+		if at < sc.done || !begins(sc.s[at+p.rule.back:], p.literal, p.rule.fold) || !p.rule.inside && !sc.atWord(at) {
+			continue
+		}
+		if p.rule.back > 0 && skipEscape(sc.s, at, at+p.rule.back) > at {
 			continue
 		}
 		switch p.rule.kind {
@@ -254,6 +260,8 @@ func (sc *scan) try(probes []probe, i int) bool {
 			sc.privateKey(at)
 		case kindKeyEnd:
 			sc.endOfPrivateKey(at)
+		case kindOpenAI:
+			sc.openAI(at)
 		default:
 			if m := p.rule.pattern.FindStringSubmatchIndex(sc.s[at:]); m != nil {
 				sc.mask(at, m, p.rule.name)
