@@ -307,7 +307,7 @@ func Load(o Options) (Config, []Warning, error) {
 	cfg.userCache = userCache(environ)
 	unread, err := problems(parseErr, merged)
 	more, invalid := cfg.validate(unread)
-	return cfg, append(warnings, more...), errors.Join(err, invalid)
+	return cfg, shownWarnings(append(warnings, more...)), shownError(errors.Join(err, invalid))
 }
 
 // nonEmpty drops empty values: they count as unset, as the OpenTelemetry specification asks.

@@ -33,7 +33,8 @@ func Dotenv(path string) (map[string]string, []Warning, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("read settings file: %w", err)
 	}
-	return parseDotenv(path, string(b))
+	values, warnings, err := parseDotenv(path, string(b))
+	return values, shownWarnings(warnings), shownError(err)
 }
 
 func parseDotenv(path, text string) (map[string]string, []Warning, error) {
@@ -186,7 +187,7 @@ func validKey(key string) bool {
 
 // corrected is the line as it should be; secrets don't appear in messages.
 func corrected(key, value string) string {
-	if looksSecret(key) {
+	if IsSecret(key) || shown(value) != value || builtIn.Text(key+"="+value) != key+"="+value {
 		return key + "=…"
 	}
 	if strings.ContainsAny(value, " \t\n#'\"\\$") {
@@ -196,7 +197,7 @@ func corrected(key, value string) string {
 }
 
 func looksSecret(key string) bool {
-	for _, part := range []string{"KEY", "TOKEN", "SECRET", "PASSWORD", "HEADERS", "CREDENTIAL"} {
+	for _, part := range []string{"KEY", "TOKEN", "SECRET", "PASS", "PWD", "HEADERS", "CREDENTIAL"} {
 		if strings.Contains(strings.ToUpper(key), part) {
 			return true
 		}

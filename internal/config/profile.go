@@ -38,7 +38,7 @@ func Files(dir string, getenv func(string) string) (values map[string]string, fr
 	}
 	source := Source(string(FromFile) + "." + profile)
 	if !profileName.MatchString(profile) {
-		return nil, nil, warnings, fmt.Errorf("%s: %q is no name of a profile; use letters, digits, - and _", ProfileName, profile)
+		return nil, nil, warnings, fmt.Errorf("%s: %q is no name of a profile; use letters, digits, - and _", ProfileName, shown(profile))
 	}
 	path := filepath.Join(dir, string(source))
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {

@@ -39,7 +39,7 @@ func problems(err error, values map[string]string) (unread []string, _ error) {
 		}
 		key := field.Tag.Get("env")
 		shown := strconv.Quote(values[key])
-		if field.Tag.Get("secret") == "true" {
+		if field.Tag.Get("secret") == "true" || field.Type == reflect.TypeFor[Pairs]() { // in pieces it is not known for one
 			shown = "the value"
 		}
 		unread = append(unread, key)
@@ -129,11 +129,14 @@ func (c Config) validate(unread []string) ([]Warning, error) {
 		remedy := "write http://host:port or https://host:port"
 		if err == nil && !strings.Contains(address, "//") || err != nil && validAllow(address) {
 			remedy = "write http://" + address
+			if shownAddress(address) != address {
+				remedy = "write http:// before it"
+			}
 		}
-		no(key, "%q is not an http or https address; %s", redactURL(address), remedy)
+		no(key, "%q is not an http or https address; %s", shownAddress(address), remedy)
 	}
 	if wrong := wrongDatabase(c.DatabaseURL); wrong != "" { // without the value, which holds a password
-		no("DATABASE_URL", "%s; write postgres://user:password@host:5432/database, or leave it unset for a SQLite file", wrong)
+		no("DATABASE_URL", "%s; write postgres://host:5432/database with user:password@ before the host, or leave it unset for a SQLite file", wrong)
 	}
 	if c.SlackBotToken != "" && !strings.HasPrefix(c.SlackBotToken, "xoxb-") {
 		warn("SLACK_BOT_TOKEN", "a bot token starts with xoxb-; Slack will refuse another kind")
@@ -145,7 +148,11 @@ func (c Config) validate(unread []string) ([]Warning, error) {
 		no("SLACK_EVENTS_ADDR", "%q is not host:port; write for instance 127.0.0.1:3000", c.SlackEventsAddr)
 	}
 	if !strings.HasSuffix(c.SlackAPIURL, "/") {
-		no("SLACK_API_URL", "%q does not end in a slash; write %s/", redactURL(c.SlackAPIURL), redactURL(c.SlackAPIURL))
+		remedy := "write " + c.SlackAPIURL + "/"
+		if shownAddress(c.SlackAPIURL) != c.SlackAPIURL {
+			remedy = "write one behind its path"
+		}
+		no("SLACK_API_URL", "%q does not end in a slash; %s", shownAddress(c.SlackAPIURL), remedy)
 	}
 	for _, id := range c.Channels {
 		if !channelID.MatchString(id) {
