@@ -132,12 +132,6 @@ func run(ctx context.Context, args, environ []string, dir string, stdout, stderr
 func (env *environment) load(c cli, doctor bool) (err error) {
 	options := config.Options{Environ: env.environ, Dir: env.dir}
 	env.config, env.warnings, env.problem = config.Load(options)
-	if doctor && env.problem != nil && env.config.Settings == nil {
-		// A file cannot be read at all; what the environment says holds.
-		options.Dir = ""
-		env.config, _, err = config.Load(options)
-		env.problem = errors.Join(env.problem, err)
-	}
 	if !doctor {
 		for _, w := range env.warnings {
 			fmt.Fprintln(env.stderr, "warning:", w)

@@ -3,7 +3,8 @@
 // malformed or out of range is said with its name and the remedy.
 //
 // It resolves nothing that another package decides: the mode of telemetry, for
-// instance, is a table in package telemetry, which gets the values from here.
+// instance, is a table in package telemetry, which gets the values from here. It asks that package
+// only whether it can read a value.
 package config
 
 import (
@@ -278,20 +279,17 @@ type Options struct {
 	Dir string
 }
 
-// Load reads the settings. The error joins every problem found; the warnings are about
-// lines that were understood but look like mistakes.
+// Load reads the settings. The error joins every problem found, and the settings are what could be
+// read in spite of them; the warnings are about lines that were understood but look like mistakes.
 func Load(o Options) (Config, []Warning, error) {
 	var cfg Config
 	environ := nonEmpty(env.ToMap(o.Environ))
 	file := map[string]string{}
 	var from map[string]Source
 	var warnings []Warning
+	var unreadable error
 	if o.Dir != "" {
-		var err error
-		getenv := func(name string) string { return environ[name] }
-		if file, from, warnings, err = Files(o.Dir, getenv); err != nil {
-			return cfg, warnings, err
-		}
+		file, from, warnings, unreadable = Files(o.Dir, func(name string) string { return environ[name] })
 	}
 	warnings = append(warnings, strangers(environ, file, from)...)
 
@@ -307,7 +305,7 @@ func Load(o Options) (Config, []Warning, error) {
 	cfg.userCache = userCache(environ)
 	unread, err := problems(parseErr, merged)
 	more, invalid := cfg.validate(unread)
-	return cfg, shownWarnings(append(warnings, more...)), shownError(errors.Join(err, invalid))
+	return cfg, shownWarnings(append(warnings, more...)), shownError(errors.Join(unreadable, err, invalid))
 }
 
 // nonEmpty drops empty values: they count as unset, as the OpenTelemetry specification asks.

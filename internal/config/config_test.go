@@ -130,6 +130,17 @@ func TestOutOfRangeValuesAreJoined(t *testing.T) {
 	})
 }
 
+// What telemetry would refuse when a job starts is refused here.
+func TestArgumentOfTheRemoteSamplerIsChecked(t *testing.T) {
+	_, _, err := load(t, []string{"OTEL_TRACES_SAMPLER=jaeger_remote", "OTEL_TRACES_SAMPLER_ARG=endpoint=ftp://h"}, "")
+	checkLines(t, err, []string{`OTEL_TRACES_SAMPLER_ARG: endpoint="ftp://h" is not an address; write http://host:5778/sampling`})
+	for _, arg := range []string{"", "endpoint=http://h:5778/sampling,pollingIntervalMs=500,initialSamplingRate=0"} {
+		if _, _, err := load(t, []string{"OTEL_TRACES_SAMPLER=parentbased_jaeger_remote", "OTEL_TRACES_SAMPLER_ARG=" + arg}, ""); err != nil {
+			t.Errorf("%q: %v", arg, err)
+		}
+	}
+}
+
 func TestDatabaseURLWinsAndIsASecret(t *testing.T) {
 	cfg, _, err := load(t, []string{"DB_PATH=./x.sqlite", "DATABASE_URL=postgres://me:hush%2Fhush@db.example:5433/jobs?password=hush&search_path=x"}, "")
 	if err != nil {

@@ -24,7 +24,8 @@ func (w Warning) String() string { return w.Message }
 // Values may stand in single quotes (taken as they are) or double quotes (\n, \t, \" and \\
 // are understood); without quotes a value ends at " #". Nothing is expanded. Of repeated
 // keys the last wins, with a warning. Spaces around = are an error, because a shell
-// and Docker read such a line in another way each. The error joins all wrong lines.
+// and Docker read such a line in another way each. The error joins all wrong lines; the values are
+// those of the others.
 func Dotenv(path string) (map[string]string, []Warning, error) {
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -69,10 +70,7 @@ func parseDotenv(path, text string) (map[string]string, []Warning, error) {
 		firstLine[key] = i + 1
 		values[key] = value
 	}
-	if len(wrong) > 0 {
-		return nil, warnings, errors.Join(wrong...)
-	}
-	return values, warnings, nil
+	return values, warnings, errors.Join(wrong...)
 }
 
 // parseLine reads one line; the key is empty when the line holds none. Lost is a setting that

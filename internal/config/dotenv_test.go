@@ -64,6 +64,18 @@ func TestOfRepeatedKeysTheLastWins(t *testing.T) {
 	}
 }
 
+func TestALineThatCannotBeReadTakesNoOtherWithIt(t *testing.T) {
+	cfg, _, err := load(t, nil, "MODEL_STAGE_A=a\nno sign of equality\nMODEL_STAGE_B=b\nCOMMENTATOR_PROFILE=gone\nMAX_LINKS_PER_MESSAGE=0\n")
+	if cfg.ModelA != "a" || cfg.ModelB != "b" || cfg.DBPath != "./db.sqlite" || !cfg.IsSet("MODEL_STAGE_B") {
+		t.Errorf("got %+v", cfg)
+	}
+	for _, want := range []string{".env:2: this line has no =", "there is no file", "MAX_LINKS_PER_MESSAGE: 0 would ignore"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in %v", want, err)
+		}
+	}
+}
+
 // `echo NAME=value >> .env` where the file does not end with a line break.
 func TestALineThatIsLostAtTheEndOfAnotherIsWarnedAbout(t *testing.T) {
 	const kill = "MLFLOW_ENABLE_TRACKING=false"

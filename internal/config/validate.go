@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/caarlos0/env/v11"
+
+	"github.com/technoshare/commentator/internal/telemetry"
 )
 
 // problems turns the parser's errors into sentences that name the setting and the remedy,
@@ -180,7 +182,11 @@ func (c Config) validate(unread []string) ([]Warning, error) {
 	if c.TracesSampler != "" && !slices.Contains(samplers, c.TracesSampler) {
 		no("OTEL_TRACES_SAMPLER", "%q is not a sampler; use one of %s", c.TracesSampler, strings.Join(samplers, ", "))
 	}
-	if c.TracesSamplerArg != "" && !strings.HasSuffix(c.TracesSampler, "jaeger_remote") { // whose argument telemetry reads
+	if strings.HasSuffix(c.TracesSampler, "jaeger_remote") {
+		if _, _, err := telemetry.ResolveSampler(c.TracesSampler, c.TracesSamplerArg); err != nil {
+			wrong = append(wrong, err) // which names the setting
+		}
+	} else if c.TracesSamplerArg != "" {
 		ratio, err := strconv.ParseFloat(c.TracesSamplerArg, 64)
 		if err != nil || !(ratio >= 0 && ratio <= 1) {
 			no("OTEL_TRACES_SAMPLER_ARG", "%q is not a ratio; use a number from 0 to 1", c.TracesSamplerArg)
