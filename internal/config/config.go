@@ -185,8 +185,9 @@ type Config struct {
 	// `commentator tracing` writes it. It need not exist. Default: DB_PATH with
 	// .sampling.yaml behind it, also with DATABASE_URL: each host has its own.
 	SamplingFile string `env:"SAMPLING_FILE"`
-	// OTLPEndpoint is the Collector's OTLP/gRPC address. http is plain text, https is TLS.
-	// On its own it switches nothing on. Default http://127.0.0.1:4317.
+	// OTLPEndpoint is the Collector's OTLP/gRPC address. http is plain text, https is TLS. It has
+	// no path; OTLP/HTTP, port 4318, is not spoken. On its own it switches nothing on. Default
+	// http://127.0.0.1:4317.
 	OTLPEndpoint string `env:"OTEL_EXPORTER_OTLP_ENDPOINT" envDefault:"http://127.0.0.1:4317"`
 	// OTLPHeaders go with each request to the Collector: key=value, separated by commas,
 	// values percent-encoded. A secret.
@@ -304,7 +305,7 @@ func Load(o Options) (Config, []Warning, error) {
 	cfg.Settings = settings(cfg, environ, file, from)
 	cfg.userCache = userCache(environ)
 	unread, err := problems(parseErr, merged)
-	more, invalid := cfg.validate(unread)
+	more, invalid := cfg.validate(merged, unread)
 	return cfg, shownWarnings(append(warnings, more...)), shownError(errors.Join(unreadable, err, invalid))
 }
 

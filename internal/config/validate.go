@@ -75,8 +75,8 @@ var samplers = []string{
 var captureModes = []string{"NO_CONTENT", "SPAN_ONLY", "EVENT_ONLY", "SPAN_AND_EVENT", "TRUE", "FALSE"}
 
 // validate checks what types can't say, but for the settings that could not be read. It
-// joins all problems.
-func (c Config) validate(unread []string) ([]Warning, error) {
+// joins all problems. The values are all that environment and files hold.
+func (c Config) validate(values map[string]string, unread []string) ([]Warning, error) {
 	var wrong []error
 	var warnings []Warning
 	no := func(key, format string, args ...any) {
@@ -113,6 +113,7 @@ func (c Config) validate(unread []string) ([]Warning, error) {
 		no("OUTBOX_KEEP_SENT", "%s is negative; use 0 or more", c.OutboxKeepSent)
 	}
 	c.validateService(no, warn)
+	c.validateExport(values, warn)
 	for _, host := range c.RetrievalAllow {
 		if !validAllow(strings.TrimSpace(host)) {
 			no("RETRIEVAL_ALLOW_HOSTS", "%q is neither loopback, nor an address block such as 10.1.0.0/16, nor a host, nor host:port", host)
@@ -126,6 +127,9 @@ func (c Config) validate(unread []string) ([]Warning, error) {
 		}
 		u, err := url.Parse(address)
 		if err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https") {
+			if !reachablePort(u.Port()) {
+				no(key, "%s is no port; use 1 to 65535", u.Port())
+			}
 			continue
 		}
 		remedy := "write http://host:port or https://host:port"

@@ -80,8 +80,6 @@ func (p *Patient) pointless() (odd []string) {
 	say(err == nil && u.User == nil && values["MLFLOW_TRACKING_USERNAME"] != "",
 		"MLFLOW_TRACKING_USERNAME is read by MLflow's Python client only; for the Collector and mlflowctl write http://user:password@host into MLFLOW_TRACKING_URI, in the password / as %2F, ? as %3F, # as %23 and @ as %40.")
 	say(values["MLFLOW_TRACKING_TOKEN"] != "", "MLFLOW_TRACKING_TOKEN is read by MLflow's Python client only; give the mlflow exporter `headers` or `auth` in a configuration of your own.")
-	protocol := values["OTEL_EXPORTER_OTLP_PROTOCOL"]
-	say(protocol != "" && protocol != "grpc", "OTEL_EXPORTER_OTLP_PROTOCOL is not read: the worker speaks OTLP/gRPC only; remove it, and let OTEL_EXPORTER_OTLP_ENDPOINT name the gRPC port, 4317.")
 	return odd
 }
 
