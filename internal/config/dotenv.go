@@ -112,10 +112,8 @@ func parseValue(s string) (value, rest string, err error) {
 		return "", s, nil
 	}
 	if !isQuoted(s) {
-		if i := strings.Index(s, " #"); i >= 0 {
-			s, rest = s[:i], s[i+1:]
-		}
-		return strings.TrimSpace(s), rest, nil
+		value, rest, _ = strings.Cut(s, " #")
+		return strings.TrimSpace(value), rest, nil
 	}
 	quote := s[0]
 	var b strings.Builder
