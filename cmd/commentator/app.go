@@ -10,9 +10,10 @@ import (
 
 // app is what every command works with.
 type app struct {
-	cfg    config.Config
-	cfgErr error // what is wrong with the settings; only the command config runs in spite of it
-	log    *slog.Logger
+	cfg      config.Config
+	warnings []config.Warning // of the settings; they were printed
+	cfgErr   error            // what is wrong with the settings; only the command config runs in spite of it
+	log      *slog.Logger
 	// service says that the command is serve, which is left running.
 	service bool
 	// redactor masks what is logged and recorded; nil: nothing.

@@ -1,48 +1,75 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/technoshare/commentator/internal/config"
+	"github.com/technoshare/commentator/internal/telemetry"
 )
 
 type configCommand struct {
 	JSON bool `name:"json" help:"Print one JSON object."`
 }
 
+// shownConfig is the JSON of the command; its names are a contract.
+type shownConfig struct {
+	Settings  []config.Setting `json:"settings"`
+	Telemetry struct {
+		Mode    string `json:"mode"`
+		Because string `json:"because"`
+	} `json:"telemetry"`
+	Hints []string `json:"hints"`
+	// Warnings are about what looks like a mistake. With problems no other command begins.
+	Warnings []string `json:"warnings"`
+	Problems []string `json:"problems"`
+}
+
 // Run shows the settings, also when some are wrong.
 func (c *configCommand) Run(_ context.Context, a *app) error {
-	mode, why := resolveMode(a.cfg)
-	shown := struct {
-		Settings  []config.Setting `json:"settings"`
-		Telemetry struct {
-			Mode    string `json:"mode"`
-			Because string `json:"because"`
-		} `json:"telemetry"`
-		Hints []string `json:"hints"`
-	}{Settings: a.cfg.Settings, Hints: append([]string{}, a.cfg.Hints()...)}
-	shown.Telemetry.Mode, shown.Telemetry.Because = string(mode), why
-	if c.JSON && a.cfgErr == nil {
-		encoder := json.NewEncoder(a.stdout)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(shown)
+	shown := shownConfig{Settings: a.cfg.Settings, Hints: []string{}, Warnings: []string{}, Problems: []string{}}
+	for _, w := range a.warnings {
+		shown.Warnings = append(shown.Warnings, w.String())
 	}
-	table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	var wrong error
+	if a.cfgErr == nil {
+		mode, why := resolveMode(a.cfg)
+		shown.Telemetry.Mode, shown.Telemetry.Because = string(mode), why
+		shown.Hints = append(shown.Hints, a.cfg.Hints()...)
+	} else { // of settings that are wrong there is no saying what they lead to
+		shown.Telemetry.Mode, shown.Telemetry.Because = string(telemetry.ModeOff), "no command starts with these settings"
+		shown.Problems = strings.Split(a.redactor.Text(a.cfgErr.Error()), "\n")
+		wrong = usageError{a.cfgErr}
+	}
+	write := writeTable
+	if c.JSON {
+		write = writeJSON
+	}
+	return cmp.Or(write(a.stdout, shown), wrong)
+}
+
+func writeJSON(w io.Writer, shown shownConfig) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(shown)
+}
+
+func writeTable(w io.Writer, shown shownConfig) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, s := range shown.Settings {
 		fmt.Fprintf(table, "%s\t%s\t%s\n", s.Name, s.Value, s.Source)
 	}
-	if err := table.Flush(); err != nil {
+	if err := table.Flush(); err != nil || len(shown.Problems) > 0 {
 		return err
 	}
-	if a.cfgErr != nil {
-		return usageError{a.cfgErr}
-	}
-	fmt.Fprintf(a.stdout, "\nTelemetry is %s because %s.\n", mode, why)
+	fmt.Fprintf(w, "\nTelemetry is %s because %s.\n", shown.Telemetry.Mode, shown.Telemetry.Because)
 	for _, h := range shown.Hints {
-		fmt.Fprintln(a.stdout, "Hint:", h)
+		fmt.Fprintln(w, "Hint:", h)
 	}
 	return nil
 }

@@ -85,9 +85,8 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 	}
 	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
 	if _, isVersion := parsed.Selected().Target.Addr().Interface().(*versionCommand); !isVersion {
-		var warnings []config.Warning
-		a.cfg, warnings, a.cfgErr = config.Load(config.Options{Environ: environ, Dir: "."})
-		for _, w := range warnings {
+		a.cfg, a.warnings, a.cfgErr = config.Load(config.Options{Environ: environ, Dir: "."})
+		for _, w := range a.warnings {
 			fmt.Fprintln(stderr, "warning:", w)
 		}
 		var wrong error

@@ -15,6 +15,7 @@ import (
 
 	"github.com/technoshare/commentator/internal/config"
 	"github.com/technoshare/commentator/internal/mlflow"
+	"github.com/technoshare/commentator/internal/redact"
 )
 
 // Set by the linker, see the Makefile.
@@ -85,15 +86,22 @@ func main() {
 	os.Exit(code)
 }
 
+// masks keeps out of errors what looks like a secret: they quote addresses, which may have a token in
+// their query.
+var masks = redact.New(nil)
+
 // run is main with everything from outside passed in: arguments, environment, the folder
 // whose .env is read, and where to print. It returns the exit code.
 func run(ctx context.Context, args, environ []string, dir string, stdout, stderr io.Writer) int {
 	var c cli
 	exited := -1
+	say := func(err error) {
+		fmt.Fprintln(stderr, "mlflowctl:", masks.Text(err.Error()))
+	}
 	parser, err := kong.New(&c, kong.Name("mlflowctl"), kong.Description("Operate what the commentator keeps in MLflow."),
 		kong.Vars{"version": version + " " + revision}, kong.Writers(stdout, stderr), kong.Exit(func(code int) { exited = code }), kong.UsageOnError())
 	if err != nil {
-		fmt.Fprintln(stderr, "mlflowctl:", err)
+		say(err)
 		return exitFailed
 	}
 	parsed, err := parser.Parse(args)
@@ -101,12 +109,12 @@ func run(ctx context.Context, args, environ []string, dir string, stdout, stderr
 		return exited // --help, --version
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "mlflowctl: %v\nTry: mlflowctl --help\n", err)
+		say(fmt.Errorf("%w\nTry: mlflowctl --help", err))
 		return exitUsage
 	}
 	env := environment{ctx: ctx, stdout: stdout, stderr: stderr, dir: dir, environ: environ, given: c.Experiment}
 	if err := env.load(c, parsed.Command() == "doctor"); err != nil {
-		fmt.Fprintln(stderr, "mlflowctl:", err)
+		say(err)
 		return exitUsage
 	}
 	if env.client != nil {
@@ -117,11 +125,11 @@ func run(ctx context.Context, args, environ []string, dir string, stdout, stderr
 	switch {
 	case errors.As(err, &v):
 		if v.text != "" {
-			fmt.Fprintln(stderr, "mlflowctl:", v.text)
+			say(v)
 		}
 		return v.code
 	case err != nil:
-		fmt.Fprintln(stderr, "mlflowctl:", explain(err, env.ui))
+		say(explain(err, env.ui))
 		return exitFailed
 	}
 	return 0
@@ -132,12 +140,6 @@ func run(ctx context.Context, args, environ []string, dir string, stdout, stderr
 func (env *environment) load(c cli, doctor bool) (err error) {
 	options := config.Options{Environ: env.environ, Dir: env.dir}
 	env.config, env.warnings, env.problem = config.Load(options)
-	if doctor && env.problem != nil && env.config.Settings == nil {
-		// A file cannot be read at all; what the environment says holds.
-		options.Dir = ""
-		env.config, _, err = config.Load(options)
-		env.problem = errors.Join(env.problem, err)
-	}
 	if !doctor {
 		for _, w := range env.warnings {
 			fmt.Fprintln(env.stderr, "warning:", w)
@@ -165,10 +167,10 @@ func (env *environment) load(c cli, doctor bool) (err error) {
 }
 
 // explain adds what to do about an error that says only what happened.
-func explain(err error, endpoint string) string {
+func explain(err error, endpoint string) error {
 	var e *mlflow.Error
 	if errors.As(err, &e) && e.Status == 0 {
-		return fmt.Sprintf("%v\nIs MLflow running on %s? scripts/start_mlflow.sh --status tells; MLFLOW_TRACKING_URI says where it is.", err, endpoint)
+		return fmt.Errorf("%w\nIs MLflow running on %s? scripts/start_mlflow.sh --status tells; MLFLOW_TRACKING_URI says where it is.", err, endpoint)
 	}
-	return err.Error()
+	return err
 }

@@ -77,6 +77,25 @@ func TestReconcileAndValidateExplainWhatIsWrong(t *testing.T) {
 	}
 }
 
+func TestNoSecretOfAnAddressIsPrinted(t *testing.T) {
+	const secret = "hush4hush"
+	for _, address := range []string{"http://h:5000?token=" + secret, "http://" + secret + "@h:99?key=" + secret, "http://u:" + secret + "@h/?x=y"} {
+		for _, args := range [][]string{{"reconcile"}, {"doctor", "--probe", "settings,mlflow-reachable"}, {"doctor", "--json", "--probe", "settings,mlflow-reachable"}} {
+			var out, errs bytes.Buffer
+			run(t.Context(), args, []string{"MLFLOW_TRACKING_URI=" + address}, t.TempDir(), &out, &errs)
+			run(t.Context(), append([]string{"--tracking-uri", address}, args...), nil, t.TempDir(), &out, &errs)
+			if said := out.String() + errs.String(); strings.Contains(said, secret) || !strings.Contains(said, "is not an address: want http://host") {
+				t.Errorf("%s %v: %s", address, args, said)
+			}
+		}
+	}
+	s := mlflowtest.Start()
+	defer s.Close()
+	if _, _, stderr := withDatabase(t, false, "--tracking-uri", s.URL, "reconcile", "--repair", "--to", "ftp://h?token="+secret); strings.Contains(stderr, secret) {
+		t.Error(stderr)
+	}
+}
+
 func TestLookbackTakesDays(t *testing.T) {
 	for text, hours := range map[string]float64{"90d": 2160, "24h": 24, "30m": 0.5, "0d": 0} {
 		var l lookback

@@ -60,11 +60,11 @@ func LoadCollector(o Options) (Collector, error) {
 		}
 	}
 	if err := env.ParseWithOptions(&c, env.Options{Environment: environ}); err != nil {
-		return c, fmt.Errorf("OTELCOL_METRICS_PORT: %q is no port", environ["OTELCOL_METRICS_PORT"])
+		return c, fmt.Errorf("OTELCOL_METRICS_PORT: %q is no port", shown(environ["OTELCOL_METRICS_PORT"]))
 	}
 	for _, a := range c.Addresses() {
 		if _, port, err := net.SplitHostPort(a.Address); err != nil || !validPort(port) {
-			return c, fmt.Errorf("%s: %q is not host:port; write for instance 127.0.0.1:4317", a.Name, a.Address)
+			return c, fmt.Errorf("%s: %q is not host:port; write for instance 127.0.0.1:4317", a.Name, shownAddress(a.Address))
 		}
 	}
 	return c, nil

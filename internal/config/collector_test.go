@@ -37,6 +37,25 @@ func TestCollectorIsWhereItsConfigurationPutsIt(t *testing.T) {
 	}
 }
 
+// otelcol-mlflow takes what begins with OTELCOL_ and MLFLOW_ from .env for each configuration.
+func TestVariablesOfTheCollectorsConfigurationsAreNoStrangers(t *testing.T) {
+	files, err := filepath.Glob("../../otel-config/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`\$\{env:((?:OTELCOL|MLFLOW)_[A-Z_]+)`).FindAllStringSubmatch(string(text), -1) {
+			if !slices.Contains(elsewhere, m[1]) && !slices.Contains(Names(), m[1]) {
+				t.Errorf("%s in .env is called a stranger, and %s uses it", m[1], file)
+			}
+		}
+	}
+}
+
 func TestCollectorReadsWhatTheCollectorReads(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "OTELCOL_GRPC_ENDPOINT=0.0.0.0:5317\nOTELCOL_METRICS_PORT=9999\nMLFLOW_EXPERIMENT_NAME=team\n")

@@ -3,7 +3,8 @@
 // malformed or out of range is said with its name and the remedy.
 //
 // It resolves nothing that another package decides: the mode of telemetry, for
-// instance, is a table in package telemetry, which gets the values from here.
+// instance, is a table in package telemetry, which gets the values from here. It asks that package
+// only whether it can read a value.
 package config
 
 import (
@@ -184,8 +185,9 @@ type Config struct {
 	// `commentator tracing` writes it. It need not exist. Default: DB_PATH with
 	// .sampling.yaml behind it, also with DATABASE_URL: each host has its own.
 	SamplingFile string `env:"SAMPLING_FILE"`
-	// OTLPEndpoint is the Collector's OTLP/gRPC address. http is plain text, https is TLS.
-	// On its own it switches nothing on. Default http://127.0.0.1:4317.
+	// OTLPEndpoint is the Collector's OTLP/gRPC address. http is plain text, https is TLS. It has
+	// no path; OTLP/HTTP, port 4318, is not spoken. On its own it switches nothing on. Default
+	// http://127.0.0.1:4317.
 	OTLPEndpoint string `env:"OTEL_EXPORTER_OTLP_ENDPOINT" envDefault:"http://127.0.0.1:4317"`
 	// OTLPHeaders go with each request to the Collector: key=value, separated by commas,
 	// values percent-encoded. A secret.
@@ -278,20 +280,17 @@ type Options struct {
 	Dir string
 }
 
-// Load reads the settings. The error joins every problem found; the warnings are about
-// lines that were understood but look like mistakes.
+// Load reads the settings. The error joins every problem found, and the settings are what could be
+// read in spite of them; the warnings are about lines that were understood but look like mistakes.
 func Load(o Options) (Config, []Warning, error) {
 	var cfg Config
 	environ := nonEmpty(env.ToMap(o.Environ))
 	file := map[string]string{}
 	var from map[string]Source
 	var warnings []Warning
+	var unreadable error
 	if o.Dir != "" {
-		var err error
-		getenv := func(name string) string { return environ[name] }
-		if file, from, warnings, err = Files(o.Dir, getenv); err != nil {
-			return cfg, warnings, err
-		}
+		file, from, warnings, unreadable = Files(o.Dir, func(name string) string { return environ[name] })
 	}
 	warnings = append(warnings, strangers(environ, file, from)...)
 
@@ -306,8 +305,8 @@ func Load(o Options) (Config, []Warning, error) {
 	cfg.Settings = settings(cfg, environ, file, from)
 	cfg.userCache = userCache(environ)
 	unread, err := problems(parseErr, merged)
-	more, invalid := cfg.validate(unread)
-	return cfg, append(warnings, more...), errors.Join(err, invalid)
+	more, invalid := cfg.validate(merged, unread)
+	return cfg, shownWarnings(append(warnings, more...)), shownError(errors.Join(unreadable, err, invalid))
 }
 
 // nonEmpty drops empty values: they count as unset, as the OpenTelemetry specification asks.

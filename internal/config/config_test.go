@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -129,6 +130,17 @@ func TestOutOfRangeValuesAreJoined(t *testing.T) {
 	})
 }
 
+// What telemetry would refuse when a job starts is refused here.
+func TestArgumentOfTheRemoteSamplerIsChecked(t *testing.T) {
+	_, _, err := load(t, []string{"OTEL_TRACES_SAMPLER=jaeger_remote", "OTEL_TRACES_SAMPLER_ARG=endpoint=ftp://h"}, "")
+	checkLines(t, err, []string{`OTEL_TRACES_SAMPLER_ARG: endpoint="ftp://h" is not an address; write http://host:5778/sampling`})
+	for _, arg := range []string{"", "endpoint=http://h:5778/sampling,pollingIntervalMs=500,initialSamplingRate=0"} {
+		if _, _, err := load(t, []string{"OTEL_TRACES_SAMPLER=parentbased_jaeger_remote", "OTEL_TRACES_SAMPLER_ARG=" + arg}, ""); err != nil {
+			t.Errorf("%q: %v", arg, err)
+		}
+	}
+}
+
 func TestDatabaseURLWinsAndIsASecret(t *testing.T) {
 	cfg, _, err := load(t, []string{"DB_PATH=./x.sqlite", "DATABASE_URL=postgres://me:hush%2Fhush@db.example:5433/jobs?password=hush&search_path=x"}, "")
 	if err != nil {
@@ -153,7 +165,7 @@ func TestDatabaseURLWinsAndIsASecret(t *testing.T) {
 }
 
 func TestWrongDatabaseURLsAreRefusedWithoutTheirPassword(t *testing.T) {
-	const remedy = "; write postgres://user:password@host:5432/database, or leave it unset for a SQLite file"
+	const remedy = "; write postgres://host:5432/database with user:password@ before the host, or leave it unset for a SQLite file"
 	for value, want := range map[string]string{
 		"postgresql+psycopg2://u:hush@h/d": "the value names a driver of Python",
 		"mysql://u:hush@h/d":               "the value is not the address of a PostgreSQL database",
@@ -248,6 +260,52 @@ func TestSecretsAreMasked(t *testing.T) {
 	for _, s := range cfg.Settings {
 		if strings.Contains(s.Value, "hushhush") || strings.Contains(s.Value, "abcdefghijklmn") || strings.Contains(s.Value, "xoxb-1") {
 			t.Errorf("%s shows %q", s.Name, s.Value)
+		}
+	}
+}
+
+// A secret in the place of something else is shown nowhere, and redaction of what is recorded has no
+// say in it.
+func TestSecretsInWrongPlacesAreMasked(t *testing.T) {
+	const hush = "hush4hush4hush4hush4"
+	for _, line := range []string{
+		"OPENAI_BASE_URL=https://h/v1?api_key=" + hush,
+		"OPENAI_BASE_URL=h/v1?api_key=" + hush,
+		"OPENAI_BASE_URL=user:" + hush + "@h/v1",
+		"OPENAI_BASE_URL=https://user:1/" + hush + "@h/v1",
+		"OPENAI_BASE_URL=https://" + hush + "@h/v1",
+		"SLACK_API_URL=https://h/api/?token=" + hush,
+		"MLFLOW_TRACKING_URI=http://h:5000?token=" + hush,
+		"MLFLOW_BACKEND_STORE=postgresql://u:" + hush + "@h/d",
+		"OTEL_RESOURCE_ATTRIBUTES=api.token=" + hush + ",team=a",
+		"OTEL_RESOURCE_ATTRIBUTES=api.token " + hush,
+		"TECHNOSHARE_CHANNEL_ID=xoxb-" + hush,
+		"MLFLOW_ENABLE_TRACKING=xoxb-" + hush,
+		"COMMENTATOR_PROFILE=ghp_" + hush + "!",
+		"MY_PASS = " + hush,
+		"MY_DSN = https://" + hush + "@h/1",
+		"DATABASE_URL = postgres://u:" + hush + "@h/d",
+		"SLACK_SIGNING_SECRET = " + hush,
+	} {
+		cfg, warnings, err := load(t, []string{"REDACTION=off"}, line+"\n")
+		said := fmt.Sprint(warnings, err, cfg.Settings)
+		if strings.Contains(said, hush) {
+			t.Errorf("%s: %s", line, said)
+		}
+	}
+}
+
+// Whoever prints an error masks it, and what is left of it has to be of use.
+func TestRemediesHoldNothingThatIsMasked(t *testing.T) {
+	for _, line := range []string{
+		"DATABASE_URL=mysql://h/d", "DATABASE_URL=postgres://h", "OPENAI_BASE_URL=h:80", "SLACK_API_URL=http://h/api", "OTEL_EXPORTER_OTLP_HEADERS=x",
+		"SLACK_BOT_TOKEN = xoxb-1", "MY_PASS = hunter2xyz", "DATABASE_URL = postgres://u:p@h/d", "TECHNOSHARE_CHANNEL_ID=general",
+		"METRICS_ADDR=0.0.0.0:9464", "SLACK_APP_TOKEN=xoxb-1", "FAILURE_REACTION=:x:", "RETRIEVAL_ALLOW_HOSTS=10.0.0.0/40",
+	} {
+		_, warnings, err := load(t, nil, line+"\n")
+		said := fmt.Sprint(warnings, err)
+		if strings.Contains(said, "REDACTED") || strings.Contains(said, "[redacted:") {
+			t.Errorf("%s: %s", line, said)
 		}
 	}
 }

@@ -24,7 +24,8 @@ func (w Warning) String() string { return w.Message }
 // Values may stand in single quotes (taken as they are) or double quotes (\n, \t, \" and \\
 // are understood); without quotes a value ends at " #". Nothing is expanded. Of repeated
 // keys the last wins, with a warning. Spaces around = are an error, because a shell
-// and Docker read such a line in another way each. The error joins all wrong lines.
+// and Docker read such a line in another way each. The error joins all wrong lines; the values are
+// those of the others.
 func Dotenv(path string) (map[string]string, []Warning, error) {
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -33,7 +34,8 @@ func Dotenv(path string) (map[string]string, []Warning, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("read settings file: %w", err)
 	}
-	return parseDotenv(path, string(b))
+	values, warnings, err := parseDotenv(path, string(b))
+	return values, shownWarnings(warnings), shownError(err)
 }
 
 func parseDotenv(path, text string) (map[string]string, []Warning, error) {
@@ -46,7 +48,11 @@ func parseDotenv(path, text string) (map[string]string, []Warning, error) {
 	var wrong []error
 	text = strings.TrimPrefix(text, "\ufeff")
 	for i, line := range strings.Split(text, "\n") {
-		key, value, err := parseLine(line)
+		key, value, glued, err := parseLine(line)
+		if glued != "" {
+			warnings = append(warnings, Warning{glued, fmt.Sprintf(
+				"%s:%d: a line break seems to be missing before %s, which has no effect there; put it on a line of its own", path, i+1, glued)})
+		}
 		switch {
 		case err != nil:
 			wrong = append(wrong, fmt.Errorf("%s:%d: %w", path, i+1, err))
@@ -64,17 +70,15 @@ func parseDotenv(path, text string) (map[string]string, []Warning, error) {
 		firstLine[key] = i + 1
 		values[key] = value
 	}
-	if len(wrong) > 0 {
-		return nil, warnings, errors.Join(wrong...)
-	}
-	return values, warnings, nil
+	return values, warnings, errors.Join(wrong...)
 }
 
-// parseLine reads one line; the key is empty when the line holds none.
-func parseLine(line string) (key, value string, err error) {
+// parseLine reads one line; the key is empty when the line holds none. Lost is a setting that
+// stands at the end of another line, see glued.
+func parseLine(line string) (key, value, lost string, err error) {
 	line = strings.TrimSpace(line)
 	if line == "" || line[0] == '#' {
-		return "", "", nil
+		return "", "", glued("", line, false), nil
 	}
 	body := line
 	if rest, found := strings.CutPrefix(line, "export"); found && rest != "" && (rest[0] == ' ' || rest[0] == '\t') {
@@ -82,41 +86,45 @@ func parseLine(line string) (key, value string, err error) {
 	}
 	before, after, found := strings.Cut(body, "=")
 	if !found {
-		return "", "", fmt.Errorf("this line has no =; write KEY=value, or # before a comment")
+		return "", "", "", fmt.Errorf("this line has no =; write KEY=value, or # before a comment")
 	}
 	key = strings.TrimSpace(before)
 	if !validKey(key) {
-		return "", "", fmt.Errorf("%q is no name for a setting; use letters, digits and _, and no digit first", key)
+		return "", "", "", fmt.Errorf("%q is no name for a setting; use letters, digits and _, and no digit first", key)
 	}
-	if value, err = parseValue(strings.TrimSpace(after)); err != nil {
-		return "", "", fmt.Errorf("%s: %w", key, err)
+	written := strings.TrimSpace(after)
+	value, rest, err := parseValue(written)
+	lost = glued(value, rest, isQuoted(written))
+	if err != nil {
+		return "", "", lost, fmt.Errorf("%s: %w", key, err)
 	}
 	if before != key || after != strings.TrimLeft(after, " \t") && value != "" {
-		return "", "", fmt.Errorf("%s has spaces around =; write %s", key, corrected(key, value))
+		return "", "", lost, fmt.Errorf("%s has spaces around =; write %s", key, corrected(key, value))
 	}
-	return key, value, nil
+	return key, value, lost, nil
 }
 
-func parseValue(s string) (string, error) {
+func isQuoted(s string) bool { return s != "" && (s[0] == '"' || s[0] == '\'') }
+
+// parseValue reads what stands behind =; rest is what follows the value, a comment.
+func parseValue(s string) (value, rest string, err error) {
 	if s == "" || s[0] == '#' {
-		return "", nil
+		return "", s, nil
+	}
+	if !isQuoted(s) {
+		value, rest, _ = strings.Cut(s, " #")
+		return strings.TrimSpace(value), rest, nil
 	}
 	quote := s[0]
-	if quote != '"' && quote != '\'' {
-		if i := strings.Index(s, " #"); i >= 0 {
-			s = s[:i]
-		}
-		return strings.TrimSpace(s), nil
-	}
 	var b strings.Builder
 	for i := 1; i < len(s); i++ {
 		c := s[i]
 		switch {
 		case c == quote:
-			if rest := strings.TrimSpace(s[i+1:]); rest != "" && rest[0] != '#' {
-				return "", errors.New("there is text after the closing quote; remove it or put it inside the quotes")
+			if rest = strings.TrimSpace(s[i+1:]); rest != "" && rest[0] != '#' {
+				return "", rest, errors.New("there is text after the closing quote; remove it or put it inside the quotes")
 			}
-			return b.String(), nil
+			return b.String(), rest, nil
 		case c == '\\' && quote == '"' && i+1 < len(s):
 			i++
 			switch s[i] {
@@ -134,7 +142,7 @@ func parseValue(s string) (string, error) {
 			b.WriteByte(c)
 		}
 	}
-	return "", fmt.Errorf("the value begins with %c but the line does not close it; a value is one line", quote)
+	return "", "", fmt.Errorf("the value begins with %c but the line does not close it; a value is one line", quote)
 }
 
 // unexpanded is how a shell would name a variable: ${NAME}, or $NAME at the beginning.
@@ -175,7 +183,7 @@ func validKey(key string) bool {
 
 // corrected is the line as it should be; secrets don't appear in messages.
 func corrected(key, value string) string {
-	if looksSecret(key) {
+	if IsSecret(key) || shown(value) != value || builtIn.Text(key+"="+value) != key+"="+value {
 		return key + "=…"
 	}
 	if strings.ContainsAny(value, " \t\n#'\"\\$") {
@@ -185,7 +193,7 @@ func corrected(key, value string) string {
 }
 
 func looksSecret(key string) bool {
-	for _, part := range []string{"KEY", "TOKEN", "SECRET", "PASSWORD", "HEADERS", "CREDENTIAL"} {
+	for _, part := range []string{"KEY", "TOKEN", "SECRET", "PASS", "PWD", "HEADERS", "CREDENTIAL"} {
 		if strings.Contains(strings.ToUpper(key), part) {
 			return true
 		}

@@ -64,6 +64,59 @@ func TestOfRepeatedKeysTheLastWins(t *testing.T) {
 	}
 }
 
+func TestALineThatCannotBeReadTakesNoOtherWithIt(t *testing.T) {
+	cfg, _, err := load(t, nil, "MODEL_STAGE_A=a\nno sign of equality\nMODEL_STAGE_B=b\nCOMMENTATOR_PROFILE=gone\nMAX_LINKS_PER_MESSAGE=0\n")
+	if cfg.ModelA != "a" || cfg.ModelB != "b" || cfg.DBPath != "./db.sqlite" || !cfg.IsSet("MODEL_STAGE_B") {
+		t.Errorf("got %+v", cfg)
+	}
+	for _, want := range []string{".env:2: this line has no =", "there is no file", "MAX_LINKS_PER_MESSAGE: 0 would ignore"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in %v", want, err)
+		}
+	}
+}
+
+// `echo NAME=value >> .env` where the file does not end with a line break.
+func TestALineThatIsLostAtTheEndOfAnotherIsWarnedAbout(t *testing.T) {
+	const kill = "MLFLOW_ENABLE_TRACKING=false"
+	for text, want := range map[string]string{
+		"A=1\n# the end" + kill:                     "MLFLOW_ENABLE_TRACKING",
+		"A=1\n# ====" + kill:                        "MLFLOW_ENABLE_TRACKING",
+		"A=1\n# the endexport " + kill:              "MLFLOW_ENABLE_TRACKING",
+		"A=1\nSLACK_BOT_TOKEN=xoxb-hush" + kill:     "MLFLOW_ENABLE_TRACKING",
+		"A=1\nSLACK_BOT_TOKEN=" + kill:              "MLFLOW_ENABLE_TRACKING",
+		"A=1\nB=two words " + kill + "\n":           "MLFLOW_ENABLE_TRACKING",
+		"A=1\nB=2 # note" + kill + "\r\n":           "MLFLOW_ENABLE_TRACKING",
+		"A=1\nB='2' # note" + kill:                  "MLFLOW_ENABLE_TRACKING",
+		"A=1\nB='2'" + kill:                         "MLFLOW_ENABLE_TRACKING",
+		"A=1\nB=2EVAL_DB_PATH=x":                    "EVAL_DB_PATH",
+		"A=1\nB=2OTELCOL_GRPC_ENDPOINT=127.0.0.1:1": "OTELCOL_GRPC_ENDPOINT",
+
+		"A=1\n#" + kill:         "",
+		"A=1\n# " + kill:        "",
+		"A=1\n# export " + kill: "",
+		"A=1\n# as in `" + kill + "`, or (" + kill + ")":    "",
+		"A=1\n#POSTGRES_DATABASE_URL=x":                     "",
+		"A=1\nB='x" + kill + "'":                            "",
+		"A=1\nB=http://h/?DB_PATH=x&LOG_FILE=y":             "",
+		"A=1\nB=2 # not " + kill:                            "",
+		"A=1\n" + kill:                                      "",
+		"A=1\n# the endFAVOURITE_COLOUR=red, or DB_PATH ==": "",
+	} {
+		_, warnings, _ := parseDotenv(".env", text)
+		var got string
+		for _, w := range warnings {
+			if w.Message != ".env:2: a line break seems to be missing before "+w.Key+", which has no effect there; put it on a line of its own" {
+				t.Errorf("%q: %s", text, w)
+			}
+			got = w.Key
+		}
+		if got != want {
+			t.Errorf("%q: warned of %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestAMissingFileIsEmpty(t *testing.T) {
 	got, warnings, err := Dotenv(t.TempDir() + "/.env")
 	if len(got) > 0 || len(warnings) > 0 || err != nil {
@@ -75,7 +128,7 @@ func TestAMissingFileIsEmpty(t *testing.T) {
 func TestCorrectedLinesAreReadBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		value := rapid.StringMatching(`[a-zA-Z0-9 "'#\\$\t,;:/-]{0,20}`).Draw(t, "value")
-		key, got, err := parseLine(corrected("NAME", value))
+		key, got, _, err := parseLine(corrected("NAME", value))
 		if err != nil || key != "NAME" || got != value {
 			t.Fatalf("corrected line %q reads as %q, %v; want %q", corrected("NAME", value), got, err, value)
 		}

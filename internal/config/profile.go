@@ -19,12 +19,9 @@ var profileName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]*$`)
 
 // Files reads .env of a folder and the file of the profile that the environment or .env
 // names; neither need be there without a profile. Empty values count as unset. From says for
-// each name which file it is from.
+// each name which file it is from. With an error values and from are what could be read.
 func Files(dir string, getenv func(string) string) (values map[string]string, from map[string]Source, warnings []Warning, err error) {
 	values, warnings, err = Dotenv(filepath.Join(dir, string(FromFile)))
-	if err != nil {
-		return nil, nil, warnings, err
-	}
 	values, from = nonEmpty(values), map[string]Source{}
 	for name := range values {
 		from[name] = FromFile
@@ -34,27 +31,26 @@ func Files(dir string, getenv func(string) string) (values map[string]string, fr
 		profile = values[ProfileName]
 	}
 	if profile == "" {
-		return values, from, warnings, nil
+		return values, from, warnings, err
 	}
 	source := Source(string(FromFile) + "." + profile)
 	if !profileName.MatchString(profile) {
-		return nil, nil, warnings, fmt.Errorf("%s: %q is no name of a profile; use letters, digits, - and _", ProfileName, profile)
+		wrong := fmt.Errorf("%s: %q is no name of a profile; use letters, digits, - and _", ProfileName, shown(profile))
+		return values, from, warnings, errors.Join(err, wrong)
 	}
 	path := filepath.Join(dir, string(source))
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, warnings, fmt.Errorf("%s: there is no file %s; make it, or use %s", ProfileName, path, profiles(dir))
+	if _, missing := os.Stat(path); errors.Is(missing, fs.ErrNotExist) {
+		wrong := fmt.Errorf("%s: there is no file %s; make it, or use %s", ProfileName, path, profiles(dir))
+		return values, from, warnings, errors.Join(err, wrong)
 	}
-	more, warned, err := Dotenv(path)
+	more, warned, wrong := Dotenv(path)
 	warnings = append(warnings, warned...)
-	if err != nil {
-		return nil, nil, warnings, err
-	}
 	for name, value := range nonEmpty(more) {
 		if _, set := values[name]; !set {
 			values[name], from[name] = value, source
 		}
 	}
-	return values, from, warnings, nil
+	return values, from, warnings, errors.Join(err, wrong)
 }
 
 // profiles lists the profiles that a folder has.

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"net/url"
 	"reflect"
 	"strings"
 )
@@ -45,7 +44,10 @@ func settings(c Config, environ, file map[string]string, from map[string]Source)
 		if f.Tag.Get("secret") == "true" {
 			s.Value = mask(s.Value)
 		}
-		s.Value = redactURL(s.Value)
+		if f.Type == reflect.TypeFor[Pairs]() {
+			s.Value = maskPairs(s.Value)
+		}
+		s.Value = shownAs(name, s.Value)
 		out = append(out, s)
 	}
 	return out
@@ -67,18 +69,6 @@ func mask(secret string) string {
 		return strings.Repeat("•", min(len(secret), 8))
 	}
 	return secret[:4] + "••••" + secret[len(secret)-2:]
-}
-
-// redactURL takes the password out of an address.
-func redactURL(s string) string {
-	if !strings.Contains(s, "@") || !strings.Contains(s, "://") {
-		return s
-	}
-	u, err := url.Parse(s)
-	if err != nil {
-		return "(not shown: it may hold a password)"
-	}
-	return u.Redacted()
 }
 
 // Hints say which settings have no effect, or not the one that their name promises.

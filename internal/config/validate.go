@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/caarlos0/env/v11"
+
+	"github.com/technoshare/commentator/internal/telemetry"
 )
 
 // problems turns the parser's errors into sentences that name the setting and the remedy,
@@ -39,7 +41,7 @@ func problems(err error, values map[string]string) (unread []string, _ error) {
 		}
 		key := field.Tag.Get("env")
 		shown := strconv.Quote(values[key])
-		if field.Tag.Get("secret") == "true" {
+		if field.Tag.Get("secret") == "true" || field.Type == reflect.TypeFor[Pairs]() { // in pieces it is not known for one
 			shown = "the value"
 		}
 		unread = append(unread, key)
@@ -73,8 +75,8 @@ var samplers = []string{
 var captureModes = []string{"NO_CONTENT", "SPAN_ONLY", "EVENT_ONLY", "SPAN_AND_EVENT", "TRUE", "FALSE"}
 
 // validate checks what types can't say, but for the settings that could not be read. It
-// joins all problems.
-func (c Config) validate(unread []string) ([]Warning, error) {
+// joins all problems. The values are all that environment and files hold.
+func (c Config) validate(values map[string]string, unread []string) ([]Warning, error) {
 	var wrong []error
 	var warnings []Warning
 	no := func(key, format string, args ...any) {
@@ -111,6 +113,7 @@ func (c Config) validate(unread []string) ([]Warning, error) {
 		no("OUTBOX_KEEP_SENT", "%s is negative; use 0 or more", c.OutboxKeepSent)
 	}
 	c.validateService(no, warn)
+	c.validateExport(values, warn)
 	for _, host := range c.RetrievalAllow {
 		if !validAllow(strings.TrimSpace(host)) {
 			no("RETRIEVAL_ALLOW_HOSTS", "%q is neither loopback, nor an address block such as 10.1.0.0/16, nor a host, nor host:port", host)
@@ -124,16 +127,22 @@ func (c Config) validate(unread []string) ([]Warning, error) {
 		}
 		u, err := url.Parse(address)
 		if err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https") {
+			if !reachablePort(u.Port()) {
+				no(key, "%s is no port; use 1 to 65535", u.Port())
+			}
 			continue
 		}
 		remedy := "write http://host:port or https://host:port"
 		if err == nil && !strings.Contains(address, "//") || err != nil && validAllow(address) {
 			remedy = "write http://" + address
+			if shownAddress(address) != address {
+				remedy = "write http:// before it"
+			}
 		}
-		no(key, "%q is not an http or https address; %s", redactURL(address), remedy)
+		no(key, "%q is not an http or https address; %s", shownAddress(address), remedy)
 	}
 	if wrong := wrongDatabase(c.DatabaseURL); wrong != "" { // without the value, which holds a password
-		no("DATABASE_URL", "%s; write postgres://user:password@host:5432/database, or leave it unset for a SQLite file", wrong)
+		no("DATABASE_URL", "%s; write postgres://host:5432/database with user:password@ before the host, or leave it unset for a SQLite file", wrong)
 	}
 	if c.SlackBotToken != "" && !strings.HasPrefix(c.SlackBotToken, "xoxb-") {
 		warn("SLACK_BOT_TOKEN", "a bot token starts with xoxb-; Slack will refuse another kind")
@@ -145,7 +154,11 @@ func (c Config) validate(unread []string) ([]Warning, error) {
 		no("SLACK_EVENTS_ADDR", "%q is not host:port; write for instance 127.0.0.1:3000", c.SlackEventsAddr)
 	}
 	if !strings.HasSuffix(c.SlackAPIURL, "/") {
-		no("SLACK_API_URL", "%q does not end in a slash; write %s/", redactURL(c.SlackAPIURL), redactURL(c.SlackAPIURL))
+		remedy := "write " + c.SlackAPIURL + "/"
+		if shownAddress(c.SlackAPIURL) != c.SlackAPIURL {
+			remedy = "write one behind its path"
+		}
+		no("SLACK_API_URL", "%q does not end in a slash; %s", shownAddress(c.SlackAPIURL), remedy)
 	}
 	for _, id := range c.Channels {
 		if !channelID.MatchString(id) {
@@ -173,7 +186,11 @@ func (c Config) validate(unread []string) ([]Warning, error) {
 	if c.TracesSampler != "" && !slices.Contains(samplers, c.TracesSampler) {
 		no("OTEL_TRACES_SAMPLER", "%q is not a sampler; use one of %s", c.TracesSampler, strings.Join(samplers, ", "))
 	}
-	if c.TracesSamplerArg != "" && !strings.HasSuffix(c.TracesSampler, "jaeger_remote") { // whose argument telemetry reads
+	if strings.HasSuffix(c.TracesSampler, "jaeger_remote") {
+		if _, _, err := telemetry.ResolveSampler(c.TracesSampler, c.TracesSamplerArg); err != nil {
+			wrong = append(wrong, err) // which names the setting
+		}
+	} else if c.TracesSamplerArg != "" {
 		ratio, err := strconv.ParseFloat(c.TracesSamplerArg, 64)
 		if err != nil || !(ratio >= 0 && ratio <= 1) {
 			no("OTEL_TRACES_SAMPLER_ARG", "%q is not a ratio; use a number from 0 to 1", c.TracesSamplerArg)

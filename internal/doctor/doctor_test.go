@@ -86,6 +86,24 @@ func TestNoSecretIsTold(t *testing.T) {
 	}
 }
 
+// Not in the addresses that it names either, nor are its remedies masked.
+func TestNoSecretOfAnAddressIsTold(t *testing.T) {
+	const secret = "hush4hush"
+	r := newRig(t, "OPENAI_API_KEY=sk-x", "OPENAI_BASE_URL=http://"+closed(t)+"/v1?api_key="+secret,
+		"OTEL_EXPORTER_OTLP_ENDPOINT=http://"+secret+"@"+closed(t)+"?token="+secret,
+		"SLACK_BOT_TOKEN=xoxb-1", "SLACK_API_URL=http://"+closed(t)+"/api/?key="+secret+"/", "MLFLOW_TRACKING_USERNAME=admin")
+	text, err := json.Marshal(r.report(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(text), secret) || !strings.Contains(string(text), "/v1?api_key=REDACTED") {
+		t.Errorf("it is told: %s", text)
+	}
+	if !strings.Contains(string(text), "write user:password@ before the host") {
+		t.Errorf("the remedy is not told: %s", text)
+	}
+}
+
 func TestInterruptedItEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

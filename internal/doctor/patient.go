@@ -14,6 +14,7 @@ import (
 	"github.com/technoshare/commentator/internal/config"
 	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/queue"
+	"github.com/technoshare/commentator/internal/redact"
 	"github.com/technoshare/commentator/internal/store"
 	"github.com/technoshare/commentator/internal/telemetry"
 )
@@ -126,6 +127,9 @@ func (p *Patient) path(path string) string {
 	return filepath.Join(p.Options.Dir, path)
 }
 
+// masks finds what looks like a secret, in the query of an address for instance.
+var masks = redact.New(nil)
+
 // hide keeps secrets of the settings out of a text, wherever it came from.
 func (p *Patient) hide(text string) string {
 	c := p.Config
@@ -144,7 +148,7 @@ func (p *Patient) hide(text string) string {
 			text = strings.ReplaceAll(text, s, "•••")
 		}
 	}
-	return text
+	return masks.Text(text)
 }
 
 // theExperiment reads the experiment that jobs go to, once.

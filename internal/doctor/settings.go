@@ -78,10 +78,8 @@ func (p *Patient) pointless() (odd []string) {
 	u, err := url.Parse(c.TrackingURI)
 	values := p.values()
 	say(err == nil && u.User == nil && values["MLFLOW_TRACKING_USERNAME"] != "",
-		"MLFLOW_TRACKING_USERNAME is read by MLflow's Python client only; for the Collector and mlflowctl write http://user:password@host into MLFLOW_TRACKING_URI, in the password / as %2F, ? as %3F, # as %23 and @ as %40.")
+		"MLFLOW_TRACKING_USERNAME is read by MLflow's Python client only; for the Collector and mlflowctl write user:password@ before the host in MLFLOW_TRACKING_URI, in the password / as %2F, ? as %3F, # as %23 and @ as %40.")
 	say(values["MLFLOW_TRACKING_TOKEN"] != "", "MLFLOW_TRACKING_TOKEN is read by MLflow's Python client only; give the mlflow exporter `headers` or `auth` in a configuration of your own.")
-	protocol := values["OTEL_EXPORTER_OTLP_PROTOCOL"]
-	say(protocol != "" && protocol != "grpc", "OTEL_EXPORTER_OTLP_PROTOCOL is not read: the worker speaks OTLP/gRPC only; remove it, and let OTEL_EXPORTER_OTLP_ENDPOINT name the gRPC port, 4317.")
 	return odd
 }
 
@@ -116,10 +114,7 @@ func readable(dir string) (odd []string) {
 		if err != nil || info.IsDir() || info.Mode().Perm()&0o044 == 0 {
 			continue
 		}
-		values, _, err := config.Dotenv(path)
-		if err != nil {
-			continue // said already, or none of ours
-		}
+		values, _, _ := config.Dotenv(path) // what is wrong with it is said already, or it is none of ours
 		for name, value := range values {
 			u, err := url.Parse(value)
 			password := err == nil && u.User != nil

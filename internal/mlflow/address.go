@@ -17,7 +17,7 @@ func ParseAddress(s string) (*url.URL, error) {
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" ||
 		strings.Contains(u.Path, "@") || u.RawQuery != "" || u.Fragment != "" {
 		if i := strings.LastIndex(s, "@"); i >= 0 {
-			return nil, fmt.Errorf("%q is not an address: want http://user:password@host[:port][/prefix] or https://…, in the password / as %%2F, ? as %%3F, # as %%23 and @ as %%40", "…"+s[i:])
+			return nil, fmt.Errorf("%q is not an address: want http://host[:port][/prefix] or https://…, with user:password@ before the host, in the password / as %%2F, ? as %%3F, # as %%23 and @ as %%40", "…"+s[i:])
 		}
 		return nil, fmt.Errorf("%q is not an address: want http://host[:port][/prefix] or https://…", s)
 	}

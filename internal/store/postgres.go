@@ -61,7 +61,8 @@ func postgresName(config *pgx.ConnConfig) string {
 // postgresConfig returns an address with what session says, and what it means. An error does not
 // hold the password.
 func postgresConfig(address string) (string, *pgx.ConnConfig, error) {
-	const remedy = "write postgres://user:password@host:5432/database"
+	// An example with user and password in it would be masked where errors are.
+	const remedy = "write postgres://host:5432/database with user:password@ before the host"
 	u, err := url.Parse(address)
 	if err != nil {
 		return "", nil, errors.New("the address cannot be read; " + remedy)

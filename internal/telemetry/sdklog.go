@@ -3,6 +3,7 @@ package telemetry
 import (
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -38,9 +39,14 @@ func (s *sdkErrors) listen() {
 	otel.SetLogger(logr.New(sdkLogger{s}))
 }
 
+// noErrors are reports of the SDK that mean nothing here. It reads OTEL_TRACES_SAMPLER for each
+// provider, also for one that is given its sampler, and knows no jaeger_remote: we ask it, see
+// Remote. No option keeps it from that.
+var noErrors = []string{"unsupported sampler: jaeger_remote", "unsupported sampler: parentbased_jaeger_remote"}
+
 // Handle implements otel.ErrorHandler.
 func (s *sdkErrors) Handle(err error) {
-	if err == nil {
+	if err == nil || slices.Contains(noErrors, err.Error()) {
 		return
 	}
 	text := err.Error()

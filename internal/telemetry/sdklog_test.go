@@ -40,6 +40,27 @@ func TestErrorsOfTheSDKAreSaidOncePerKind(t *testing.T) {
 	}
 }
 
+// The SDK reads the sampler's name itself, and does not know all that we do.
+func TestASamplerThatOnlyWeKnowIsNoErrorOfTheSDK(t *testing.T) {
+	for name, want := range map[string]int{"jaeger_remote": 0, "parentbased_jaeger_remote": 0, "xray": 1} {
+		t.Setenv("OTEL_TRACES_SAMPLER", name)
+		c, log := &testCollector{}, &safeLog{}
+		startCollector(t, c)
+		p, err := New(context.Background(), Config{
+			Mode: ModeTracing, StoreID: testStore, Endpoint: "http://" + c.address, Logger: slog.New(slog.NewTextHandler(log, nil)),
+		}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+		if n := log.count("unsupported sampler"); n != want {
+			t.Errorf("%s: said %d times, want %d:\n%s", name, n, want, &log.b)
+		}
+	}
+}
+
 // What the SDK itself reports goes to the worker's log: said once, masked, and of settings that
 // it cannot read not the value.
 func TestErrorsOfTheSDKGoToTheLogWithoutSecrets(t *testing.T) {
