@@ -95,13 +95,11 @@ var masks = redact.New(nil)
 func run(ctx context.Context, args, environ []string, dir string, stdout, stderr io.Writer) int {
 	var c cli
 	exited := -1
-	say := func(err error) {
-		fmt.Fprintln(stderr, "mlflowctl:", masks.Text(err.Error()))
-	}
+	say := func(text string) { fmt.Fprintln(stderr, "mlflowctl:", masks.Text(text)) }
 	parser, err := kong.New(&c, kong.Name("mlflowctl"), kong.Description("Operate what the commentator keeps in MLflow."),
 		kong.Vars{"version": version + " " + revision}, kong.Writers(stdout, stderr), kong.Exit(func(code int) { exited = code }), kong.UsageOnError())
 	if err != nil {
-		say(err)
+		say(err.Error())
 		return exitFailed
 	}
 	parsed, err := parser.Parse(args)
@@ -109,12 +107,12 @@ func run(ctx context.Context, args, environ []string, dir string, stdout, stderr
 		return exited // --help, --version
 	}
 	if err != nil {
-		say(fmt.Errorf("%w\nTry: mlflowctl --help", err))
+		say(err.Error() + "\nTry: mlflowctl --help")
 		return exitUsage
 	}
 	env := environment{ctx: ctx, stdout: stdout, stderr: stderr, dir: dir, environ: environ, given: c.Experiment}
 	if err := env.load(c, parsed.Command() == "doctor"); err != nil {
-		say(err)
+		say(err.Error())
 		return exitUsage
 	}
 	if env.client != nil {
@@ -125,7 +123,7 @@ func run(ctx context.Context, args, environ []string, dir string, stdout, stderr
 	switch {
 	case errors.As(err, &v):
 		if v.text != "" {
-			say(v)
+			say(v.text)
 		}
 		return v.code
 	case err != nil:
@@ -167,10 +165,10 @@ func (env *environment) load(c cli, doctor bool) (err error) {
 }
 
 // explain adds what to do about an error that says only what happened.
-func explain(err error, endpoint string) error {
+func explain(err error, endpoint string) string {
 	var e *mlflow.Error
 	if errors.As(err, &e) && e.Status == 0 {
-		return fmt.Errorf("%w\nIs MLflow running on %s? scripts/start_mlflow.sh --status tells; MLFLOW_TRACKING_URI says where it is.", err, endpoint)
+		return fmt.Sprintf("%v\nIs MLflow running on %s? scripts/start_mlflow.sh --status tells; MLFLOW_TRACKING_URI says where it is.", err, endpoint)
 	}
-	return err
+	return err.Error()
 }

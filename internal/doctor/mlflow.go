@@ -169,7 +169,7 @@ func (p *Patient) credentials(status int) string {
 		return "Give the user the permission EDIT on the experiment, or let it make experiments."
 	}
 	if u, err := url.Parse(p.Config.TrackingURI); err == nil && u.User == nil {
-		return "Write user:password@ before the host in MLFLOW_TRACKING_URI, in the password / as %2F, ? as %3F, # as %23 and @ as %40. " +
+		return "Write user and password into MLFLOW_TRACKING_URI, as user:password@ before the host, in the password / as %2F, ? as %3F, # as %23 and @ as %40. " +
 			"MLFLOW_TRACKING_USERNAME and _PASSWORD are read by MLflow's Python client only."
 	}
 	return "Correct user and password in MLFLOW_TRACKING_URI; in the password / is %2F, ? is %3F, # is %23 and @ is %40."

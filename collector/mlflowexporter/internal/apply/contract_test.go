@@ -174,9 +174,9 @@ func TestLimitsAndKeys(t *testing.T) {
 			}
 		}
 		want := r
-		want.Params = append(slices.Clone(r.Params), reduce.KeyValue{Key: "gr\u00f6\u00dfe_50_/x", Value: strings.Repeat("\u00e4", 3000)}, reduce.KeyValue{Key: strings.Repeat("l", 250), Value: ""})
+		want.Params = append(slices.Clone(r.Params), reduce.KeyValue{Key: "gr\u00f6\u00dfe_50_/x", Value: strings.Repeat("\u00e4", 5999) + "\u2026"}, reduce.KeyValue{Key: strings.Repeat("l", 241) + "-ab5229cf", Value: ""})
 		want.Tags = append(slices.Clone(r.Tags), reduce.KeyValue{Key: "nul", Value: "ab"})
-		r.Params = append(r.Params, reduce.KeyValue{Key: "/gr\u00f6\u00dfe?50%//../x", Value: strings.Repeat("\u00e4", 4000)}, reduce.KeyValue{Key: strings.Repeat("l", 300), Value: ""})
+		r.Params = append(r.Params, reduce.KeyValue{Key: "/gr\u00f6\u00dfe?50%//../x", Value: strings.Repeat("\u00e4", 7000)}, reduce.KeyValue{Key: strings.Repeat("l", 300), Value: ""})
 		r.Tags = append(r.Tags, reduce.KeyValue{Key: "nul", Value: "a\x00b"})
 		e.mustApply(t, reduce.Plan{Runs: []reduce.Run{r}})
 		e.check(t, reduce.Plan{Runs: []reduce.Run{want}})
