@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/retrieval"
 	"github.com/technoshare/commentator/internal/telemetry"
 )
 
@@ -96,15 +97,12 @@ func ruleChannel(given string) (string, error) {
 	return given, nil
 }
 
-// adapters are the names that jobs have for the adapter that read their page.
-var adapters = []string{"ArxivAdapter", "GithubAdapter", "GenericAdapter"}
-
 // ruleAdapter reads the name of an adapter, or its short form in the rules for domains.
 func ruleAdapter(given string) (string, error) {
-	for _, name := range adapters {
+	for _, name := range retrieval.AdapterNames {
 		if strings.EqualFold(given, name) || strings.EqualFold(given+"Adapter", name) {
 			return name, nil
 		}
 	}
-	return "", fmt.Errorf("--adapter %q is not known: want one of %s", given, strings.Join(adapters, ", "))
+	return "", fmt.Errorf("--adapter %q is not known: want one of %s", given, strings.Join(retrieval.AdapterNames, ", "))
 }

@@ -7,7 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/deadletter"
 )
 
 // validateFiles checks the files that the configuration names, so that one that is missing is
@@ -58,21 +59,11 @@ func checkDeadLetterPath(dir string) error {
 	return nil
 }
 
-// openDeadLetters makes the directory and writes a file for a try: what cannot be kept there
-// would be noticed with the first letter, which is then lost.
 func openDeadLetters(dir string) error {
 	if dir == "" {
 		return nil
 	}
-	err := os.MkdirAll(dir, 0o755)
-	if err == nil {
-		var probe *os.File
-		if probe, err = os.CreateTemp(dir, ".tmp-probe-*"); err == nil {
-			_, err = probe.WriteString("probe")
-			err = errors.Join(err, probe.Close(), os.Remove(filepath.Clean(probe.Name())))
-		}
-	}
-	if err != nil {
+	if err := deadletter.Prepare(dir); err != nil {
 		return fmt.Errorf("`dead_letter_directory`: %w: %s", err, deadLetterRemedy)
 	}
 	return nil

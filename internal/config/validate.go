@@ -254,6 +254,12 @@ func validPort(port string) bool {
 	return err == nil && n >= 0 && n < 65536
 }
 
+// reachablePort: of an address that is connected to. Empty is the default of the scheme.
+func reachablePort(port string) bool {
+	n, err := strconv.Atoi(port)
+	return port == "" || err == nil && n > 0 && n < 65536
+}
+
 var channelID = regexp.MustCompile(`^[CGD][A-Z0-9]{6,}$`)
 
 var hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$`)

@@ -3,7 +3,6 @@ package config
 import (
 	"net"
 	"net/url"
-	"strconv"
 	"strings"
 )
 
@@ -44,10 +43,4 @@ func (c Config) validateExport(values map[string]string, warn func(key, format s
 	if u.Port() == "4318" && grpc != "4318" {
 		warn("OTEL_EXPORTER_OTLP_ENDPOINT", "4318 is the port of OTLP/HTTP, and the worker speaks OTLP/gRPC; write %s://%s", u.Scheme, net.JoinHostPort(u.Hostname(), "4317"))
 	}
-}
-
-// reachablePort: of an address that is connected to. Empty is the default of the scheme.
-func reachablePort(port string) bool {
-	n, err := strconv.Atoi(port)
-	return port == "" || err == nil && n > 0 && n < 65536
 }

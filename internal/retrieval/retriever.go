@@ -177,6 +177,9 @@ func newRetriever(cfg Config, transport http.RoundTripper) *Retriever {
 	}
 }
 
+// AdapterNames are the names that evidence has for adapters.
+var AdapterNames = []string{(*arxivAdapter)(nil).name(), (*githubAdapter)(nil).name(), (*genericAdapter)(nil).name()}
+
 // adapterFor chooses the adapter and the rule of a link.
 func (r *Retriever) adapterFor(link *url.URL) (adapter, rule) {
 	of := r.rules.For(link.Hostname())

@@ -145,12 +145,14 @@ func (p *Provider) Shutdown(ctx context.Context) error {
 	if p == nil {
 		return nil
 	}
+	if p.remote != nil {
+		p.remote.close()
+	}
 	if p.traces == nil {
 		return p.metrics.shutdown(ctx)
 	}
 	return errors.Join(
 		p.relay.Stop(ctx),
-		p.remote.close(),
 		p.metrics.shutdown(ctx),
 		p.traces.Shutdown(ctx),
 		p.conn.Close(),

@@ -284,8 +284,8 @@ const maxSaid = 1 << 10
 // said makes a text that came from outside fit for the database and the log: it may repeat the
 // headers of the request, hold NUL, which PostgreSQL takes in no text, or be megabytes.
 func (r *Relay) said(text string) string {
-	text = strings.ReplaceAll(strings.ToValidUTF8(text[:min(len(text), 4*maxSaid)], ""), "\x00", "")
-	return cutText(r.cfg.Redactor.Text(text), maxSaid)
+	head, _ := cut(text, 4*maxSaid)
+	return cutText(r.cfg.Redactor.Text(strings.ReplaceAll(valid(head), "\x00", "")), maxSaid)
 }
 
 func closed(c <-chan struct{}) bool {

@@ -101,10 +101,7 @@ func (b *byRemote) decide(_ commentator.Job, _ commentator.Message, id trace.Tra
 }
 
 // close ends a question that is under way, which the sampler's own end would wait for.
-func (b *byRemote) close() error {
-	if b != nil {
-		b.cancel()
-		b.sampler.Close()
-	}
-	return nil
+func (b *byRemote) close() {
+	b.cancel()
+	b.sampler.Close()
 }

@@ -30,7 +30,7 @@ func TestRemoteStrategyDecides(t *testing.T) {
 	defer server.Close()
 	logged := &safeLog{}
 	remote := newByRemote(Remote{Endpoint: server.URL, Interval: 10 * time.Millisecond}, "worker", slog.New(slog.NewTextHandler(logged, nil)))
-	defer func() { _ = remote.close() }()
+	defer remote.close()
 	becomes := func(what string, detail commentator.Detail) {
 		t.Helper()
 		eventually(t, what, func() bool {
@@ -96,7 +96,7 @@ func TestSilentRemoteDoesNotHoldUpTheEnd(t *testing.T) {
 	}
 	ended := make(chan struct{})
 	go func() {
-		_ = remote.close()
+		remote.close()
 		close(ended)
 	}()
 	select {

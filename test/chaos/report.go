@@ -63,7 +63,7 @@ type compared struct {
 	Artifacts int `json:"artifacts"`
 	Traces    int `json:"traces"`
 	Spans     int `json:"spans"`
-	Moments   int `json:"moments,omitempty"` // of the job database, compared with itself
+	Moments   int `json:"moments"` // of the job database, compared with itself
 }
 
 // passed reports whether nothing is wrong.
@@ -141,22 +141,29 @@ func (r *result) sum(s *siege) {
 	}
 }
 
-// judge compares inputs, jobs and MLflow's database.
-func (r *result) judge(s *siege) error {
+// judged compares the job database with MLflow's, and with itself at the moments that were looked at.
+func (s *siege) judged() (jobs int, f findings, c compared, err error) {
 	held, err := readState(s.mlflow())
 	if err != nil {
-		return err
+		return 0, f, c, err
 	}
 	report, err := reconcile.Judge(reconcile.Jobs(context.Background(), s.database()), held, experiment)
 	if err != nil {
-		return err
+		return 0, f, c, err
 	}
-	r.Jobs = report.Jobs
 	moments, torn := s.moments.all()
 	// Nothing is old enough to be pruned from the outbox.
-	r.Findings = findings{slices.Concat(report.Lost, report.Deleted, report.Unrecorded), report.Doubled, slices.Concat(report.Wrong, torn)}
+	f = findings{slices.Concat(report.Lost, report.Deleted, report.Unrecorded), report.Doubled, slices.Concat(report.Wrong, torn)}
+	return report.Jobs, f, compared{report.Runs, report.Files, report.Traces, report.Spans, moments}, nil
+}
+
+// judge compares inputs, jobs and MLflow's database.
+func (r *result) judge(s *siege) error {
+	var err error
+	if r.Jobs, r.Findings, r.Compared, err = s.judged(); err != nil {
+		return err
+	}
 	r.Lost, r.Doubled, r.Wrong = len(r.Findings.Lost), len(r.Findings.Doubled), len(r.Findings.Wrong)
-	r.Compared = compared{report.Runs, report.Files, report.Traces, report.Spans, moments}
 	if err := r.judgeInput(s); err != nil {
 		return err
 	}

@@ -7,10 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"time"
-
-	"github.com/technoshare/commentator/internal/reconcile"
 )
 
 // mlflowResult is what became of jobs that came while MLflow was down.
@@ -102,17 +99,11 @@ func soakMLflow(ctx context.Context, o soakOptions, dir string) (*mlflowResult, 
 }
 
 func (r *mlflowResult) judge(s *siege) error {
-	held, err := readState(s.mlflow())
-	if err != nil {
+	var err error
+	if _, r.Findings, r.Compared, err = s.judged(); err != nil {
 		return err
 	}
-	report, err := reconcile.Judge(reconcile.Jobs(context.Background(), s.database()), held, experiment)
-	if err != nil {
-		return err
-	}
-	r.Findings = findings{slices.Concat(report.Lost, report.Deleted, report.Unrecorded), report.Doubled, report.Wrong}
 	r.Lost, r.Doubled, r.Wrong = len(r.Findings.Lost), len(r.Findings.Doubled), len(r.Findings.Wrong)
-	r.Compared = compared{Runs: report.Runs, Artifacts: report.Files, Traces: report.Traces, Spans: report.Spans}
 	letters, err := filepath.Glob(filepath.Join(s.queue(), "dead-letter", "*.json"))
 	if err != nil {
 		return err

@@ -119,15 +119,34 @@ func unmarked(spans ptrace.Traces) ptrace.Traces {
 	return out
 }
 
+// Prepare makes a directory of dead letters and writes a file for a try: what cannot be kept there
+// would be noticed with the first letter, which is then lost.
+func Prepare(dir string) error {
+	probe, err := newFile(dir)
+	if err != nil {
+		return err
+	}
+	_, err = probe.WriteString("probe")
+	return errors.Join(err, probe.Close(), os.Remove(probe.Name()))
+}
+
+// newFile makes a file beside the letters of a directory that is none.
+func newFile(dir string) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("make directory: %w", err)
+	}
+	f, err := os.CreateTemp(dir, ".tmp-*")
+	if err != nil {
+		return nil, fmt.Errorf("make file: %w", err)
+	}
+	return f, nil
+}
+
 // writeFile replaces a file atomically and durably.
 func writeFile(name string, content []byte) error {
-	dir := filepath.Dir(name)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("make directory: %w", err)
-	}
-	tmp, err := os.CreateTemp(dir, ".tmp-*")
+	tmp, err := newFile(filepath.Dir(name))
 	if err != nil {
-		return fmt.Errorf("make file: %w", err)
+		return err
 	}
 	_, err = tmp.Write(content)
 	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err == nil {

@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/values"
 	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/wire"
 )
@@ -109,7 +110,7 @@ func (a *Applier) nameLost(ctx context.Context, r *run, names []string) error {
 			names = append(names, strings.Split(old, ", ")...)
 		}
 		slices.Sort(names)
-		return a.client.SetTag(ctx, r.rec.ID, wire.TagUndelivered, clip(strings.Join(slices.Compact(names), ", "), mlflow.MaxTagValue))
+		return a.client.SetTag(ctx, r.rec.ID, wire.TagUndelivered, values.Clean(strings.Join(slices.Compact(names), ", "), mlflow.MaxTagValue))
 	})
 	if err = a.lost(ctx, r, err); err != nil && permanent(err) {
 		r.job.fail(fmt.Errorf("name undelivered artifacts: %w", err))

@@ -7,12 +7,12 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"go.uber.org/zap"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/keys"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/values"
 	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/wire"
 )
@@ -120,12 +120,17 @@ func (a *Applier) withoutConflicts(ctx context.Context, r *run, b batch) (batch,
 	a.cfg.Count(EventParamConflict, int64(len(names)))
 	a.log.Warn("MLflow holds params with other values, which never change there",
 		zap.String("trace_id", r.TraceID), zap.String("run_id", r.rec.ID), zap.Strings("params", names))
-	b.tags = append(slices.Clip(b.tags), mlflow.KeyValue{Key: wire.TagParamConflict, Value: clip(strings.Join(names, ", "), mlflow.MaxTagValue)})
+	b.tags = append(slices.Clip(b.tags), mlflow.KeyValue{Key: wire.TagParamConflict, Value: values.Clean(strings.Join(names, ", "), mlflow.MaxTagValue)})
 	if len(b.tags) > mlflow.MaxBatchTags {
 		b.tags = b.tags[1:] // the batch was full; its first tag is repeated by nobody, the note matters more
 	}
 	return b, nil
 }
+
+// identityTags are those that the bridge and MLflow know a run by. They are written by themselves:
+// what the plan says of them MLflow would take for the run's identity, or refuse with an answer
+// that asks for another try when a new run has one of them twice.
+var identityTags = []string{wire.TagKey, wire.TagClaim, mlflow.TagParentRun, mlflow.TagRunName}
 
 // tags are the tags of a run as they go to MLflow. As long as the run has no id, values
 // that need it keep the placeholder.
@@ -140,12 +145,10 @@ func (a *Applier) tags(r *run) []mlflow.KeyValue {
 		if key == reduce.PlaceholderTag { // in all others {{run_id}} is what somebody wrote
 			v = fill.Replace(v)
 		}
-		return clip(v, mlflow.MaxTagValue)
+		return values.Clean(v, mlflow.MaxTagValue)
 	})
-	// What the plan says of these MLflow would take for the run's identity, or refuse with an
-	// answer that asks for another try when a new run has one of them twice.
 	tags = slices.DeleteFunc(tags, func(t mlflow.KeyValue) bool {
-		return slices.Contains([]string{wire.TagKey, wire.TagClaim, mlflow.TagParentRun, mlflow.TagRunName}, t.Key)
+		return slices.Contains(identityTags, t.Key)
 	})
 	if r.parent != nil && r.parent.ID != "" {
 		tags = append(tags, mlflow.KeyValue{Key: mlflow.TagParentRun, Value: r.parent.ID})
@@ -163,7 +166,7 @@ func (r *run) late(tags []mlflow.KeyValue) []mlflow.KeyValue {
 }
 
 func params(in []reduce.KeyValue) []mlflow.KeyValue {
-	return keyValues(in, func(_, v string) string { return clip(v, mlflow.MaxParamValue) })
+	return keyValues(in, func(_, v string) string { return values.Clean(v, mlflow.MaxParamValue) })
 }
 
 // keyValues cleans keys and values. Of keys that become alike the first one is kept:
@@ -188,14 +191,4 @@ func metrics(in []reduce.Metric) []mlflow.Metric {
 		}
 	}
 	return out
-}
-
-// clip makes a value that every database behind MLflow takes: valid UTF-8 without NUL, at
-// most n characters. What is cut ends in an ellipsis.
-func clip(s string, n int) string {
-	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "")
-	if len(s) <= n || utf8.RuneCountInString(s) <= n { // MLflow counts characters
-		return s
-	}
-	return string([]rune(s)[:n-1]) + "…"
 }

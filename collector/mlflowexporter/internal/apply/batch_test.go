@@ -3,6 +3,8 @@ package apply
 import (
 	"strings"
 	"testing"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/values"
 )
 
 // MLflow counts characters, not bytes.
@@ -14,7 +16,7 @@ func TestClip(t *testing.T) {
 		{"cut", long, long[:3*5999] + "…"},
 		{"refused characters", "a\x00b\xff", "ab\uFFFD"},
 	} {
-		if got := clip(c.in, 6000); got != c.want {
+		if got := values.Clean(c.in, 6000); got != c.want {
 			t.Errorf("%s: %d bytes, want %d", c.name, len(got), len(c.want))
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/keys"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/ledger"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/values"
 	"github.com/technoshare/commentator/internal/mlflow"
 )
 
@@ -72,7 +73,7 @@ func (a *Applier) allTags(r *run) []mlflow.KeyValue {
 func (b *batch) add(p reduce.Part) {
 	b.metrics = append(b.metrics, metrics(p.Metrics)...)
 	b.params = append(b.params, absent(params(p.Params), b.params)...)
-	b.tags = append(b.tags, absent(keyValues(p.Tags, func(_, v string) string { return clip(v, mlflow.MaxTagValue) }), b.tags)...)
+	b.tags = append(b.tags, absent(keyValues(p.Tags, func(_, v string) string { return values.Clean(v, mlflow.MaxTagValue) }), b.tags)...)
 }
 
 func absent(kvs, have []mlflow.KeyValue) []mlflow.KeyValue {

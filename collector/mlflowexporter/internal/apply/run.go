@@ -14,6 +14,7 @@ import (
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/ledger"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/values"
 	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/wire"
 )
@@ -237,14 +238,14 @@ func (a *Applier) ensure(ctx context.Context, r *run) error {
 }
 
 func (a *Applier) create(ctx context.Context, r *run, exp experiment) error {
-	in := mlflow.CreateRun{ExperimentID: exp.id, Name: clip(r.Name, mlflow.MaxKey), StartTime: max(r.StartTime, 0)}
+	in := mlflow.CreateRun{ExperimentID: exp.id, Name: values.Clean(r.Name, mlflow.MaxKey), StartTime: max(r.StartTime, 0)}
 	for _, t := range a.allTags(r) {
 		if strings.Contains(t.Value, reduce.PlaceholderRunID) {
 			continue // set later, when the id is known
 		}
 		r.given = append(r.given, t)
 		if t.Key == mlflow.TagUser {
-			in.UserID = clip(t.Value, mlflow.MaxKey)
+			in.UserID = values.Clean(t.Value, mlflow.MaxKey)
 		}
 	}
 	in.Tags = append(slices.Clone(r.given), mlflow.KeyValue{Key: wire.TagKey, Value: r.Key})
@@ -319,7 +320,7 @@ func (a *Applier) finish(ctx context.Context, r *run) error {
 		return nil
 	}
 	in := mlflow.UpdateRun{RunID: rec.ID, Status: r.Status, EndTime: r.EndTime}
-	if name := clip(r.Name, mlflow.MaxKey); name != rec.Name {
+	if name := values.Clean(r.Name, mlflow.MaxKey); name != rec.Name {
 		in.Name = name
 	}
 	err := a.failed.result("update", r.Key, a.call(ctx, func() error { return a.client.UpdateRun(ctx, in) }))

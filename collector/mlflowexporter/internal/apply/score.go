@@ -18,6 +18,7 @@ import (
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/keys"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/ledger"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/values"
 	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/wire"
 )
@@ -202,7 +203,7 @@ func (a *Applier) countScores(ctx context.Context, j *job, rec *ledger.Run, scor
 		b.metrics = append(b.metrics, mlflow.Metric{Key: mean, Value: mlflow.Number(sum.mean), Timestamp: sum.timeMS, Step: step})
 	}
 	if sum.words != "" {
-		b.tags = append(b.tags, mlflow.KeyValue{Key: tag, Value: clip(sum.words, mlflow.MaxTagValue)})
+		b.tags = append(b.tags, mlflow.KeyValue{Key: tag, Value: values.Clean(sum.words, mlflow.MaxTagValue)})
 	}
 	err = a.lost(ctx, r, a.send(ctx, r, b))
 	if err == nil && sum.words == "" && now.Tag(tag) != "" && !rec.Gone {

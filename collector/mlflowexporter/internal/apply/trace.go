@@ -16,6 +16,7 @@ import (
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/keys"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/ledger"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/values"
 	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/wire"
 )
@@ -218,8 +219,8 @@ func (a *Applier) info(t *trace, used []mlflow.PromptVersion) mlflow.TraceInfo {
 	out := mlflow.TraceInfo{
 		TraceID:         "tr-" + t.TraceID,
 		Location:        mlflow.InExperiment(t.exp.id),
-		RequestPreview:  clip(in.RequestPreview, maxPreview),
-		ResponsePreview: clip(in.ResponsePreview, maxPreview),
+		RequestPreview:  values.Clean(in.RequestPreview, maxPreview),
+		ResponsePreview: values.Clean(in.ResponsePreview, maxPreview),
 		RequestTime:     time.UnixMilli(in.RequestTimeMS).UTC().Format("2006-01-02T15:04:05.000Z"),
 		Duration:        strconv.FormatFloat(float64(max(in.DurationMS, 0))/1000, 'f', 3, 64) + "s",
 		State:           cmp.Or(in.State, "OK"),
@@ -227,10 +228,10 @@ func (a *Applier) info(t *trace, used []mlflow.PromptVersion) mlflow.TraceInfo {
 		Tags:            map[string]string{},
 	}
 	for _, kv := range in.Metadata {
-		out.Metadata[keys.Clean(kv.Key)] = clip(kv.Value, mlflow.MaxTagValue)
+		out.Metadata[keys.Clean(kv.Key)] = values.Clean(kv.Value, mlflow.MaxTagValue)
 	}
 	for _, kv := range in.Tags {
-		out.Tags[keys.Clean(kv.Key)] = clip(kv.Value, mlflow.MaxTagValue)
+		out.Tags[keys.Clean(kv.Key)] = values.Clean(kv.Value, mlflow.MaxTagValue)
 	}
 	if len(used) > 0 {
 		out.Tags[wire.TagPrompts] = promptsJSON(used)
@@ -240,16 +241,16 @@ func (a *Applier) info(t *trace, used []mlflow.PromptVersion) mlflow.TraceInfo {
 		out.Tags[mlflow.TagSpansLocation] = mlflow.SpansInStore
 	}
 	if in.Name != "" {
-		out.Tags[mlflow.TagTraceName] = clip(in.Name, maxTraceName)
+		out.Tags[mlflow.TagTraceName] = values.Clean(in.Name, maxTraceName)
 	}
 	if id := t.runID(); id != "" {
 		out.Metadata[mlflow.MetaSourceRun] = id
 	}
 	if in.Session != "" {
-		out.Metadata[mlflow.MetaSession] = clip(in.Session, mlflow.MaxSession)
+		out.Metadata[mlflow.MetaSession] = values.Clean(in.Session, mlflow.MaxSession)
 	}
 	if in.User != "" {
-		out.Metadata[mlflow.MetaUser] = clip(in.User, mlflow.MaxSession)
+		out.Metadata[mlflow.MetaUser] = values.Clean(in.User, mlflow.MaxSession)
 	}
 	if len(in.TokenUsage) > 0 {
 		usage, _ := json.Marshal(in.TokenUsage) // integers: always possible

@@ -7,6 +7,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/values"
 	"github.com/technoshare/commentator/internal/wire"
 )
 
@@ -118,7 +119,7 @@ func putJSON(attrs pcommon.Map, key string, value any) bool {
 	if err != nil {
 		return false
 	}
-	putNew(attrs, key, clean(string(body), 0))
+	putNew(attrs, key, values.Clean(string(body), 0))
 	return true
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/values"
 	"github.com/technoshare/commentator/internal/wire"
 )
 
@@ -56,7 +57,7 @@ func httpContent(s Span, attrs pcommon.Map) {
 		Size   int64 `json:"body_size,omitempty"`
 	}
 	if body, err := json.Marshal(request{method, s.text(wire.AttrURLFull)}); err == nil {
-		putNew(attrs, attrSpanInputs, clean(string(body), 0))
+		putNew(attrs, attrSpanInputs, values.Clean(string(body), 0))
 	}
 	status, ok := s.integer(wire.AttrHTTPStatus)
 	if !ok {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/keys"
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/values"
 	"github.com/technoshare/commentator/internal/pricing"
 	"github.com/technoshare/commentator/internal/wire"
 )
@@ -57,7 +59,7 @@ func (m Mapping) stage(s Span) RunMapping {
 
 // experiment is the experiment that a span's resource asks for, "" for the default one.
 func (m Mapping) experiment(s Span) string {
-	return clean(s.resourceText(cmp.Or(m.ExperimentAttribute, wire.ResExperiment)), maxName)
+	return values.Clean(s.resourceText(cmp.Or(m.ExperimentAttribute, wire.ResExperiment)), maxName)
 }
 
 // RunMapping describes the runs of one kind of span.
@@ -111,7 +113,7 @@ func (m RunMapping) validate(kind string) error {
 		case ownTag(key):
 			errs = append(errs, fmt.Errorf("`mapping::%s::tags` must not hold %q, by which the exporter or MLflow knows the run: remove it, or choose another name", kind, key))
 		case !validKey(key):
-			errs = append(errs, fmt.Errorf("`mapping::%s::tags`: MLflow takes no name %q: use letters, digits, _ - . space : /, at most %d characters", kind, key, maxKey))
+			errs = append(errs, fmt.Errorf("`mapping::%s::tags`: MLflow takes no name %q: use letters, digits, _ - . space : /, at most %d characters", kind, key, keys.Max))
 		}
 	}
 	return errors.Join(errs...)

@@ -9,6 +9,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/values"
 	"github.com/technoshare/commentator/internal/mlflow/ui"
 	"github.com/technoshare/commentator/internal/wire"
 )
@@ -37,7 +38,7 @@ func noteOf(s Span) string {
 	default:
 		comment = cutLines(comment, room)
 	}
-	return clean(joinBlocks(head, comment, tail), maxTag-noteReserve)
+	return values.Clean(joinBlocks(head, comment, tail), maxTag-noteReserve)
 }
 
 func joinBlocks(blocks ...string) string {
@@ -60,9 +61,9 @@ func outcomeLine(s Span, outcome string) string {
 	code, message := s.text(wire.AttrErrorType), s.text(wire.AttrErrorMessage)
 	switch {
 	case message != "" && code != "":
-		line += fmt.Sprintf(": %s (%s)", escape(cut(message, 1000)), escape(code))
+		line += fmt.Sprintf(": %s (%s)", escape(values.Cut(message, 1000)), escape(code))
 	case message != "" || code != "":
-		line += ": " + escape(cut(message+code, 1000))
+		line += ": " + escape(values.Cut(message+code, 1000))
 	}
 	return line
 }
@@ -71,7 +72,7 @@ func outcomeLine(s Span, outcome string) string {
 func linkLine(s Span) string {
 	var links []string
 	if page := s.text(wire.AttrURLFull); page != "" {
-		links = append(links, link(cut(page, 120), page))
+		links = append(links, link(values.Cut(page, 120), page))
 	}
 	if thread := s.text(wire.AttrSlackPermalink); thread != "" {
 		links = append(links, link("Slack thread", thread))
@@ -105,7 +106,7 @@ func failedGates(s Span) string {
 			fmt.Fprintf(&b, "\n- … and %d more", v.Slice().Len()-i)
 			break
 		}
-		b.WriteString("\n- " + escape(cut(sentence.AsString(), 300)))
+		b.WriteString("\n- " + escape(values.Cut(sentence.AsString(), 300)))
 	}
 	return b.String()
 }

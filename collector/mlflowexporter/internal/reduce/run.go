@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/values"
 	"github.com/technoshare/commentator/internal/wire"
 )
 
@@ -107,7 +108,7 @@ func impliedRun(key string, spans []Span, m Mapping) (Run, bool) {
 		clear(b.metrics)
 		switch {
 		case s.Other: // what names a stage does not name its job
-			b.name, b.named = clean(cmp.Or(s.resourceText(wire.ResServiceName), key), maxName), false
+			b.name, b.named = values.Clean(cmp.Or(s.resourceText(wire.ResServiceName), key), maxName), false
 		case !b.named:
 			b.name = key // this span's own name would be wrong for its job
 		}
@@ -170,9 +171,9 @@ func newBuilder(s Span, m RunMapping) *builder {
 		}
 		return v.AsString(), true
 	})
-	name = clean(name, maxName)
+	name = values.Clean(name, maxName)
 	if complete = complete && !blank(name); !complete {
-		name = clean(s.Span.Name(), maxName)
+		name = values.Clean(s.Span.Name(), maxName)
 	}
 	b.name, b.named = name, complete
 	if m.Explain != "" {
@@ -359,10 +360,10 @@ func (b *builder) run(key, parent string) Run {
 		Why:       b.why,
 	}
 	for _, key := range slices.Sorted(maps.Keys(b.params)) {
-		run.Params = append(run.Params, KeyValue{key, clean(b.params[key], maxParam)})
+		run.Params = append(run.Params, KeyValue{key, values.Clean(b.params[key], maxParam)})
 	}
 	for _, key := range slices.Sorted(maps.Keys(b.tags)) {
-		run.Tags = append(run.Tags, KeyValue{key, clean(b.tags[key], maxTag)})
+		run.Tags = append(run.Tags, KeyValue{key, values.Clean(b.tags[key], maxTag)})
 	}
 	at := endMS(b.span.Span)
 	for _, key := range slices.Sorted(maps.Keys(b.metrics)) {

@@ -6,13 +6,15 @@ import (
 	"unicode/utf8"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/keys"
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/values"
 )
 
 // Limits of MLflow 3.17 in characters. What is longer is refused by Postgres and stored
 // whole by SQLite, so it is cut here for every server alike. mlflow/utils/validation.py
 // and the widths of the SQL columns are the source.
 const (
-	maxKey        = 250
 	maxParam      = 6000
 	maxTag        = 8000
 	maxName       = 250
@@ -22,37 +24,10 @@ const (
 	maxMetadata   = 250 // longer values are stored, but MLflow's REST answers show 250
 )
 
-// clean returns text without what databases behind MLflow refuse (NUL, broken UTF-8),
-// cut to at most limit characters.
-func clean(s string, limit int) string {
-	if strings.IndexByte(s, 0) >= 0 {
-		s = strings.ReplaceAll(s, "\x00", "")
-	}
-	if !utf8.ValidString(s) {
-		s = strings.ToValidUTF8(s, "\uFFFD")
-	}
-	return cut(s, limit)
-}
-
-// cut shortens text to limit characters and marks the place.
-func cut(s string, limit int) string {
-	if limit <= 0 || len(s) <= limit || utf8.RuneCountInString(s) <= limit {
-		return s
-	}
-	n := 0
-	for i := range s {
-		if n == limit-1 {
-			return s[:i] + "…"
-		}
-		n++
-	}
-	return s
-}
-
 // validKey reports whether MLflow takes the text as name of a param, tag or metric:
 // ^[/\w.\- :]*$, at most 250 characters, a clean relative path.
 func validKey(key string) bool {
-	if key == "" || utf8.RuneCountInString(key) > maxKey || strings.HasPrefix(key, "/") {
+	if key == "" || utf8.RuneCountInString(key) > keys.Max || strings.HasPrefix(key, "/") {
 		return false
 	}
 	for _, part := range strings.Split(key, "/") {
@@ -90,7 +65,7 @@ func cleanMapAt(m pcommon.Map, depth int) {
 	renamed := pcommon.NewMap()
 	renamed.EnsureCapacity(m.Len())
 	for k, v := range m.All() {
-		k = clean(k, 0)
+		k = values.Clean(k, 0)
 		if _, taken := renamed.Get(k); !taken {
 			v.CopyTo(renamed.PutEmpty(k))
 		}
@@ -102,17 +77,17 @@ func cleanValue(v pcommon.Value, depth int) {
 	switch v.Type() {
 	case pcommon.ValueTypeStr:
 		if s := v.Str(); unclean(s) {
-			v.SetStr(clean(s, 0))
+			v.SetStr(values.Clean(s, 0))
 		}
 	case pcommon.ValueTypeMap:
 		if depth >= maxDepth {
-			v.SetStr(clean(v.AsString(), 0)) // as JSON
+			v.SetStr(values.Clean(v.AsString(), 0)) // as JSON
 			return
 		}
 		cleanMapAt(v.Map(), depth+1)
 	case pcommon.ValueTypeSlice:
 		if depth >= maxDepth {
-			v.SetStr(clean(v.AsString(), 0))
+			v.SetStr(values.Clean(v.AsString(), 0))
 			return
 		}
 		for _, e := range v.Slice().All() {

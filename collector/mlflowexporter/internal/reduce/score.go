@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/keys"
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/values"
 	"github.com/technoshare/commentator/internal/wire"
 )
 
@@ -79,8 +80,8 @@ func (t *trace) score(s Span, e ptrace.SpanEvent, m Mapping) (Score, bool) {
 	out := Score{
 		TraceID: t.id.String(), RunKey: t.ownerKey(s), Experiment: m.experiment(s), InTrace: s.InTrace,
 		Name:  scoreName(eventText(e, wire.AttrEvaluationName)),
-		Label: clean(eventText(e, wire.AttrEvaluationLabel), maxMetadata),
-		Why:   clean(eventText(e, wire.AttrEvaluationWhy), maxRationale),
+		Label: values.Clean(eventText(e, wire.AttrEvaluationLabel), maxMetadata),
+		Why:   values.Clean(eventText(e, wire.AttrEvaluationWhy), maxRationale),
 	}
 	if s.Kind == Job {
 		out.RunKey = t.jobKey(s)
@@ -150,13 +151,13 @@ func sourceOf(s Span, e ptrace.SpanEvent) (kind, id string) {
 	if kind == wire.SourceHuman {
 		id = cmp.Or(id, s.text(wire.AttrUserID))
 	}
-	return kind, clean(cmp.Or(id, s.resourceText(wire.ResServiceName)), maxTraceValue)
+	return kind, values.Clean(cmp.Or(id, s.resourceText(wire.ResServiceName)), maxTraceValue)
 }
 
 // scoreName is a name that MLflow can search, for it takes a dot for a separator, and that it
 // takes in names of metrics and tags.
 func scoreName(name string) string {
-	return keys.Step(clean(name, 0), maxScoreName, "- ")
+	return keys.Step(values.Clean(name, 0), maxScoreName, "- ")
 }
 
 // maxScoreName leaves room for what metrics and tags put around it.

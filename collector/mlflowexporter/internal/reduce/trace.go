@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/values"
 	"github.com/technoshare/commentator/internal/pricing"
 	"github.com/technoshare/commentator/internal/wire"
 )
@@ -129,12 +130,12 @@ func target(td ptrace.Traces, byResource map[string]ptrace.SpanSlice, s Span) pt
 	if !ok {
 		rs := td.ResourceSpans().AppendEmpty()
 		for _, name := range keptResource {
-			if v := clean(s.resourceText(name), maxTag); v != "" {
+			if v := values.Clean(s.resourceText(name), maxTag); v != "" {
 				rs.Resource().Attributes().PutStr(name, v)
 			}
 		}
 		scope := rs.ScopeSpans().AppendEmpty()
-		scope.Scope().SetName(clean(s.Scope.Name(), maxName))
+		scope.Scope().SetName(values.Clean(s.Scope.Name(), maxName))
 		slice = scope.Spans()
 		byResource[key.String()] = slice
 	}
@@ -144,16 +145,16 @@ func target(td ptrace.Traces, byResource map[string]ptrace.SpanSlice, s Span) pt
 // native copies a span into the form in which MLflow's own SDK would have written it.
 func native(s Span, m Mapping, dst ptrace.Span) {
 	s.Span.CopyTo(dst)
-	dst.SetName(clean(dst.Name(), maxName))
+	dst.SetName(values.Clean(dst.Name(), maxName))
 	clampTimes(dst)
-	dst.Status().SetMessage(clean(dst.Status().Message(), maxTag))
+	dst.Status().SetMessage(values.Clean(dst.Status().Message(), maxTag))
 	if dst.Status().Code() == ptrace.StatusCodeUnset { // the SDK says OK of what ended without an error
 		dst.Status().SetCode(ptrace.StatusCodeOk)
 	}
 	dst.TraceState().FromRaw("")
 	dst.Events().RemoveIf(func(e ptrace.SpanEvent) bool { return e.Name() == wire.EventArtifact })
 	for _, e := range dst.Events().All() {
-		e.SetName(clean(e.Name(), 0))
+		e.SetName(values.Clean(e.Name(), 0))
 		cleanMap(e.Attributes())
 	}
 	for _, l := range dst.Links().All() {
@@ -166,7 +167,7 @@ func native(s Span, m Mapping, dst ptrace.Span) {
 	spanType := typeOf(s, m)
 	usage(s, attrs, m.Prices)
 	content(s, attrs)
-	attrs.PutStr(attrSpanType, clean(spanType, maxSpanType))
+	attrs.PutStr(attrSpanType, values.Clean(spanType, maxSpanType))
 	sanitize(attrs)
 }
 
@@ -223,10 +224,10 @@ func usage(s Span, attrs pcommon.Map, prices *pricing.Table) {
 		}
 	}
 	if model := cmp.Or(s.text(wire.AttrGenAIResponseModel), s.text(wire.AttrGenAIRequestModel)); model != "" {
-		putNew(attrs, attrModel, clean(model, maxName))
+		putNew(attrs, attrModel, values.Clean(model, maxName))
 	}
 	if provider := s.text(wire.AttrGenAIProvider); provider != "" {
-		putNew(attrs, attrProvider, clean(provider, maxName))
+		putNew(attrs, attrProvider, values.Clean(provider, maxName))
 	}
 	if counts := tokenUsage(s); counts != nil {
 		body, _ := json.Marshal(counts) // a map of whole numbers cannot fail
@@ -280,7 +281,7 @@ func sanitize(attrs pcommon.Map) {
 	})
 	for _, key := range []string{wire.AttrSessionID, wire.AttrUserID, attrConversationID} {
 		if v, ok := attrs.Get(key); ok {
-			v.SetStr(clean(v.AsString(), maxTraceValue))
+			v.SetStr(values.Clean(v.AsString(), maxTraceValue))
 		}
 	}
 }
@@ -295,10 +296,10 @@ func infoOf(root Span, m Mapping) *TraceInfo {
 		RequestTimeMS:   startMS(root.Span),
 		DurationMS:      int64(end(root.Span)-start(root.Span)) / nanosPerMilli, //nolint:gosec // a duration
 		State:           stateOK,
-		RequestPreview:  clean(root.text(wire.AttrInput), maxPreview),
-		ResponsePreview: clean(root.text(wire.AttrOutput), maxPreview),
-		Session:         clean(cmp.Or(root.text(wire.AttrSessionID), root.text(attrConversationID)), maxTraceValue),
-		User:            clean(root.text(wire.AttrUserID), maxTraceValue),
+		RequestPreview:  values.Clean(root.text(wire.AttrInput), maxPreview),
+		ResponsePreview: values.Clean(root.text(wire.AttrOutput), maxPreview),
+		Session:         values.Clean(cmp.Or(root.text(wire.AttrSessionID), root.text(attrConversationID)), maxTraceValue),
+		User:            values.Clean(root.text(wire.AttrUserID), maxTraceValue),
 		TokenUsage:      tokenUsage(root),
 		Prompts:         root.prompts(m.job(root).Prompts),
 	}
@@ -310,7 +311,7 @@ func infoOf(root Span, m Mapping) *TraceInfo {
 	}
 	for _, key := range []string{tagGitCommit, tagSourceName, tagSourceType, tagUser} { // sorted
 		if v, ok := b.tags[key]; ok {
-			info.Metadata = append(info.Metadata, KeyValue{key, clean(v, maxMetadata)})
+			info.Metadata = append(info.Metadata, KeyValue{key, values.Clean(v, maxMetadata)})
 		}
 	}
 	tags := map[string]string{}
@@ -321,7 +322,7 @@ func infoOf(root Span, m Mapping) *TraceInfo {
 	}
 	for _, key := range slices.Sorted(maps.Keys(tags)) {
 		if tags[key] != "" {
-			info.Tags = append(info.Tags, KeyValue{key, clean(tags[key], maxTag)})
+			info.Tags = append(info.Tags, KeyValue{key, values.Clean(tags[key], maxTag)})
 		}
 	}
 	return info

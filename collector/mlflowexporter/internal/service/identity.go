@@ -10,6 +10,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/values"
 	"github.com/technoshare/commentator/internal/wire"
 )
 
@@ -53,12 +54,7 @@ const maxExperiment = 250
 // experiment appends the suffix to the name of the experiment of the jobs, which is cleaned as
 // theirs is.
 func experiment(name, suffix string) string {
-	name = strings.ToValidUTF8(strings.ReplaceAll(name, "\x00", ""), "\uFFFD")
-	room := maxExperiment - utf8.RuneCountInString(suffix)
-	if runes := []rune(name); len(runes) > room {
-		name = string(runes[:room-1]) + "…"
-	}
-	return name + suffix
+	return values.Clean(name, maxExperiment-utf8.RuneCountInString(suffix)) + suffix
 }
 
 // tags describe the process, as MLflow's SDK would where it has a name for it.
