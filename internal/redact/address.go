@@ -6,6 +6,34 @@ import (
 	"unicode/utf8"
 )
 
+// authority masks what is secret behind the // of a URL.
+func (sc *scan) authority(start int) {
+	sc.userInfo(start)
+	sc.slackHook(start)
+}
+
+// maxUserInfo is how far the // of an address without a scheme is looked for.
+const maxUserInfo = 128
+
+// userInfoBefore masks the user and password before an @ when // is before them.
+func (sc *scan) userInfoBefore(at int) {
+	s := sc.s
+	colon := false
+	for start := at; start > sc.done && at-start < maxUserInfo; start-- {
+		switch c := s[start-1]; {
+		case c == '/':
+			if first := slashBefore(s, start); first > 0 && s[first-1] == '/' && colon && at > start {
+				sc.userInfo(start)
+			}
+			return
+		case c == '@' || endsAuthority(c):
+			return
+		case c == ':':
+			colon = true
+		}
+	}
+}
+
 // userInfo masks what stands before the @ of the host of a URL whose authority begins at a
 // place.
 func (sc *scan) userInfo(start int) {
@@ -83,9 +111,10 @@ func (sc *scan) email(at, behind int) {
 	sc.add(start, end, ruleEmail)
 }
 
-// Limits of RFC 5321, in bytes.
+// How many bytes are looked at. RFC 5321 allows 64 and 255; the addresses that lists and
+// newsletters make for each recipient are longer before the @.
 const (
-	maxLocal  = 64
+	maxLocal  = 256
 	maxDomain = 255
 )
 
@@ -95,6 +124,9 @@ func isLocal(r rune) bool {
 
 // isTopLevel reports whether a text may be a top-level domain.
 func isTopLevel(s string) bool {
+	if begins(s, "xn--", true) { // of another script, as it is transmitted
+		return len(s) > len("xn--")
+	}
 	return utf8.RuneCountInString(s) >= 2 && strings.IndexFunc(s, func(r rune) bool { return !unicode.IsLetter(r) }) < 0
 }
 

@@ -4,73 +4,103 @@ import "strings"
 
 // secretNames are endings of names whose values are secrets, without _ and -, and the
 // rule that masks them.
-var secretNames = []struct{ ending, rule string }{
-	{"secretaccesskey", ruleAWSSecret},
-	{"password", rulePassword},
-	{"passwd", rulePassword},
-	{"pwd", rulePassword},
-	{"passphrase", rulePassword},
-	{"passcode", rulePassword},
-	{"secretkey", ruleSecret},
-	{"secret", ruleSecret},
-	{"credential", ruleSecret},
-	{"credentials", ruleSecret},
-	{"apikey", ruleAPIKey},
-	{"accesskey", ruleAPIKey},
-	{"accountkey", ruleAPIKey},
-	{"authkey", ruleAPIKey},
-	{"privatekey", ruleAPIKey},
-	{"privatekeyid", ruleAPIKey},
-	{"signingkey", ruleAPIKey},
-	{"encryptionkey", ruleAPIKey},
-	{"masterkey", ruleAPIKey},
-	{"xamzsignature", ruleToken},
-	{"xamzcredential", ruleToken},
-	{"xgoogsignature", ruleToken},
-	{"xgoogcredential", ruleToken},
-	{"token", ruleToken},
-	{"sessionid", ruleToken},
-	{"sessionkey", ruleToken},
-	{"jwt", ruleToken},
-	{"authorization", ruleAuthorization},
-	{"cookie", ruleCookie},
+var secretNames = []secretName{
+	{ending: "secretaccesskey", rule: ruleAWSSecret},
+	{ending: "password", rule: rulePassword},
+	{ending: "passwd", rule: rulePassword},
+	{ending: "pwd", rule: rulePassword},
+	{ending: "pass", rule: rulePassword, whole: true},
+	{ending: "pw", rule: rulePassword, whole: true},
+	{ending: "passphrase", rule: rulePassword},
+	{ending: "passcode", rule: rulePassword},
+	{ending: "secretkey", rule: ruleSecret},
+	{ending: "secret", rule: ruleSecret},
+	{ending: "credential", rule: ruleSecret},
+	{ending: "credentials", rule: ruleSecret},
+	{ending: "apikey", rule: ruleAPIKey},
+	{ending: "subscriptionkey", rule: ruleAPIKey},
+	{ending: "applicationkey", rule: ruleAPIKey},
+	{ending: "appkey", rule: ruleAPIKey, whole: true},
+	{ending: "accesskey", rule: ruleAPIKey},
+	{ending: "accountkey", rule: ruleAPIKey},
+	{ending: "authkey", rule: ruleAPIKey},
+	{ending: "privatekey", rule: ruleAPIKey},
+	{ending: "privatekeyid", rule: ruleAPIKey},
+	{ending: "signingkey", rule: ruleAPIKey},
+	{ending: "encryptionkey", rule: ruleAPIKey},
+	{ending: "masterkey", rule: ruleAPIKey},
+	{ending: "xamzsignature", rule: ruleToken},
+	{ending: "xamzcredential", rule: ruleToken},
+	{ending: "xgoogsignature", rule: ruleToken},
+	{ending: "xgoogcredential", rule: ruleToken},
+	{ending: "token", rule: ruleToken},
+	{ending: "sessionid", rule: ruleToken},
+	{ending: "sessionkey", rule: ruleToken},
+	{ending: "jwt", rule: ruleToken},
+	{ending: "authorization", rule: ruleAuthorization},
+	{ending: "cookie", rule: ruleCookie},
+	{ending: "auth", rule: ruleBasic, whole: true},
 }
 
-// byLast holds the endings by their last letter.
-var byLast = func() (by [256][]int) {
+type secretName struct {
+	ending, rule string
+	// whole: it is a word of its own, so that bypass is no password.
+	whole bool
+}
+
+// byLast holds the endings by their last letter, each with the letter before it: most names
+// of a text are told from them by these two.
+var byLast = func() (by [256][]lastLetters) {
 	for i, n := range secretNames {
-		last := n.ending[len(n.ending)-1]
-		by[last] = append(by[last], i)
+		k := len(n.ending)
+		by[n.ending[k-1]] = append(by[n.ending[k-1]], lastLetters{n.ending[k-2], i})
 	}
 	return by
 }()
 
+type lastLetters struct {
+	before byte
+	index  int // of secretNames
+}
+
 // secretRule returns the rule for a name, "" when its value is no secret.
 func secretRule(name string) string {
-	if name == "" {
+	if len(name) < 2 {
 		return ""
 	}
-	for _, i := range byLast[name[len(name)-1]|0x20] {
-		if endsWith(name, secretNames[i].ending) {
-			return secretNames[i].rule
+	before := name[len(name)-2]
+	for _, last := range byLast[name[len(name)-1]|0x20] {
+		if last.before != before|0x20 && before != '_' && before != '-' {
+			continue
+		}
+		n := &secretNames[last.index]
+		if at := ending(name, n.ending); at >= 0 && (!n.whole || isWord(name, at)) {
+			return n.rule
 		}
 	}
 	return ""
 }
 
-// endsWith reports whether a name in any case, without _ and -, has an ending.
-func endsWith(name, ending string) bool {
+// ending returns where an ending of a name in any case, without _ and -, begins; -1 when the
+// name does not have it.
+func ending(name, end string) int {
 	k := len(name)
-	for i := len(ending) - 1; i >= 0; i-- {
+	for i := len(end) - 1; i >= 0; i-- {
 		k--
 		for k >= 0 && (name[k] == '_' || name[k] == '-') {
 			k--
 		}
-		if k < 0 || name[k]|0x20 != ending[i] {
-			return false
+		if k < 0 || name[k]|0x20 != end[i] {
+			return -1
 		}
 	}
-	return true
+	return k
+}
+
+// isWord reports whether a word begins at a place of a name: behind _, -, a full stop or a
+// digit, or as in dbPass.
+func isWord(name string, at int) bool {
+	return at == 0 || !isLetter(name[at-1]) || isUpper(name[at]) && !isUpper(name[at-1])
 }
 
 // plain returns a name in lower case, without _ and -.
@@ -105,24 +135,33 @@ var mayEndName = func() (may [256]bool) {
 	return may
 }()
 
-// assignment masks the value behind = when the name before it says that it is a secret.
-func (sc *scan) assignment(at int) {
-	if at == 0 || !mayEndName[sc.s[at-1]] || sc.parameter(at, at+1) {
+// assignment masks the value behind an = from at to behind when the name before it says that
+// it is a secret.
+func (sc *scan) assignment(at, behind int) {
+	if at == 0 || !mayEndName[sc.s[at-1]] || sc.parameter(at, behind) {
 		return
 	}
-	value := at + 1
+	value := behind
 	if value < len(sc.s) && (sc.s[value] == '>' || sc.s[value] == '=') { // => of Ruby and PHP, ==
 		value++
 	}
 	sc.assigned(at, value, true)
 }
 
-// colon masks the value behind a colon in the same way, and the user information of a URL.
+// colon masks the value behind a colon in the same way, and what is secret in a URL.
 func (sc *scan) colon(at int) {
 	s := sc.s
 	if strings.HasPrefix(s[at:], "://") {
-		sc.userInfo(at + 3)
+		sc.authority(at + 3)
 		return
+	}
+	if strings.HasPrefix(s[at:], `:\`) { // :\/\/ of JSON
+		if host := slash(s, at+1); host > 0 {
+			if host = slash(s, host); host > 0 {
+				sc.authority(host)
+				return
+			}
+		}
 	}
 	if at == 0 || !mayEndName[s[at-1]] {
 		return
@@ -148,14 +187,40 @@ func (sc *scan) assigned(separator, value int, equals bool) {
 		}
 		quotes = s[end:closed]
 	}
-	rule := secretRule(s[wordStart(s, end, sc.done):end])
+	begin := wordStart(s, end, sc.done)
+	name := s[begin:end]
+	rule := secretRule(name)
+	if rule == "" && equals && isDigest(name) {
+		start, _ := openQuote(s, value)
+		sc.digest(start)
+		return
+	}
+	if rule == "" && quotes != "" && len(name) <= len("value") {
+		rule = sc.pairRule(name, begin)
+	}
 	if rule == "" {
 		return
 	}
-	for value < len(s) && (s[value] == ' ' || s[value] == '\t') {
-		value++
-	}
+	value = skipBlank(s, value)
 	start, quote := openQuote(s, value)
+	if quotes != "" && start < len(s) && s[start] == '[' {
+		sc.list(start+1, rule, quotes)
+		return
+	}
+	sc.value(start, rule, written{name: name, quote: quote, quotes: quotes, equals: equals})
+}
+
+// written is how a value is written.
+type written struct {
+	name   string // in front of it
+	quote  byte   // that opens it; 0: none
+	quotes string // that close the name, with the backslashes before them
+	equals bool   // = is between the two
+}
+
+// value masks a value of a name that the rule knows.
+func (sc *scan) value(start int, rule string, c written) {
+	s, quote, quotes := sc.s, c.quote, c.quotes
 	inJSON := quote == 0 && quotes != "" // a number, true or the like
 	switch {
 	case rule != ruleAuthorization && rule != ruleCookie:
@@ -176,9 +241,12 @@ func (sc *scan) assigned(separator, value int, equals bool) {
 		stop = start + n
 	}
 	v := s[start:stop]
-	bare := quote == 0 && quotes == "" && !equals
-	if !plausible(v, rule, quote != 0 || quotes != "", equals) || bare && isProse(rule, v, s[wordStart(s, end, sc.done):end], s[stop:]) {
+	bare := quote == 0 && quotes == "" && !c.equals
+	if !plausible(v, rule, quote != 0 || quotes != "", c.equals) || bare && isProse(rule, v, c.name, s[stop:]) {
 		return
+	}
+	if call := strings.IndexByte(v, '('); call > 0 && quote == 0 && strings.EqualFold(c.name, "pass") && !strings.ContainsAny(v[:call], "0123456789") {
+		return // whether a test passes: pass := isNil(object)
 	}
 	if vendor := sc.vendor(v); vendor != "" {
 		rule = vendor

@@ -22,8 +22,19 @@ func builtInRules() []*rule {
 		&rule{name: "databricks_token", literals: []string{"-2", "-3"}, back: 36, pattern: regexp.MustCompile(`\Adapi[0-9a-f]{32}-[23]\b`)},
 		&rule{name: "mailchimp_key", literals: []string{"-us"}, back: 32, pattern: regexp.MustCompile(`\A[0-9a-f]{32}-us[0-9]{1,2}\b`)},
 		&rule{name: ruleOpenAI, literals: []string{"sk-"}, kind: kindOpenAI},
-		&rule{name: ruleBearer, literals: []string{"bearer "}, fold: true, kind: kindBearer},
-		&rule{name: ruleBasic, literals: []string{"basic "}, fold: true, kind: kindBasic},
+		// The scan stops at the letter b anyway, for bearer and basic.
+		&rule{name: ruleTeamsWebhook, literals: []string{"webhook"}, by: 'b', fold: true, inside: true, kind: kindWebhook},
+		&rule{name: ruleDiscordWebhook}, // of the same word
+		&rule{name: ruleSlackWebhook, literals: []string{"/B", "FB", "fB"}, by: 'B', inside: true, kind: kindSlackService},
+		// Other forms of @, = and >.
+		// Their backslash is everywhere in JSON within JSON, and u00 in that of HTML.
+		&rule{name: ruleEmail, literals: []string{`\u0040`}, by: '4', inside: true, kind: kindAt},
+		&rule{name: ruleEmail, literals: []string{"#64;", "#x40;"}, inside: true, kind: kindAt},
+		&rule{name: ruleToken, literals: []string{`\u003d`, `\u003D`}, by: '3', inside: true, kind: kindEqual},
+		&rule{name: rulePassword, literals: []string{`\u003e`, `\u003E`}, by: '3', inside: true, kind: kindTag},
+		&rule{name: rulePrivateKey, literals: []string{"Private-Lines:"}, kind: kindPuTTY},
+		&rule{name: ruleBearer, literals: []string{"bearer"}, fold: true, kind: kindBearer},
+		&rule{name: ruleBasic, literals: []string{"basic"}, fold: true, kind: kindBasic},
 		&rule{name: rulePrivateKey, literals: []string{pemBegin}, inside: true, kind: kindKeyBegin},
 		&rule{name: rulePrivateKey, literals: []string{pemEnd}, inside: true, kind: kindKeyEnd},
 	)

@@ -9,15 +9,28 @@ import (
 // of a scheme.
 func (sc *scan) authorization(start int, quote byte) {
 	s := sc.s
+	if quote == 0 {
+		start = skipFold(s, start)
+	}
 	scheme := start
 	for scheme < len(s) && (isAlnum(s[scheme]) || s[scheme] == '-') {
 		scheme++
 	}
-	known := false
-	switch strings.ToLower(s[start:scheme]) {
-	case "basic", "bearer", "token", "digest", "apikey", "negotiate", "aws4-hmac-sha256":
-		known = true
-		for start = scheme; start < len(s) && s[start] == ' '; start++ {
+	known, unknown := false, false // a scheme
+	if next := skipBlank(s, scheme); next > scheme && scheme > start {
+		switch strings.ToLower(s[start:scheme]) {
+		case "digest", "aws4-hmac-sha256":
+			if isParameter(s[next:]) { // response= and Signature= are found by their names
+				return
+			}
+			known = true
+		case "basic", "bearer", "token", "apikey", "negotiate":
+			known = true
+		default:
+			unknown = isLetter(s[start]) && scheme-start <= 24
+		}
+		if known || unknown {
+			start = next
 		}
 	}
 	if isMask(s[start:]) || isVariable(s[start:]) || isStructure(s[start:]) {
@@ -25,7 +38,12 @@ func (sc *scan) authorization(start int, quote byte) {
 	}
 	end := valueEnd(s, start, quote)
 	v := s[start:end]
-	if !known && len(v) < 16 || known && len(v) < 4 {
+	switch {
+	case known && len(v) < 4:
+		return
+	case unknown && (len(v) < 8 || !hasDigitAndLetter(v)): // "Authorization: Users must …"
+		return
+	case !known && !unknown && len(v) < 16:
 		return
 	}
 	rule := ruleAuthorization
@@ -33,6 +51,44 @@ func (sc *scan) authorization(start int, quote byte) {
 		rule = vendor
 	}
 	sc.add(start, end, rule)
+}
+
+func hasDigitAndLetter(v string) bool {
+	return strings.ContainsAny(v, "0123456789") && strings.IndexFunc(v, func(r rune) bool { return r < 128 && isLetter(byte(r)) }) >= 0
+}
+
+// skipBlank steps over blanks and tabs, also as the escapes of JSON and of a URL.
+func skipBlank(s string, at int) int {
+	for at < len(s) {
+		switch c := s[at]; {
+		case c == ' ' || c == '\t':
+			at++
+		case strings.HasPrefix(s[at:], "%20") || strings.HasPrefix(s[at:], "%09"):
+			at += 3
+		case c == '\\':
+			k := at
+			for k < len(s) && s[k] == '\\' {
+				k++
+			}
+			if k == len(s) || s[k] != 't' {
+				return at
+			}
+			at = k + 1
+		default:
+			return at
+		}
+	}
+	return at
+}
+
+// skipFold steps over the end of a line when the next one goes on with the header: it begins
+// with a blank.
+func skipFold(s string, at int) int {
+	next := skipLayout(s, at)
+	if next > at && next < len(s) && (s[next-1] == ' ' || s[next-1] == '\t' || s[next-1] == 't') {
+		return next
+	}
+	return at
 }
 
 // cookie masks the cookies of a header: everything up to the end of the line or string.
@@ -46,9 +102,33 @@ func (sc *scan) cookie(start int, quote byte) {
 	}
 }
 
+// digest masks a response of Digest or a signature of AWS, which are hex digits, behind = at
+// a place. Texts of other kinds have these names too.
+func (sc *scan) digest(start int) {
+	end := start
+	for end < len(sc.s) && end-start <= 128 && isHex(sc.s[end]) {
+		end++
+	}
+	if end-start >= 32 && end-start <= 128 {
+		sc.add(start, end, ruleAuthorization)
+	}
+}
+
+// isDigest knows the names of what digest masks.
+func isDigest(name string) bool {
+	return strings.EqualFold(name, "response") || strings.EqualFold(name, "signature")
+}
+
 // bearer masks a token behind the word Bearer outside of a header.
 func (sc *scan) bearer(at int) {
-	start := at + len("bearer ")
+	word := at + len("bearer")
+	start := skipBlank(sc.s, word)
+	if start == word && start < len(sc.s) && sc.s[start] == '+' { // a blank in a form
+		start++
+	}
+	if start == word {
+		return
+	}
 	end := start
 	for end < len(sc.s) && isTokenByte(sc.s[end]) {
 		end++
@@ -72,17 +152,25 @@ func isTokenByte(c byte) bool {
 // basic masks user and password behind the word Basic, which is a common word too: what
 // follows must decode to name:password.
 func (sc *scan) basic(at int) {
-	start := at + len("basic ")
+	word := at + len("basic")
+	start := skipBlank(sc.s, word)
+	if start == word {
+		return
+	}
 	end := start
 	for end < len(sc.s) && (isAlnum(sc.s[end]) || sc.s[end] == '+' || sc.s[end] == '/' || sc.s[end] == '=') {
 		end++
 	}
-	v := strings.TrimRight(sc.s[start:end], "=")
-	decoded, err := base64.RawStdEncoding.DecodeString(v)
-	if len(v) < 6 || err != nil || !strings.Contains(string(decoded), ":") {
-		return
+	if isBasic(sc.s[start:end]) {
+		sc.add(start, end, ruleBasic)
 	}
-	sc.add(start, end, ruleBasic)
+}
+
+// isBasic reports whether a text decodes to name:password.
+func isBasic(v string) bool {
+	v = strings.TrimRight(v, "=")
+	decoded, err := base64.RawStdEncoding.DecodeString(v)
+	return len(v) >= 6 && err == nil && strings.Contains(string(decoded), ":")
 }
 
 const (

@@ -14,10 +14,11 @@ const (
 	ruleEmail         = "email"
 	rulePrivateKey    = "private_key"
 	ruleSlackUser     = "slack_user"
+	ruleJWK           = "jwk"
 	ruleOpenAI        = "openai_key"
 )
 
 var codeRules = []string{
 	rulePassword, ruleSecret, ruleAPIKey, ruleToken, ruleAWSSecret, ruleAuthorization, ruleCookie,
-	ruleURLParameter, ruleUserInfo, ruleEmail, rulePrivateKey, ruleSlackUser,
+	ruleURLParameter, ruleUserInfo, ruleEmail, rulePrivateKey, ruleSlackUser, ruleJWK,
 }

@@ -17,6 +17,10 @@ func plausible(v, rule string, quoted, equals bool) bool {
 		return false
 	}
 	switch {
+	case rule == ruleBasic:
+		return isBasic(v)
+	case rule == ruleJWK:
+		return quoted && len(v) >= 40 && isOpaque(v)
 	case len(v) >= 64: // no prose
 		return true
 	case rule == ruleToken || rule == ruleAPIKey:
@@ -27,6 +31,26 @@ func plausible(v, rule string, quoted, equals bool) bool {
 	default:
 		return len(v) >= 6
 	}
+}
+
+// isOpaque reports whether a value is random bytes in base64url: small and large letters and
+// digits, and nothing else.
+func isOpaque(v string) bool {
+	var small, large, digit bool
+	for i := range len(v) {
+		c := v[i]
+		switch {
+		case isUpper(c):
+			large = true
+		case isLetter(c):
+			small = true
+		case isDigit(c):
+			digit = true
+		case c != '-' && c != '_':
+			return false
+		}
+	}
+	return small && large && digit
 }
 
 // isProse reports whether what stands behind a colon, both without quotes, may be the next
@@ -64,7 +88,7 @@ func (sc *scan) openAI(at int) {
 	end, part, digit, letter, sure := start, start, false, false, false
 	for ; end < len(s) && (isAlnum(s[end]) || s[end] == '_' || s[end] == '-'); end++ {
 		// Behind this nothing new is learned, and a text of many sk- would be read again for each.
-		if !sure && end-start > 200 {
+		if !sure && end-start > 64 {
 			return
 		}
 		switch c := s[end]; c {

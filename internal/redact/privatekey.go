@@ -87,8 +87,8 @@ func (sc *scan) endOfPrivateKey(at int) {
 }
 
 const (
-	pemBegin = "-----BEGIN "
-	pemEnd   = "-----END "
+	pemBegin = "-----BEGIN"
+	pemEnd   = "-----END"
 	// maxGap is how much may stand between two lines: an escape, quotes, a plus sign, a comma.
 	maxGap = 12
 	// minLine is the length of a line of a key; the last one may be shorter.
@@ -96,13 +96,26 @@ const (
 )
 
 // pemLine returns where the line "… PRIVATE KEY-----" ends whose label begins at a place, -1
-// when it is another line.
+// when it is another line. In a URL a blank is %20 or +.
 func pemLine(s string, at int) int {
 	end := at
-	for end < len(s) && end-at < 48 && (isUpper(s[end]) || isDigit(s[end]) || s[end] == ' ') {
+	for end < len(s) && end-at < 64 {
+		if strings.HasPrefix(s[end:], "%20") {
+			end += 3
+			continue
+		}
+		if !isUpper(s[end]) && !isDigit(s[end]) && s[end] != ' ' && s[end] != '+' {
+			break
+		}
 		end++
 	}
+	if end == at || isAlnum(s[at]) {
+		return -1
+	}
 	label := s[at:end]
+	if strings.IndexByte(label, '+') >= 0 || strings.IndexByte(label, '%') >= 0 {
+		label = blanks.Replace(label)
+	}
 	if !strings.HasSuffix(label, "PRIVATE KEY") && !strings.HasSuffix(label, "PRIVATE KEY BLOCK") {
 		return -1
 	}
@@ -112,7 +125,42 @@ func pemLine(s string, at int) int {
 	return end
 }
 
+var blanks = strings.NewReplacer("%20", " ", "+", " ")
+
+// putty masks the lines of the private half of a key of PuTTY, behind "Private-Lines:". Their
+// number tells which is the last, which may be short.
+func (sc *scan) putty(at int) {
+	s := sc.s
+	at = skipBlank(s, at)
+	count := 0
+	for ; at < len(s) && isDigit(s[at]) && count < 1000; at++ {
+		count = 10*count + int(s[at]-'0')
+	}
+	limit := min(len(s), at+maxKey)
+	for ; count > 0; count-- {
+		start := skipLayout(s, at)
+		for at = start; at < limit && isBase64(s[at]); at++ {
+		}
+		if start == at || count > 1 && at-start < minLine {
+			return
+		}
+		sc.keyLine(start, at)
+	}
+}
+
 func isBase64(c byte) bool { return isAlnum(c) || c == '+' || c == '/' || c == '=' }
+
+// isEncoded reports whether + / or = stand at a place as in a URL.
+func isEncoded(s string, at int) bool {
+	if s[at] != '%' || len(s) < at+3 {
+		return false
+	}
+	switch s[at+1 : at+3] {
+	case "2B", "2b", "2F", "2f", "3D", "3d":
+		return true
+	}
+	return false
+}
 
 // nextLine returns the next run of base64 that is long enough for a line of a key and begins
 // at most gap bytes away, -1 when there is none.
@@ -123,7 +171,7 @@ func nextLine(s string, from, limit, gap int) (start, stop int) {
 			continue
 		}
 		start = at
-		for at < limit && isBase64(s[at]) {
+		for at < limit && (isBase64(s[at]) || isEncoded(s, at)) {
 			at++
 		}
 		if start = skipEscape(s, start, at); at-start >= minLine {

@@ -45,7 +45,7 @@ func inQuery(s string, at int) (sure, perhaps bool) {
 	case n == 6:
 		return s[at-6:at] == `\u0026`, false
 	case n == 3:
-		return s[at-2:at] == "26" || strings.EqualFold(s[at-2:at], "3f"), false
+		return s[at-2:at] == "26" || s[at-2:at] == "23" || strings.EqualFold(s[at-2:at], "3f"), false
 	}
 	switch s[at-1] {
 	case '?', '&', '#', ';': // &amp; of HTML too
@@ -68,7 +68,7 @@ func endsParameter(s string, at int) bool {
 	return false
 }
 
-// percent looks at %3D and %40: = and @ of a URL within a URL.
+// percent looks at %3D, %40 and %2F%2F: =, @ and // of a URL within a URL.
 func (sc *scan) percent(at int) {
 	if len(sc.s) < at+3 {
 		return
@@ -78,6 +78,10 @@ func (sc *scan) percent(at int) {
 		sc.parameter(at, at+3)
 	case "40":
 		sc.email(at, at+3)
+	case "2F", "2f":
+		if host := slash(sc.s, at+3); host == at+6 {
+			sc.slackHook(host)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package redact
 import (
 	"encoding/json"
 	"errors"
+	"net/url"
 	"reflect"
 	"strings"
 	"testing"
@@ -157,6 +158,25 @@ var parts = []struct{ in, want string }{
 	{join("https://hooks.slack.com", "/services/T0/B0/", alnum36), "https://hooks.slack.com/[redacted:slack_webhook]"},
 	{join("https://discord.com", "/api/webhooks/1/", alnum36), "https://discord.com/api/webhooks/[redacted:discord_webhook]"},
 	{join("bot123456789", ":AA", alnum36), "bot123456789:[redacted:telegram_token]"},
+	{join(`{"u":"https:\/\/hooks.slack.com`, `\/services\/T012\/B012\/`, alnum36, `"}`), `{"u":"https:\/\/hooks.slack.com\/[redacted:slack_webhook]"}`},
+	{join("hooks.slack.com", "/services/T012/B012/", alnum36, "."), "hooks.slack.com/[redacted:slack_webhook]."},
+	{join("https://HOOKS.slack.com:443", "/services/T012/B012/", alnum36), "https://HOOKS.slack.com:443/[redacted:slack_webhook]"},
+	{join("https://hooks.slack.com", "/triggers/T012/1/", hex32), "https://hooks.slack.com/[redacted:slack_webhook]"},
+	{join("u=https%3A%2F%2Fhooks.slack.com", "%2Fservices%2FT012%2FB012%2F", alnum36, "&b=1"), "u=https%3A%2F%2Fhooks.slack.com%2F[redacted:slack_webhook]&b=1"},
+	{join("u=https%3a%2f%2fhooks.slack.com", "%2fworkflows%2fT012%2fA012%2f1%2f", alnum36), "u=https%3a%2f%2fhooks.slack.com%2f[redacted:slack_webhook]"},
+	{"https://hooks.slack.com/docs and services/T/B of it", "https://hooks.slack.com/docs and services/T/B of it"},
+	{join("https://canary.discord.com", "/api/webhooks/1/", alnum36), "https://canary.discord.com/api/webhooks/[redacted:discord_webhook]"},
+	{join("ptb.discordapp.com", "/api/v10/webhooks/1/", alnum36), "ptb.discordapp.com/api/v10/webhooks/[redacted:discord_webhook]"},
+	{"webhooks/1/2 of discord.com/developers/docs/resources/webhook#x", "webhooks/1/2 of discord.com/developers/docs/resources/webhook#x"},
+	{join("https://acme.webhook.office.com", "/webhookb2/", hex32, "@", hex32, "/IncomingWebhook/", hex32, "/x"), "https://acme.webhook.office.com/[redacted:teams_webhook]"},
+	{`{"u":"https:\/\/u:pw@h\/x"}`, `{"u":"https:\/\/REDACTED:REDACTED@h\/x"}`},
+	{"git clone //u:pw@h/x and // a:b@c", "git clone //REDACTED:REDACTED@h/x and // a:b@c"},
+	{`{"u":"https://x.org/?access_token\u003dabc\u0026b\u003d2"}`, `{"u":"https://x.org/?access_token\u003dREDACTED\u0026b\u003d2"}`},
+	{`{"u":"password\u003dhunter2"}`, `{"u":"password\u003d[redacted:password]"}`},
+	{"https%3A%2F%2Fx.org%2Fcb%23access_token%3Dabc%26b", "https%3A%2F%2Fx.org%2Fcb%23access_token%3DREDACTED%26b"},
+	{"<password>hunter2</password><ns:apiKey>abcdefgh1</ns:apiKey><password/><b>password</b>", "<password>[redacted:password]</password><ns:apiKey>[redacted:api_key]</ns:apiKey><password/><b>password</b>"},
+	{`"\u003cpassword\u003ehunter2 x\u003c/password\u003e"`, `"\u003cpassword\u003e[redacted:password]\u003c/password\u003e"`},
+	{"a <token> of thanks, password> hunter2", "a <token> of thanks, password> hunter2"},
 	// Assignments
 	{"password=hunter2", "password=[redacted:password]"},
 	{"DB_PASSWORD = 'correct horse battery'", "DB_PASSWORD = '[redacted:password]'"},
@@ -184,7 +204,34 @@ var parts = []struct{ in, want string }{
 	{"prompt_tokens: 12345678", "prompt_tokens: 12345678"},
 	{"secretary: Johnson", "secretary: Johnson"},
 	{"password=[redacted:password]", "password=[redacted:password]"},
+	{"DB_PASS=swordfish SMTP_PASS: hunter2 MYSQL_PW=hunter2", "DB_PASS=[redacted:password] SMTP_PASS: [redacted:password] MYSQL_PW=[redacted:password]"},
+	{`{"pass":"hunter2","dbPass":"hunter2"}`, `{"pass":"[redacted:password]","dbPass":"[redacted:password]"}`},
+	{"pass := isNil(object); PASS=hunter2(x", "pass := isNil(object); PASS=[redacted:password]"},
+	{`bypass=anything {"compass": "north by east"} the second pass: compaction`, `bypass=anything {"compass": "north by east"} the second pass: compaction`},
+	{"Ocp-Apim-Subscription-Key: 0123456789abcdef", "Ocp-Apim-Subscription-Key: [redacted:api_key]"},
+	{"DD-APPLICATION-KEY: 0123456789abcdef, DD_APP_KEY=0123456789abcdef", "DD-APPLICATION-KEY: [redacted:api_key], DD_APP_KEY=[redacted:api_key]"},
+	{"//registry.npmjs.org/:_auth=dXNlcjpwYXNzd29yZA==", "//registry.npmjs.org/:_auth=[redacted:basic_auth]"},
+	{`{"auths":{"https://x.org/v1/":{"auth":"dXNlcjpwYXNzd29yZA=="}},"auth":"oauth2 or none"}`, `{"auths":{"https://x.org/v1/":{"auth":"[redacted:basic_auth]"}},"auth":"oauth2 or none"}`},
+	// Lists and pairs of JSON
+	{`{"X-Api-Key":["abcdefgh1", "abcdefgh2"],"Accept":["text/html"]}`, `{"X-Api-Key":["[redacted:api_key]", "[redacted:api_key]"],"Accept":["text/html"]}`},
+	{`"{\"Cookie\":[\"a=b; c=d\"],\"Authorization\":[\"Bearer abcdef\",\"Basic dXNlcjpwYXNz\"]}"`, `"{\"Cookie\":[\"[redacted:cookie]\"],\"Authorization\":[\"Bearer [redacted:authorization]\",\"Basic [redacted:authorization]\"]}"`},
+	{`{"tokens":["abcdefgh1"],"token":[],"password":[1, "x"]}`, `{"tokens":["abcdefgh1"],"token":[],"password":[1, "x"]}`},
+	{"{\"password\": [\n    \"hunter2\"\n  ]}", "{\"password\": [\n    \"[redacted:password]\"\n  ]}"},
+	{`{"name":"X-Api-Key","value":"abcdefgh1"},{"name": "Accept", "value": "text/html1"}`, `{"name":"X-Api-Key","value":"[redacted:api_key]"},{"name": "Accept", "value": "text/html1"}`},
+	{`"{\"name\": \"Cookie\",\n  \"value\": \"a=b\"}"`, `"{\"name\": \"Cookie\",\n  \"value\": \"[redacted:cookie]\"}"`},
+	{`{"kty":"EC","d":"` + alnum36 + `_-aB1cD2","x":"` + alnum36 + `_-aB1cD2"}`, `{"kty":"EC","d":"[redacted:jwk]","x":"` + alnum36 + `_-aB1cD2"}`},
+	{`<path d="M0123456789 0123456789L01234567890123456789z"/> {"q":"a question","d":"2024"}`, `<path d="M0123456789 0123456789L01234567890123456789z"/> {"q":"a question","d":"2024"}`},
 	// Headers
+	{"Authorization:\tBearer\tabcdef", "Authorization:\tBearer\t[redacted:authorization]"},
+	{`{"h":"Authorization:\tBearer\tabcdef"}`, `{"h":"Authorization:\tBearer\t[redacted:authorization]"}`},
+	{"sent Bearer  abcdef123456, Bearer%20abcdef123456", "sent Bearer  [redacted:bearer_token], Bearer%20[redacted:bearer_token]"},
+	{"Authorization: SSWS 00abcdef", "Authorization: SSWS [redacted:authorization]"},
+	{"Authorization: Users must be signed in since 2024", "Authorization: Users must be signed in since 2024"},
+	{"Authorization:\r\n Bearer abcdef\r\nX: y", "Authorization:\r\n Bearer [redacted:authorization]\r\nX: y"},
+	{`"Authorization:\r\n\tBearer abcdef\r\nX: y"`, `"Authorization:\r\n\tBearer [redacted:authorization]\r\nX: y"`},
+	{`Authorization: Digest username="x", response="` + hex32 + `", opaque="y"`, `Authorization: Digest username="x", response="[redacted:authorization]", opaque="y"`},
+	{"Authorization: AWS4-HMAC-SHA256 Credential=" + join("AKIA", "QWERTYUIOPASDFGH") + "/2024/s3, Signature=" + hex32 + hex32, "Authorization: AWS4-HMAC-SHA256 Credential=[redacted:aws_access_key_id], Signature=[redacted:authorization]"},
+	{"response=abc signature = deadbeef", "response=abc signature = deadbeef"},
 	{"Authorization: Bearer abc.def-123456", "Authorization: Bearer [redacted:authorization]"},
 	{"authorization: Basic dXNlcjpwYXNz", "authorization: Basic [redacted:authorization]"},
 	{"sent bearer abcdef123456 to it", "sent bearer [redacted:bearer_token] to it"},
@@ -198,6 +245,9 @@ var parts = []struct{ in, want string }{
 	{"UNIVERSITY of WASHINGTON, UTF8 and C0123456789", "UNIVERSITY of WASHINGTON, UTF8 and C0123456789"},
 	{"clone git@github.com:a/b and react@18.2.0, logo@2x.png, @decorator, a @ b", "clone git@github.com:a/b and react@18.2.0, logo@2x.png, @decorator, a @ b"},
 	{"mailto:jane@example.org?subject=x", "mailto:[redacted:email]?subject=x"},
+	{"jane@x.xn--p1ai, jane&#64;x.org jane&amp;#x40;x.org", "[redacted:email], [redacted:email] [redacted:email]"},
+	{`"jane\u0040x.org" "\"jane\\u0040x.org\" \u0026 a\u0026#64;b.org"`, `"[redacted:email]" "\"[redacted:email]\" \u0026 [redacted:email]"`},
+	{strings.Repeat("a", 64) + "@x.org " + strings.Repeat("b-", 90) + "b@x.org", "[redacted:email] [redacted:email]"},
 	{`line\njane@example.org\n`, `line\n[redacted:email]\n`},
 	// Prose behind a colon
 	{"The secret: practice makes perfect", "The secret: practice makes perfect"},
@@ -275,6 +325,29 @@ func TestCutPrivateKeysAreMasked(t *testing.T) {
 	}
 }
 
+// A key may have been put into a URL, or be in the form of PuTTY.
+func TestFurtherFormsOfPrivateKeys(t *testing.T) {
+	r := New(nil)
+	encoded := url.QueryEscape(pem("RSA PRIVATE KEY"))
+	for _, form := range []string{encoded, strings.ReplaceAll(encoded, "+", "%20"), encoded[:len(encoded)-40]} {
+		if got := r.Text("?k=" + form); strings.Contains(got, pemBody[8:28]) || strings.Contains(got, pemBody[len(pemBody)-10:]) {
+			t.Errorf("%s became %s", form, got)
+		}
+	}
+	ppk := "Public-Lines: 1\n" + alnum36 + "\nPrivate-Lines: 3\n" + pemBody + "\n" + pemBody + "\nq2w3e4==\nPrivate-MAC: x\n"
+	want := "Public-Lines: 1\n" + alnum36 + "\nPrivate-Lines: 3" + strings.Repeat("\n[redacted:private_key]", 3) + "\nPrivate-MAC: x\n"
+	if got := r.Text(ppk); got != want {
+		t.Errorf("%s became %s", ppk, got)
+	}
+	inJSON, err := json.Marshal(ppk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := r.Text(string(inJSON)); got != strings.ReplaceAll(`"`+want+`"`, "\n", `\n`) {
+		t.Errorf("%s became %s", inJSON, got)
+	}
+}
+
 func TestPeopleGetTheSamePseudonymUnderOneKey(t *testing.T) {
 	a, b := New(nil).WithKey(testKey), New(nil).WithKey("another")
 	want := "hi <@" + Pseudonym(testKey, "U0123456789") + ">"
@@ -313,7 +386,8 @@ func TestTextWithoutAFindingCostsNoAllocation(t *testing.T) {
 // pieces of texts that make rules meet.
 var pieces = []string{
 	"://", "@", "?", "&", "=", ":", "#", "\"", "\\", "\\n", "\\u0026", "%3D", "%40", " ", "\n", "token", "password", "key", "sig", "U0123456789", "<@U42>",
-	"a", "b.org", "1", "REDACTED", "[redacted:email]", "bearer ", "Basic ", "dXNlcjpwYXNz", "authorization", "cookie", "é", "'", "`", ".", "-",
+	"a", "b.org", "1", "REDACTED", "[redacted:email]", "bearer ", "Basic ", "dXNlcjpwYXNz", "authorization", "cookie", "é", "[", "]", ",", "\"token\":[\"", "\"name\":\"password\",\"value\":", "\\t", "\\r\\n ", "SSWS ", "signature", "%20", hex32, ":\\/\\/", "//", "\\u0040", "\\u003d", "\\u003e", "#64;", "<password>", "</", "hooks.slack.com", "/services/T0/B0/", "%2Fservices%2FT0%2FB0%2F",
+	"discord.com/api/webhooks/1/", "a.webhook.office.com/", "Private-Lines: 2\n", "-----BEGIN%20PRIVATE%20KEY-----%0A", "\\/", "'", "`", ".", "-",
 	join("gh", "p_", alnum36), join("sk-", alnum36), join("eyJ", "hbGciOiJIUzI1NiJ9."), join("-----BEGIN ", "PRIVATE KEY-----"), join("-----END ", "PRIVATE KEY-----"), pemBody,
 }
 
@@ -347,7 +421,7 @@ func value(t *rapid.T, depth int) any {
 		return []any{value(t, depth-1), value(t, depth-1)}
 	case kind == 3 && depth > 0:
 		object := map[string]any{}
-		for _, name := range rapid.SliceOfN(rapid.SampledFrom([]string{"password", "token", "Authorization", "cookie", "key", "content", "private_key"}), 0, 3).Draw(t, "names") {
+		for _, name := range rapid.SliceOfN(rapid.SampledFrom([]string{"password", "token", "Authorization", "cookie", "key", "content", "private_key", "auth", "name", "value", "d", "db_pass"}), 0, 3).Draw(t, "names") {
 			object[name] = value(t, depth-1)
 		}
 		return object

@@ -14,6 +14,9 @@ type rule struct {
 	fold     bool // ASCII letters of the literals in either case
 	// inside: a match may begin in the middle of a word.
 	inside bool
+	// by is the byte of the literals that they are looked for by, with the one behind it; 0:
+	// their rarest.
+	by byte
 	// back is how many bytes before the literal a match begins.
 	back int
 	// pattern is tried at the beginning of a literal only. Its first group, if it has one, is
@@ -33,6 +36,12 @@ const (
 	kindKeyBegin
 	kindKeyEnd
 	kindOpenAI
+	kindWebhook
+	kindSlackService
+	kindAt
+	kindEqual
+	kindTag
+	kindPuTTY
 )
 
 // probe is a literal as the scan looks for it: by its rarest byte and the one before it, or
@@ -52,6 +61,7 @@ const (
 	actColon               // :
 	actID                  // U or W: perhaps a Slack id
 	actPercent             // %
+	actTag                 // >
 )
 
 // pairs finds the probes of two neighbouring bytes: an index into table.probes, 0 for none.
@@ -76,7 +86,7 @@ type table struct {
 
 func newTable(rules []*rule) *table {
 	t := &table{probes: [][]probe{nil}, index: map[string]int{}}
-	for c, act := range map[byte]uint8{'@': actAt, '=': actEqual, ':': actColon, 'U': actID, 'W': actID, '%': actPercent} {
+	for c, act := range map[byte]uint8{'@': actAt, '=': actEqual, ':': actColon, 'U': actID, 'W': actID, '%': actPercent, '>': actTag} {
 		t.action[c] |= act
 	}
 	for _, name := range codeRules {
@@ -109,14 +119,18 @@ func (t *table) add(literal string, r *rule) {
 			offset = i
 		}
 	}
+	if r.by != 0 {
+		offset = strings.IndexByte(literal, r.by)
+	}
 	table, act, first := &t.before, uint8(actBefore), offset-1
-	if offset == 0 {
-		table, act, first = &t.behind, actBehind, 0
+	behind := offset == 0 || r.by != 0 && offset+1 < len(literal)
+	if behind {
+		table, act, first = &t.behind, actBehind, offset
 	}
 	for _, a := range cases(literal[first], r.fold) {
 		for _, b := range cases(literal[first+1], r.fold) {
 			rarest := b
-			if offset == 0 {
+			if behind {
 				rarest = a
 			}
 			t.action[rarest] |= act
@@ -208,15 +222,18 @@ func (sc *scan) at(t *table, i int) {
 	}
 	switch act := t.action[sc.s[i]]; {
 	case act&actEqual != 0:
-		sc.assignment(i)
+		sc.assignment(i, i+1)
 	case act&actColon != 0:
 		sc.colon(i)
 	case act&actAt != 0:
+		sc.userInfoBefore(i)
 		sc.email(i, i+1)
 	case act&actID != 0:
 		sc.person(i)
 	case act&actPercent != 0:
 		sc.percent(i)
+	case act&actTag != 0:
+		sc.tag(i, i+1)
 	}
 }
 
@@ -262,6 +279,18 @@ func (sc *scan) try(probes []probe, i int) bool {
 			sc.endOfPrivateKey(at)
 		case kindOpenAI:
 			sc.openAI(at)
+		case kindWebhook:
+			sc.webhook(at)
+		case kindSlackService:
+			sc.slackService(at + 1)
+		case kindAt:
+			sc.email(sc.escapeStart(at), at+len(p.literal))
+		case kindEqual:
+			sc.assignment(sc.escapeStart(at), at+len(p.literal))
+		case kindTag:
+			sc.tag(sc.escapeStart(at), at+len(p.literal))
+		case kindPuTTY:
+			sc.putty(at + len(p.literal))
 		default:
 			if m := p.rule.pattern.FindStringSubmatchIndex(sc.s[at:]); m != nil {
 				sc.mask(at, m, p.rule.name)

@@ -71,3 +71,25 @@ func skipEscape(s string, start, end int) int {
 	}
 	return start
 }
+
+// escapeStart returns where an escape begins whose last backslash, or whose # in the form of
+// HTML, is at a place.
+func (sc *scan) escapeStart(at int) int {
+	s := sc.s
+	if s[at] == '#' {
+		switch {
+		case at >= 1 && s[at-1] == '&':
+			return at - 1
+		case at >= 5 && s[at-5:at] == "&amp;":
+			return at - 5
+		case at >= 6 && s[at-6:at] == `\u0026`:
+			at -= 6
+		default:
+			return at
+		}
+	}
+	for at > sc.done && s[at-1] == '\\' {
+		at--
+	}
+	return at
+}
