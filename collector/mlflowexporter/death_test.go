@@ -12,6 +12,7 @@ import (
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/metadata"
 	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
+	"github.com/technoshare/commentator/test/race"
 )
 
 var errDead = errors.New("the process is dead")
@@ -113,7 +114,7 @@ func TestDeathAtAnyWriteOfTheStorage(t *testing.T) {
 	whole.life(t, messages, nil)
 	want := readState(t, whole.server)
 	for _, stored := range []bool{false, true} {
-		for k := 0; ; k++ {
+		for k := 0; ; k += race.Pick(1, 5) {
 			d := newFaultyDelivery(t)
 			olderThanJobs(t, d.kept, d.cfg.Endpoint)
 			died := d.dieAfter(k, stored)

@@ -17,6 +17,7 @@ import (
 	"github.com/technoshare/commentator/internal/commentator"
 	"github.com/technoshare/commentator/internal/telemetry"
 	"github.com/technoshare/commentator/internal/wire"
+	"github.com/technoshare/commentator/test/race"
 )
 
 // detailsOf are the detail spans of a job that is recorded in full, by the page it is about.
@@ -30,7 +31,8 @@ var detailsOf = map[string]map[string]int{
 // several at a time. Whatever was decided for a job, all of it is at the Collector or none: its
 // root and every recorded stage always, and of its detail spans each one or none at all.
 func TestRatioFlippedAmongAThousandJobsLeavesNoPartialTrace(t *testing.T) {
-	const jobs, half, atATime = 1000, 500, 4
+	jobs := race.Pick(1000, 200)
+	half, atATime := jobs/2, 4
 	ratios := []float64{0.2, 0.7}
 	web, collector := newSite(t), newReceiver(t)
 	file := filepath.Join(t.TempDir(), "sampling.yaml")
@@ -73,7 +75,7 @@ func TestRatioFlippedAmongAThousandJobsLeavesNoPartialTrace(t *testing.T) {
 	for range atATime {
 		workers.Go(func() {
 			for id := range next {
-				if begun.Add(1) == half {
+				if begun.Add(1) == int64(half) {
 					close(flipNow)
 				}
 				if j, err := r.Attempt(t.Context(), id, nil); err != nil || j.State != commentator.JobFinal {
@@ -117,7 +119,7 @@ func TestRatioFlippedAmongAThousandJobsLeavesNoPartialTrace(t *testing.T) {
 	for _, ratio := range ratios {
 		n, k := float64(decided[ratio]), float64(full[ratio])
 		// A right one is outside of this once in 150,000 times.
-		if bound := 4.5 * math.Sqrt(n*ratio*(1-ratio)); n < half-50 || math.Abs(k-n*ratio) > bound {
+		if bound := 4.5 * math.Sqrt(n*ratio*(1-ratio)); n < 0.9*float64(half) || math.Abs(k-n*ratio) > bound {
 			t.Errorf("%v of %v jobs are full at the ratio %v; want %.0f ± %.0f", k, n, ratio, n*ratio, bound)
 		}
 		t.Logf("ratio %v: %v of %v jobs are recorded in full", ratio, k, n)

@@ -11,6 +11,7 @@ import (
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/ledger"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
 	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
+	"github.com/technoshare/commentator/test/race"
 )
 
 // killedAt kills the server with its n-th request from now on, before or after it was
@@ -67,7 +68,7 @@ func TestMLflowKilledBetweenAnyTwoRequests(t *testing.T) {
 	for name, layout := range layouts {
 		for _, how := range []struct{ served, restarted bool }{{false, false}, {false, true}, {true, false}, {true, true}} {
 			t.Run(fmt.Sprintf("%s, served %v, bridge restarted %v", name, how.served, how.restarted), func(t *testing.T) {
-				for n := 1; !t.Failed(); n++ {
+				for n := 1; !t.Failed(); n += race.Pick(1, 5) {
 					s := mlflowtest.Start()
 					e := newEnv(t, s.URL)
 					e.cfg.Now = (&clock{at: time.UnixMilli(startMS)}).tick
@@ -180,7 +181,7 @@ func (e *env) live(t *testing.T) error {
 func TestDeathAtAnyWriteOfTheLedger(t *testing.T) {
 	for _, how := range []struct{ stored, shared bool }{{false, false}, {false, true}, {true, false}, {true, true}} {
 		t.Run(fmt.Sprintf("stored %v, shared %v", how.stored, how.shared), func(t *testing.T) {
-			for k := 0; !t.Failed(); k++ {
+			for k := 0; !t.Failed(); k += race.Pick(1, 5) {
 				s := mlflowtest.Start()
 				e := newEnv(t, s.URL)
 				e.store.m, e.cfg.Shared = map[string][]byte{}, how.shared
