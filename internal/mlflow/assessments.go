@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -91,34 +90,4 @@ func AssessmentExists(err error) bool {
 		says("UNIQUE constraint failed: assessments.") || // SQLite
 		says("assessments_pk") || // PostgreSQL, by the name of the constraint
 		(says("Duplicate entry") && says("INSERT INTO assessments")) // MySQL
-}
-
-// AssessmentsLost reports whether MLflow refused the info of a trace because the trace has
-// assessments that the info lacks: before 3.13 it takes an info for the whole trace, and then
-// fails to cut the assessments off. WithAssessments makes one that it takes.
-func AssessmentsLost(err error) bool {
-	var e *Error
-	return errors.As(err, &e) && strings.Contains(e.Message, "UPDATE assessments SET trace_id")
-}
-
-// WithAssessments adds to the info of a trace the assessments that MLflow has of it, as they are.
-func (c *Client) WithAssessments(ctx context.Context, traceID string, info []byte) ([]byte, error) {
-	var held struct {
-		Trace struct {
-			Info struct {
-				Assessments json.RawMessage `json:"assessments"`
-			} `json:"trace_info"`
-		} `json:"trace"`
-	}
-	if err := c.call(ctx, http.MethodGet, api3+"/traces/"+url.PathEscape(traceID), nil, nil, &held); err != nil {
-		return nil, err
-	}
-	var whole map[string]json.RawMessage
-	if err := json.Unmarshal(info, &whole); err != nil {
-		return nil, fmt.Errorf("decode trace info: %w", err)
-	}
-	if len(held.Trace.Info.Assessments) > 0 {
-		whole["assessments"] = held.Trace.Info.Assessments
-	}
-	return json.Marshal(whole)
 }

@@ -25,6 +25,8 @@ const (
 	MaxKey           = 250
 	MaxParamValue    = 6000
 	MaxTagValue      = 8000
+	// MaxTagValueBefore217 is the same of MLflow before 2.17.
+	MaxTagValueBefore217 = 5000
 )
 
 // Stages of life of runs and experiments.

@@ -133,6 +133,56 @@ func (c *Client) StartTraceJSON(ctx context.Context, info []byte) error {
 	return c.call(ctx, http.MethodPost, api3+"/traces", nil, in, nil)
 }
 
+// InfoIncomplete reports whether MLflow refused the info of a trace because it holds more of the
+// trace than the info says: older versions take an info for the whole trace, and then fail to cut
+// off the rest, assessments before 3.13 and metadata and tags in 3.7. WithHeld makes one that they
+// take.
+func InfoIncomplete(err error) bool {
+	var e *Error
+	return errors.As(err, &e) &&
+		(strings.Contains(e.Message, "UPDATE assessments SET trace_id") || strings.Contains(e.Message, "blank-out primary key"))
+}
+
+// WithHeld adds to the info of a trace what MLflow holds of it and the info does not say: previews,
+// metadata, tags and assessments, as GetTraceInfo reads them.
+func (c *Client) WithHeld(ctx context.Context, traceID string, info []byte) ([]byte, error) {
+	var out struct {
+		Trace struct {
+			Info map[string]json.RawMessage `json:"trace_info"`
+		} `json:"trace"`
+	}
+	if err := c.call(ctx, http.MethodGet, api3+"/traces/"+url.PathEscape(traceID), nil, nil, &out); err != nil {
+		return nil, err
+	}
+	held := out.Trace.Info
+	var whole map[string]json.RawMessage
+	if err := json.Unmarshal(info, &whole); err != nil {
+		return nil, fmt.Errorf("decode trace info: %w", err)
+	}
+	for _, key := range []string{"request_preview", "response_preview", "assessments"} {
+		if _, said := whole[key]; !said && held[key] != nil {
+			whole[key] = held[key]
+		}
+	}
+	for _, key := range []string{"trace_metadata", "tags"} {
+		both := map[string]string{}
+		for _, from := range []map[string]json.RawMessage{held, whole} {
+			if from[key] == nil {
+				continue
+			}
+			if err := json.Unmarshal(from[key], &both); err != nil {
+				return nil, fmt.Errorf("decode %s of trace: %w", key, err)
+			}
+		}
+		text, err := json.Marshal(both)
+		if err != nil {
+			return nil, fmt.Errorf("encode %s of trace: %w", key, err)
+		}
+		whole[key] = text
+	}
+	return json.Marshal(whole)
+}
+
 // GetTraceInfo reads what MLflow knows of a trace. Values of metadata are cut at 250
 // characters there, those of tags at 4096.
 func (c *Client) GetTraceInfo(ctx context.Context, traceID string) (TraceInfo, error) {

@@ -2,6 +2,7 @@ package mlflowtest
 
 import (
 	"cmp"
+	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -33,7 +34,7 @@ func (s *Server) assessmentRoutes() {
 		}
 		for _, o := range s.traces { // ids are unique on the server
 			if slices.ContainsFunc(o.info.Assessments, func(a mlflow.Assessment) bool { return a.ID == in.Assessment.ID }) {
-				if s.OldAssessments {
+				if s.OldTraces {
 					return nil, failure{http.StatusBadRequest, "BAD_REQUEST", "(sqlite3.IntegrityError) UNIQUE constraint failed: assessments.assessment_id\n[SQL: INSERT INTO assessments (assessment_id, …"}
 				}
 				return nil, failure{http.StatusInternalServerError, "INTERNAL_ERROR", "Failed to create assessment for trace '" + r.PathValue("id") + "' due to a constraint violation."}
@@ -48,7 +49,9 @@ func (s *Server) assessmentRoutes() {
 			return nil, cmp.Or(err, missing(r))
 		}
 		a := &t.info.Assessments[at]
-		a.Feedback, a.Expectation, a.Why, a.Metadata = in.Assessment.Feedback, in.Assessment.Expectation, in.Assessment.Why, in.Assessment.Metadata
+		a.Feedback, a.Expectation, a.Why = in.Assessment.Feedback, in.Assessment.Expectation, in.Assessment.Why
+		a.Metadata = maps.Clone(a.Metadata)
+		maps.Copy(a.Metadata, in.Assessment.Metadata)
 		a.Updated = time.UnixMilli(s.tick()).UTC().Format("2006-01-02T15:04:05.000Z")
 		return body{Assessment: *a}, nil
 	})

@@ -52,6 +52,11 @@ func (s *Server) promptRoutes() {
 			return nil, notFound("Trace with ID '%s' not found.", in.TraceID)
 		}
 		for _, v := range in.Versions {
+			if id := v.Name + "/" + v.Version; s.ShortLinks && len([]rune(id)) > 36 {
+				return nil, failure{http.StatusBadRequest, "BAD_REQUEST", "(psycopg2.errors.StringDataRightTruncation) value too long for type character varying(36)"}
+			}
+		}
+		for _, v := range in.Versions {
 			if !slices.Contains(t.prompts, v) {
 				t.prompts = append(t.prompts, v)
 			}

@@ -198,6 +198,9 @@ func (s *Server) createRun(in mlflow.CreateRun, _ *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.checkTags(in.Tags); err != nil {
+		return nil, err
+	}
 	var id [16]byte
 	_, _ = rand.Read(id[:])
 	r := &runState{params: map[string]string{}, tags: map[string]string{}, points: map[string][]mlflow.Metric{}}
@@ -226,6 +229,9 @@ func (s *Server) logBatch(in mlflow.Batch, _ *http.Request) (any, error) {
 		len(in.Params)+len(in.Tags)+len(in.Metrics) > mlflow.MaxBatchEntities {
 		return nil, invalid("A batch logging request can contain at most …")
 	}
+	if err := s.checkTags(in.Tags); err != nil {
+		return nil, err
+	}
 	for _, kvs := range [][]mlflow.KeyValue{in.Params, in.Tags} {
 		for _, kv := range kvs {
 			if err := checkKey(kv.Key); err != nil {
@@ -253,6 +259,15 @@ func (s *Server) logBatch(in mlflow.Batch, _ *http.Request) (any, error) {
 		r.tags[t.Key] = cut(t.Value, mlflow.MaxTagValue)
 	}
 	return nil, nil
+}
+
+func (s *Server) checkTags(tags []mlflow.KeyValue) error {
+	for _, t := range tags {
+		if s.MaxTag > 0 && len([]rune(t.Value)) > s.MaxTag {
+			return failure{http.StatusBadRequest, "BAD_REQUEST", "(psycopg2.errors.StringDataRightTruncation) value too long for type character varying"}
+		}
+	}
+	return nil
 }
 
 func checkKey(key string) error {

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/internal/mlflow"
+	"github.com/technoshare/commentator/internal/wire"
 )
 
 // Fault is what happens to a request instead of, or after, being served.
@@ -60,9 +61,15 @@ func Lost() *Fault { return &Fault{Serve: true} }
 type Server struct {
 	URL string
 
-	// OldAssessments answers as MLflow before 3.13 does when the info of a trace with assessments
-	// is written again, and before 3.14 when an assessment is there already.
-	OldAssessments bool
+	// OldTraces answers as MLflow 3.7 does when it is told of a trace of which it holds more: what
+	// the info does not say is cut off, or fails to be. (Before 3.13 that is so of assessments, and
+	// before 3.14 one that is there already is told in other words.)
+	OldTraces bool
+	// ShortLinks refuses to link a trace to a prompt whose name and version are too long for
+	// PostgreSQL.
+	ShortLinks bool
+	// MaxTag, unless it is 0, is the length of the longest tag that the database takes.
+	MaxTag int
 	// Version is what GET /version answers.
 	Version string
 	// ArtifactRoot, if set, is the artifact address of experiments made from then on,
@@ -141,6 +148,26 @@ func (s *Server) Purge(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.runs = slices.DeleteFunc(s.runs, func(r *runState) bool { return r.info.ID == id })
+}
+
+// RunIDs are the ids of the runs that have a key, deleted ones included.
+func (s *Server) RunIDs(key string) (ids []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.runs {
+		if r.tags[wire.TagKey] == key {
+			ids = append(ids, r.info.ID)
+		}
+	}
+	return ids
+}
+
+// DropPrompt removes a prompt with all its versions.
+func (s *Server) DropPrompt(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.prompts, name)
+	delete(s.models, name)
 }
 
 // Wipe makes the server as if it had a new, empty database.

@@ -1,6 +1,7 @@
 package mlflowtest
 
 import (
+	"cmp"
 	"compress/gzip"
 	"encoding/base64"
 	"encoding/json"
@@ -50,6 +51,14 @@ func (s *Server) traceRoutes() {
 			return nil, notFound("Trace with ID '%s' not found.", r.PathValue("id"))
 		}
 		return map[string]any{"trace": map[string]any{"trace_info": t.info}}, nil
+	})
+	handle(s, "PATCH /api/3.0/mlflow/traces/{id}/tags", func(in mlflow.KeyValue, r *http.Request) (any, error) {
+		t := s.traces[r.PathValue("id")]
+		if t == nil {
+			return nil, notFound("Trace with ID '%s' not found.", r.PathValue("id"))
+		}
+		t.info.Tags[in.Key] = in.Value
+		return nil, nil
 	})
 	handle(s, "GET /api/3.0/mlflow/traces/get", func(_ struct{}, r *http.Request) (any, error) {
 		t := s.traces[r.URL.Query().Get("trace_id")]
@@ -160,6 +169,12 @@ func (s *Server) addSpan(sp ptrace.Span, experiment, run string) {
 		s.traces[id] = t
 	}
 	t.spans[sp.SpanID()] = sp
+	if usage, ok := sp.Attributes().Get("mlflow.chat.tokenUsage"); ok && t.info.Metadata[mlflow.MetaTokenUsage] == "" {
+		t.info.Metadata[mlflow.MetaTokenUsage] = usage.AsString() // the sum of all, where there are several
+	}
+	if inputs, ok := sp.Attributes().Get("mlflow.spanInputs"); ok && sp.ParentSpanID().IsEmpty() && t.info.RequestPreview == "" {
+		t.info.RequestPreview = inputs.AsString()
+	}
 	if sp.ParentSpanID().IsEmpty() && run != "" {
 		t.run = run
 	}
@@ -202,9 +217,15 @@ func (s *Server) startTrace(in struct {
 		return slices.ContainsFunc(info.Assessments, func(b mlflow.Assessment) bool { return a.ID == b.ID })
 	}
 	for _, a := range t.info.Assessments {
-		if s.OldAssessments && !kept(a) {
+		if s.OldTraces && !kept(a) {
 			return nil, failure{http.StatusBadRequest, "BAD_REQUEST", "(sqlite3.IntegrityError) NOT NULL constraint failed: assessments.trace_id\n[SQL: UPDATE assessments SET trace_id=? WHERE assessments.assessment_id = ?]"}
 		}
+	}
+	if s.OldTraces && (lacks(info.Metadata, t.info.Metadata) > 0 || lacks(info.Tags, t.info.Tags) > 1) {
+		return nil, failure{http.StatusInternalServerError, "INTERNAL_ERROR", "Dependency rule on column 'trace_info.request_id' tried to blank-out primary key column 'trace_request_metadata.request_id'"}
+	}
+	if !s.OldTraces {
+		info.RequestPreview = cmp.Or(info.RequestPreview, t.info.RequestPreview)
 	}
 	metadata, tags := t.info.Metadata, t.info.Tags
 	if metadata == nil {
@@ -216,6 +237,16 @@ func (s *Server) startTrace(in struct {
 	info.Assessments = t.info.Assessments
 	t.info, t.told = info, true
 	return map[string]any{"trace": map[string]any{"trace_info": info}}, nil
+}
+
+// lacks counts the keys that are not said.
+func lacks(said, held map[string]string) (n int) {
+	for key := range held {
+		if _, ok := said[key]; !ok {
+			n++
+		}
+	}
+	return n
 }
 
 func spanJSON(sp ptrace.Span) map[string]any {

@@ -265,7 +265,7 @@ func (a *Applier) reachable(ctx context.Context, jobs []*job) (ready []*job, cla
 			if err = e; err != nil {
 				break
 			}
-			claim.Runs = append(claim.Runs, ledger.RunClaim{Key: r.Key, Experiment: exp.ref})
+			claim.Runs = append(claim.Runs, ledger.RunClaim{Key: r.Key, Experiment: exp.ref, Again: j.asked != ""})
 		}
 		for _, t := range j.traces {
 			if err == nil {

@@ -110,7 +110,7 @@ func (a *Applier) nameLost(ctx context.Context, r *run, names []string) error {
 			names = append(names, strings.Split(old, ", ")...)
 		}
 		slices.Sort(names)
-		return a.client.SetTag(ctx, r.rec.ID, wire.TagUndelivered, values.Clean(strings.Join(slices.Compact(names), ", "), mlflow.MaxTagValue))
+		return a.client.SetTag(ctx, r.rec.ID, wire.TagUndelivered, values.Clean(strings.Join(slices.Compact(names), ", "), a.maxTag()))
 	})
 	if err = a.lost(ctx, r, err); err != nil && permanent(err) {
 		r.job.fail(fmt.Errorf("name undelivered artifacts: %w", err))

@@ -120,7 +120,7 @@ func (a *Applier) withoutConflicts(ctx context.Context, r *run, b batch) (batch,
 	a.cfg.Count(EventParamConflict, int64(len(names)))
 	a.log.Warn("MLflow holds params with other values, which never change there",
 		zap.String("trace_id", r.TraceID), zap.String("run_id", r.rec.ID), zap.Strings("params", names))
-	b.tags = append(slices.Clip(b.tags), mlflow.KeyValue{Key: wire.TagParamConflict, Value: values.Clean(strings.Join(names, ", "), mlflow.MaxTagValue)})
+	b.tags = append(slices.Clip(b.tags), mlflow.KeyValue{Key: wire.TagParamConflict, Value: values.Clean(strings.Join(names, ", "), a.maxTag())})
 	if len(b.tags) > mlflow.MaxBatchTags {
 		b.tags = b.tags[1:] // the batch was full; its first tag is repeated by nobody, the note matters more
 	}
@@ -145,7 +145,7 @@ func (a *Applier) tags(r *run) []mlflow.KeyValue {
 		if key == reduce.PlaceholderTag { // in all others {{run_id}} is what somebody wrote
 			v = fill.Replace(v)
 		}
-		return values.Clean(v, mlflow.MaxTagValue)
+		return values.Clean(v, a.maxTag())
 	})
 	tags = slices.DeleteFunc(tags, func(t mlflow.KeyValue) bool {
 		return slices.Contains(identityTags, t.Key)

@@ -1,6 +1,7 @@
 package apply_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -10,7 +11,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/apply"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
@@ -247,7 +249,7 @@ func TestTraceIsToldBeforeItsSpans(t *testing.T) {
 		if minor < 15 {
 			want = []string{`404: "" , 0 spans`}
 		}
-		if diff := cmp.Diff(want, found); diff != "" && !e.retried {
+		if diff := gocmp.Diff(want, found); diff != "" && !e.retried {
 			t.Errorf("before the spans came, MLflow %s held (-want +got):\n%s", version, diff)
 		}
 		e.check(t, e.plan(0), e.plan(1))
@@ -312,5 +314,94 @@ func TestOldExperimentsKeepFilesInADirectory(t *testing.T) {
 				t.Errorf("%s, although the directory is here", call)
 			}
 		}
+	})
+}
+
+// A trace keeps what MLflow derived from its spans when its info does not say it, and what a
+// person added, also while spans come later.
+func TestInfoAddsToWhatIsHeld(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		noUsage, noPreviews := e.plan(1), e.plan(2)
+		noUsage.Traces[0].Info.TokenUsage = nil
+		noPreviews.Traces[0].Info.RequestPreview, noPreviews.Traces[0].Info.ResponsePreview = "", ""
+		root := noPreviews.Traces[0].Spans.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0)
+		root.Attributes().PutStr("mlflow.spanInputs", `"what was asked"`)
+		for _, p := range []reduce.Plan{noUsage, noPreviews} {
+			e.mustApply(t, p)
+			id, run := "tr-"+p.Traces[0].TraceID, e.findRun(t, p.Runs[0].Key)
+			check := func(preview string) {
+				t.Helper()
+				info, err := e.client.GetTraceInfo(t.Context(), id)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if info.Tags[mlflow.TagTraceName] != p.Runs[0].Name || info.Metadata[mlflow.MetaSourceRun] != run.Info.ID || info.Metadata[mlflow.MetaSession] != "s1" {
+					t.Errorf("tags %v, metadata %v", info.Tags, info.Metadata)
+				}
+				if info.Metadata[mlflow.MetaTokenUsage] == "" || !strings.Contains(info.RequestPreview, preview) {
+					t.Errorf("usage %s, preview %q", info.Metadata[mlflow.MetaTokenUsage], info.RequestPreview)
+				}
+			}
+			preview := cmp.Or(p.Traces[0].Info.RequestPreview, "what was asked")
+			check(preview)
+			e.tagTrace(t, id, "by_hand", "yes")
+			e.mustApply(t, reduce.Plan{Traces: []reduce.Trace{late(p, 20)}})
+			check(preview)
+			if info, err := e.client.GetTraceInfo(t.Context(), id); err != nil || info.Tags["by_hand"] != "yes" {
+				t.Errorf("tags %v, %v", info.Tags, err)
+			}
+		}
+		if n := e.events.get(apply.EventDeadLetter); n != 0 {
+			t.Errorf("%d dead letters", n)
+		}
+	})
+}
+
+// tagTrace does what a person does in the UI.
+func (e *env) tagTrace(t *testing.T, id, key, value string) {
+	t.Helper()
+	body := strings.NewReader(fmt.Sprintf(`{"key": %q, "value": %q}`, key, value))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPatch, e.client.Endpoint()+"/api/3.0/mlflow/traces/"+id+"/tags", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		t.Fatalf("tag trace: HTTP %s", res.Status)
+	}
+}
+
+// late is the trace of a plan with one more detail span alone, and nothing said of the whole.
+func late(p reduce.Plan, n int) reduce.Trace {
+	t := p.Traces[0]
+	t.Info = nil
+	t.Spans = ptrace.NewTraces()
+	addSpan(t.Spans.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans(), t.TraceID, n)
+	return t
+}
+
+// Of a job whose start nobody tells, a stage that comes after the ledger was lost has the run
+// that the stages before it have.
+func TestLostLedgerDoublesNoJobWithoutAStart(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		parts := split(e.plan(1))
+		for i := range parts {
+			for k := range parts[i].Runs {
+				parts[i].Runs[k].StartGuessed = parts[i].Runs[k].Implied
+			}
+		}
+		e.mustApply(t, parts[1])
+		e.lose(t)
+		late := parts[2]
+		for i := range late.Runs {
+			late.Runs[i].StartTime = startMS + 2_000_000
+		}
+		e.mustApply(t, late)
+		e.findRun(t, jobID(e.experiment, 1)) // fails when there are two
 	})
 }

@@ -41,9 +41,11 @@ var servers = map[string]func(t *testing.T) (url string){
 	"older":  func(t *testing.T) string { return inMemory(t, true) },
 }
 
-func inMemory(t *testing.T, oldAssessments bool) string {
+func inMemory(t *testing.T, oldTraces bool) string {
 	s := mlflowtest.Start()
-	s.OldAssessments = oldAssessments
+	if oldTraces {
+		s.Version, s.OldTraces, s.ShortLinks = "3.7.0", true, true
+	}
 	t.Cleanup(s.Close)
 	return s.URL
 }

@@ -107,6 +107,8 @@ const (
 	maxFailures = 10_000
 
 	opArtifact = "artifact"
+	// opPrompt asks the registry, which may be on a database of its own.
+	opPrompt = "prompt"
 )
 
 // result notes how an operation on an item ended, and makes its error final when it is to
@@ -126,7 +128,7 @@ func (f *failures) result(operation, item string, err error) error {
 		delete(f.items, id)
 		return nil
 	}
-	if !repeats(err) {
+	if !repeats(err) && (operation != opPrompt || !answersFailure(err)) {
 		return err
 	}
 	one := f.items[id]
@@ -185,6 +187,12 @@ func (a *Applier) doubt(ctx context.Context) {
 func repeats(err error) bool {
 	var e *mlflow.Error
 	return errors.As(err, &e) && e.Retryable() && (e.Status == http.StatusInternalServerError || raced(err))
+}
+
+// answersFailure reports whether the server answered that it could not do what it was asked.
+func answersFailure(err error) bool {
+	var e *mlflow.Error
+	return errors.As(err, &e) && e.Retryable() && e.Status >= http.StatusInternalServerError
 }
 
 func raced(err error) bool {

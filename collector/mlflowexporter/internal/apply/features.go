@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/technoshare/commentator/internal/mlflow"
 )
 
 // probeAgain is how long a server counts as one without traces before its version is asked
@@ -101,6 +103,25 @@ func (a *Applier) toldFirst() bool {
 	a.features.mu.Lock()
 	defer a.features.mu.Unlock()
 	return a.features.tookSpans && a.features.version != "" && !olderThan(a.features.version, 3, 15)
+}
+
+// replacesPreviews reports whether the server removes the previews that it made of the root when
+// it is told of the trace without any. MLflow 3.7 does, 3.17 does not.
+func (a *Applier) replacesPreviews() bool {
+	a.features.mu.Lock()
+	defer a.features.mu.Unlock()
+	return olderThan(a.features.version, 3, 15)
+}
+
+// maxTag is how many characters the tag of a run may have. More of them are refused by the
+// databases that look at lengths, with the whole request.
+func (a *Applier) maxTag() int {
+	a.features.mu.Lock()
+	defer a.features.mu.Unlock()
+	if olderThan(a.features.version, 2, 17) {
+		return mlflow.MaxTagValueBefore217
+	}
+	return mlflow.MaxTagValue
 }
 
 // olderThan compares "3.17.2" with a version; a text that is no version is not older.

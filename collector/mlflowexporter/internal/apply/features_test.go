@@ -2,6 +2,7 @@ package apply_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -122,5 +123,17 @@ func TestSpansComeFirstWhereTheyWouldChangeWhatWasTold(t *testing.T) {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
+	}
+}
+
+// MLflow before 2.17 takes shorter tags: a run is not refused for a long note.
+func TestOldServerTakesShorterTags(t *testing.T) {
+	e, s, _, _ := aged(t, "2.14.3")
+	s.MaxTag = 5000
+	p := e.plan(1)
+	p.Runs[0].Tags[0].Value = strings.Repeat("n", 7000)
+	e.mustApply(t, p)
+	if note := e.findRun(t, p.Runs[0].Key).Tag("mlflow.note.content"); len(note) < 4000 {
+		t.Errorf("the note has %d characters", len(note))
 	}
 }

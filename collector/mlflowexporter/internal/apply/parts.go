@@ -38,7 +38,7 @@ func (a *Applier) writeAll(ctx context.Context, r *run, b batch) error {
 			late = append(late, p)
 			continue
 		}
-		b.add(p)
+		b.add(p, a.maxTag())
 	}
 	if len(late) > 0 {
 		now, err := a.readRun(ctx, r.rec.ID)
@@ -47,7 +47,7 @@ func (a *Applier) writeAll(ctx context.Context, r *run, b batch) error {
 		}
 		for _, p := range late {
 			p.Params, p.Tags = without(p.Params, now.Data.Params), without(p.Tags, now.Data.Tags)
-			b.add(p)
+			b.add(p, a.maxTag())
 		}
 	}
 	b.tags = r.late(b.tags)
@@ -64,16 +64,16 @@ func (a *Applier) writeAll(ctx context.Context, r *run, b batch) error {
 func (a *Applier) allTags(r *run) []mlflow.KeyValue {
 	b := batch{tags: a.tags(r)}
 	for _, p := range slices.Backward(r.Parts) {
-		b.add(p)
+		b.add(p, a.maxTag())
 	}
 	return b.tags
 }
 
-// add puts what a part says behind what is there, without names that are there.
-func (b *batch) add(p reduce.Part) {
+// add puts what a part says behind what is there, without names that are there. Tags are cut.
+func (b *batch) add(p reduce.Part, maxTag int) {
 	b.metrics = append(b.metrics, metrics(p.Metrics)...)
 	b.params = append(b.params, absent(params(p.Params), b.params)...)
-	b.tags = append(b.tags, absent(keyValues(p.Tags, func(_, v string) string { return values.Clean(v, mlflow.MaxTagValue) }), b.tags)...)
+	b.tags = append(b.tags, absent(keyValues(p.Tags, func(_, v string) string { return values.Clean(v, maxTag) }), b.tags)...)
 }
 
 func absent(kvs, have []mlflow.KeyValue) []mlflow.KeyValue {

@@ -7,9 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"go.uber.org/zap"
 
@@ -19,17 +21,26 @@ import (
 )
 
 const (
-	// askAgain is how long a text that the registry does not have is not asked for again.
-	askAgain = time.Minute
+	// askAgain is how long a text that the registry does not have is not asked for again, and
+	// lookAgain how long what it has is believed: versions are deleted, and numbers given anew to
+	// a prompt that is made again.
+	askAgain  = time.Minute
+	lookAgain = 10 * time.Minute
 	// maxPages bounds the pages of versions that are read of one prompt, 100 versions each.
 	maxPages = 100
 )
 
-// prompts remembers what the registry holds. A version never changes its text.
+// maxLinked is how many characters name/version may have for a trace to be linked to it: those of
+// entity_associations.destination_id. SQLite does not look.
+const maxLinked = 36
+
+// prompts remembers what the registry holds.
 type prompts struct {
 	mu      sync.Mutex
 	byName  map[string]registered
 	refused bool // it was said that the registry gives no answer
+	down    bool // it was given up to ask; no job waits for it until it answers
+	long    bool // it was said that names are too long to be linked
 }
 
 // registered are the versions of one prompt.
@@ -49,11 +60,15 @@ func (a *Applier) versions(ctx context.Context, used []reduce.Prompt) (found []m
 	for _, p := range used {
 		known := a.prompts.byName[p.Name]
 		version, ok := known.byHash[p.SHA256]
-		if !ok && (known.asked.IsZero() || a.cfg.Now().Sub(known.asked) >= askAgain) {
-			if known, err = a.ask(ctx, p.Name); err != nil {
+		age := a.cfg.Now().Sub(known.asked)
+		if known.asked.IsZero() || age >= lookAgain || (!ok && age >= askAgain) {
+			now, err := a.ask(ctx, p.Name)
+			if err != nil && !ok {
 				return nil, fmt.Errorf("look for prompt %s: %w", p.Name, err)
 			}
-			version, ok = known.byHash[p.SHA256]
+			if err == nil {
+				version, ok = now.byHash[p.SHA256]
+			}
 		}
 		if ok {
 			found = append(found, mlflow.PromptVersion{Name: p.Name, Version: version})
@@ -63,24 +78,32 @@ func (a *Applier) versions(ctx context.Context, used []reduce.Prompt) (found []m
 }
 
 // ask reads the versions of a prompt. Of several with one text the first one counts, so that a
-// job is linked to the same version whenever it is asked for.
+// job is linked to the same version whenever it is asked for. When the registry refuses, what it
+// said before counts.
 func (a *Applier) ask(ctx context.Context, name string) (registered, error) {
 	known := registered{asked: a.cfg.Now(), byHash: map[string]string{}}
 	token := ""
 	for range maxPages {
 		var versions []mlflow.ModelVersion
 		var next string
-		err := a.call(ctx, func() (err error) {
+		err := a.failed.result(opPrompt, name, a.call(ctx, func() (err error) {
 			versions, next, err = a.client.PromptVersions(ctx, name, token)
 			return err
-		})
-		if err != nil && !permanent(err) {
+		}))
+		var givenUp finalError
+		a.prompts.down = errors.As(err, &givenUp) || (a.prompts.down && err != nil)
+		if err != nil && !permanent(err) && (!a.prompts.down || !answersFailure(err)) {
 			return registered{}, err
 		}
-		if err != nil && !a.prompts.refused {
-			a.prompts.refused = true
-			a.log.Warn("MLflow's registry cannot be asked for prompts: runs and traces are not linked to them", zap.Error(err))
+		if err != nil {
+			if !a.prompts.refused {
+				a.prompts.refused = true
+				a.log.Warn("MLflow's registry cannot be asked for prompts: runs and traces are not linked to them", zap.Error(err))
+			}
+			known.byHash = a.prompts.byName[name].byHash
+			break
 		}
+		a.prompts.refused = false
 		for _, v := range versions {
 			sum := sha256.Sum256([]byte(v.Tag(mlflow.TagPromptText)))
 			hash := hex.EncodeToString(sum[:])
@@ -122,7 +145,16 @@ func (a *Applier) linkTrace(ctx context.Context, t *trace) error {
 	if len(t.rec.Prompts) == 0 {
 		return nil
 	}
-	err := a.call(ctx, func() error { return a.client.LinkPrompts(ctx, "tr-"+t.TraceID, t.rec.Prompts...) })
+	link := func(used []mlflow.PromptVersion) error {
+		return a.failed.result("link", t.TraceID, a.call(ctx, func() error { return a.client.LinkPrompts(ctx, "tr-"+t.TraceID, used...) }))
+	}
+	err := link(t.rec.Prompts)
+	if short := linkable(t.rec.Prompts); permanent(err) && len(short) < len(t.rec.Prompts) {
+		a.tooLong(err)
+		if err = nil; len(short) > 0 {
+			err = link(short)
+		}
+	}
 	if err != nil && !permanent(err) {
 		return fmt.Errorf("link prompts: %w", err)
 	}
@@ -132,6 +164,30 @@ func (a *Applier) linkTrace(ctx context.Context, t *trace) error {
 		return nil // MLflow before 3.7 has the tag alone
 	}
 	return err
+}
+
+// linkable leaves out what some databases cannot link.
+func linkable(used []mlflow.PromptVersion) []mlflow.PromptVersion {
+	return slices.DeleteFunc(slices.Clone(used), func(v mlflow.PromptVersion) bool {
+		return utf8.RuneCountInString(v.Name+"/"+v.Version) > maxLinked
+	})
+}
+
+// tooLong says once that traces are not found by prompts with long names.
+func (a *Applier) tooLong(err error) {
+	a.prompts.mu.Lock()
+	defer a.prompts.mu.Unlock()
+	if !a.prompts.long {
+		a.prompts.long = true
+		a.log.Warn("MLflow's database links no trace to a prompt whose name and version have more than 36 characters: tags name it, a search by prompt does not find it", zap.Error(err))
+	}
+}
+
+// forgetPrompts makes versions ask again.
+func (a *Applier) forgetPrompts() {
+	a.prompts.mu.Lock()
+	defer a.prompts.mu.Unlock()
+	a.prompts.byName = nil
 }
 
 func promptsJSON(versions []mlflow.PromptVersion) string {

@@ -2,12 +2,16 @@ package apply_test
 
 import (
 	"encoding/json"
+	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/apply"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
 	"github.com/technoshare/commentator/internal/mlflow"
+	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
 	"github.com/technoshare/commentator/internal/wire"
 )
 
@@ -106,5 +110,94 @@ func TestPromptThatIsRegisteredLater(t *testing.T) {
 	e.took(t, 28)
 	if got := e.linked(t, jobID(e.experiment, 2)); !slices.Equal(got, []mlflow.PromptVersion{version, lateVersion}) {
 		t.Errorf("linked %v", got)
+	}
+}
+
+// A prompt whose name is too long for a database to link is named by the tags all the same, and
+// the others are linked.
+func TestPromptsWithLongNames(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		short, shortVersion := e.register(t, "short", "text one")
+		long, longVersion := e.register(t, strings.Repeat("long_", 8), "text two")
+		p := e.prompted(1, short, long)
+		e.mustApply(t, p)
+		if got, want := e.linked(t, p.Runs[0].Key), []mlflow.PromptVersion{shortVersion, longVersion}; !slices.Equal(got, want) {
+			t.Errorf("the run names %v, want %v", got, want)
+		}
+		found, _, err := e.client.SearchTraces(t.Context(), mlflow.SearchTraces{
+			ExperimentIDs: []string{e.experimentID(t)}, Filter: "prompt = '" + shortVersion.Name + "/" + shortVersion.Version + "'",
+		})
+		if err != nil || len(found) != 1 {
+			t.Errorf("found %d traces, %v", len(found), err)
+		}
+		if n := e.events.get(apply.EventDeadLetter); n != 0 {
+			t.Errorf("%d dead letters", n)
+		}
+	})
+}
+
+// Versions that are deleted, or have other numbers since the prompt was made anew, are noticed
+// within ten minutes.
+func TestPromptThatIsRegisteredAnew(t *testing.T) {
+	e, s := faulty(t)
+	now := time.UnixMilli(startMS)
+	e.cfg.Now = func() time.Time { return now }
+	e.restart(t)
+	e.register(t, "compose", "text A")
+	used, second := e.register(t, "compose", "text B")
+	other, _ := e.register(t, "extract", "text C")
+	e.mustApply(t, e.prompted(0, used, other))
+	if got := e.linked(t, jobID(e.experiment, 0)); !slices.Contains(got, second) || second.Version != "2" {
+		t.Fatalf("linked %v", got)
+	}
+	s.DropPrompt(used.Name)
+	used, first := e.register(t, "compose", "text B")
+	now = now.Add(10 * time.Minute)
+	e.mustApply(t, e.prompted(1, used, other))
+	if got := e.linked(t, jobID(e.experiment, 1)); !slices.Contains(got, first) || first.Version != "1" {
+		t.Errorf("linked %v, want %v", got, first)
+	}
+}
+
+// A registry that fails while the rest of MLflow works delays a job, and no more of them once it
+// was given up; when it is back jobs are linked.
+func TestRegistryThatFailsKeepsNoJob(t *testing.T) {
+	for name, fault := range map[string]*mlflowtest.Fault{"500": mlflowtest.Internal(), "503": mlflowtest.Locked()} {
+		t.Run(name, func(t *testing.T) {
+			e, s := faulty(t)
+			now := time.UnixMilli(startMS)
+			e.cfg.Now = func() time.Time { return now }
+			e.restart(t)
+			used, version := e.register(t, "extract", "text")
+			other, _ := e.register(t, "compose", "text")
+			e.mustApply(t, e.plan(0))
+			s.Fail(failing(http.MethodGet, "/model-versions/search", fault))
+			attempts := 0
+			for ; ; attempts++ {
+				if err := e.Apply(t.Context(), e.prompted(1, used, other)); err == nil {
+					break
+				}
+				if attempts > 500 {
+					t.Fatal("the job waits for ever")
+				}
+				e.mustApply(t, reduce.Plan{Runs: e.plan(attempts + 100).Runs[:1]})
+			}
+			if attempts < 5 {
+				t.Errorf("given up after %d attempts", attempts)
+			}
+			now = now.Add(2 * time.Minute)
+			if err := e.Apply(t.Context(), e.prompted(2, used, other)); err != nil {
+				t.Errorf("the next job waits too: %v", err)
+			}
+			s.Fail(nil)
+			now = now.Add(2 * time.Minute)
+			e.mustApply(t, e.prompted(3, used, other))
+			if got := e.linked(t, jobID(e.experiment, 3)); !slices.Contains(got, version) {
+				t.Errorf("linked %v", got)
+			}
+			if n := e.events.get(apply.EventDeadLetter); n != 0 {
+				t.Errorf("%d dead letters", n)
+			}
+		})
 	}
 }

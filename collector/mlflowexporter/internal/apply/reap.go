@@ -95,6 +95,10 @@ func (a *Applier) reapRun(ctx context.Context, j *job, key string, newsMS int64,
 			})
 		})
 	}
+	if mlflow.IsCode(err, mlflow.CodeNotFound) {
+		rec.Gone = true
+		return nil
+	}
 	err = a.lost(ctx, r, err)
 	if rec.Gone {
 		return err
@@ -117,7 +121,7 @@ func (a *Applier) reopen(ctx context.Context, r *run) error {
 		r.rec.Closed = false
 		return nil
 	}
-	if a.cfg.Shared {
+	if a.cfg.Shared && r.rec.EndsAs == "" { // else there is no tag by which another bridge would know
 		// catchUp does it, unless another bridge has and the run is over meanwhile.
 		_, _, err := a.catchUp(ctx, r)
 		r.rec.Closed, r.rec.Stale = false, r.rec.Stale && err != nil

@@ -58,13 +58,34 @@ func (j *job) repair() {
 // recreates reports whether runs that were deleted are to be brought back.
 func (j *job) recreates() bool { return j.asked == wire.RepairRecreate }
 
+// again looks after a run that is noted as gone when a repair message names it: a person may have
+// restored it.
+func (a *Applier) again(ctx context.Context, r *run) error {
+	if r.job.recreates() {
+		return a.restore(ctx, r)
+	}
+	if r.rec.ID == "" { // it would have hung under one that was gone
+		*r.rec = ledger.Run{Experiment: r.rec.Experiment}
+		return nil
+	}
+	now, err := a.readRun(ctx, r.rec.ID)
+	if mlflow.IsCode(err, mlflow.CodeNotFound) || (err == nil && now.Info.Stage == mlflow.Deleted) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	r.rec.Restored()
+	return nil
+}
+
 // restore brings a deleted run back, or makes room for a new one when it is gone for good.
 func (a *Applier) restore(ctx context.Context, r *run) error {
 	rec := r.rec
 	if rec.ID != "" {
 		err := a.call(ctx, func() error { return a.client.RestoreRun(ctx, rec.ID) })
 		if err == nil {
-			rec.Gone, rec.Logged, rec.Files, rec.Done, rec.Said, rec.Parts = false, false, nil, false, nil, nil
+			rec.Restored()
 			a.log.Info("A deleted run was brought back by a repair message", zap.String("run_id", rec.ID), zap.String("trace_id", r.TraceID))
 			return nil
 		}

@@ -141,3 +141,39 @@ func TestReplayOfADeadLetter(t *testing.T) {
 	}
 	e.check(t, e.plan(0), p)
 }
+
+// A run that a person deleted and restored is written again by a repair message, with the stages
+// that came meanwhile.
+func TestRepairOfARestoredRun(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		e.mustApply(t, split(e.plan(1))[0])
+		id := e.findRun(t, jobID(e.experiment, 1)).Info.ID
+		if err := e.client.DeleteRun(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		e.mustApply(t, e.plan(1))
+		if err := e.client.RestoreRun(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		e.mustApply(t, e.plan(1), repaired(e.plan(1), wire.RepairAgain))
+		e.check(t, e.plan(1))
+	})
+}
+
+// A run that is made anew by a repair message is made once, also when the answer is lost.
+func TestRepairWhoseAnswerIsLostDoublesNothing(t *testing.T) {
+	e, s := faulty(t)
+	parts := split(e.plan(1))
+	e.mustApply(t, parts[0])
+	if err := e.client.DeleteRun(t.Context(), e.findRun(t, jobID(e.experiment, 1)).Info.ID); err != nil {
+		t.Fatal(err)
+	}
+	e.pass(t, staleAfter) // notes that it is deleted
+	e.mustApply(t, parts[1])
+	s.Fail(once("/runs/create", mlflowtest.Lost()))
+	e.persist(t, repaired(parts[1], wire.RepairRecreate))
+	s.Fail(nil)
+	if ids := s.RunIDs(parts[1].Runs[1].Key); len(ids) != 1 {
+		t.Errorf("%d runs of the stage", len(ids))
+	}
+}

@@ -97,7 +97,7 @@ func (a *Applier) rename(ctx context.Context, jobs []*job, entries []*ledger.Ent
 		claim := ledger.Claim{TraceID: j.traceID}
 		for _, c := range claims[i].Runs {
 			if name := names[c.Key]; name != "" {
-				claim.Runs = append(claim.Runs, ledger.RunClaim{Key: name, Experiment: c.Experiment})
+				claim.Runs = append(claim.Runs, ledger.RunClaim{Key: name, Experiment: c.Experiment, Again: c.Again})
 			}
 		}
 		more = append(more, claim)
@@ -198,8 +198,8 @@ func (a *Applier) ensure(ctx context.Context, r *run) error {
 	if err != nil {
 		return err
 	}
-	if r.rec.Gone && r.rec.Experiment == exp.ref && r.job.recreates() {
-		if err := a.restore(ctx, r); err != nil {
+	if r.rec.Gone && r.rec.Experiment == exp.ref && r.job.asked != "" {
+		if err := a.again(ctx, r); err != nil {
 			return err
 		}
 	}
@@ -211,7 +211,7 @@ func (a *Applier) ensure(ctx context.Context, r *run) error {
 	}
 	*r.rec = ledger.Run{Experiment: exp.ref}
 
-	if a.cfg.Shared || r.job.open(r.Key) || !a.ledger.Complete(r.StartTime) {
+	if a.cfg.Shared || r.job.open(r.Key) || !a.known(r) {
 		found, err := a.find(ctx, r, exp)
 		if err != nil {
 			return err
@@ -235,6 +235,18 @@ func (a *Applier) ensure(ctx context.Context, r *run) error {
 		return nil
 	}
 	return a.create(ctx, r, exp)
+}
+
+// guessed is how much earlier a job may have started whose start is that of its first stage.
+const guessed = 24 * time.Hour
+
+// known reports whether the ledger knows the run if this bridge ever made it.
+func (a *Applier) known(r *run) bool {
+	start := r.StartTime
+	if r.StartGuessed {
+		start -= guessed.Milliseconds()
+	}
+	return a.ledger.Complete(start)
 }
 
 func (a *Applier) create(ctx context.Context, r *run, exp experiment) error {

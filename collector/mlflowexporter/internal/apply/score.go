@@ -147,8 +147,8 @@ func (a *Applier) dropWaiting(ctx context.Context, j *job) error {
 	for id, s := range j.entry.Job.Scores {
 		if s.Waiting() {
 			delete(j.entry.Job.Scores, id)
-			if s.Retracted {
-				continue // there was nothing left to take back
+			if s.Retracted || (s.Counted && !a.takesTraces()) {
+				continue // there was nothing left to take back, or it is on the run, and there are no traces
 			}
 			a.cfg.Count(EventLoneScore, 1)
 			a.log.Warn("A verdict is given up: nothing came of its job, or of the trace", zap.String("trace_id", j.traceID), zap.String("score", s.Name))
@@ -170,7 +170,9 @@ func (a *Applier) countScores(ctx context.Context, j *job, rec *ledger.Run, scor
 		counted()
 		return nil
 	}
-	r := &run{job: j, rec: rec, Run: reduce.Run{Key: scores[0].RunKey, TraceID: j.traceID, Name: rec.Name, Version: rec.Version}}
+	r := &run{job: j, rec: rec, Run: reduce.Run{
+		Key: scores[0].RunKey, TraceID: j.traceID, Experiment: scores[0].Experiment, Name: rec.Name, Version: rec.Version,
+	}}
 	now, err := a.readRun(ctx, rec.ID)
 	if err == nil && now.Info.Stage == mlflow.Deleted {
 		counted() // it stays deleted
@@ -203,7 +205,7 @@ func (a *Applier) countScores(ctx context.Context, j *job, rec *ledger.Run, scor
 		b.metrics = append(b.metrics, mlflow.Metric{Key: mean, Value: mlflow.Number(sum.mean), Timestamp: sum.timeMS, Step: step})
 	}
 	if sum.words != "" {
-		b.tags = append(b.tags, mlflow.KeyValue{Key: tag, Value: values.Clean(sum.words, mlflow.MaxTagValue)})
+		b.tags = append(b.tags, mlflow.KeyValue{Key: tag, Value: values.Clean(sum.words, a.maxTag())})
 	}
 	err = a.lost(ctx, r, a.send(ctx, r, b))
 	if err == nil && sum.words == "" && now.Tag(tag) != "" && !rec.Gone {
@@ -323,7 +325,7 @@ func (a *Applier) assess(ctx context.Context, j *job, id string, s *ledger.Score
 	case s.Retracted:
 		err = a.call(ctx, func() error { return a.client.DeleteAssessment(ctx, in.TraceID, id) })
 	case s.Held:
-		err = a.call(ctx, func() error { return a.client.UpdateAssessment(ctx, in) })
+		err = a.update(ctx, in)
 	default:
 		err = a.call(ctx, func() error { return a.client.CreateAssessment(ctx, in) })
 		if mlflow.AssessmentExists(err) { // by an attempt whose end nobody saw, or before the ledger was lost
@@ -346,6 +348,14 @@ func (a *Applier) overwrite(ctx context.Context, in mlflow.Assessment, s *ledger
 	}
 	if at, err := strconv.ParseUint(now.Metadata[metaTime], 10, 64); err == nil && (at > s.Version.EndUnixNano || (at == s.Version.EndUnixNano && same(now, in))) {
 		return nil
+	}
+	return a.update(ctx, in)
+}
+
+// update replaces an assessment. MLflow adds the metadata to what it has.
+func (a *Applier) update(ctx context.Context, in mlflow.Assessment) error {
+	if _, ok := in.Metadata[metaLabel]; !ok {
+		in.Metadata[metaLabel] = ""
 	}
 	return a.call(ctx, func() error { return a.client.UpdateAssessment(ctx, in) })
 }

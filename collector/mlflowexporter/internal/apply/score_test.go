@@ -316,3 +316,77 @@ func TestScoresInAnyOrderWithFaults(t *testing.T) {
 		}
 	})
 }
+
+// A verdict that comes without its word takes the word back that came before.
+func TestVerdictWithoutAWord(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		e.mustApply(t, e.plan(1), scored(e.score(1, "u-1", 1, value(1))))
+		later := e.score(1, "u-1", 2, value(0))
+		later.Label = ""
+		e.mustApply(t, scored(later))
+		held, err := e.client.GetAssessment(t.Context(), "tr-"+later.TraceID, later.ID)
+		if err != nil || held.Metadata["label"] != "" {
+			t.Errorf("held with %v, %v", held.Metadata, err)
+		}
+		e.lose(t)
+		e.mustApply(t, scored(e.score(1, "u-2", 3, value(0))))
+		if _, run := e.said(t, 1); strings.Contains(run, "up") {
+			t.Errorf("the run says %s", run)
+		}
+	})
+}
+
+// Where there are no traces a verdict is complete when the run has it.
+func TestScoreWithoutTraces(t *testing.T) {
+	e, _, _, logs := aged(t, "2.22.5")
+	e.mustApply(t, e.plan(1), scored(e.score(1, "u-1", 1, value(1))))
+	e.pass(t, staleAfter)
+	e.pass(t, staleAfter)
+	if n := e.events.get(apply.EventLoneScore); n != 0 || logs.Len() != 1 {
+		t.Errorf("%d verdicts given up, %d lines", n, logs.Len())
+	}
+}
+
+// What was given up is not looked at again, after a restart neither, and keeps the place of no
+// run that is to be ended.
+func TestManyLoneScoresAreForgotten(t *testing.T) {
+	e, _ := faulty(t)
+	e.mustApply(t, e.plan(0))
+	const many = 100 // as many as are worked on in one turn
+	for n := 1; n <= many; n++ {
+		e.mustApply(t, scored(e.score(n, "u-1", 1, value(1))))
+	}
+	before := e.cfg.Ledger.Stats().Records
+	e.pass(t, staleAfter)
+	if n := e.events.get(apply.EventLoneScore); n != many {
+		t.Fatalf("%d given up", n)
+	}
+	if after := e.cfg.Ledger.Stats().Records; before-after != many {
+		t.Errorf("%d records were %d", after, before)
+	}
+	e.mustApply(t, split(e.plan(200))[0])
+	e.restart(t)
+	e.pass(t, staleAfter)
+	if status := e.findRun(t, jobID(e.experiment, 200)).Info.Status; status != mlflow.StatusKilled {
+		t.Errorf("a stale run is %s", status)
+	}
+	if n := e.events.get(apply.EventLoneScore); n != many {
+		t.Errorf("%d given up after a restart", n)
+	}
+}
+
+// A verdict on a run that was removed for good, in another experiment than the default one, is
+// no reason to wait.
+func TestScoreOfARunRemovedForGood(t *testing.T) {
+	e, s := faulty(t)
+	e.mustApply(t, e.plan(0))
+	other := e.experiment + " other"
+	p := plan(other, 1)
+	e.mustApply(t, p)
+	for _, r := range s.RunIDs(p.Runs[0].Key) {
+		s.Purge(r)
+	}
+	sc := e.score(1, "u-1", 1, value(1))
+	sc.TraceID, sc.RunKey, sc.Experiment = p.Runs[0].Key, p.Runs[0].Key, other
+	e.persist(t, scored(sc))
+}

@@ -95,8 +95,9 @@ func (a *Applier) getExperiment(ctx context.Context, name string) (e mlflow.Expe
 	return e, err
 }
 
-// forget makes experiment ask again.
+// forget makes experiment ask again, and versions: the experiment may be gone with the database.
 func (a *Applier) forget(name string) {
+	a.forgetPrompts()
 	a.server.mu.Lock()
 	defer a.server.mu.Unlock()
 	delete(a.server.experiments, cmp.Or(name, a.cfg.DefaultExperiment))

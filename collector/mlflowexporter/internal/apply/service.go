@@ -132,7 +132,11 @@ func (a *Applier) finishDay(ctx context.Context, j *job, key string, rec *ledger
 	err := a.call(ctx, func() error {
 		return a.client.UpdateRun(ctx, mlflow.UpdateRun{RunID: rec.ID, Status: mlflow.StatusFinished, EndTime: end})
 	})
-	err = a.lost(ctx, r, a.failed.result("update", key, err))
+	if err = a.failed.result("update", key, err); mlflow.IsCode(err, mlflow.CodeNotFound) {
+		rec.Gone = true // with its database, perhaps: nothing makes this day's run anew
+		return nil
+	}
+	err = a.lost(ctx, r, err)
 	if err != nil && !permanent(err) {
 		return fmt.Errorf("finish run %s: %w", rec.Name, err)
 	}

@@ -206,3 +206,41 @@ func TestServiceRunOfAStoppedWorkerFinishes(t *testing.T) {
 		}
 	})
 }
+
+// A day's run that was removed for good keeps no points of later days.
+func TestServiceRunRemovedForGood(t *testing.T) {
+	for name, remove := range map[string]func(s *mlflowtest.Server, id string){
+		"purged":           func(s *mlflowtest.Server, id string) { s.Purge(id) },
+		"another database": func(s *mlflowtest.Server, _ string) { s.Wipe() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, s := faulty(t)
+			first := e.serviceRun(0, 1)
+			e.mustApplyService(t, first)
+			e.pass(t, staleAfter)
+			remove(s, s.RunIDs(first.Key())[0])
+			e.mustApplyService(t, e.serviceRun(1, 2))
+			e.mustApplyService(t, e.serviceRun(1, 3))
+			if len(s.RunIDs(e.serviceRun(1, 2).Key())) != 1 {
+				t.Error("the next day has no run")
+			}
+		})
+	}
+}
+
+// Points of the same day open a run again that was ended for want of them, with several
+// Collectors too.
+func TestServiceRunIsReopened(t *testing.T) {
+	for _, shared := range []bool{false, true} {
+		e, _ := faulty(t)
+		e.cfg.Shared = shared
+		e.restart(t)
+		e.mustApplyService(t, e.serviceRun(0, 1))
+		e.pass(t, staleAfter)
+		e.checkService(t, "day 0 FINISHED 12:01 1 1/721")
+		e.mustApplyService(t, e.serviceRun(0, 2))
+		if got := e.serviceRuns(t); len(got) != 1 || !strings.Contains(got[0], "RUNNING") {
+			t.Errorf("shared %v: %v", shared, got)
+		}
+	}
+}

@@ -102,7 +102,7 @@ func (t *trace) tellable() bool {
 func (a *Applier) home(ctx context.Context, t *trace) (ref string, err error) {
 	known := true
 	for _, r := range t.job.runs {
-		known = known && a.ledger.Complete(r.StartTime)
+		known = known && a.known(r)
 	}
 	if known && !a.cfg.Shared {
 		return "", nil
@@ -196,21 +196,39 @@ func (a *Applier) tell(ctx context.Context, t *trace) error {
 	return a.linkTrace(ctx, t)
 }
 
-// startTrace writes the info of a trace, with what people and judges said of it meanwhile where
-// MLflow takes it for the whole trace.
+// startTrace writes the info of a trace, with what MLflow derived from its spans, and what people
+// and judges said of it meanwhile, where MLflow takes it for the whole trace.
 func (a *Applier) startTrace(ctx context.Context, traceID string, info []byte) error {
-	err := a.callAhead(ctx, func() error { return a.client.StartTraceJSON(ctx, info) })
+	whole := info
+	held := func() error {
+		return a.call(ctx, func() (err error) { whole, err = a.client.WithHeld(ctx, traceID, info); return err })
+	}
+	if a.replacesPreviews() && !hasPreviews(info) {
+		if err := held(); mlflow.IsCode(err, mlflow.CodeNotFound) {
+			whole = info
+		} else if err != nil {
+			return err
+		}
+	}
+	err := a.callAhead(ctx, func() error { return a.client.StartTraceJSON(ctx, whole) })
 	for range maxVerdictRounds {
-		if !mlflow.AssessmentsLost(err) {
+		if !mlflow.InfoIncomplete(err) {
 			break
 		}
-		var whole []byte
-		err = a.call(ctx, func() (err error) { whole, err = a.client.WithAssessments(ctx, traceID, info); return err })
-		if err == nil {
+		if err = held(); err == nil {
 			err = a.call(ctx, func() error { return a.client.StartTraceJSON(ctx, whole) })
 		}
 	}
 	return err
+}
+
+// hasPreviews reports whether an encoded info says what went in and came out.
+func hasPreviews(info []byte) bool {
+	var said struct {
+		Request  string `json:"request_preview"`
+		Response string `json:"response_preview"`
+	}
+	return json.Unmarshal(info, &said) == nil && said.Request != "" && said.Response != ""
 }
 
 // info is the body of StartTraceV3.

@@ -72,6 +72,11 @@ func (r *Run) Take(v reduce.Version) {
 	r.Version, r.Logged, r.Files, r.Done = v, false, nil, false
 }
 
+// Restored makes a run that was gone one that is there and may lack anything.
+func (r *Run) Restored() {
+	r.Gone, r.Logged, r.Files, r.Done, r.Said, r.Parts = false, false, nil, false, nil, nil
+}
+
 // Trace is one trace and how far it is.
 type Trace struct {
 	Experiment string `json:"experiment,omitempty"`
@@ -105,7 +110,7 @@ func (j *Job) Run(key string) *Run {
 
 func (j *Job) lacks(c RunClaim) bool {
 	r := j.Runs[c.Key]
-	return r == nil || r.Experiment != c.Experiment || (r.ID == "" && !r.Gone)
+	return r == nil || r.Experiment != c.Experiment || (r.ID == "" && !r.Gone) || (r.Gone && c.Again)
 }
 
 // forget drops records of runs that were never made.

@@ -119,6 +119,8 @@ type Claim struct {
 type RunClaim struct {
 	Key        string
 	Experiment string // as in Run
+	// Again is set when the run may be made anew although it is known to be gone.
+	Again bool
 }
 
 // Entry is the record of one trace in somebody's hand.
@@ -223,7 +225,11 @@ func (l *Ledger) End(ctx context.Context, entries []*Entry) error {
 	for _, e := range entries {
 		e.Job.forget()
 		e.Job.Scope = l.scope()
-		if value := encode(e.Job); string(value) != e.saved && !e.Job.empty() {
+		if e.saved != "" && e.Job.empty() && !e.Job.Unsure {
+			index, indexed := l.note(e, l.now())
+			ops = append(append(ops, storage.DeleteOperation(jobPrefix+e.TraceID)), index...)
+			after = append(after, func() { l.grow(0, len(e.saved)); e.saved = ""; indexed() })
+		} else if value := encode(e.Job); string(value) != e.saved && !e.Job.empty() {
 			now := l.now()
 			e.Job.NewsMS = now.UnixMilli()
 			value = encode(e.Job)
@@ -272,10 +278,14 @@ func (l *Ledger) scope() string {
 	return l.head.Scope
 }
 
-// grow counts a record that was written over another one, or over none of length 0.
+// grow counts a record that was written over another one, or over none of length 0, or that was
+// removed, of length 0.
 func (l *Ledger) grow(length, before int) {
 	if before == 0 {
 		l.records++
+	}
+	if length == 0 {
+		l.records--
 	}
 	l.bytes += int64(length - before)
 }

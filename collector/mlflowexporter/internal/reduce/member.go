@@ -55,6 +55,7 @@ func owners(members []Span, m Mapping, plan *Plan) {
 		run := ownerRun(s, key, m)
 		if i, ok := added[key]; ok {
 			plan.Runs[i].StartTime = min(plan.Runs[i].StartTime, run.StartTime)
+			plan.Runs[i].StartGuessed = plan.Runs[i].StartGuessed || run.StartGuessed
 			continue
 		}
 		added[key] = len(plan.Runs)
@@ -72,6 +73,8 @@ func ownerRun(s Span, key string, m Mapping) Run {
 	run.Experiment = m.experiment(s)
 	if us, ok := s.integer(wire.AttrStartedAt); ok {
 		run.StartTime = us / 1000
+	} else {
+		run.StartGuessed = true
 	}
 	run.Implied = true
 	return run

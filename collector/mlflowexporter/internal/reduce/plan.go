@@ -54,6 +54,9 @@ type Run struct {
 	Experiment string // experiment name; empty = the exporter's default
 	Name       string
 	StartTime  int64 // ms since 1970, as it must be given to runs/create
+	// StartGuessed is set when nothing tells the start of a job, and StartTime is that of the
+	// first stage in the batch, or 0.
+	StartGuessed bool
 	// Implied is set when the batch holds no span of this run, only a child or a message
 	// of it: it is created RUNNING if it does not exist. Until its own span is known, params
 	// and tags that it lacks are added; afterwards it is left alone.

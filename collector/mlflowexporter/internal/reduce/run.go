@@ -96,7 +96,7 @@ func stageRun(s Span, key, parent string, m Mapping, plan *Plan) Run {
 // false when they don't say enough to make one that the job's own span would not change.
 func impliedRun(key string, spans []Span, m Mapping) (Run, bool) {
 	var merged *builder
-	start := int64(0)
+	start, told := int64(0), false
 	for _, s := range spans {
 		// A stage carries its own counts under the names that the job's roll-ups have, so
 		// only a message, which speaks of nothing but the job, gives more than its identity.
@@ -113,7 +113,7 @@ func impliedRun(key string, spans []Span, m Mapping) (Run, bool) {
 			b.name = key // this span's own name would be wrong for its job
 		}
 		if us, ok := s.integer(wire.AttrStartedAt); ok {
-			start = us / 1000
+			start, told = us/1000, true
 		} else if ms := startMS(s.Span); start == 0 || ms < start {
 			start = ms // another application's job: the best there is until its span comes
 		}
@@ -128,7 +128,7 @@ func impliedRun(key string, spans []Span, m Mapping) (Run, bool) {
 	}
 	run := merged.run(key, "")
 	run.Experiment = m.experiment(merged.span)
-	run.StartTime = start
+	run.StartTime, run.StartGuessed = start, !told
 	run.Implied = true
 	return run, true
 }
