@@ -15,9 +15,23 @@ type writeTx struct {
 	outbox   outboxChange
 	noOutbox bool // the second try, after a message could not be stored
 
-	// decided is what the first try decided of a job, for the second: whoever decides counts
-	// jobs. Zero: nothing.
-	decided commentator.Decision
+	// decided is what was decided of jobs, by their ids, also by the first try: whoever decides
+	// counts jobs.
+	decided map[int64]commentator.Decision
+}
+
+// decide asks once how much of a job is recorded.
+func (tx *writeTx) decide(j commentator.Job, m commentator.Message, decide Decide) commentator.Decision {
+	d, known := tx.decided[j.ID]
+	if known {
+		return d
+	}
+	if tx.decided == nil {
+		tx.decided = map[int64]commentator.Decision{}
+	}
+	d = decide(j, m)
+	tx.decided[j.ID] = d
+	return d
 }
 
 // errOutbox: a message could not be stored. What else the transaction did is not trusted
