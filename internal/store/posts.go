@@ -127,7 +127,8 @@ func askForNotice(ctx context.Context, tx *writeTx, jobID int64, m commentator.M
 }
 
 // NoticesDue returns the jobs that ended with a notice which is not known to have been given,
-// the oldest first. It looks at all replies there are: it is for the start of the program.
+// the oldest first. It looks at all replies there are: it is for the start of the program, and for
+// a look every few minutes.
 func (s *Store) NoticesDue(ctx context.Context) ([]int64, error) {
 	rows, err := s.reader.QueryContext(ctx, `SELECT job_id FROM posts WHERE `+isOpenNotice+` ORDER BY id`)
 	if err != nil {
