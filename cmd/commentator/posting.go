@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/technoshare/commentator/internal/commentator"
 	"github.com/technoshare/commentator/internal/config"
@@ -46,6 +47,9 @@ func (w *worker) startSlack(ctx context.Context) {
 	w.slack.beside.Go(func() { retractor.Run(ctx) })
 
 	notices := slack.NotifierConfig{API: w.slack.api, Notices: w.store, Render: render.Notice, Logger: w.app.log}
+	if w.store.Address() != "" { // other workers may share the database
+		notices.Every = 2 * time.Minute
+	}
 	switch w.app.cfg.FailureNotice {
 	case config.NoticeReply:
 	case config.NoticeReaction:

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,7 +35,10 @@ type NotifierConfig struct {
 	// makes a reply in the thread.
 	Reaction string
 	Render   func(commentator.Job) commentator.RenderedMessage
-	Logger   *slog.Logger // default: nothing is logged
+	// Every is the time between two looks for notices that other processes left. 0: none works
+	// on the same jobs.
+	Every  time.Duration
+	Logger *slog.Logger // default: nothing is logged
 }
 
 // Notifier tells people in Slack of jobs that ended without a comment, once for each job. The
@@ -44,6 +49,10 @@ type Notifier struct {
 
 	mu  sync.Mutex
 	due map[int64]attempt // by job
+
+	// Run's own.
+	open    []int64        // the jobs whose notices were due at the last look
+	givenUp map[int64]bool // those of them that were tried for long enough
 }
 
 // attempt is the next attempt at a notice.
@@ -59,7 +68,7 @@ var noticeBackoff = []time.Duration{10 * time.Second, 30 * time.Second, 2 * time
 // NewNotifier returns a Notifier.
 func NewNotifier(cfg NotifierConfig) *Notifier {
 	cfg.Logger = orSilent(cfg.Logger)
-	return &Notifier{cfg: cfg, wake: make(chan struct{}, 1), due: map[int64]attempt{}}
+	return &Notifier{cfg: cfg, wake: make(chan struct{}, 1), due: map[int64]attempt{}, givenUp: map[int64]bool{}}
 }
 
 // Tell says that the notice of a job is due. It never waits.
@@ -73,14 +82,17 @@ func (n *Notifier) Tell(jobID int64) {
 	}
 }
 
-// Run gives the notices that are due, also those that an earlier process left, until ctx ends.
+// Run gives the notices that are due, also those that another process left, until ctx ends.
 func (n *Notifier) Run(ctx context.Context) {
-	left, err := n.cfg.Notices.NoticesDue(ctx)
-	if err != nil && ctx.Err() == nil {
-		n.cfg.Logger.WarnContext(ctx, "look for failures that nobody was told of", "err", err)
-	}
-	for _, jobID := range left {
+	n.look(ctx)
+	for _, jobID := range n.open {
 		n.Tell(jobID)
+	}
+	var again <-chan time.Time
+	if n.cfg.Every > 0 {
+		t := time.NewTicker(n.cfg.Every)
+		defer t.Stop()
+		again = t.C
 	}
 	for ctx.Err() == nil {
 		jobID, wait := n.next()
@@ -92,6 +104,36 @@ func (n *Notifier) Run(ctx context.Context) {
 		case <-ctx.Done():
 		case <-n.wake:
 		case <-time.After(wait):
+		case <-again:
+			n.takeOver(ctx)
+		}
+	}
+}
+
+// look reads what is due.
+func (n *Notifier) look(ctx context.Context) {
+	open, err := n.cfg.Notices.NoticesDue(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			n.cfg.Logger.WarnContext(ctx, "look for failures that nobody was told of", "err", err)
+		}
+		return
+	}
+	n.open = open
+	maps.DeleteFunc(n.givenUp, func(jobID int64, _ bool) bool { return !slices.Contains(open, jobID) })
+}
+
+// takeOver gives the notices that were due at the look before too: whoever was to give them may
+// be gone. If not, AskToNotify keeps the two apart.
+func (n *Notifier) takeOver(ctx context.Context) {
+	before := n.open
+	n.look(ctx)
+	for _, jobID := range n.open {
+		n.mu.Lock()
+		_, ours := n.due[jobID]
+		n.mu.Unlock()
+		if !ours && !n.givenUp[jobID] && slices.Contains(before, jobID) {
+			n.Tell(jobID)
 		}
 	}
 }
@@ -123,6 +165,7 @@ func (n *Notifier) attempt(ctx context.Context, jobID int64) {
 	log := n.cfg.Logger.With("job", jobID, "error", commentator.ErrorCode(err), "err", err)
 	if commentator.IsFinal(err) || a.failures >= len(noticeBackoff) {
 		log.WarnContext(ctx, "people are not told of a failure")
+		n.givenUp[jobID] = true
 		return
 	}
 	log.WarnContext(ctx, "people are told of a failure later")

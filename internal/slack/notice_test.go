@@ -18,6 +18,8 @@ func (r *rig) due(id int64, channel string) {
 	m := message
 	m.Channel = channel
 	r.posts.put(commentator.Reply{JobID: id, Part: commentator.PartNotice, Channel: channel, ThreadTS: m.Thread(), AskedAt: time.Now()})
+	r.posts.mu.Lock()
+	defer r.posts.mu.Unlock()
 	r.posts.jobs[id] = commentator.Notice{Job: commentator.Job{ID: id, StoreID: job.StoreID, Outcome: commentator.OutcomeError}, Message: m}
 }
 
@@ -27,6 +29,7 @@ func (r *rig) notify(t *testing.T, reaction string, d time.Duration, tell ...int
 	n := NewNotifier(NotifierConfig{
 		API: r.api, Notices: r.posts, Reaction: reaction,
 		Render: func(commentator.Job) commentator.RenderedMessage { return rendered("No comment.").Messages[0] },
+		Every:  2 * time.Minute,
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	defer cancel()
@@ -155,6 +158,49 @@ func TestNobodyIsToldWhatSomebodyElseTells(t *testing.T) {
 		r.notify(t, "", time.Hour)
 		if n := r.slack.made(methodPost); n != 0 {
 			t.Errorf("%d posts", n)
+		}
+	})
+}
+
+// A process that dies leaves notices to those that work beside it.
+func TestWhatAnotherProcessLeftIsTold(t *testing.T) {
+	for name, tt := range map[string]struct {
+		given time.Duration // after which the other process gives it; 0: never
+		want  int
+	}{"it died": {0, 1}, "it lives": {time.Minute, 0}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig()
+				go func() {
+					time.Sleep(9*time.Minute + 30*time.Second)
+					r.due(1, message.Channel)
+					if tt.given > 0 {
+						time.Sleep(tt.given)
+						_, _ = r.posts.Posted(t.Context(), 1, commentator.PartNotice, "9.9", time.Now()) // never an error
+					}
+				}()
+				r.notify(t, "", time.Hour)
+				if n := len(r.slack.there()); n != tt.want {
+					t.Errorf("%d messages, want %d", n, tt.want)
+				}
+				if ids, _ := r.posts.NoticesDue(t.Context()); len(ids) != 0 {
+					t.Errorf("still due: %v", ids)
+				}
+			})
+		})
+	}
+}
+
+func TestWhatWasTriedForLongEnoughWaitsForTheNextStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig()
+		r.slack.answer = func(string, int) answer { return answer{status: 500} }
+		r.due(1, message.Channel)
+		for starts := range 2 {
+			r.notify(t, "warning", 12*time.Hour)
+			if n := r.slack.made(methodReact); n != (starts+1)*(1+len(noticeBackoff)) {
+				t.Errorf("%d calls after %d starts", n, starts+1)
+			}
 		}
 	})
 }

@@ -76,10 +76,7 @@ func (s *Store) begin(ctx context.Context, tx *writeTx, jobID int64, now time.Ti
 	if first {
 		j.State = commentator.JobRunning
 		j.StartedAt = fromMicros(micros(now))
-		if tx.decided == (commentator.Decision{}) {
-			tx.decided = decide(j, a.Message)
-		}
-		if decision.String, err = take(&j, tx.decided); err != nil {
+		if decision.String, err = take(&j, tx.decide(j, a.Message, decide)); err != nil {
 			return a, err
 		}
 	}

@@ -25,6 +25,11 @@ type dialect struct {
 	forUpdate        string // behind a SELECT: no other transaction changes the row before this one ends
 	skipLocked       string // likewise, and rows that another transaction has are left out
 
+	// lost reports that an error is no answer, or one that ends the session, passing that it is
+	// such a one or comes from what others do at the time. Neither says anything of what was to
+	// be written.
+	lost, passing func(error) bool
+
 	lastID  string // query: the highest id that a table ever gave
 	raiseID func(ctx context.Context, tx *writeTx, table string, id int64) error
 
@@ -39,6 +44,9 @@ var sqliteDialect = &dialect{
 	tables:   `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\'`,
 
 	elsewhere: "set DB_PATH to another file",
+
+	lost:    func(error) bool { return false },
+	passing: func(error) bool { return false },
 
 	lastID:  `SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = '%s'`,
 	raiseID: raiseFileID,
@@ -74,6 +82,9 @@ var postgresDialect = &dialect{
 	lockJob:    `SELECT pg_advisory_xact_lock_shared(hashtextextended('commentator/write/' || current_schema(), 0))`,
 	forUpdate:  ` FOR UPDATE`,
 	skipLocked: ` FOR UPDATE SKIP LOCKED`,
+
+	lost:    lostSession,
+	passing: func(err error) bool { return lostSession(err) || hasCode(err, passingCodes) },
 
 	lastID:  `SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM %s_id_seq`,
 	raiseID: raisePostgresID,

@@ -102,6 +102,27 @@ func TestAnEditThatRemovesALinkTakesItsJobBack(t *testing.T) {
 	}
 }
 
+func TestEachJobThatIsTakenBackHasItsOwnDecision(t *testing.T) {
+	for name, e := range map[string]commentator.Edit{"deleted": gone("1.1", "2.0"), "edited": edited("1.1", "2.0", "a b", "c")} {
+		t.Run(name, func(t *testing.T) {
+			s := newStore(t)
+			r := testRules()
+			r.Decide = func(j commentator.Job, m commentator.Message) commentator.Decision {
+				d := full(j, m)
+				d.Rule = j.URL
+				return d
+			}
+			jobs := receive(t, s, said("1.1", "a b"), r).Jobs
+			change(t, s, e, r)
+			for _, j := range jobs {
+				if d, err := s.Decision(t.Context(), j.ID); err != nil || d.Rule != j.URL {
+					t.Errorf("job of %s: %+v, %v", j.URL, d, err)
+				}
+			}
+		})
+	}
+}
+
 func TestALinkThatComesBackIsCommentedOnAgain(t *testing.T) {
 	s := newStore(t)
 	receive(t, s, said("1.1", "a"), testRules())

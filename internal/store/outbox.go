@@ -15,7 +15,7 @@ var _ telemetry.Outbox = (*Store)(nil)
 
 // enqueueMessage puts the message that build makes into the outbox, unless there is none.
 // Telemetry never fails a job: whatever goes wrong with the message is counted. The only
-// error is errOutbox, upon which the transaction is made anew without the message.
+// error is errOutbox, upon which the transaction is made anew, see write.
 func (s *Store) enqueueMessage(ctx context.Context, tx *writeTx, jobID int64, build func() (telemetry.Message, error)) error {
 	if tx.noOutbox {
 		tx.outbox.writeFailed++

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -88,6 +89,30 @@ func openPool(config *pgx.ConnConfig, most int) *sql.DB {
 	db.SetMaxIdleConns(most)
 	db.SetConnMaxIdleTime(5 * time.Minute)
 	return db
+}
+
+// What the codes of PostgreSQL's answers begin with, see its Appendix A.
+var (
+	lostCodes = []string{
+		"08",             // connection exception
+		"25P03", "25P04", // idle_in_transaction_session_timeout, transaction_timeout
+		"57P", // shutdown, crash, dropped database, idle_session_timeout
+	}
+	passingCodes = []string{
+		"40",    // transaction rollback: serialization_failure, deadlock_detected
+		"57014", // query_canceled
+	}
+)
+
+// lostSession reports that a statement had no answer, or one that ends the session.
+func lostSession(err error) bool {
+	var answer *pgconn.PgError
+	return !errors.As(err, &answer) || hasCode(err, lostCodes)
+}
+
+func hasCode(err error, codes []string) bool {
+	var answer *pgconn.PgError
+	return errors.As(err, &answer) && slices.ContainsFunc(codes, func(c string) bool { return strings.HasPrefix(answer.Code, c) })
 }
 
 // explainPostgres turns what PostgreSQL, or the way to it, answers into sentences.

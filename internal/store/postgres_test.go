@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/telemetry"
 	"github.com/technoshare/commentator/test/dbtest"
 )
 
@@ -268,5 +269,101 @@ func TestClaimedRowsAreLeftAloneUntilTheirProcessIsGone(t *testing.T) {
 	}
 	if err := c.Release(); err == nil {
 		t.Error("the claim was released although its connection is gone")
+	}
+}
+
+// hangUp ends the connection that has written jobs in a transaction, and waits until it is gone.
+func hangUp(t *testing.T, address string) {
+	t.Helper()
+	_, config, err := postgresConfig(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := openPool(config, 1)
+	defer db.Close()
+	ended := 0
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) { // the server gives no signal
+		var n int
+		err := db.QueryRow(`
+			SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE state = 'idle in transaction' AND pid <> pg_backend_pid()
+				AND pid IN (SELECT pid FROM pg_locks WHERE relation = 'jobs'::regclass)`).Scan(&n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ended += n; n == 0 && ended > 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d connections were ended, %d are there", ended, n)
+		}
+	}
+}
+
+// A connection that is lost costs the message of no job: it is stored at the next try, or the job
+// does not end.
+func TestAJobDoesNotEndWithoutItsMessageWhenTheConnectionIsLost(t *testing.T) {
+	dbtest.PostgresOnly(t)
+	for _, tt := range []struct {
+		losses int
+		state  commentator.JobState
+		want   []string
+	}{
+		{1, commentator.JobFinal, []string{"job started", "process jobs"}},
+		{2, commentator.JobRunning, []string{"job started"}},
+	} {
+		t.Run(fmt.Sprintf("%d times", tt.losses), func(t *testing.T) {
+			address := newDatabase(t)
+			s := open(t, address)
+			a := begin(t, s, newJob(t, s).ID)
+			left := tt.losses
+			ended := func(j commentator.Job, m commentator.Message, records []commentator.StageRecord) (telemetry.Message, error) {
+				if left > 0 {
+					left--
+					hangUp(t, address)
+				}
+				return endedMessage(j, m, records)
+			}
+			_, err := s.Finish(t.Context(), a.Job, Ending{Outcome: commentator.OutcomeSuccess, At: start}, ended, nil)
+			if (err == nil) != (tt.state == commentator.JobFinal) || left != 0 {
+				t.Errorf("error %v, %d connections are still to be lost", err, left)
+			}
+			if j, err := s.Job(t.Context(), a.Job.ID); err != nil || j.State != tt.state || !slices.Equal(kinds(t, s), tt.want) {
+				t.Errorf("the job is %s, messages %v, %v", j.State, kinds(t, s), err)
+			}
+			if n := s.Stats().OutboxWriteFailed; n != 0 {
+				t.Errorf("%d messages were given up", n)
+			}
+		})
+	}
+}
+
+// An answer gives a message up at once only when it is about the message.
+func TestAMessageIsTriedAgainUnlessItIsToBlame(t *testing.T) {
+	dbtest.PostgresOnly(t)
+	for _, tt := range []struct {
+		code           string
+		refusals       int
+		tries, givenUp int64
+	}{
+		{"40001", 1, 2, 0}, {"40P01", 1, 2, 0}, {"57014", 1, 2, 0}, {"57014", 9, 2, 1}, {"23514", 9, 1, 1}, {"53100", 9, 1, 1},
+	} {
+		t.Run(fmt.Sprintf("%s %d times", tt.code, tt.refusals), func(t *testing.T) {
+			s := newStore(t)
+			id := newJob(t, s).ID
+			exec(t, s, fmt.Sprintf(`
+				CREATE SEQUENCE tries;
+				CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+					IF nextval('tries') <= %d THEN RAISE EXCEPTION 'refused' USING ERRCODE = '%s'; END IF;
+					RETURN NEW;
+				END $$;
+				CREATE TRIGGER refuse BEFORE INSERT ON outbox FOR EACH ROW EXECUTE FUNCTION refuse()`, tt.refusals, tt.code))
+			begin(t, s, id)
+			if tries := column[int64](t, s, `SELECT last_value FROM tries`); tries[0] != tt.tries {
+				t.Errorf("%d tries, want %d", tries[0], tt.tries)
+			}
+			if got := s.Stats(); got.OutboxWriteFailed != tt.givenUp || got.OutboxStored != 1-tt.givenUp {
+				t.Errorf("stats %+v", got)
+			}
+		})
 	}
 }

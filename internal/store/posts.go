@@ -22,14 +22,14 @@ func (s *Store) AskToPost(ctx context.Context, j commentator.Job, part int, chan
 		if err := s.fence(ctx, tx, j); err != nil {
 			return err
 		}
-		var withdrawn sql.NullInt64
-		if err := tx.QueryRowContext(ctx, `SELECT withdrawn_at FROM jobs WHERE id = ?`, j.ID).Scan(&withdrawn); err != nil {
+		withdrawn, err := isWithdrawn(ctx, tx, j.ID)
+		if err != nil {
 			return err
 		}
-		if withdrawn.Valid {
+		if withdrawn {
 			return commentator.ErrWithdrawn
 		}
-		_, err := tx.ExecContext(ctx, `
+		_, err = tx.ExecContext(ctx, `
 			INSERT INTO posts (job_id, part, channel_id, thread_ts, attempt, asked_at) VALUES (?, ?, ?, ?, ?, ?)
 			ON CONFLICT (job_id, part) DO UPDATE SET attempt = excluded.attempt, asked_at = excluded.asked_at
 			WHERE posts.reply_ts = ''`,
@@ -44,6 +44,15 @@ func (s *Store) AskToPost(ctx context.Context, j commentator.Job, part int, chan
 		return r, fmt.Errorf("ask to post part %d of job %d: %w", part, j.ID, err)
 	}
 	return r, nil
+}
+
+func isWithdrawn(ctx context.Context, tx *writeTx, jobID int64) (bool, error) {
+	var at sql.NullInt64
+	err := tx.QueryRowContext(ctx, `SELECT withdrawn_at FROM jobs WHERE id = ?`, jobID).Scan(&at)
+	if err != nil {
+		return false, fmt.Errorf("look whether the link was taken back: %w", err)
+	}
+	return at.Valid, nil
 }
 
 // Posted notes that Slack has taken a reply, and returns the timestamp that is noted. It is
@@ -100,9 +109,14 @@ func (s *Store) Retracted(ctx context.Context, jobID int64, part int, at time.Ti
 
 const isOpenNotice = `part = -1 AND posted_at IS NULL AND retract_at IS NULL`
 
-// askForNotice notes, in the transaction that makes a job final, that people are to be told.
+// askForNotice notes, in the transaction that makes a job final, that people are to be told,
+// unless the link was taken back.
 func askForNotice(ctx context.Context, tx *writeTx, jobID int64, m commentator.Message, at time.Time) error {
-	_, err := tx.ExecContext(ctx, `
+	withdrawn, err := isWithdrawn(ctx, tx, jobID)
+	if err != nil || withdrawn {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `
 		INSERT INTO posts (job_id, part, channel_id, thread_ts, attempt, asked_at) VALUES (?, ?, ?, ?, 0, ?)
 		ON CONFLICT (job_id, part) DO NOTHING`,
 		jobID, commentator.PartNotice, m.Channel, m.Thread(), micros(at))
@@ -113,7 +127,8 @@ func askForNotice(ctx context.Context, tx *writeTx, jobID int64, m commentator.M
 }
 
 // NoticesDue returns the jobs that ended with a notice which is not known to have been given,
-// the oldest first. It looks at all replies there are: it is for the start of the program.
+// the oldest first. It looks at all replies there are: it is for the start of the program, and for
+// a look every few minutes.
 func (s *Store) NoticesDue(ctx context.Context) ([]int64, error) {
 	rows, err := s.reader.QueryContext(ctx, `SELECT job_id FROM posts WHERE `+isOpenNotice+` ORDER BY id`)
 	if err != nil {

@@ -229,6 +229,22 @@ func TestNobodyIsToldOfALinkThatWasTakenBack(t *testing.T) {
 	wantErr(t, s.AskToNotify(t.Context(), n.Reply, start), ErrFenced)
 }
 
+// A link may be taken back while its job runs, which then ends before it asks to post.
+func TestNobodyIsToldOfALinkThatWasTakenBackBeforeTheEnd(t *testing.T) {
+	for _, outcome := range []commentator.Outcome{commentator.OutcomeGateFailed, commentator.OutcomeError} {
+		s := newStore(t)
+		j := begin(t, s, newJob(t, s).ID).Job
+		withdraw(t, s, j.ID)
+		j, err := s.Finish(t.Context(), j, Ending{Outcome: outcome, At: start, Notice: true}, endedMessage, nil)
+		if err != nil || j.Outcome != outcome {
+			t.Fatalf("job %+v, %v", j, err)
+		}
+		if ids, err := s.NoticesDue(t.Context()); err != nil || len(ids) != 0 {
+			t.Errorf("%s: due %v, %v", outcome, ids, err)
+		}
+	}
+}
+
 // Looking for what is to be deleted, every few seconds, reads no row that is not.
 func TestRetractionsAreFoundByAnIndex(t *testing.T) {
 	s := newStore(t)

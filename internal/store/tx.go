@@ -13,11 +13,25 @@ import (
 type writeTx struct {
 	transaction
 	outbox   outboxChange
-	noOutbox bool // the second try, after a message could not be stored
+	noOutbox bool // the last try, after a message could not be stored
 
-	// decided is what the first try decided of a job, for the second: whoever decides counts
-	// jobs. Zero: nothing.
-	decided commentator.Decision
+	// decided is what was decided of jobs, by their ids, also by the tries before: whoever
+	// decides counts jobs.
+	decided map[int64]commentator.Decision
+}
+
+// decide asks once how much of a job is recorded.
+func (tx *writeTx) decide(j commentator.Job, m commentator.Message, decide Decide) commentator.Decision {
+	d, known := tx.decided[j.ID]
+	if known {
+		return d
+	}
+	if tx.decided == nil {
+		tx.decided = map[int64]commentator.Decision{}
+	}
+	d = decide(j, m)
+	tx.decided[j.ID] = d
+	return d
 }
 
 // errOutbox: a message could not be stored. What else the transaction did is not trusted
@@ -26,7 +40,8 @@ var errOutbox = errors.New("store telemetry message")
 
 // write runs fn in a transaction of the write handle that excludes all other ones that write.
 // fn must use the transaction for everything: the handle of a SQLite file has one connection.
-// fn runs once more, without messages, when a message could not be stored.
+// When a message could not be stored fn runs once more without messages; and if that says nothing
+// of the message, as a lost connection does not, once with them before.
 func (s *Store) write(ctx context.Context, fn func(tx *writeTx) error) error {
 	return s.writeLocked(ctx, s.dialect.lockAll, fn)
 }
@@ -38,11 +53,19 @@ func (s *Store) writeJob(ctx context.Context, fn func(tx *writeTx) error) error 
 }
 
 func (s *Store) writeLocked(ctx context.Context, lock string, fn func(tx *writeTx) error) error {
-	first := &writeTx{}
-	err := s.writeOnce(ctx, first, lock, fn)
-	if errors.Is(err, errOutbox) && ctx.Err() == nil {
+	noMessage := func(err error) bool { return errors.Is(err, errOutbox) && ctx.Err() == nil }
+	tx := &writeTx{}
+	err := s.writeOnce(ctx, tx, lock, fn)
+	if noMessage(err) && s.dialect.passing(err) {
+		s.log.WarnContext(ctx, "telemetry message not stored, trying again", "err", err)
+		tx = &writeTx{decided: tx.decided}
+		if err = s.writeOnce(ctx, tx, lock, fn); noMessage(err) && s.dialect.lost(err) {
+			return explain(err) // the message is not to blame, and would be gone with the next try
+		}
+	}
+	if noMessage(err) {
 		s.log.WarnContext(ctx, "telemetry message not stored, trying without", "err", err)
-		err = s.writeOnce(ctx, &writeTx{noOutbox: true, decided: first.decided}, lock, fn)
+		err = s.writeOnce(ctx, &writeTx{noOutbox: true, decided: tx.decided}, lock, fn)
 	}
 	return explain(err)
 }
