@@ -168,7 +168,9 @@ func (w *worker) drained(ctx context.Context, err error) error {
 	if !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	left, _, _, depthErr := w.store.Depth(context.WithoutCancel(ctx))
+	look, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	left, _, _, depthErr := w.store.Depth(look)
 	w.app.log.WarnContext(ctx, "the Collector did not take everything in time; what waits is sent after the next start", "messages", left)
 	return depthErr
 }

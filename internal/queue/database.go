@@ -20,6 +20,8 @@ type database interface {
 	// transaction.
 	insert(ctx context.Context, tx *sql.Tx, args jobArgs) error
 	complete(ctx context.Context, tx *sql.Tx, job *river.Job[jobArgs]) error
+	// owns reports whether a job runs in River's table as the try that was given to this process.
+	owns(ctx context.Context, job *river.Job[jobArgs]) (bool, error)
 
 	// enter makes this process one that works jobs off, or returns an ErrLocked.
 	enter(ctx context.Context) error

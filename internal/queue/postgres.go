@@ -97,6 +97,13 @@ func (p *postgres) complete(ctx context.Context, tx *sql.Tx, job *river.Job[jobA
 	return err
 }
 
+func (p *postgres) owns(ctx context.Context, job *river.Job[jobArgs]) (owns bool, err error) {
+	err = p.cfg.Reader.QueryRowContext(ctx, `
+		SELECT state = 'running' AND attempt = $2 AND coalesce(attempted_by[array_length(attempted_by, 1)] = $3, false)
+		FROM river_job WHERE id = $1`, job.ID, job.Attempt, p.name).Scan(&owns)
+	return owns, err
+}
+
 // migrate runs each migration in a transaction of its own, as some of them need, while a lock
 // keeps other processes from doing the same.
 func (p *postgres) migrate(ctx context.Context) (err error) {

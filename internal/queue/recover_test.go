@@ -3,9 +3,11 @@ package queue_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 	"github.com/technoshare/commentator/internal/queue"
 	"github.com/technoshare/commentator/internal/store"
 	"github.com/technoshare/commentator/internal/telemetry"
+	"github.com/technoshare/commentator/test/dbtest"
 )
 
 // conclude makes jobs final as the pipeline does.
@@ -117,6 +120,51 @@ func TestAJobThatIsWorkedOnIsNotLost(t *testing.T) {
 	}
 	close(goOn)
 	eventually(t, "called lost after its handler returned", func() bool { return receive(t, lost) == busy })
+}
+
+// A try that was believed dead, and comes back while another one runs the job, changes nothing of
+// that one's row, neither when it fails nor when it is interrupted.
+func TestATryThatLostItsRowLeavesItAlone(t *testing.T) {
+	fenced := errors.New("fenced")
+	for name, interrupted := range map[string]bool{"failed": false, "interrupted": true} {
+		t.Run(name, func(t *testing.T) {
+			s := openStore(t, newDatabase(t))
+			running, goOn := make(chan int64), make(chan struct{})
+			q := newQueue(t, s, queue.Config{
+				Host: "first", HostTimeout: time.Hour,
+				Handler: func(ctx context.Context, id int64, _ func(*sql.Tx) error) error {
+					running <- id
+					select {
+					case <-goOn:
+						return fenced
+					case <-ctx.Done():
+						return ctx.Err()
+					}
+				},
+			})
+			start(t, q)
+			lost := ingest(t, s, q.Enqueue)
+			receive(t, running)
+			taken := `UPDATE river_job SET attempt = attempt + 1`
+			if dbtest.Postgres() {
+				taken += `, attempted_by = array_append(attempted_by, 'second/1')`
+			}
+			execSQL(t, s, taken)
+			if interrupted {
+				stop(t, q)
+			} else {
+				goOn <- struct{}{}
+				ours := ingest(t, s, q.Enqueue)
+				receive(t, running)
+				goOn <- struct{}{}
+				// River writes in the order in which tries end.
+				eventually(t, "noted", func() bool { return strings.Contains(states(t, s), fmt.Sprintf("%d retryable", ours)) })
+			}
+			if got := states(t, s); !strings.Contains(got, fmt.Sprintf("%d running", lost)) {
+				t.Errorf("states %s", got)
+			}
+		})
+	}
 }
 
 func TestAJobInItsBackoffGoesOnSoonAfterItsProcessWasKilled(t *testing.T) {

@@ -57,6 +57,11 @@ func (s *sqlite) complete(ctx context.Context, tx *sql.Tx, job *river.Job[jobArg
 	return err
 }
 
+func (s *sqlite) owns(ctx context.Context, job *river.Job[jobArgs]) (owns bool, err error) {
+	err = s.cfg.Reader.QueryRowContext(ctx, `SELECT state = 'running' AND attempt = ? FROM river_job WHERE id = ?`, job.Attempt, job.ID).Scan(&owns)
+	return owns, err
+}
+
 // migrate runs in one transaction that holds the write lock from its start: River alone would
 // let two processes create the tables at once.
 func (s *sqlite) migrate(ctx context.Context) error {

@@ -26,11 +26,36 @@ func (w *worker) Work(ctx context.Context, job *river.Job[jobArgs]) error {
 	}
 	defer w.active.enter(job.Args.JobID)()
 	err := w.handle(ctx, job.Args.JobID, complete)
-	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
+	switch {
+	case err == nil:
+		return nil
+	case !w.owns(ctx, job):
+		return notOurs{err}
+	case errors.Is(ctx.Err(), context.Canceled):
 		return river.JobSnooze(0) // the queue stops: no failure, go on at the next start
 	}
 	return err
 }
+
+// lookTimeout is how long a try that failed may look whose its row is.
+const lookTimeout = 5 * time.Second
+
+// owns reports whether River's row is still that of this try. One that was believed dead while
+// another one began has lost it. What cannot be found out is taken for the usual.
+func (w *worker) owns(ctx context.Context, job *river.Job[jobArgs]) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
+	defer cancel()
+	owns, err := w.db.owns(ctx, job)
+	return owns || err != nil && !errors.Is(err, sql.ErrNoRows)
+}
+
+// notOurs is the error of a try whose row belongs to another one. River asks of a row only whether
+// it runs before it writes how a try of it has ended, and so would take it from that one. It
+// writes nothing for an error of several jobs that names none.
+type notOurs struct{ error }
+
+func (notOurs) Jobs() []*rivertype.JobRow   { return nil }
+func (notOurs) ErrorsByID() map[int64]error { return nil }
 
 // active is which jobs have a handler in this process that has not returned. On a SQLite file
 // no other job has one.

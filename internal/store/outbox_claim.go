@@ -17,7 +17,22 @@ type claim struct {
 	store *Store
 	rows  []telemetry.OutboxRow
 	marks executor
-	tx    transaction // Tx is nil with SQLite
+	tx    transaction        // Tx is nil with SQLite
+	end   context.CancelFunc // of tx and its connection
+}
+
+// patience is for how long what does not end with its context waits for PostgreSQL: a server, or
+// the way to it, that takes longer has fallen silent without a word.
+const patience = 10 * time.Second
+
+// inTime takes a step of the claim's transaction, and ends its connection if it takes too long.
+func (c *claim) inTime(step func() error) error {
+	timer := time.AfterFunc(c.store.patience, c.end)
+	err := step()
+	if !timer.Stop() && err != nil {
+		return fmt.Errorf("PostgreSQL has not answered for %v: %w", c.store.patience, err)
+	}
+	return err
 }
 
 // Claim implements telemetry.Outbox.
@@ -28,12 +43,23 @@ func (s *Store) Claim(ctx context.Context, afterID int64, maxBytes int) (_ telem
 		return c, err
 	}
 	// It outlives ctx, so that what was sent is marked also when the relay is told to stop.
-	if c.tx, err = s.db.BeginTx(context.WithoutCancel(ctx), nil); err != nil {
+	var lasting context.Context
+	lasting, c.end = context.WithCancel(context.WithoutCancel(ctx))
+	defer func() {
+		if err != nil {
+			c.end()
+		}
+	}()
+	begin := func() (err error) {
+		c.tx, err = s.db.BeginTx(lasting, nil)
+		return err
+	}
+	if err = c.inTime(begin); err != nil {
 		return nil, fmt.Errorf("read outbox: %w", explain(err))
 	}
 	c.marks = c.tx
 	if c.rows, err = unsentRows(ctx, c.tx, afterID, maxBytes, s.dialect.skipLocked); err != nil {
-		return nil, errors.Join(err, c.tx.Rollback())
+		return nil, errors.Join(err, c.inTime(c.tx.Rollback))
 	}
 	return c, nil
 }
@@ -56,7 +82,8 @@ func (c *claim) Release() error {
 	if c.tx.Tx == nil {
 		return nil
 	}
-	if err := c.tx.Commit(); err != nil {
+	defer c.end()
+	if err := c.inTime(c.tx.Commit); err != nil {
 		return fmt.Errorf("mark messages: %w", explain(err))
 	}
 	return nil

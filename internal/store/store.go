@@ -39,6 +39,7 @@ type Store struct {
 	maxAge      time.Duration
 	history     *historian // nil: nothing of it is removed
 	existing    bool
+	patience    time.Duration
 
 	counters counters
 	noted    map[string]int64 // losses of this process that are noted in the database
@@ -86,6 +87,7 @@ func Open(ctx context.Context, database string, opts ...Option) (*Store, error) 
 		outboxLimit: DefaultOutboxLimit,
 		keepSent:    DefaultKeepSent,
 		maxAge:      DefaultMaxAge,
+		patience:    patience,
 	}
 	for _, opt := range opts {
 		opt(s)
@@ -131,7 +133,9 @@ func (s *Store) prepare(ctx context.Context, openWriter func() (*sql.DB, error))
 func (s *Store) Close() error {
 	s.stop()
 	s.tasks.Wait()
-	if err := s.noteLosses(context.Background()); err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), s.patience)
+	defer cancel()
+	if err := s.noteLosses(ctx); err != nil {
 		s.log.Warn("note lost telemetry messages", "err", err)
 	}
 	if err := s.closeDatabases(); err != nil {

@@ -1,0 +1,155 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/technoshare/commentator/internal/telemetry"
+	"github.com/technoshare/commentator/test/dbtest"
+)
+
+// line is a way to PostgreSQL that can fall silent: connections stay, and nothing comes through.
+type line struct {
+	listener net.Listener
+	silent   chan struct{} // closed: nothing comes through
+	heard    chan struct{} // something was said into the silence
+
+	mu    sync.Mutex
+	conns []net.Conn
+	tasks sync.WaitGroup
+}
+
+// openThroughLine opens a new database over a line.
+func openThroughLine(t *testing.T) (*Store, *line) {
+	t.Helper()
+	address, err := url.Parse(newDatabase(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &line{silent: make(chan struct{}), heard: make(chan struct{}, 1)}
+	if l.listener, err = new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	server := address.Host
+	l.tasks.Go(func() { l.accept(server) })
+	address.Host = l.listener.Addr().String()
+	s := open(t, address.String())
+	s.patience = 300 * time.Millisecond
+	t.Cleanup(l.cut) // before the store is closed
+	return s, l
+}
+
+func (l *line) accept(server string) {
+	for {
+		client, err := l.listener.Accept()
+		if err != nil {
+			return
+		}
+		there, err := new(net.Dialer).DialContext(context.Background(), "tcp", server)
+		if err != nil {
+			_ = client.Close() // which says that there is no way
+			continue
+		}
+		l.mu.Lock()
+		l.conns = append(l.conns, client, there)
+		l.mu.Unlock()
+		l.tasks.Go(func() { l.carry(client, there) })
+		l.tasks.Go(func() { l.carry(there, client) })
+	}
+}
+
+func (l *line) carry(from, to net.Conn) {
+	b := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(b)
+		select {
+		case <-l.silent:
+			if n > 0 {
+				select {
+				case l.heard <- struct{}{}:
+				default: // it was told
+				}
+			}
+			if err != nil {
+				return
+			}
+			continue
+		default:
+		}
+		if _, writeErr := to.Write(b[:n]); err != nil || writeErr != nil {
+			_, _ = from.Close(), to.Close() // as the other side did
+			return
+		}
+	}
+}
+
+// cut ends all connections.
+func (l *line) cut() {
+	_ = l.listener.Close() // once
+	l.mu.Lock()
+	for _, c := range l.conns {
+		_ = c.Close() // it may be closed
+	}
+	l.mu.Unlock()
+	l.tasks.Wait()
+}
+
+// within fails the test when f takes longer than it may when PostgreSQL is silent.
+func within(t *testing.T, f func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	select {
+	case <-done:
+	case <-time.After(8 * time.Second):
+		t.Fatal("it waits for a server that is silent")
+	}
+}
+
+func TestAClaimDoesNotWaitForASilentServer(t *testing.T) {
+	dbtest.PostgresOnly(t)
+	s, l := openThroughLine(t)
+	runJob(t, s)
+	c, err := s.Claim(t.Context(), 0, 1<<20)
+	if err != nil || len(c.Rows()) != 3 {
+		t.Fatalf("claimed %v, %v", c, err)
+	}
+	close(l.silent)
+	within(t, func() {
+		if err := c.Release(); err == nil {
+			t.Error("what was claimed is marked")
+		}
+	})
+	within(t, func() {
+		if _, err := s.Claim(t.Context(), 0, 1<<20); err == nil {
+			t.Error("claimed")
+		}
+	})
+}
+
+func TestARelayEndsThoughTheServerIsSilent(t *testing.T) {
+	dbtest.PostgresOnly(t)
+	s, l := openThroughLine(t)
+	r := telemetry.NewRelay(telemetry.RelayConfig{Endpoint: "http://127.0.0.1:1", BatchWait: time.Millisecond}, s)
+	if err := r.Start(); err != nil {
+		t.Fatal(err)
+	}
+	close(l.silent)
+	r.Notify()
+	<-l.heard
+	within(t, func() {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := r.Stop(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+	})
+}
