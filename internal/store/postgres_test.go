@@ -1,6 +1,7 @@
 package store
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"net/url"
@@ -54,13 +55,19 @@ func TestPostgresIsRefusedWithARemedy(t *testing.T) {
 	}
 }
 
-func execAt(t *testing.T, address, statement string) {
+// besides opens a connection that is not the store's.
+func besides(t *testing.T, address string) *sql.DB {
 	t.Helper()
 	_, config, err := postgresConfig(address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	db := openPool(config, 1)
+	return openPool(config, 1)
+}
+
+func execAt(t *testing.T, address, statement string) {
+	t.Helper()
+	db := besides(t, address)
 	defer db.Close()
 	if _, err := db.Exec(statement); err != nil {
 		t.Fatal(err)
@@ -275,11 +282,7 @@ func TestClaimedRowsAreLeftAloneUntilTheirProcessIsGone(t *testing.T) {
 // hangUp ends the connection that has written jobs in a transaction, and waits until it is gone.
 func hangUp(t *testing.T, address string) {
 	t.Helper()
-	_, config, err := postgresConfig(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	db := openPool(config, 1)
+	db := besides(t, address)
 	defer db.Close()
 	ended := 0
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) { // the server gives no signal

@@ -140,12 +140,12 @@ func (a *Applier) tags(r *run) []mlflow.KeyValue {
 	if r.rec.ID != "" {
 		replace = append(replace, reduce.PlaceholderRunID, r.rec.ID)
 	}
-	fill := strings.NewReplacer(replace...)
+	fill, most := strings.NewReplacer(replace...), a.maxTag()
 	tags := keyValues(r.Tags, func(key, v string) string {
 		if key == reduce.PlaceholderTag { // in all others {{run_id}} is what somebody wrote
 			v = fill.Replace(v)
 		}
-		return values.Clean(v, a.maxTag())
+		return values.Clean(v, most)
 	})
 	tags = slices.DeleteFunc(tags, func(t mlflow.KeyValue) bool {
 		return slices.Contains(identityTags, t.Key)

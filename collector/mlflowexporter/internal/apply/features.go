@@ -107,21 +107,22 @@ func (a *Applier) toldFirst() bool {
 
 // replacesPreviews reports whether the server removes the previews that it made of the root when
 // it is told of the trace without any. MLflow 3.7 does, 3.17 does not.
-func (a *Applier) replacesPreviews() bool {
-	a.features.mu.Lock()
-	defer a.features.mu.Unlock()
-	return olderThan(a.features.version, 3, 15)
-}
+func (a *Applier) replacesPreviews() bool { return a.isBefore(3, 15) }
 
 // maxTag is how many characters the tag of a run may have. More of them are refused by the
 // databases that look at lengths, with the whole request.
 func (a *Applier) maxTag() int {
-	a.features.mu.Lock()
-	defer a.features.mu.Unlock()
-	if olderThan(a.features.version, 2, 17) {
+	if a.isBefore(2, 17) {
 		return mlflow.MaxTagValueBefore217
 	}
 	return mlflow.MaxTagValue
+}
+
+// isBefore reports whether the server is known to be older than a version.
+func (a *Applier) isBefore(major, minor int) bool {
+	a.features.mu.Lock()
+	defer a.features.mu.Unlock()
+	return olderThan(a.features.version, major, minor)
 }
 
 // olderThan compares "3.17.2" with a version; a text that is no version is not older.

@@ -71,10 +71,9 @@ func ownerRun(s Span, key string, m Mapping) Run {
 	run := b.run(key, "")
 	run.TraceID = key
 	run.Experiment = m.experiment(s)
-	if us, ok := s.integer(wire.AttrStartedAt); ok {
+	us, told := s.integer(wire.AttrStartedAt)
+	if run.StartGuessed = !told; told {
 		run.StartTime = us / 1000
-	} else {
-		run.StartGuessed = true
 	}
 	run.Implied = true
 	return run
