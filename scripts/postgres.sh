@@ -80,13 +80,29 @@ address() { printf 'postgresql+psycopg2://mlflow@127.0.0.1:%s/%s\n' "$(sed -n 4p
 
 psql() { as "$bin/psql" --quiet --no-psqlrc --host "$dir" --port "$(sed -n 4p "$dir/data/postmaster.pid")" --username mlflow --set ON_ERROR_STOP=1 --dbname postgres "$@" >&2; }
 
+# A port below those that the system gives to clients, so that nobody takes it before the server does.
+free_port() {
+	python3 - <<-'EOF'
+		import random, socket
+		while True:
+		    port = random.randrange(10000, 32000)
+		    with socket.socket() as s:
+		        try:
+		            s.bind(("127.0.0.1", port))
+		        except OSError:
+		            continue
+		    print(port)
+		    break
+	EOF
+}
+
 start() {
 	running && return
 	mkdir -p "$dir"
 	dir=$(cd "$dir" && pwd)
 	[ "$(id -u)" != 0 ] || chown nobody:nogroup "$dir"
 	as test -w "$dir" || fail "the user nobody cannot reach $dir: choose another with POSTGRES_DIR."
-	local port=${POSTGRES_PORT:-$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')}
+	local port=${POSTGRES_PORT:-$(free_port)}
 	cd "$dir"
 	[ -d data ] || as "$bin/initdb" --pgdata data --username mlflow --auth trust --encoding UTF8 --no-sync >init.log ||
 		fail "initdb failed; its log is $dir/init.log."

@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/technoshare/commentator/test/dbtest"
+	"github.com/technoshare/commentator/test/sandbox"
 )
 
 func TestMain(m *testing.M) {
@@ -64,11 +65,8 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	closed, err := sandbox.FreeAddress()
 	if err != nil {
-		t.Fatal(err)
-	}
-	if err := closed.Close(); err != nil {
 		t.Fatal(err)
 	}
 	hanging, err := net.Listen("tcp", "127.0.0.1:0") // the system takes connections, nobody reads
@@ -89,11 +87,11 @@ func TestScripts(t *testing.T) {
 			e.Setenv("RETRIEVAL_PDF_CACHE", filepath.Join(caches, "technoshare-commentator-test", "pdf"))
 			e.Setenv("THIN", web.URL+"/thin")
 			e.Setenv("GONE", web.URL+"/gone")
-			e.Setenv("CLOSED", "http://"+closed.Addr().String())
+			e.Setenv("CLOSED", "http://"+closed)
 			e.Setenv("HANGING", "http://"+hanging.Addr().String())
 			e.Setenv("COLLECTOR", "http://"+collector)
 			e.Setenv("SLACK", slackAPI)
-			events, err := freeAddress()
+			events, err := sandbox.FreeAddress()
 			if err != nil {
 				return err
 			}

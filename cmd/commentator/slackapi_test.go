@@ -42,15 +42,6 @@ func startSlackAPI(t *testing.T, article string) string {
 	return server.URL + "/api/"
 }
 
-// freeAddress returns an address of loopback where nothing listens.
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
-}
-
 // waitForAddress waits until somebody listens: wait_for_address HOST:PORT.
 func waitForAddress(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {

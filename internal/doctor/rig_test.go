@@ -15,6 +15,7 @@ import (
 	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
 	"github.com/technoshare/commentator/internal/store"
+	"github.com/technoshare/commentator/test/sandbox"
 )
 
 // rig is a deployment in a folder of its own, as its settings describe it.
@@ -112,12 +113,11 @@ func names(t *testing.T, r Result, status Status, found string, fix ...string) {
 // closed is an address that nobody listens on.
 func closed(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := sandbox.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return address
 }
 
 // fakeMLflow is a server in memory with the experiment of the Collector.

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/test/sandbox"
 )
 
 // refused checks that link leads to an error of a code, with evidence that says so.
@@ -84,12 +84,10 @@ func TestLinksThatAreNone(t *testing.T) {
 }
 
 func TestUnreachableHosts(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	closed, err := sandbox.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
-	closed := l.Addr().String()
-	l.Close()
 	refused(t, newTest(t), "http://"+closed+"/", codeConnect, false)
 	// .invalid never resolves (RFC 2606).
 	refused(t, newTest(t), "http://no-such-host.invalid/", codeDNS, false)

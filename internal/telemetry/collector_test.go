@@ -13,6 +13,8 @@ import (
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
+
+	"github.com/technoshare/commentator/test/sandbox"
 )
 
 // testCollector is an OTLP/gRPC receiver in this process.
@@ -36,13 +38,15 @@ type testCollector struct {
 func startCollector(t testing.TB, c *testCollector, options ...grpc.ServerOption) (stop func()) {
 	t.Helper()
 	if c.address == "" {
-		c.address = "127.0.0.1:0"
+		var err error
+		if c.address, err = sandbox.FreeAddress(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	listener, err := net.Listen("tcp", c.address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.address = listener.Addr().String()
 	server := grpc.NewServer(append([]grpc.ServerOption{grpc.MaxRecvMsgSize(16 << 20)}, options...)...)
 	collectorpb.RegisterTraceServiceServer(server, c)
 	metricspb.RegisterMetricsServiceServer(server, metricsReceiver{c: c})

@@ -145,11 +145,9 @@ func (b *ingestBench) serve() (err error) {
 		_, _ = w.Write(b.page)
 	})}
 	go func(l net.Listener) { _ = b.site.Serve(l) }(listener)
-	ports, err := sandbox.FreePorts(1)
-	if err != nil {
+	if b.events, err = sandbox.FreeAddress(); err != nil {
 		return err
 	}
-	b.events = fmt.Sprintf("127.0.0.1:%d", ports[0])
 	b.fake = slackfake.New(slackfake.Config{
 		Channels: []string{ingestChannel}, EventsURL: b.address(), Limits: slackfake.Limits{PostEvery: -1, ReadEvery: -1},
 		Treat: func(e slackfake.Event) slackfake.Treatment { return slackfake.Treatment{ByHTTP: b.byHTTP.Load()} },

@@ -148,11 +148,11 @@ func openCrew(o options) (c *crew, err error) {
 		return c, err
 	}
 	c.closers = append(c.closers, c.load.close)
-	ports, err := sandbox.FreePorts(1)
+	down, err := sandbox.FreeAddress()
 	if err != nil {
 		return c, err
 	}
-	addresses := map[string]string{"": "", "down": fmt.Sprintf("http://127.0.0.1:%d", ports[0])}
+	addresses := map[string]string{"": "", "down": "http://" + down}
 	for _, name := range []string{"up", "hanging"} {
 		up, err := startCollector(o.top, o.dir, "collector-"+name, "http://127.0.0.1:1", fmt.Sprintf(sinkOverlay, c.load.url))
 		if err != nil {

@@ -11,6 +11,8 @@ import (
 	colmetrics "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
 	coltrace "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/grpc"
+
+	"github.com/technoshare/commentator/test/sandbox"
 )
 
 // sink is an OTLP receiver that can go away and come back at its address. It counts spans, unless
@@ -25,15 +27,17 @@ type sink struct {
 }
 
 func (s *sink) listen() error {
-	address := s.address
-	if address == "" {
-		address = "127.0.0.1:0"
+	if s.address == "" {
+		var err error
+		if s.address, err = sandbox.FreeAddress(); err != nil {
+			return err
+		}
 	}
-	l, err := net.Listen("tcp", address)
+	l, err := net.Listen("tcp", s.address)
 	if err != nil {
 		return err
 	}
-	s.address, s.server = l.Addr().String(), grpc.NewServer(grpc.MaxRecvMsgSize(16<<20))
+	s.server = grpc.NewServer(grpc.MaxRecvMsgSize(16 << 20))
 	coltrace.RegisterTraceServiceServer(s.server, s)
 	colmetrics.RegisterMetricsServiceServer(s.server, anyMetrics{})
 	go func(server *grpc.Server) { _ = server.Serve(l) }(s.server)

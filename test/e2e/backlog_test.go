@@ -39,12 +39,8 @@ func TestBacklogIsWrittenOnceInLittleMemory(t *testing.T) {
 	const jobs, experiments = 1000, 10
 	const anonymous, leftOnDisk = 200 << 20, 24 << 20 // bytes
 
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	place, err := sandbox.FreeAddress()
 	if err != nil {
-		t.Fatal(err)
-	}
-	place := l.Addr().String()
-	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
 	data := t.TempDir()

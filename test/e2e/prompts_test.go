@@ -94,11 +94,10 @@ func TestPromptsLeadToTheirJobs(t *testing.T) {
 	s.ask(t, map[string]any{"create_experiment": experiment}, &nothing)
 	model := httptest.NewServer(&openaitest.Handler{})
 	t.Cleanup(model.Close)
-	ports, err := sandbox.FreePorts(1)
+	address, err := sandbox.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := fmt.Sprintf("127.0.0.1:%d", ports[0])
 	w := newWorker(t, startCollector(t, s.url, experiment, t.TempDir()))
 	w.settings = []string{
 		"OPENAI_API_KEY=sk-test", "OPENAI_BASE_URL=" + model.URL + "/v1", "MODEL_STAGE_A=gpt-4o", "MODEL_STAGE_B=gpt-4o", "DATA_DIR=" + w.data(),

@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"fmt"
 	"path/filepath"
 	"testing"
 
@@ -19,11 +18,11 @@ func TestDeadJaegerBesideMLflow(t *testing.T) {
 	const experiment = "routing"
 	s := sharedServer(t)
 	s.registerPrompts(t)
-	ports, err := sandbox.FreePorts(1)
+	backend, err := sandbox.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("OTLP_BACKEND", fmt.Sprintf("127.0.0.1:%d", ports[0]))
+	t.Setenv("OTLP_BACKEND", backend)
 	c := startCollector(t, s.url, experiment, t.TempDir(), "--config", filepath.Join(checkout, "otel-config", "jaeger-prometheus.yaml"))
 	all := map[string]fixture.Expected{}
 	for _, name := range []string{"success", "retried", "tracking_only", "late_feedback"} {

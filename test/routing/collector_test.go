@@ -28,6 +28,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/technoshare/commentator/test/sandbox"
 )
 
 // patience bounds every wait for something that real I/O decides.
@@ -221,18 +223,16 @@ func awaitWhy(t *testing.T, what string, missing func() string) {
 	}
 }
 
-// handedOut are the addresses that tests have; the system may offer one twice.
+// handedOut are the addresses that tests have; the same may be found free twice.
 var handedOut []string
 
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	for {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		address, err := sandbox.FreeAddress()
 		if err != nil {
 			t.Fatal(err)
 		}
-		address := l.Addr().String()
-		_ = l.Close()
 		if !slices.Contains(handedOut, address) {
 			handedOut = append(handedOut, address)
 			return address

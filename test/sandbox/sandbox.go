@@ -52,3 +52,12 @@ func FreePorts(n int) ([]int, error) {
 	}
 	return ports, nil
 }
+
+// FreeAddress returns an address of loopback that nobody listens on, as host:port.
+func FreeAddress() (string, error) {
+	ports, err := FreePorts(1)
+	if err != nil {
+		return "", err
+	}
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(ports[0])), nil
+}

@@ -4,7 +4,6 @@ package slackfake_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -43,11 +42,10 @@ func TestWorkerCommentsOnTheEmulator(t *testing.T) {
 	dir := t.TempDir()
 	site := httptest.NewServer(http.FileServer(http.Dir(filepath.Join(top, "data", "demo", "articles"))))
 	defer site.Close()
-	ports, err := sandbox.FreePorts(1)
+	events, err := sandbox.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
-	events := fmt.Sprintf("127.0.0.1:%d", ports[0])
 	address := emulator(t, "http://"+events+"/slack/events")
 	log := filepath.Join(dir, "worker.log")
 	serve := func() func() {

@@ -7,14 +7,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"time"
 
 	"github.com/technoshare/commentator/internal/mlflow"
+	"github.com/technoshare/commentator/test/sandbox"
 )
 
 // patience is how long a real server may take to start; the first time on a busy machine is
@@ -76,15 +77,12 @@ func StartReal(ctx context.Context, cfg RealConfig) (*Real, error) {
 func (r *Real) log() string { return filepath.Join(r.dir, "server.log") }
 
 func (r *Real) start(cfg RealConfig) error {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ports, err := sandbox.FreePorts(1)
 	if err != nil {
 		return err
 	}
-	addr := l.Addr().(*net.TCPAddr)
-	if err := l.Close(); err != nil {
-		return err
-	}
-	r.URL = "http://" + addr.String() + cfg.Reach.Endpoint
+	port := strconv.Itoa(ports[0])
+	r.URL = "http://127.0.0.1:" + port + cfg.Reach.Endpoint
 	r.reach.Endpoint = r.URL
 	out, err := os.Create(r.log())
 	if err != nil {
@@ -93,7 +91,7 @@ func (r *Real) start(cfg RealConfig) error {
 	defer out.Close()
 	store := cmp.Or(cfg.Store, "sqlite:///"+r.Database())
 	args := append([]string{
-		"-m", "mlflow", "server", "--host", "127.0.0.1", "--port", fmt.Sprint(addr.Port), "--workers", "1",
+		"-m", "mlflow", "server", "--host", "127.0.0.1", "--port", port, "--workers", "1",
 		"--backend-store-uri", store, "--artifacts-destination", r.Artifacts(),
 	}, cfg.Args...)
 	r.cmd = exec.Command(cfg.Python, args...) //nolint:gosec // the caller's own Python
