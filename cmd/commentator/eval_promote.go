@@ -12,6 +12,7 @@ import (
 	"github.com/technoshare/commentator/data"
 	"github.com/technoshare/commentator/internal/commentator"
 	"github.com/technoshare/commentator/internal/evaluation"
+	"github.com/technoshare/commentator/internal/redact"
 	"github.com/technoshare/commentator/internal/slack"
 	"github.com/technoshare/commentator/internal/store"
 )
@@ -169,8 +170,12 @@ func (c *evalPromoteCommand) one(ctx context.Context, a *app, s *store.Store, d 
 	if !ok {
 		return refused("its retrieval recorded no evidence")
 	}
+	// The dataset is for git and MLflow. Telemetry masks the same.
+	if recorded, err = masked(a.redactor, recorded); err != nil {
+		return promoted{}, fmt.Errorf("mask the evidence of job %d: %w", id, err)
+	}
 	e := evaluation.Example{
-		URL: j.URL, SlackText: a.redactor.Text(m.Text), ExpectedTheme: c.Theme, Tags: slices.Clone(c.Tag), Recorded: recorded,
+		URL: a.redactor.Text(j.URL), SlackText: a.redactor.Text(m.Text), ExpectedTheme: c.Theme, Tags: slices.Clone(c.Tag), Recorded: recorded,
 		Notes: fmt.Sprintf("Job %d, %s.", id, j.Outcome),
 	}
 	if c.Feedback != "" {
@@ -178,4 +183,13 @@ func (c *evalPromoteCommand) one(ctx context.Context, a *app, s *store.Store, d 
 	}
 	example, result := d.Promote(e, slack.LinkKey)
 	return promoted{Job: id, Example: example, Result: string(result)}, nil
+}
+
+// masked is the evidence as telemetry records it.
+func masked(r *redact.Redactor, e commentator.Evidence) (out commentator.Evidence, err error) {
+	text, err := json.Marshal(e)
+	if err != nil {
+		return e, err
+	}
+	return out, json.Unmarshal([]byte(r.Text(string(text))), &out)
 }

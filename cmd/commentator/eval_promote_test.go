@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,9 +25,10 @@ func TestPromoteWhatPeopleDidNotLike(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	const link = "https://b.test/disliked?access_token=k9Qw3eRtY7uIoP0aSdFg"
 	now := time.Now().UTC().Truncate(time.Microsecond)
-	m := commentator.Message{Channel: "C1", TS: "1.000000", ReceivedAt: now, Text: "<@U0123456789> look, anna@example.org: https://a.test/liked https://b.test/disliked"}
-	jobs, _, err := s.Ingest(t.Context(), m, []string{"https://a.test/liked", "https://b.test/disliked"}, false, func(context.Context, *sql.Tx, int64) error { return nil })
+	m := commentator.Message{Channel: "C1", TS: "1.000000", ReceivedAt: now, Text: "<@U0123456789> look, anna@example.org: https://a.test/liked " + link}
+	jobs, _, err := s.Ingest(t.Context(), m, []string{"https://a.test/liked", link}, false, func(context.Context, *sql.Tx, int64) error { return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +41,7 @@ func TestPromoteWhatPeopleDidNotLike(t *testing.T) {
 		}
 		_, err = s.DB().Exec(`
 			INSERT INTO stages (job_id, stage, attempt, started_at, ended_at, result)
-			VALUES (?, 'retrieval', 1, 0, 1, '{"adapter": "GenericAdapter", "sources": [], "snippets": [{"id": "s1", "content": "Text.", "source_url": ""}], "coverage": "full", "errors": []}')`, jobs[i].ID)
+			VALUES (?, 'retrieval', 1, 0, 1, '{"adapter": "GenericAdapter", "sources": [], "snippets": [{"id": "s1", "content": "Text of bob@example.org.", "source_url": ""}], "coverage": "full", "errors": []}')`, jobs[i].ID)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -84,9 +86,21 @@ func TestPromoteWhatPeopleDidNotLike(t *testing.T) {
 			t.Errorf("the dataset lacks %s:\n%s", want, text)
 		}
 	}
-	for _, secret := range []string{"anna@example.org", "U0123456789"} {
-		if strings.Contains(string(text), secret) {
-			t.Errorf("the dataset has %s:\n%s", secret, text)
+	files := 0
+	err = filepath.WalkDir(dir, func(file string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(file) != ".json" {
+			return err
 		}
+		files++
+		text, err := os.ReadFile(file)
+		for _, secret := range []string{"anna@example.org", "bob@example.org", "U0123456789", "k9Qw3eRtY7uIoP0aSdFg"} {
+			if strings.Contains(string(text), secret) {
+				t.Errorf("%s has %s:\n%s", filepath.Base(file), secret, text)
+			}
+		}
+		return err
+	})
+	if err != nil || files != 2 {
+		t.Errorf("%d files, want dataset and evidence: %v", files, err)
 	}
 }

@@ -78,7 +78,7 @@ func (a *app) changeJobs(ctx context.Context, ids []int64, change func(context.C
 	if err := s.Close(); err != nil {
 		return err
 	}
-	w, err := a.openWorker(ctx, (*worker).poster, queue.ServeBackoff)
+	w, err := a.openWorker(ctx, use{backoff: queue.ServeBackoff, brief: true})
 	if err != nil {
 		return err
 	}

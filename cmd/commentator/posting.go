@@ -7,6 +7,7 @@ import (
 
 	"github.com/technoshare/commentator/internal/commentator"
 	"github.com/technoshare/commentator/internal/config"
+	"github.com/technoshare/commentator/internal/queue"
 	"github.com/technoshare/commentator/internal/render"
 	"github.com/technoshare/commentator/internal/slack"
 	"github.com/technoshare/commentator/internal/telemetry"
@@ -26,12 +27,27 @@ func newSlackAPI(c config.Config) *slack.API {
 	return slack.NewAPI(slack.APIConfig{Token: c.SlackBotToken, APIURL: c.SlackAPIURL, Transport: telemetry.SlackTransport(nil)})
 }
 
-// poster is how serve delivers: to Slack when it can, else into the database.
+// poster is how jobs are delivered: to Slack when it can be done, else into the database. What
+// replay prints goes nowhere else, also when it was interrupted and another process ends its job.
 func (w *worker) poster() commentator.Poster {
-	if w.slack.api == nil {
-		return slack.Keeper(slack.DeliveryStore)
+	p := quietPoster{slack.Keeper(slack.DeliveryStore)}
+	if w.slack.api != nil {
+		p.others = slack.NewPoster(slack.PosterConfig{API: w.slack.api, Posts: w.store, Logger: w.app.log})
 	}
-	return slack.NewPoster(slack.PosterConfig{API: w.slack.api, Posts: w.store, Logger: w.app.log})
+	return p
+}
+
+// quietPoster keeps the comments of jobs of which nobody in Slack is to hear, for printing.
+type quietPoster struct{ others commentator.Poster }
+
+var _ commentator.Poster = quietPoster{}
+
+// Post delivers a comment.
+func (p quietPoster) Post(ctx context.Context, j commentator.Job, m commentator.Message, r commentator.Rendered) (commentator.Post, error) {
+	if queue.Quiet(ctx) {
+		return slack.Keeper(slack.DeliveryPrint).Post(ctx, j, m, r)
+	}
+	return p.others.Post(ctx, j, m, r)
 }
 
 // startSlack begins what serve does in Slack beside the jobs: replies are deleted whose link was
@@ -60,6 +76,14 @@ func (w *worker) startSlack(ctx context.Context) {
 	notifier := slack.NewNotifier(notices)
 	w.pipeline.Failed = notifier.Tell
 	w.slack.beside.Go(func() { notifier.Run(ctx) })
+}
+
+// noteFailures leaves it to the next serve to tell people of the failures that they shall be told
+// of.
+func (w *worker) noteFailures() {
+	if w.slack.api != nil && w.app.cfg.FailureNotice != config.NoticeOff {
+		w.pipeline.Failed = func(int64) {}
+	}
 }
 
 func (s *slackSide) stop() {

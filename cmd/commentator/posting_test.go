@@ -2,10 +2,13 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -14,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/technoshare/commentator/internal/commentator"
 	"github.com/technoshare/commentator/internal/slack"
 )
 
@@ -104,5 +108,58 @@ func TestServeAnswersInTheThreadAndTakesBack(t *testing.T) {
 			s.stop()
 			s.ended(t)
 		})
+	}
+}
+
+// What replay prints goes to nobody in Slack, also when replay is interrupted and serve ends its
+// job. Of the jobs of others that replay ends people are told by the next serve.
+func TestReplayIsQuietInSlackAndKeepsWhatOthersOwe(t *testing.T) {
+	page, asked, release := slowSite(t)
+	gone := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(gone.Close)
+	thread := &slackThread{texts: map[string]string{}}
+	api := httptest.NewServer(thread)
+	t.Cleanup(api.Close)
+	dir := t.TempDir()
+	database := filepath.Join(dir, "db.sqlite")
+	environ := []string{
+		"DB_PATH=" + database, "RETRIEVAL_ALLOW_HOSTS=loopback", "SLACK_BOT_TOKEN=xoxb-test", "SLACK_API_URL=" + api.URL + "/api/", "FAILURE_NOTICE=reply",
+	}
+	event := func(id, ts, link string) string {
+		file := filepath.Join(dir, id+".json")
+		text := `{"type":"event_callback","event_id":"` + id + `","event":{"type":"message","channel":"C0123456789","user":"U1","ts":"` + ts + `","text":"<` + link + `>"}}`
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+
+	ctx, interrupt := context.WithCancel(t.Context())
+	ended, said := make(chan int, 1), &lines{}
+	go func() {
+		ended <- run(ctx, []string{"replay", "--event", event("Ev1", "1700000001.000100", page)}, environ, strings.NewReader(""), io.Discard, said)
+	}()
+	<-asked
+	interrupt()
+	if code := <-ended; code == exitOK || !strings.Contains(said.String(), "interrupted; job 1 ") {
+		t.Fatalf("exit code %d\n%s", code, said)
+	}
+	close(release)
+	runCommand(t, environ, "replay", "--enqueue", "--event", event("Ev2", "1700000002.000100", gone.URL+"/"))
+	runCommand(t, environ, "replay", page+"?other") // works the queue off
+	startServe(t, environ, "--drain").ended(t)
+	if j := readJob(t, database, 1); j.Outcome != commentator.OutcomeSuccess {
+		t.Errorf("job %+v", j)
+	}
+	if j := readJob(t, database, 2); j.Outcome != commentator.OutcomeError {
+		t.Errorf("job %+v", j)
+	}
+	s := startServe(t, append(environ, "SLACK_SIGNING_SECRET=s3cret", "SLACK_EVENTS_ADDR=127.0.0.1:0"))
+	await(t, `"msg":"serving"`, s.log.String)
+	await(t, `^No comment on this link: something went wrong \(http_404\)\.$`, thread.String)
+	s.stop()
+	s.ended(t)
+	if thread.posts != 1 {
+		t.Errorf("%d posts: %s", thread.posts, thread)
 	}
 }

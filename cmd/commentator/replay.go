@@ -2,14 +2,12 @@ package main
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/technoshare/commentator/internal/commentator"
@@ -48,12 +46,12 @@ func (c *replayCommand) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	own := &jobSet{}
-	w, err := a.openWorker(ctx, func(w *worker) commentator.Poster { return replayPoster{own, w.poster()} }, queue.ReplayBackoff)
+	w, err := a.openWorker(ctx, use{backoff: queue.ReplayBackoff, alone: true, brief: c.Enqueue})
 	if err != nil {
 		return err
 	}
-	jobs, known, err := c.replay(ctx, w, own, message, links)
+	w.noteFailures()
+	jobs, known, err := c.replay(ctx, w, message, links)
 	endCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), replayEnd)
 	defer cancel()
 	if err == nil {
@@ -121,18 +119,18 @@ func readFile(path string, stdin io.Reader) ([]byte, error) {
 
 // replay makes the jobs and, unless they are only enqueued or known, waits for their end.
 // The queue is started first, so that nothing is written when another process works on it.
-func (c *replayCommand) replay(ctx context.Context, w *worker, own *jobSet, m commentator.Message, links []string) ([]commentator.Job, bool, error) {
+func (c *replayCommand) replay(ctx context.Context, w *worker, m commentator.Message, links []string) ([]commentator.Job, bool, error) {
+	enqueue := w.queue.Enqueue
 	if !c.Enqueue {
 		if err := w.queue.Start(ctx); err != nil {
 			return nil, false, err
 		}
+		enqueue = w.queue.EnqueueQuiet
 	}
-	jobs, known, err := w.store.Ingest(ctx, m, links, c.Again || c.Latest, func(ctx context.Context, tx *sql.Tx, jobID int64) error {
-		own.add(jobID)
-		return w.queue.Enqueue(ctx, tx, jobID)
-	})
-	if err != nil || c.Enqueue || known && !c.Again {
-		return jobs, known && !c.Again, err
+	again := c.Again || c.Latest
+	jobs, known, err := w.store.Ingest(ctx, m, links, again, enqueue)
+	if known = known && !again; err != nil || c.Enqueue || known {
+		return jobs, known, err
 	}
 	for i, j := range jobs {
 		if jobs[i], err = w.awaitFinal(ctx, j.ID); err != nil {
@@ -152,7 +150,7 @@ func (w *worker) awaitFinal(ctx context.Context, jobID int64) (commentator.Job, 
 			return j, nil
 		}
 		if ctx.Err() != nil {
-			return j, fmt.Errorf("interrupted; job %d goes on with the next serve or replay", jobID)
+			return j, fmt.Errorf("interrupted; job %d goes on with the next serve or replay, which keeps its comment (`commentator jobs show %d`)", jobID, jobID)
 		}
 		if err != nil {
 			return j, err
@@ -223,41 +221,3 @@ func sentence(r pipeline.Report) string {
 	}
 	return b.String()
 }
-
-// jobSet holds the jobs that this process has made.
-type jobSet struct {
-	mu  sync.Mutex
-	ids map[int64]bool
-}
-
-func (s *jobSet) add(id int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ids == nil {
-		s.ids = map[int64]bool{}
-	}
-	s.ids[id] = true
-}
-
-func (s *jobSet) has(id int64) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.ids[id]
-}
-
-// replayPoster keeps the comments of replayed jobs for printing. Jobs that were in the queue
-// before are delivered as serve would.
-type replayPoster struct {
-	own    *jobSet
-	others commentator.Poster
-}
-
-// Post delivers a comment.
-func (p replayPoster) Post(ctx context.Context, j commentator.Job, m commentator.Message, r commentator.Rendered) (commentator.Post, error) {
-	if p.own.has(j.ID) {
-		return slack.Keeper(slack.DeliveryPrint).Post(ctx, j, m, r)
-	}
-	return p.others.Post(ctx, j, m, r)
-}
-
-var _ commentator.Poster = replayPoster{}

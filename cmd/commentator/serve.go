@@ -29,7 +29,7 @@ func (c *serveCommand) Run(ctx context.Context, a *app) error {
 	if c.Drain {
 		backoff = queue.ReplayBackoff
 	}
-	w, err := a.openWorker(ctx, (*worker).poster, backoff)
+	w, err := a.openWorker(ctx, use{backoff: backoff})
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/technoshare/commentator/data"
 	"github.com/technoshare/commentator/internal/analysis"
 	"github.com/technoshare/commentator/internal/commentator"
@@ -48,8 +50,15 @@ type worker struct {
 	reported  map[string]int64 // the losses that telemetry has been told of
 }
 
-// openWorker wires the parts. Poster makes what decides what becomes of comments.
-func (a *app) openWorker(ctx context.Context, poster func(*worker) commentator.Poster, backoff []time.Duration) (_ *worker, err error) {
+// use is what a command does with a worker.
+type use struct {
+	backoff []time.Duration
+	alone   bool // no other process may work on the queue beside it
+	brief   bool // it changes jobs beside the process that works on them: its metrics would pass for that one's
+}
+
+// openWorker wires the parts.
+func (a *app) openWorker(ctx context.Context, u use) (_ *worker, err error) {
 	stamp := data.StampPrompts(a.cfg.DataDir) // before they are read: a change in between is seen
 	loaded, err := data.Load(ctx, a.cfg.DataDir)
 	if err != nil {
@@ -81,6 +90,7 @@ func (a *app) openWorker(ctx context.Context, poster func(*worker) commentator.P
 		return nil, err
 	}
 	settings.Adapter = func(j commentator.Job) string { return retriever.Adapter(j.URL) }
+	settings.NoMetrics = u.brief
 	settings.Decided = func(rule string) (int64, error) { return w.store.Decided(ctx, rule) }
 	if err := w.startTelemetry(ctx, settings); err != nil {
 		return nil, err
@@ -89,21 +99,19 @@ func (a *app) openWorker(ctx context.Context, poster func(*worker) commentator.P
 		Store: w.store, Telemetry: w.telemetry, Up: a.cfg.FeedbackUp, Down: a.cfg.FeedbackDown, Logger: a.log,
 	})
 	w.slack.api = newSlackAPI(a.cfg)
-	delivery := poster(w)
 	p := pipeline.New(pipeline.Config{
 		Store: w.store, Telemetry: w.telemetry,
-		Retriever: retriever, Analyser: analyser, Render: render.Reply, Poster: delivery,
+		Retriever: retriever, Analyser: analyser, Render: render.Reply, Poster: w.poster(),
 		Themes: loaded.ThemeNames(), Gates: gates.DefaultLimits,
 		Now: time.Now, Logger: a.log,
 		Analysers: analysers(analyser, a.cfg.DataDir, stamp, a.log),
 	})
 	w.pipeline = p
-	_, replaying := delivery.(replayPoster) // another worker would take its jobs and post the comments
 	idle := &idleCollector{collect: runtime.GC}
 	w.queue, err = queue.New(ctx, queue.Config{
-		DB: w.store.DB(), Reader: w.store.Reader(), LockPath: w.store.LockPath(), Address: w.store.Address(), Alone: replaying,
+		DB: w.store.DB(), Reader: w.store.Reader(), LockPath: w.store.LockPath(), Address: w.store.Address(), Alone: u.alone,
 		Handler: idle.watch(p.Handle), OpenJobs: w.store.OpenJobs, Lost: p.Lost,
-		Backoff: backoff, Logger: a.log,
+		Backoff: u.backoff, Logger: a.log,
 	})
 	if err != nil {
 		return nil, err
@@ -116,6 +124,7 @@ func (a *app) openWorker(ctx context.Context, poster func(*worker) commentator.P
 // nothing runs but a relay for messages of that run, until the outbox is empty.
 func (w *worker) startTelemetry(ctx context.Context, settings telemetry.Config) (err error) {
 	settings.StoreID, settings.PseudonymKey = w.store.StoreID(), w.store.PseudonymKey()
+	settings.InstanceID = instanceID(w.app.cfg, w.store)
 	if settings.Mode == telemetry.ModeOff && !w.app.cfg.SDKDisabled {
 		open, err := w.store.OpenRecorded(ctx)
 		if err != nil {
@@ -232,6 +241,19 @@ func nameProcess(c *telemetry.Config) {
 	if path, err := os.Executable(); err == nil {
 		c.Executable = filepath.Base(path)
 	}
+}
+
+// instanceID tells workers apart that share a PostgreSQL database, whose points would pass for
+// repeated ones of each other. A restarted one keeps its id. Empty: the database has one worker.
+func instanceID(c config.Config, s *store.Store) string {
+	if named := c.ResourceAttributes[wire.ResServiceInstanceID]; named != "" || s.Address() == "" {
+		return named
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return ""
+	}
+	return uuid.NewSHA1(uuid.NameSpaceOID, []byte(s.StoreID()+"\n"+host)).String()
 }
 
 func resolveMode(c config.Config) (telemetry.Mode, string) {

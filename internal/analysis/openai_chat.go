@@ -67,7 +67,11 @@ func (o *OpenAI) run(ctx context.Context, c *conversation, result any) error {
 			if errors.As(wrong, &v) && v.countsOnly {
 				return nil
 			}
-			return badOutput(c.model, wrong.Error())
+			why := wrong.Error()
+			if telemetry.WithoutContent(ctx) { // it may quote the answer
+				why = "it does not follow the schema"
+			}
+			return badOutput(c.model, why)
 		}
 		repaired = true
 		reply.calls = nil // calls that nobody answers would be an error of the protocol
@@ -136,9 +140,12 @@ func (o *OpenAI) call(ctx context.Context, c *conversation, mayCall bool) (chatM
 	reply := fromChoice(response.Choices[0])
 	switch {
 	case reply.refusal != "" || reply.finish == "content_filter":
+		said := ": " + reply.refusal
+		if telemetry.WithoutContent(ctx) { // which an error would carry there
+			said = ""
+		}
 		return reply, response, &commentator.Error{
-			Code: codeRefused, Final: true,
-			Message: fmt.Sprintf("model %s refused to answer about this page: %s", c.model, reply.refusal),
+			Code: codeRefused, Final: true, Message: fmt.Sprintf("model %s refused to answer about this page%s", c.model, said),
 		}
 	case reply.finish == "length":
 		return reply, response, badOutput(c.model, fmt.Sprintf("it was cut off after %d tokens", response.Usage.Completion))

@@ -97,6 +97,11 @@ func (in *Intake) change(ctx context.Context, e commentator.Edit, p slack.Posted
 	if !e.Deleted && e.Before != "" && e.Before == e.Text {
 		return Unchanged, nil
 	}
+	if !e.Deleted { // in a channel that begins with it, the message is an old one
+		if err := in.startChannel(ctx, e.Channel, e.EditTS); err != nil {
+			return Failed, err
+		}
+	}
 	got, err := in.cfg.Store.Change(ctx, e, p.Message, in.rules)
 	switch {
 	case err != nil:

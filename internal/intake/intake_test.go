@@ -305,3 +305,13 @@ func TestAChannelThatIsNewBeginsNow(t *testing.T) {
 		}
 	}
 }
+
+// The first that is heard of a channel is an old message's edit: what the message had before is
+// left alone.
+func TestAChannelThatBeginsWithAnEditCommentsOnNothingOld(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.Channels = nil })
+	r.deliver(t, edit("1700000000.000100", "1795694465.000000", "htps://a.example https://b.example", "https://b.example and https://c.example"))
+	if diff := cmp.Diff([]string{"https://c.example"}, r.links(t)); diff != "" {
+		t.Errorf("links (-want +got):\n%s", diff)
+	}
+}

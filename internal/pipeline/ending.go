@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/technoshare/commentator/internal/commentator"
@@ -33,8 +34,8 @@ func withdrawn(err error) store.Ending {
 
 // announced says whether people in Slack are told of an end: when there is no comment though
 // somebody may wait for one.
-func (p *Pipeline) announced(end store.Ending) store.Ending {
-	end.Notice = p.Failed != nil && (end.Outcome == commentator.OutcomeError || end.Outcome == commentator.OutcomeGateFailed)
+func (p *Pipeline) announced(ctx context.Context, end store.Ending) store.Ending {
+	end.Notice = p.Failed != nil && !queue.Quiet(ctx) && (end.Outcome == commentator.OutcomeError || end.Outcome == commentator.OutcomeGateFailed)
 	return end
 }
 

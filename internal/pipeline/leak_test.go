@@ -127,6 +127,9 @@ func (s seeds) run(t *testing.T, mode telemetry.Mode, content, redacted bool) em
 	work(web+"/page?1", commentator.OutcomeSuccess)
 	model.Fail(openaitest.Fault{Refusal: "I shall not say " + texts(s.refusal)})
 	work(web+"/page?2", commentator.OutcomeError)
+	invented := openaitest.Fault{Content: `{"key_facts":[{"fact":"One.","supported_by_snippet_ids":["a name that the model invented"]}],"unknowns":[],"coverage_assessment":""}`}
+	model.Fail(invented, invented)
+	work(web+"/page?6", commentator.OutcomeSuccess) // at the second attempt
 	model.Fail(openaitest.Fault{Status: http.StatusBadRequest, Code: "bad", Message: "Wrong: " + texts(s.modelError)})
 	work(web+"/page?3", commentator.OutcomeError)
 	slackErrors(s.slackError[0].text)
@@ -246,6 +249,11 @@ func TestNoSecretLeaksInAnyMode(t *testing.T) {
 						if n := bytes.Index(emitted, []byte(c.secret)); n >= 0 {
 							t.Errorf("%s holds the %s of %s: …%s…", name, c.kind, c.place, emitted[max(0, n-80):min(len(emitted), n+80)])
 						}
+					}
+				}
+				for _, said := range []string{"I shall not say ", "a name that the model invented"} {
+					if got := bytes.Contains(out.outbox, []byte(said)); got != (content && mode != telemetry.ModeOff) {
+						t.Errorf("what a model said in place of an answer (%s) is recorded: %v", said, got)
 					}
 				}
 				if diff := cmp.Diff(reference, out.posted); diff != "" {

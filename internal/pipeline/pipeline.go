@@ -132,7 +132,7 @@ func (p *Pipeline) Handle(ctx context.Context, jobID int64, complete func(tx *sq
 
 // Lost makes a job final that the queue will never try again.
 func (p *Pipeline) Lost(ctx context.Context, jobID int64, fate queue.Fate) error {
-	end := p.announced(lost(fate))
+	end := p.announced(ctx, lost(fate))
 	end.At = p.Now()
 	j, err := p.Store.Conclude(ctx, jobID, end, p.decide, p.started, p.ended)
 	if errors.Is(err, store.ErrFinal) {
@@ -234,7 +234,7 @@ func (p *Pipeline) work(ctx context.Context, s stage, v *values, analysis *comme
 // finish makes the job final.
 func (p *Pipeline) finish(ctx context.Context, j commentator.Job, end store.Ending, complete func(tx *sql.Tx) error) (commentator.Job, error) {
 	ctx = context.WithoutCancel(ctx)
-	end = p.announced(end)
+	end = p.announced(ctx, end)
 	end.At = p.Now()
 	j, err := p.Store.Finish(ctx, j, end, p.ended, complete)
 	if err != nil {

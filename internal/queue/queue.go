@@ -135,6 +135,7 @@ const (
 // jobArgs is what River stores of a job.
 type jobArgs struct {
 	JobID int64 `json:"job_id"`
+	Quiet bool  `json:"quiet,omitempty"`
 }
 
 func (jobArgs) Kind() string { return jobKind }
@@ -193,10 +194,28 @@ func (q *Queue) prepare(ctx context.Context, log *slog.Logger) (err error) {
 // Enqueue puts a job into the queue as part of a transaction. Any process may do so
 // while another one works the jobs off; that one notices within a tenth of a second.
 func (q *Queue) Enqueue(ctx context.Context, tx *sql.Tx, jobID int64) error {
-	if err := q.db.insert(ctx, tx, jobArgs{JobID: jobID}); err != nil {
+	return q.enqueue(ctx, tx, jobArgs{JobID: jobID})
+}
+
+// EnqueueQuiet is Enqueue for a job of which nobody in Slack is to hear, whichever process works
+// it off; its handler learns it by Quiet.
+func (q *Queue) EnqueueQuiet(ctx context.Context, tx *sql.Tx, jobID int64) error {
+	return q.enqueue(ctx, tx, jobArgs{JobID: jobID, Quiet: true})
+}
+
+func (q *Queue) enqueue(ctx context.Context, tx *sql.Tx, args jobArgs) error {
+	if err := q.db.insert(ctx, tx, args); err != nil {
 		return fmt.Errorf("enqueue job: %w", err)
 	}
 	return nil
+}
+
+type quietKey struct{}
+
+// Quiet reports whether a handler's context is that of a job of EnqueueQuiet.
+func Quiet(ctx context.Context) bool {
+	quiet, _ := ctx.Value(quietKey{}).(bool)
+	return quiet
 }
 
 // ErrLocked: another process works the jobs of this database off, which this one or that one

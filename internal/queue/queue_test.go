@@ -402,3 +402,32 @@ func TestManyProcessesMayPrepareTheQueueAtOnce(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// Whoever works a quiet job off knows that it is one, also after a restart.
+func TestAQuietJobStaysQuiet(t *testing.T) {
+	s := openStore(t, newDatabase(t))
+	heard := make(chan bool, 2)
+	q := newQueue(t, s, queue.Config{Handler: func(ctx context.Context, _ int64, _ func(*sql.Tx) error) error {
+		heard <- queue.Quiet(ctx)
+		<-ctx.Done()
+		return ctx.Err()
+	}})
+	ingest(t, s, q.EnqueueQuiet)
+	start(t, q)
+	if !receive(t, heard) {
+		t.Error("the first handler does not know")
+	}
+	stop(t, q)
+	again := newQueue(t, s, queue.Config{Handler: func(ctx context.Context, _ int64, complete func(*sql.Tx) error) error {
+		heard <- queue.Quiet(ctx)
+		return completing(s, make(chan int64, 1))(ctx, 0, complete)
+	}})
+	start(t, again)
+	if !receive(t, heard) {
+		t.Error("the second handler does not know")
+	}
+	ingest(t, s, again.Enqueue)
+	if receive(t, heard) {
+		t.Error("a job is quiet that is not")
+	}
+}

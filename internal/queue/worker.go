@@ -24,6 +24,9 @@ func (w *worker) Work(ctx context.Context, job *river.Job[jobArgs]) error {
 	complete := func(tx *sql.Tx) error {
 		return w.db.complete(ctx, tx, job)
 	}
+	if job.Args.Quiet {
+		ctx = context.WithValue(ctx, quietKey{}, true)
+	}
 	defer w.active.enter(job.Args.JobID)()
 	err := w.handle(ctx, job.Args.JobID, complete)
 	switch {

@@ -26,7 +26,22 @@ type RetractorConfig struct {
 }
 
 // Retractor deletes replies whose link or message was taken back.
-type Retractor struct{ cfg RetractorConfig }
+type Retractor struct {
+	cfg   RetractorConfig
+	stuck map[replyPart]stuckReply // those that could not be deleted
+}
+
+// replyPart names a reply.
+type replyPart struct {
+	job  int64
+	part int
+}
+
+type stuckReply struct {
+	failures int
+	next     time.Time // when it is tried again
+	refused  bool      // the last answer was of those that a repetition hardly changes
+}
 
 // NewRetractor returns a Retractor.
 func NewRetractor(cfg RetractorConfig) *Retractor {
@@ -34,7 +49,7 @@ func NewRetractor(cfg RetractorConfig) *Retractor {
 		cfg.Every = 5 * time.Second
 	}
 	cfg.Logger = orSilent(cfg.Logger)
-	return &Retractor{cfg}
+	return &Retractor{cfg: cfg}
 }
 
 // retractBatch is how many replies one look takes.
@@ -44,13 +59,14 @@ const retractBatch = 500
 var hopeless = map[string]bool{"cant_delete_message": true, "compliance_exports_prevent_deletion": true}
 
 // Run deletes what is due until ctx ends. What could not be deleted is tried again, less and
-// less often while nothing succeeds.
+// less often, and holds nothing else up.
 func (r *Retractor) Run(ctx context.Context) {
 	for failures := 0; ; {
-		if r.runOnce(ctx) {
-			failures = 0
+		if err := r.runOnce(ctx); err != nil {
+			r.warn(ctx, "look for replies to delete", err)
+			failures = min(failures+1, mostDoublings)
 		} else {
-			failures = min(failures+1, 6)
+			failures = 0
 		}
 		if pause.For(ctx, r.cfg.Every<<failures) != nil {
 			return
@@ -58,21 +74,48 @@ func (r *Retractor) Run(ctx context.Context) {
 	}
 }
 
-// runOnce reports whether all that is due is done. One that fails does not keep the others.
-func (r *Retractor) runOnce(ctx context.Context) bool {
-	due, err := r.cfg.Retractions.RetractionsDue(ctx, retractBatch)
+// mostDoublings of RetractorConfig.Every are the longest pause: five minutes. For what Slack
+// refuses, such as a channel that the app was removed from, refusedDoublings are: three hours.
+const (
+	mostDoublings    = 6
+	refusedDoublings = 11
+)
+
+// runOnce tries each reply that is due once.
+func (r *Retractor) runOnce(ctx context.Context) error {
+	// Those that are stuck are the oldest, and must not be all that is looked at.
+	due, err := r.cfg.Retractions.RetractionsDue(ctx, retractBatch+len(r.stuck))
 	if err != nil {
-		r.warn(ctx, "look for replies to delete", err)
-		return false
+		return err
 	}
-	ok := true
+	stuck := make(map[replyPart]stuckReply, len(r.stuck))
 	for _, reply := range due {
+		key := replyPart{reply.JobID, reply.Part}
+		s := r.stuck[key]
+		if time.Now().Before(s.next) {
+			stuck[key] = s
+			continue
+		}
 		if err := r.retract(ctx, reply); err != nil {
-			r.warn(ctx, "delete a reply", err, "job", reply.JobID, "reply", reply.ReplyTS)
-			ok = false
+			if s.failures == 0 || !s.refused {
+				r.warn(ctx, "delete a reply", err, "job", reply.JobID, "reply", reply.ReplyTS)
+			}
+			stuck[key] = s.again(r.cfg.Every, commentator.IsFinal(err))
 		}
 	}
-	return ok
+	r.stuck = stuck
+	return nil
+}
+
+// again is the reply after one more failure.
+func (s stuckReply) again(every time.Duration, refused bool) stuckReply {
+	most := mostDoublings
+	if refused {
+		most = refusedDoublings
+	}
+	s.failures = min(s.failures+1, most)
+	s.next, s.refused = time.Now().Add(every<<s.failures), refused
+	return s
 }
 
 func (r *Retractor) retract(ctx context.Context, reply commentator.Reply) error {

@@ -56,8 +56,12 @@ type Config struct {
 
 	// ServiceName is service.name. Default: "commentator".
 	ServiceName string
-	// InstanceID is service.instance.id. Default: StoreID, because one worker has one store.
+	// InstanceID is service.instance.id. Default: that of ResourceAttributes, else StoreID, because
+	// one worker has one store; several workers of one store need one each.
 	InstanceID string
+	// NoMetrics keeps measurements from the Collector: those of a process that works beside another
+	// one with the same identity.
+	NoMetrics bool
 	// Experiment is experiment.name, the MLflow experiment that the Collector writes to;
 	// empty leaves the choice to the Collector.
 	Experiment string

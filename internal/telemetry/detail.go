@@ -101,6 +101,13 @@ func CaptureContent(ctx context.Context) bool {
 	return st != nil && st.full && st.provider.cfg.CaptureContent
 }
 
+// WithoutContent reports whether what is recorded below ctx must hold no text of pages, models and
+// comments, messages of errors included. It is false when nothing is recorded.
+func WithoutContent(ctx context.Context) bool {
+	st := stageFrom(ctx)
+	return st != nil && !st.provider.cfg.CaptureContent
+}
+
 // ModelCall is one finished request to a model, for the metrics.
 type ModelCall struct {
 	Operation     string // "chat" when empty

@@ -53,7 +53,7 @@ func newMetrics(ctx context.Context, cfg Config, rec *recorder, res *resource.Re
 	options := []sdkmetric.Option{sdkmetric.WithResource(res), sdkmetric.WithExemplarFilter(exemplar.AlwaysOffFilter)}
 	if cfg.metricReader != nil {
 		options = append(options, sdkmetric.WithReader(cfg.metricReader))
-	} else if conn != nil {
+	} else if conn != nil && !cfg.NoMetrics {
 		exporter, err := otlpmetricgrpc.New(ctx,
 			otlpmetricgrpc.WithGRPCConn(conn),
 			otlpmetricgrpc.WithHeaders(cfg.Headers),

@@ -167,7 +167,7 @@ func (p *Provider) records(j commentator.Job) bool {
 func (c Config) withDefaults() Config {
 	c.Endpoint = cmp.Or(c.Endpoint, DefaultEndpoint)
 	c.ServiceName = cmp.Or(c.ServiceName, "technoshare-commentator")
-	c.InstanceID = cmp.Or(c.InstanceID, c.StoreID)
+	c.InstanceID = cmp.Or(c.InstanceID, c.ResourceAttributes[wire.ResServiceInstanceID], c.StoreID)
 	c.MetricInterval = cmp.Or(c.MetricInterval, time.Minute)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -57,3 +57,22 @@ func TestShutdownWithoutACollectorIsQuick(t *testing.T) {
 		t.Error("Shutdown waited for its deadline")
 	}
 }
+
+// A command beside the worker sends its messages; its measurements would pass for the worker's.
+func TestWithoutMetricsOnlyMessagesLeave(t *testing.T) {
+	c := &testCollector{}
+	startCollector(t, c)
+	box := &memoryOutbox{}
+	p, err := New(context.Background(), Config{Mode: ModeTracking, StoreID: testStore, Endpoint: "http://" + c.address, NoMetrics: true}, box)
+	if err != nil {
+		t.Fatal(err)
+	}
+	box.add(play(t, p, testJob(p, 7), testStages(500), commentator.OutcomeSuccess)...)
+	p.Notify()
+	if err := p.Shutdown(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if len(c.accepted()) == 0 || len(c.metrics) != 0 {
+		t.Errorf("%d spans, metrics %v", len(c.accepted()), c.metrics)
+	}
+}

@@ -46,7 +46,7 @@ var spans = []Entry{
 var resources = []Entry{
 	{Kind: KindResource, Name: ResServiceName, Type: "string", Meaning: "Name of the program, technoshare-commentator unless OTEL_SERVICE_NAME says otherwise.", From: byTelemetry, To: "tag mlflow.source.name when the executable is unknown", Test: testFixtures},
 	{Kind: KindResource, Name: ResServiceVersion, Type: "string", Meaning: "Release of the program.", From: byTelemetry, To: toBackends, Test: testFixtures},
-	{Kind: KindResource, Name: ResServiceInstanceID, Type: "string", Meaning: "Identity of one run of the process.", From: byTelemetry, To: toBackends, Test: testFixtures},
+	{Kind: KindResource, Name: ResServiceInstanceID, Type: "string", Meaning: "Which worker it is, also after a restart: store.id, or one for each host when workers share a PostgreSQL database, unless OTEL_RESOURCE_ATTRIBUTES has one.", From: byTelemetry, To: toBackends, Test: testFixtures},
 	{Kind: KindResource, Name: ResStoreID, Type: "string, UUID", Meaning: "Identity of the job database.", From: byTelemetry, To: toIdentity, Test: "TestJobIdentityVectors"},
 	{Kind: KindResource, Name: ResEnvironment, Type: "string", Meaning: "Deployment such as production or staging, when configured.", From: byTelemetry, To: toBackends, Test: testFixtures},
 	{Kind: KindResource, Name: ResExperiment, Type: "string", Meaning: "MLflow experiment asked for by the worker; wins over the exporter's own setting.", From: byTelemetry, To: "experiment of run and trace", Test: testTable},
