@@ -181,7 +181,7 @@ func (a *Applier) countScores(ctx context.Context, j *job, rec *ledger.Run, scor
 	if err = a.lost(ctx, r, err); err != nil || rec.Gone {
 		return err
 	}
-	all, err := a.withHeld(ctx, j, scores)
+	all, err := a.withHeld(ctx, j, rec, scores)
 	if err != nil {
 		return err
 	}
@@ -224,7 +224,7 @@ func (a *Applier) countScores(ctx context.Context, j *job, rec *ledger.Run, scor
 
 // withHeld adds the verdicts of the same name that the trace has and the ledger does not know,
 // or knows in an older version: of other bridges, or of before the ledger was lost.
-func (a *Applier) withHeld(ctx context.Context, j *job, scores []*ledger.Score) ([]*ledger.Score, error) {
+func (a *Applier) withHeld(ctx context.Context, j *job, rec *ledger.Run, scores []*ledger.Score) ([]*ledger.Score, error) {
 	if !scores[0].InTrace || !a.takesTraces() || !a.searches(j, scores[0]) {
 		return scores, nil
 	}
@@ -236,7 +236,7 @@ func (a *Applier) withHeld(ctx context.Context, j *job, scores []*ledger.Score) 
 	for _, one := range info.Assessments {
 		at, err := strconv.ParseUint(one.Metadata[metaTime], 10, 64)
 		known := j.entry.Job.Scores[one.ID]
-		if err != nil || one.Name != scores[0].Name || one.Feedback == nil || (known != nil && known.Version.EndUnixNano >= at) {
+		if err != nil || one.Name != scores[0].Name || one.Feedback == nil || (known != nil && known.Version.EndUnixNano >= at) || !j.about(rec, one) {
 			continue
 		}
 		all = slices.DeleteFunc(all, func(s *ledger.Score) bool { return s == known })
@@ -245,6 +245,16 @@ func (a *Applier) withHeld(ctx context.Context, j *job, scores []*ledger.Score) 
 		all = append(all, s)
 	}
 	return all, nil
+}
+
+// about reports whether an assessment of the trace is about a run. Those about a run that is not the
+// trace's own name it.
+func (j *job) about(rec *ledger.Run, one mlflow.Assessment) bool {
+	if in := one.Metadata[mlflow.MetaAssessedIn]; in != "" {
+		return in == rec.ID
+	}
+	own := j.entry.Job.Runs[j.traceID]
+	return own == nil || own == rec
 }
 
 // numberOf is a JSON value as a number, nil when it is none.
@@ -319,6 +329,8 @@ func (a *Applier) assess(ctx context.Context, j *job, id string, s *ledger.Score
 	in := assessment(j.traceID, id, s)
 	if t := j.entry.Job.Trace; s.Uncounted && t != nil && t.Run != "" {
 		in.Metadata[mlflow.MetaAssessedIn] = t.Run
+	} else if rec := j.entry.Job.Runs[s.RunKey]; !s.Uncounted && s.RunKey != j.traceID && rec != nil && rec.ID != "" {
+		in.Metadata[mlflow.MetaAssessedIn] = rec.ID
 	}
 	var err error
 	switch {
