@@ -245,11 +245,17 @@ func (p *Preview) printScores(out *printer) {
 	out.line("\nSCORES")
 	out.table(func(row func(cells ...string)) {
 		for _, s := range p.plan.Scores {
-			said, where := cmp.Or(strings.Trim(string(s.Value), `"`), "taken back"), "run "+p.runName(s.RunKey)
-			if s.InTrace {
-				where += ", trace"
+			said := cmp.Or(strings.Trim(string(s.Value), `"`), "taken back")
+			var where []string
+			if s.Expected {
+				said = "expected " + said
+			} else if !s.Uncounted {
+				where = append(where, "run "+p.runName(s.RunKey))
 			}
-			row(s.Name, said, shown(s.Label), shown(strings.TrimSpace(s.SourceType+" "+s.SourceID)), where)
+			if s.InTrace {
+				where = append(where, "trace")
+			}
+			row(s.Name, said, shown(s.Label), shown(strings.TrimSpace(s.SourceType+" "+s.SourceID)), cmp.Or(strings.Join(where, ", "), "nowhere: there is no trace"))
 		}
 	})
 }

@@ -160,3 +160,32 @@ func TestVerdictsOfSeveralJobsInOneTrace(t *testing.T) {
 		}
 	}
 }
+
+// What the right answer would be is in the trace, and is no verdict of the run.
+func TestExpectationsAreNotCounted(t *testing.T) {
+	all := messages(t, oneSpan{1, 0, "job", map[string]any{"run.kind": "job"}, []event{
+		verdict("answer", 0.5), verdict("answer", 1, wire.AttrEvaluationExpected), verdict("theme", 2, wire.AttrEvaluationExpected),
+	}})
+	state, _ := afterwards(t, func(*Config) {}, all...)
+	want := map[string]map[string]string{sentTrace: {"feedback/answer/count": "1", "feedback/answer/mean": "0.5"}}
+	if diff := cmp.Diff(want, feedback(state)); diff != "" {
+		t.Errorf("runs (-want +got)\n%s", diff)
+	}
+	if got := state.Traces["tr-"+sentTrace].Assessments["theme etl"]; got != "expected 2 | CODE |  | " {
+		t.Errorf("the expectation is %q", got)
+	}
+	text := preview(t, testConfig("http://127.0.0.1:5000"), all...)
+	for _, line := range []string{"  answer  0.5           CODE etl  run job, trace\n", "  answer  expected 1    CODE etl  trace\n"} {
+		if !strings.Contains(text, line) {
+			t.Errorf("lacks %q:\n%s", line, text)
+		}
+	}
+}
+
+// What is said of a member is not on the run, whose application counts it.
+func TestPreviewOfVerdictsOnMembers(t *testing.T) {
+	all := messages(t, oneSpan{1, 0, "try", map[string]any{wire.AttrRunTraceID: strings.Repeat("0", 31) + "2"}, []event{verdict("quality", 1)}})
+	if text := preview(t, testConfig("http://127.0.0.1:5000"), all...); !strings.Contains(text, "  quality  1    CODE etl  trace\n") {
+		t.Errorf("printed is:\n%s", text)
+	}
+}

@@ -64,7 +64,7 @@ func (a *Applier) applyNamed(ctx context.Context, j *job, ids []string, scores [
 	}
 	for _, s := range scores {
 		s.At(exp.ref)
-		s.Counted = s.Counted || s.Uncounted
+		s.Counted = s.Counted || s.Uncounted || s.Expected
 	}
 	if !slices.ContainsFunc(scores, (*ledger.Score).Waiting) {
 		return nil
@@ -285,6 +285,9 @@ func sumUp(scores []*ledger.Score) summary {
 	total := 0.0
 	said := map[string]int{}
 	for _, s := range scores {
+		if s.Expected { // what the right answer would be is no verdict
+			continue
+		}
 		out.timeMS = max(out.timeMS, int64(s.Version.EndUnixNano/uint64(time.Millisecond))) //nolint:gosec // ns since 1970 fit until 2262
 		if s.Retracted {
 			continue
