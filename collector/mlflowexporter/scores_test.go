@@ -189,3 +189,24 @@ func TestPreviewOfVerdictsOnMembers(t *testing.T) {
 		t.Errorf("printed is:\n%s", text)
 	}
 }
+
+// A verdict on a span of a member's trace names the run of the member, in whatever order they come.
+func TestVerdictOnASpanOfAMember(t *testing.T) {
+	owner := strings.Repeat("0", 31) + "2"
+	all := messages(t,
+		oneSpan{2, 1, "step", nil, []event{verdict("quality", 1)}},
+		oneSpan{1, 0, "try", map[string]any{wire.AttrRunTraceID: owner}, nil},
+	)
+	for way, all := range ways(all) {
+		t.Run(way, func(t *testing.T) {
+			state, _ := afterwards(t, func(*Config) {}, all...)
+			want := map[string]string{"quality etl": "1 | CODE | 0000000000000002 |  | in " + owner}
+			if diff := cmp.Diff(want, state.Traces["tr-"+sentTrace].Assessments); diff != "" {
+				t.Errorf("assessments (-want +got)\n%s", diff)
+			}
+			if got := feedback(state); len(got) != 0 {
+				t.Errorf("a run counts %v", got)
+			}
+		})
+	}
+}

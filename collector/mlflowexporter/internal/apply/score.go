@@ -41,6 +41,7 @@ func (a *Applier) applyScores(ctx context.Context, j *job) {
 			s.Counted, s.Traced = false, false
 		}
 	}
+	j.ownScores()
 	ids := slices.Sorted(maps.Keys(j.entry.Job.Scores))
 	named := map[[3]string][]*ledger.Score{} // by experiment, run and name
 	for _, id := range ids {
@@ -51,6 +52,19 @@ func (a *Applier) applyScores(ctx context.Context, j *job) {
 	for _, key := range slices.SortedFunc(maps.Keys(named), func(x, y [3]string) int { return slices.Compare(x[:], y[:]) }) {
 		if err := a.applyNamed(ctx, j, ids, named[key]); err != nil {
 			j.fail(fmt.Errorf("write score %s: %w", key[2], err))
+		}
+	}
+}
+
+// ownScores makes verdicts that came before it was known that the trace belongs to the run of another
+// one such as those that came after: not counted, and with the name of that run.
+func (j *job) ownScores() {
+	if t := j.entry.Job.Trace; t == nil || t.Run == "" {
+		return
+	}
+	for _, s := range j.entry.Job.Scores {
+		if !s.Uncounted && j.entry.Job.Runs[s.RunKey] == nil {
+			s.Uncounted, s.Traced = true, false
 		}
 	}
 }
@@ -147,8 +161,8 @@ func (a *Applier) dropWaiting(ctx context.Context, j *job) error {
 	for id, s := range j.entry.Job.Scores {
 		if s.Waiting() {
 			delete(j.entry.Job.Scores, id)
-			if s.Retracted || (s.Counted && !a.takesTraces()) {
-				continue // there was nothing left to take back, or it is on the run, and there are no traces
+			if s.Retracted || (s.Counted && !a.takesTraces()) || (s.InTrace && s.Traced) {
+				continue // there was nothing left to take back, or it is on the run or the trace, and there is no other
 			}
 			a.cfg.Count(EventLoneScore, 1)
 			a.log.Warn("A verdict is given up: nothing came of its job, or of the trace", zap.String("trace_id", j.traceID), zap.String("score", s.Name))

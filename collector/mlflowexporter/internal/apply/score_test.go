@@ -417,3 +417,20 @@ func TestScoresOfSeveralJobsAfterALostLedger(t *testing.T) {
 		}
 	})
 }
+
+// A verdict that is in a trace without a run is not given up.
+func TestVerdictOnATraceWithoutARun(t *testing.T) {
+	e, _ := faulty(t)
+	p := e.plan(1)
+	p.Runs = nil
+	e.mustApply(t, p, scored(e.score(1, "u-1", 1, value(1))))
+	for range 2 {
+		e.pass(t, staleAfter)
+	}
+	if n := e.events.get(apply.EventLoneScore); n != 0 {
+		t.Errorf("%d verdicts given up", n)
+	}
+	if got := e.state(t).Traces["tr-"+jobID(e.experiment, 1)].Assessments; got["helpful u-1"] == "" {
+		t.Errorf("assessments are %v", got)
+	}
+}
