@@ -174,7 +174,7 @@ type TraceInfo struct {
 	// adds what is missing here a second time.
 	TokenUsage map[string]int64
 	Cost       string     // JSON of MLflow's mlflow.trace.cost; empty: not known
-	Prompts    []Prompt   // that the job used
+	Prompts    []Prompt   // that its jobs and stages used, the root's first
 	Metadata   []KeyValue // further trace metadata
 	Tags       []KeyValue
 }

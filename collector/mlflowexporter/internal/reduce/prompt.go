@@ -12,6 +12,17 @@ type PromptSource struct {
 // knows prompts by version numbers, which only the registry can tell.
 type Prompt struct{ Name, SHA256 string }
 
+// united adds prompts to others, each once.
+func united(used, more []Prompt) []Prompt {
+	used = slices.Clip(used)
+	for _, one := range more {
+		if !slices.Contains(used, one) {
+			used = append(used, one)
+		}
+	}
+	return used
+}
+
 // prompts are those that the sources tell of, in their order, each once.
 func (s Span) prompts(sources []PromptSource) (used []Prompt) {
 	for _, src := range sources {

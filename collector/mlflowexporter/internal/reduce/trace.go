@@ -93,6 +93,14 @@ func (t *trace) translate(jobs []Span, m Mapping) (Trace, bool) {
 		out.Info = infoOf(root, m)
 		out.Info.Source.Rank = RankMember
 	}
+	if out.Info != nil {
+		for _, s := range jobs {
+			out.Info.Prompts = united(out.Info.Prompts, s.prompts(m.job(s).Prompts))
+		}
+		for _, s := range t.of(Stage) {
+			out.Info.Prompts = united(out.Info.Prompts, s.prompts(m.stage(s).Prompts))
+		}
+	}
 	return out, true
 }
 
