@@ -39,7 +39,7 @@ type Drop struct {
 // Reasons of a Drop.
 const (
 	DropInvalidID       = "invalid_id"       // a span without trace id or span id
-	DropInvalidArtifact = "invalid_artifact" // an artifact event without content or with an unusable name
+	DropInvalidArtifact = "invalid_artifact" // an artifact event without content, with an unusable name, or on a span that is no run
 	DropInvalidScore    = "invalid_score"    // an evaluation event without a name, or without a verdict
 )
 

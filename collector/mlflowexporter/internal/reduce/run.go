@@ -293,6 +293,24 @@ func (b *builder) artifacts(filter *ArtifactFilter, plan *Plan) {
 	b.tagIf(wire.TagSkipped, joinSorted(skipped))
 }
 
+// misplaced drops artifacts on spans that are no run and so have no place for files. Of traces that
+// nobody asked for nothing is said.
+func (t *trace) misplaced(plan *Plan) {
+	asked := slices.ContainsFunc(t.spans, func(s Span) bool { return s.Kind != Detail })
+	for _, s := range t.spans {
+		if s.Kind == Job || s.Kind == Stage || !(asked || s.InTrace) {
+			continue
+		}
+		for _, e := range s.Span.Events().All() {
+			if e.Name() == wire.EventArtifact {
+				plan.Dropped = append(plan.Dropped, Drop{
+					TraceID: t.id.String(), Reason: DropInvalidArtifact, Detail: s.Span.Name() + ": " + eventText(e, wire.AttrArtifactName) + ", on a span that is no run",
+				})
+			}
+		}
+	}
+}
+
 func joinSorted(names []string) string {
 	slices.Sort(names)
 	return strings.Join(slices.Compact(names), ", ")
