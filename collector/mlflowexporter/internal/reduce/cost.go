@@ -73,8 +73,11 @@ func (s Span) usageAt(prefix string) pricing.Usage {
 }
 
 // cost sets what the run's calls cost, or names the models for which nobody knows it:
-// unknown is not zero.
+// unknown is not zero. What a rule sets stays.
 func (b *builder) cost(m RunMapping, prices *pricing.Table, plan *Plan) {
+	if _, told := b.metrics[metricCost]; told {
+		return
+	}
 	spent := b.span.spend(m.Costs, prices)
 	if spent.known {
 		b.metric(metricCost, spent.cost.Total())

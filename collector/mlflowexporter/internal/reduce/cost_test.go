@@ -5,6 +5,8 @@ import (
 	"math"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/technoshare/commentator/internal/pricing"
 	"github.com/technoshare/commentator/internal/wire"
 )
@@ -103,5 +105,33 @@ func TestCostOfAModelCall(t *testing.T) {
 				t.Errorf("cost %v, want %s", got, tc.want)
 			}
 		})
+	}
+}
+
+// A latency and a cost that a rule sets are those of the run, and no price is missed then.
+func TestMetricsOfTheApplicationStay(t *testing.T) {
+	m := simple
+	m.Prices = pricing.Default()
+	m.Job.Rules = []Rule{{Attribute: "run.metric.*", Metric: "*"}}
+	m.Stage.Rules = m.Job.Rules
+	attrs := map[string]any{
+		"run.metric.latency_seconds": 3.5, "run.metric.cost_usd": 0.25,
+		"gen_ai.request.model": "tiny-1", "gen_ai.usage.input_tokens": 1000,
+	}
+	plan := Reduce([]Span{newSpan(t, Job, "job", 1, attrs), newSpan(t, Stage, "stage", 2, attrs)}, m)
+	for _, r := range plan.Runs {
+		got := map[string]float64{}
+		for _, one := range r.Metrics {
+			got[one.Key] = one.Value
+		}
+		if diff := cmp.Diff(map[string]float64{"latency_seconds": 3.5, "cost_usd": 0.25}, got); diff != "" {
+			t.Errorf("%s (-want +got)\n%s", r.Name, diff)
+		}
+		if tag := tagOf(r, wire.TagUnknownModel); tag != "" {
+			t.Errorf("%s has the tag %s", r.Name, tag)
+		}
+	}
+	if len(plan.Unpriced) != 0 {
+		t.Errorf("without a price: %v", plan.Unpriced)
 	}
 }

@@ -41,7 +41,7 @@ const metricLatency = "latency_seconds"
 // jobRun is the run of a job whose span is there.
 func jobRun(s Span, key, parent string, m Mapping, plan *Plan) Run {
 	b := newBuilder(s, m.job(s))
-	b.metric(metricLatency, seconds(s.Span))
+	b.otherwise(metricLatency, seconds(s.Span))
 	b.cost(m.job(s), m.Prices, plan)
 	b.artifacts(m.Artifacts, plan)
 	if note := noteOf(s); note != "" {
@@ -77,7 +77,7 @@ func jobStatus(s Span) string {
 // failure of the stage.
 func stageRun(s Span, key, parent string, m Mapping, plan *Plan) Run {
 	b := newBuilder(s, m.stage(s))
-	b.metric(metricLatency, seconds(s.Span))
+	b.otherwise(metricLatency, seconds(s.Span))
 	b.cost(m.stage(s), m.Prices, plan)
 	b.artifacts(m.Artifacts, plan)
 	run := b.run(key, parent)
@@ -235,6 +235,13 @@ func (b *builder) apply(r Rule, v pcommon.Value) {
 }
 
 func (b *builder) metric(key string, value float64) { b.metrics[key] = value }
+
+// otherwise sets a metric unless a rule has.
+func (b *builder) otherwise(key string, value float64) {
+	if _, ok := b.metrics[key]; !ok {
+		b.metric(key, value)
+	}
+}
 
 // merge adds what another span says of the same run and keeps what is there.
 func (b *builder) merge(o *builder) {
