@@ -300,8 +300,8 @@ func (p *Preview) printLeftOut(out *printer) {
 		for _, d := range p.plan.Dropped {
 			row(d.Reason, shown(d.Detail), "trace "+d.TraceID)
 		}
-		for _, model := range p.plan.Unpriced {
-			row("cost", "model "+shown(model)+" has no price", "give it one in `prices_file`")
+		for _, u := range p.plan.Unpriced {
+			row("cost", "model "+shown(u.Model)+" has no price", "give it one in `prices_file`")
 		}
 		for _, warning := range p.warnings {
 			row("condition", warning)

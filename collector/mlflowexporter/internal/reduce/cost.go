@@ -83,7 +83,9 @@ func (b *builder) cost(m RunMapping, prices *pricing.Table, plan *Plan) {
 		b.metric(metricCost, spent.cost.Total())
 	}
 	b.tagIf(wire.TagUnknownModel, strings.Join(spent.unknown, ", "))
-	plan.Unpriced = append(plan.Unpriced, spent.unknown...)
+	for _, model := range spent.unknown {
+		plan.Unpriced = append(plan.Unpriced, Unpriced{TraceID: b.span.Span.TraceID().String(), Model: model})
+	}
 }
 
 // costJSON is MLflow's form of a cost; it needs all three figures.

@@ -52,7 +52,7 @@ func TestCostOfAJob(t *testing.T) {
 				t.Errorf("cost of the trace %s: %v", plan.Traces[0].Info.Cost, err)
 			}
 			if len(plan.Unpriced) > 0 {
-				t.Errorf("unpriced %q", plan.Unpriced)
+				t.Errorf("unpriced %v", plan.Unpriced)
 			}
 		})
 	}
@@ -69,11 +69,11 @@ func TestUnknownModelHasNoCost(t *testing.T) {
 		t.Errorf("part of a cost is given as the whole: %+v", plan.Runs[0].Metrics)
 	}
 	if got := tagOf(plan.Runs[0], wire.TagUnknownModel); got != "house-model" || len(plan.Unpriced) != 1 {
-		t.Errorf("tag %q, unpriced %q", got, plan.Unpriced)
+		t.Errorf("tag %q, unpriced %v", got, plan.Unpriced)
 	}
 	plan = Reduce([]Span{newSpan(t, Job, "job", 1, map[string]any{"a.model": "offline-extractive"})}, m)
 	if _, ok := metricOf(plan.Runs[0], "cost_usd"); ok || tagOf(plan.Runs[0], wire.TagUnknownModel) != "" || len(plan.Unpriced) > 0 {
-		t.Errorf("no usage: %+v, %q", plan.Runs[0], plan.Unpriced)
+		t.Errorf("no usage: %+v, %v", plan.Runs[0], plan.Unpriced)
 	}
 }
 

@@ -25,8 +25,14 @@ type Plan struct {
 	Repair map[string]string
 	// Dropped lists what the batch holds and MLflow cannot take, for counting.
 	Dropped []Drop
-	// Unpriced lists the models without a price, once for each run that used one.
-	Unpriced []string
+	// Unpriced lists the models without a price, each once for each run that used one.
+	Unpriced []Unpriced
+}
+
+// Unpriced is a model without a price that a run of a trace used.
+type Unpriced struct {
+	TraceID string // hex
+	Model   string
 }
 
 // Drop is a piece of a batch that MLflow cannot take.

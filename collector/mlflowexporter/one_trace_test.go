@@ -1,16 +1,26 @@
 package mlflowexporter
 
 import (
+	"context"
+	"maps"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/exporter/exportertest"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/metadata"
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/metadatatest"
 	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
 	"github.com/technoshare/commentator/internal/wire"
@@ -208,5 +218,59 @@ func TestVerdictOnASpanOfAMember(t *testing.T) {
 				t.Errorf("a run counts %v", got)
 			}
 		})
+	}
+}
+
+// Of tags whose names become alike run and trace have the same one, and none without a name.
+func TestTagsThatBecomeAlike(t *testing.T) {
+	state, _ := afterwards(t, func(*Config) {}, messages(t, oneSpan{1, 0, "job", map[string]any{
+		"run.kind": "job", "run.tag.a%b": "1", "run.tag.a&b": "2", "run.tag...": "3",
+	}, nil})...)
+	want := map[string]string{"a_b": "1"}
+	tags := state.Traces["tr-"+sentTrace].Tags
+	maps.DeleteFunc(tags, func(key, _ string) bool { return strings.HasPrefix(key, "mlflow.") })
+	if diff := cmp.Diff(want, tags); diff != "" || state.Runs[sentTrace].Tags["a_b"] != "1" {
+		t.Errorf("the run has %v, the trace (-want +got)\n%s", state.Runs[sentTrace].Tags, diff)
+	}
+}
+
+// What is left out of a job is counted and logged when the rest is there, not with each attempt.
+func TestWhatIsLeftOutIsCountedOnce(t *testing.T) {
+	server := mlflowtest.Start()
+	defer server.Close()
+	tel := componenttest.NewTelemetry()
+	defer func() { _ = tel.Shutdown(context.Background()) }()
+	set := metadatatest.NewSettings(tel)
+	core, logs := observer.New(zap.ErrorLevel)
+	set.Logger = zap.New(core)
+	e := startExporter(t, testConfig(server.URL), set, host{storageID: &memory{data: map[string][]byte{}}})
+	defer stop(t, e)
+	all := joined(messages(t, oneSpan{1, 0, "job", map[string]any{
+		"run.kind": "job", "gen_ai.request.model": "tiny-1", "gen_ai.usage.input_tokens": 1000,
+	}, []event{{wire.EventArtifact, map[string]any{wire.AttrArtifactName: "a.txt"}}}}))
+	server.Fail(func(r *http.Request) *mlflowtest.Fault {
+		if strings.HasSuffix(r.URL.Path, "/runs/create") {
+			return mlflowtest.Locked()
+		}
+		return nil
+	})
+	for range 2 {
+		if err := e.ConsumeTraces(t.Context(), all); err == nil {
+			t.Fatal("MLflow is locked")
+		}
+	}
+	server.Fail(nil)
+	if err := e.ConsumeTraces(t.Context(), all); err != nil {
+		t.Fatal(err)
+	}
+	var want []metricdata.DataPoint[int64]
+	for _, reason := range []string{"invalid_artifact", "unknown_model"} {
+		want = append(want, metricdata.DataPoint[int64]{
+			Attributes: attribute.NewSet(attribute.String("exporter", "mlflow"), attribute.String("reason", reason)), Value: 1,
+		})
+	}
+	metadatatest.AssertEqualExporterMlflowDroppedItems(t, tel, want, metricdatatest.IgnoreTimestamp(), metricdatatest.IgnoreExemplars())
+	if n := logs.FilterMessage("MLflow cannot take this; dropped").Len(); n != 1 {
+		t.Errorf("%d lines", n)
 	}
 }
