@@ -57,7 +57,7 @@ func jobRun(s Span, key, parent string, m Mapping, plan *Plan) Run {
 }
 
 // jobStatus follows the outcome; jobs of applications that know no outcome follow the
-// status of their span.
+// status of their span, as stages do.
 func jobStatus(s Span) string {
 	switch s.text(wire.AttrJobOutcome) {
 	case "success", "no_urls", "gate_failed":
@@ -67,7 +67,12 @@ func jobStatus(s Span) string {
 	case "cancelled":
 		return statusKilled
 	}
-	if s.Span.Status().Code() == ptrace.StatusCodeError {
+	return spanStatus(s)
+}
+
+// spanStatus is FAILED when the span says so, or names an error.
+func spanStatus(s Span) string {
+	if s.Span.Status().Code() == ptrace.StatusCodeError || s.text(wire.AttrErrorType) != "" {
 		return statusFailed
 	}
 	return statusFinished
@@ -83,10 +88,7 @@ func stageRun(s Span, key, parent string, m Mapping, plan *Plan) Run {
 	run := b.run(key, parent)
 	run.Experiment = m.experiment(s)
 	run.Prompts = s.prompts(m.stage(s).Prompts)
-	run.Status = statusFinished
-	if s.Span.Status().Code() == ptrace.StatusCodeError || s.text(wire.AttrErrorType) != "" {
-		run.Status = statusFailed
-	}
+	run.Status = spanStatus(s)
 	run.EndTime = endMS(s.Span)
 	run.Version = versionOf(s.Span)
 	return run

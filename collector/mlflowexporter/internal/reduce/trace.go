@@ -185,9 +185,6 @@ func typeOf(s Span, m Mapping) string {
 	if own := s.text(attrSpanType); own != "" {
 		return own
 	}
-	if mapped := m.SpanTypes[s.Span.Name()]; mapped != "" {
-		return mapped
-	}
 	switch s.text(wire.AttrGenAIOperation) {
 	case "chat":
 		return typeChatModel
@@ -203,6 +200,9 @@ func typeOf(s Span, m Mapping) string {
 		return typeRetriever
 	case "invoke_workflow":
 		return typeChain
+	}
+	if mapped := m.SpanTypes[s.Span.Name()]; mapped != "" {
+		return mapped
 	}
 	if s.Kind == Job || s.Kind == Stage || s.Kind == Member {
 		return typeChain

@@ -284,3 +284,16 @@ func TestResourceIsStripped(t *testing.T) {
 		t.Errorf("experiment is %q", trace.Experiment)
 	}
 }
+
+// The mapping's type by name is for spans that tell none.
+func TestTypesOfSpans(t *testing.T) {
+	for want, attrs := range map[string]map[string]any{
+		"PARSER":    {attrSpanType: "PARSER", wire.AttrGenAIOperation: "execute_tool"},
+		"TOOL":      {wire.AttrGenAIOperation: "execute_tool"},
+		"RETRIEVER": {wire.AttrGenAIOperation: "of one's own"},
+	} {
+		if got := nativeAttrs(t, newSpan(t, Stage, "retrieval", 2, attrs))[attrSpanType]; got != want {
+			t.Errorf("%v: %v, want %s", attrs, got, want)
+		}
+	}
+}
