@@ -1,6 +1,9 @@
 package reduce
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // PromptSource names the attributes of a span that tell which prompt was used.
 type PromptSource struct {
@@ -26,7 +29,7 @@ func united(used, more []Prompt) []Prompt {
 // prompts are those that the sources tell of, in their order, each once.
 func (s Span) prompts(sources []PromptSource) (used []Prompt) {
 	for _, src := range sources {
-		one := Prompt{Name: s.text(src.Name), SHA256: s.text(src.SHA256)}
+		one := Prompt{Name: s.text(src.Name), SHA256: strings.ToLower(s.text(src.SHA256))}
 		if one.Name != "" && one.SHA256 != "" && !slices.Contains(used, one) {
 			used = append(used, one)
 		}

@@ -32,6 +32,10 @@ func TestPromptsOfStages(t *testing.T) {
 			t.Errorf("%s: a run that waits for its span names %v", layout, plan.Runs[0].Prompts)
 		}
 	}
+	loud := newSpan(t, Job, "x", 1, map[string]any{"prompt.name": "c", "prompt.sha256": strings.ToUpper(hash)})
+	if got := Reduce([]Span{loud}, m).Runs[0].Prompts; !cmp.Equal(got, all[:1]) {
+		t.Errorf("a hash in capitals names %v", got)
+	}
 	member := named(Member, 1, "c")
 	if got := Reduce([]Span{named(Stage, 2, "b"), member}, m).Traces[0].Info.Prompts; !cmp.Equal(got, all[:2]) {
 		t.Errorf("the trace of a member names %v", got)

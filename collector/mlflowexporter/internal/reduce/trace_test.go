@@ -297,3 +297,14 @@ func TestTypesOfSpans(t *testing.T) {
 		}
 	}
 }
+
+// What is no text in a message is shown by its kind, without its bytes.
+func TestPartsThatAreNoText(t *testing.T) {
+	parts := `{"type":"text","content":"Look:"},{"type":"blob","mime_type":"image/png","modality":"image","content":"aGVsbG8="},{"type":"blob","content":"aGVsbG8="},` +
+		`{"type":"uri","modality":"image","uri":"https://e.org/a.png"},{"type":"uri","uri":"data:image/png;base64,aGVsbG8="},{"type":"file","mime_type":null,"modality":7,"file_id":"f-1"}`
+	s := newSpan(t, Detail, "chat", 2, map[string]any{wire.AttrGenAIOperation: "chat", wire.AttrGenAIInput: `[{"role":"user","parts":[` + parts + `]}]`})
+	want := `{"messages":[{"role":"user","content":"Look:\n[image/png]\n[blob]\n[image https://e.org/a.png]\n[uri]\n[7 f-1]"}]}`
+	if got := nativeAttrs(t, s)[attrSpanInputs]; got != want {
+		t.Errorf("got  %v\nwant %s", got, want)
+	}
+}
