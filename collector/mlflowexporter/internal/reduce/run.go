@@ -307,7 +307,7 @@ func (b *builder) artifacts(filter *ArtifactFilter, plan *Plan) {
 func (t *trace) misplaced(plan *Plan) {
 	asked := slices.ContainsFunc(t.spans, func(s Span) bool { return s.Kind != Detail })
 	for _, s := range t.spans {
-		if s.Kind == Job || s.Kind == Stage || !(asked || s.InTrace) {
+		if s.Kind == Job || s.Kind == Stage || (!asked && !s.InTrace) {
 			continue
 		}
 		for _, e := range s.Span.Events().All() {

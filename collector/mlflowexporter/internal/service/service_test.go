@@ -512,8 +512,15 @@ func TestExponentialHistogramsThatMakeNoSense(t *testing.T) {
 		scale, offset int32
 		want          int64
 	}{
-		{20, 0, 0}, {math.MaxInt32, 0, 1}, {-10, 0, 0}, {math.MinInt32, 0, 1}, {21, 0, 1}, {-11, 0, 1},
-		{0, math.MaxInt32, 1}, {0, math.MaxInt32 - 2, 0}, {0, math.MinInt32, 0},
+		{20, 0, 0},
+		{math.MaxInt32, 0, 1},
+		{-10, 0, 0},
+		{math.MinInt32, 0, 1},
+		{21, 0, 1},
+		{-11, 0, 1},
+		{0, math.MaxInt32, 1},
+		{0, math.MaxInt32 - 2, 0},
+		{0, math.MinInt32, 0},
 	} {
 		if got := send(float64(i+1), c.scale, c.offset); got != c.want {
 			t.Errorf("scale %d, offset %d: %d dropped, want %d", c.scale, c.offset, got, c.want)
