@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/config/configauth"
@@ -237,7 +238,7 @@ func (c *Config) Validate() error {
 
 func (c *Config) validateExperiment() error {
 	var errs []error
-	if name := strings.TrimSpace(c.Experiment); name == "" || len(name) > 250 {
+	if name := strings.TrimSpace(c.Experiment); name == "" || utf8.RuneCountInString(name) > 250 {
 		errs = append(errs, fmt.Errorf("`experiment` must be the name of an experiment, 1 to 250 characters, found %q", c.Experiment))
 	}
 	if strings.TrimSpace(c.ExperimentAttribute) == "" {

@@ -257,6 +257,19 @@ func TestValidateNamesEveryProblem(t *testing.T) {
 			func(c *Config) { c.ExperimentAttribute, c.Service.ExperimentSuffix = " ", "  " },
 			[]string{"`experiment_attribute` must name", "`experiment_suffix` must have 1 to 50 characters"},
 		},
+		"long names": {
+			func(c *Config) {
+				c.Experiment, c.Service.ExperimentSuffix = strings.Repeat("ä", 251), strings.Repeat("ä", 51)
+			},
+			[]string{"`experiment` must be the name of an experiment, 1 to 250 characters", "`experiment_suffix` must have 1 to 50 characters"},
+		},
+		"tags of the trace on stages": {
+			func(c *Config) {
+				c.Mapping.Stage.Rules = []reduce.Rule{{Attribute: "a", TraceTag: "a"}}
+				c.Mapping.OtherStage.Rules = c.Mapping.Stage.Rules
+			},
+			[]string{"`mapping::stage::rules[0]`: `trace_tag` alone does nothing", "`mapping::other_stage::rules[0]`: `trace_tag` alone does nothing", "move the rule there"},
+		},
 		"waiting for results": {
 			func(c *Config) { c.Queue.Get().WaitForResult, c.Service.Queue.Get().WaitForResult = true, true },
 			[]string{"`sending_queue::wait_for_result` must not be true with `storage`", "`service::sending_queue::wait_for_result` must not be true", "remove it"},
@@ -397,5 +410,14 @@ func TestDefaultMappingIsTheCatalog(t *testing.T) {
 		if ours && !own && !entry.Later && !names[entry.Name] {
 			t.Errorf("no rule writes the %s %s", entry.Kind, entry.Name)
 		}
+	}
+}
+
+// Lengths are those that MLflow counts, in characters.
+func TestNamesAreMeasuredInCharacters(t *testing.T) {
+	cfg := testConfig("http://127.0.0.1:1")
+	cfg.Experiment, cfg.Service.ExperimentSuffix = strings.Repeat("ä", 250), strings.Repeat("ä", 50)
+	if err := confmap.Validate(cfg); err != nil {
+		t.Error(err)
 	}
 }

@@ -215,24 +215,41 @@ func (e *mlflowExporter) consumeTraces(ctx context.Context, td ptrace.Traces) er
 		e.log.Warn("A condition of `mapping` failed and was taken as not holding", zap.Error(err))
 	}
 	plan := reduce.Reduce(spans, e.mapping)
-	e.countUnpriced(plan.Unpriced)
+	if len(plan.Runs) == 0 && len(plan.Traces) == 0 && len(plan.Scores) == 0 {
+		e.countLeftOut(plan, nil)
+		return nil
+	}
+	retry, err := e.settle(td, e.applier.ApplyFrom(ctx, plan, func(traceID string) ptrace.Traces {
+		return ofTraces(td, map[string]bool{traceID: true})
+	}))
+	if retry != nil {
+		e.countLeftOut(plan, retry)
+	}
+	return err
+}
+
+// countLeftOut counts and logs what MLflow cannot take, but not of traces that come again.
+func (e *mlflowExporter) countLeftOut(plan reduce.Plan, retry map[string]bool) {
+	for _, u := range plan.Unpriced {
+		if !retry[u.TraceID] {
+			e.countUnpriced(u.Model)
+		}
+	}
 	for _, d := range plan.Dropped {
+		if retry[d.TraceID] {
+			continue
+		}
 		e.telemetry.dropped(d.Reason, 1)
 		e.log.Error("MLflow cannot take this; dropped", zap.String("reason", d.Reason), zap.String("trace_id", d.TraceID), zap.String("item", d.Detail))
 	}
-	if len(plan.Runs) == 0 && len(plan.Traces) == 0 && len(plan.Scores) == 0 {
-		return nil
-	}
-	return e.settle(td, e.applier.ApplyFrom(ctx, plan, func(traceID string) ptrace.Traces {
-		return ofTraces(td, map[string]bool{traceID: true})
-	}))
 }
 
-// settle sorts what Apply reports into delivered, to be retried, and refused.
-func (e *mlflowExporter) settle(td ptrace.Traces, err error) error {
+// settle sorts what Apply reports into delivered, to be retried, and refused. It gives the traces to
+// be retried; nil: all of them.
+func (e *mlflowExporter) settle(td ptrace.Traces, err error) (map[string]bool, error) {
 	items, rest := itemErrors(err)
 	if rest != nil {
-		return rest // nothing is known of single jobs: all of it again
+		return nil, rest // nothing is known of single jobs
 	}
 	retry := map[string]bool{}
 	var errs []error
@@ -245,13 +262,13 @@ func (e *mlflowExporter) settle(td ptrace.Traces, err error) error {
 		errs = append(errs, item)
 	}
 	if len(retry) == 0 {
-		return nil
+		return retry, nil
 	}
 	joined := errors.Join(errs...)
 	if wait := apply.RetryAfter(joined); wait > 0 {
 		joined = exporterhelper.NewThrottleRetry(joined, wait)
 	}
-	return consumererror.NewTraces(joined, ofTraces(td, retry))
+	return retry, consumererror.NewTraces(joined, ofTraces(td, retry))
 }
 
 // itemErrors takes a joined error apart. The rest is what is no ItemError.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/config/configoptional"
@@ -72,7 +73,7 @@ func (c *ServiceConfig) Validate() error {
 	if !c.Enabled {
 		return nil
 	}
-	if strings.TrimSpace(c.ExperimentSuffix) == "" || len(c.ExperimentSuffix) > 50 {
+	if strings.TrimSpace(c.ExperimentSuffix) == "" || utf8.RuneCountInString(c.ExperimentSuffix) > 50 {
 		errs = append(errs, fmt.Errorf("`experiment_suffix` must have 1 to 50 characters, found %q: it keeps service runs apart from jobs; _service is the default", c.ExperimentSuffix))
 	}
 	if c.Interval < time.Minute || c.Interval > 24*time.Hour {

@@ -30,6 +30,9 @@ func (p *Preview) WriteTo(w io.Writer) (int64, error) {
 	}
 	out.line("%s in %s: %s, %s, %s to %s",
 		count(len(p.spans), "span"), count(len(p.messages), "message"), count(len(p.plan.Runs), "run"), count(len(p.plan.Traces), "trace"), count(requests, "request"), p.endpoint)
+	if len(p.messages) > 1 {
+		out.line("Runs and traces are what all messages come to; requests are shown message by message, in this order.")
+	}
 	p.printSpans(out)
 	for _, r := range p.plan.Runs {
 		p.printRun(out, r)
@@ -102,16 +105,43 @@ func (p *Preview) printRun(out *printer, r reduce.Run) {
 		for _, used := range r.Prompts {
 			row("prompt", used.Name, shown(used.SHA256), "linked when MLflow's registry has this text")
 		}
-		for _, part := range append([]reduce.Part{own}, r.Parts...) {
-			printPart(row, part)
+		parts := append([]reduce.Part{own}, r.Parts...)
+		for i, part := range parts {
+			printPart(row, part, overwritten(parts, i))
 		}
 	})
 }
 
-func printPart(row func(cells ...string), p reduce.Part) {
+// overwritten are the params, tags and artifacts that a part does not write, because the run itself or
+// a later part does, and what to say of them.
+func overwritten(parts []reduce.Part, i int) map[string]string {
+	notes := map[string]string{}
+	add := func(p reduce.Part, note string) {
+		for _, kv := range p.Params {
+			notes["param "+keys.Clean(kv.Key)] = note
+		}
+		for _, kv := range p.Tags {
+			notes["tag "+keys.Clean(kv.Key)] = note
+		}
+	}
+	if i == 0 {
+		return notes
+	}
+	for _, later := range parts[i+1:] {
+		add(later, "not written: a later attempt's is")
+		for _, f := range later.Artifacts {
+			notes["artifact "+f.Path] = "not written: a later attempt's is"
+		}
+	}
+	add(parts[0], "not written: the job's own is")
+	return notes
+}
+
+func printPart(row func(cells ...string), p reduce.Part, overwritten map[string]string) {
 	params, tags := written{}, written{}
 	for _, kv := range p.Params {
 		key, note := params.key(kv.Key)
+		note = cmp.Or(overwritten["param "+key], note)
 		row("param", key, shown(kv.Value), joinNotes(why(p.Why, "param", kv.Key), note))
 	}
 	for _, m := range p.Metrics {
@@ -120,10 +150,11 @@ func printPart(row func(cells ...string), p reduce.Part) {
 	}
 	for _, kv := range p.Tags {
 		key, note := tags.key(kv.Key)
+		note = cmp.Or(overwritten["tag "+key], note)
 		row("tag", key, shown(kv.Value), joinNotes(why(p.Why, "tag", kv.Key), note))
 	}
 	for _, f := range p.Artifacts {
-		row("artifact", f.Path, bytesText(len(f.Content)), "event artifact")
+		row("artifact", f.Path, bytesText(len(f.Content)), joinNotes("event artifact", overwritten["artifact "+f.Path]))
 	}
 }
 
@@ -245,11 +276,17 @@ func (p *Preview) printScores(out *printer) {
 	out.line("\nSCORES")
 	out.table(func(row func(cells ...string)) {
 		for _, s := range p.plan.Scores {
-			said, where := cmp.Or(strings.Trim(string(s.Value), `"`), "taken back"), "run "+p.runName(s.RunKey)
-			if s.InTrace {
-				where += ", trace"
+			said := cmp.Or(strings.Trim(string(s.Value), `"`), "taken back")
+			var where []string
+			if s.Expected {
+				said = "expected " + said
+			} else if !s.Uncounted {
+				where = append(where, "run "+p.runName(s.RunKey))
 			}
-			row(s.Name, said, shown(s.Label), shown(strings.TrimSpace(s.SourceType+" "+s.SourceID)), where)
+			if s.InTrace {
+				where = append(where, "trace")
+			}
+			row(s.Name, said, shown(s.Label), shown(strings.TrimSpace(s.SourceType+" "+s.SourceID)), cmp.Or(strings.Join(where, ", "), "nowhere: there is no trace"))
 		}
 	})
 }
@@ -263,8 +300,8 @@ func (p *Preview) printLeftOut(out *printer) {
 		for _, d := range p.plan.Dropped {
 			row(d.Reason, shown(d.Detail), "trace "+d.TraceID)
 		}
-		for _, model := range p.plan.Unpriced {
-			row("cost", "model "+shown(model)+" has no price", "give it one in `prices_file`")
+		for _, u := range p.plan.Unpriced {
+			row("cost", "model "+shown(u.Model)+" has no price", "give it one in `prices_file`")
 		}
 		for _, warning := range p.warnings {
 			row("condition", warning)

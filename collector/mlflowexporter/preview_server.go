@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -30,10 +31,11 @@ type plannedRequest struct {
 // plannedServer answers every request as a server would that has every experiment and no
 // run but those that it was asked to create, and remembers them.
 type plannedServer struct {
-	mu       sync.Mutex
-	names    map[string]string // of runs, by id
-	runs     []mlflow.Run
-	requests []plannedRequest
+	mu          sync.Mutex
+	experiments []string          // names; the index is one less than the id
+	names       map[string]string // of runs, by id
+	runs        []mlflow.Run
+	requests    []plannedRequest
 }
 
 // Ranks of operations.
@@ -94,7 +96,7 @@ func (s *plannedServer) answer(one *plannedRequest, r *http.Request, body []byte
 	case operation == "experiments/get-by-name":
 		name := r.URL.Query().Get("experiment_name")
 		one.rank, one.what = rankExperiment, name
-		return encodeJSON(map[string]any{"experiment": mlflow.Experiment{ID: "1", Name: name, Stage: mlflow.Active, CreationTime: 1}})
+		return encodeJSON(map[string]any{"experiment": mlflow.Experiment{ID: s.experiment(name), Name: name, Stage: mlflow.Active, CreationTime: 1}})
 	case operation == "runs/create":
 		var in mlflow.CreateRun
 		if err := json.Unmarshal(body, &in); err != nil {
@@ -106,7 +108,7 @@ func (s *plannedServer) answer(one *plannedRequest, r *http.Request, body []byte
 		one.run = fmt.Sprintf("run-%d", len(s.names)+1)
 		s.names[one.run] = in.Name
 		one.rank, one.what = rankCreate, in.Name+": "+count(len(in.Tags), "tag")
-		info := mlflow.RunInfo{ID: one.run, Name: in.Name, ExperimentID: "1", Status: mlflow.StatusRunning, StartTime: in.StartTime, ArtifactURI: "mlflow-artifacts:/1/" + one.run + "/artifacts", Stage: mlflow.Active}
+		info := mlflow.RunInfo{ID: one.run, Name: in.Name, ExperimentID: in.ExperimentID, Status: mlflow.StatusRunning, StartTime: in.StartTime, ArtifactURI: "mlflow-artifacts:/" + in.ExperimentID + "/" + one.run + "/artifacts", Stage: mlflow.Active}
 		made := mlflow.Run{Info: info, Data: mlflow.RunData{Tags: in.Tags}}
 		s.runs = append(s.runs, made)
 		return encodeJSON(map[string]any{"run": made})
@@ -157,11 +159,12 @@ func (s *plannedServer) answer(one *plannedRequest, r *http.Request, body []byte
 		}
 		one.rank, one.run = rankCreate, in.RunID
 		one.what = s.names[in.RunID] + ": it is"
-	case strings.Contains(one.path, "/artifacts/1/"):
-		_, file, _ := strings.Cut(one.path, "/artifacts/1/")
-		run, path, _ := strings.Cut(file, "/artifacts/")
+	case strings.Contains(one.path, "/mlflow-artifacts/artifacts/"):
+		_, file, _ := strings.Cut(one.path, "/mlflow-artifacts/artifacts/")
+		_, inside, _ := strings.Cut(file, "/") // the experiment
+		run, path, _ := strings.Cut(inside, "/artifacts/")
 		one.rank, one.run = rankArtifact, run
-		one.path = strings.Replace(one.path, "/1/"+run+"/artifacts/"+path, "/…", 1)
+		one.path = strings.TrimSuffix(one.path, file) + "…"
 		one.what = fmt.Sprintf("%s: %s, %s", s.names[run], path, bytesText(len(body)))
 	case strings.HasSuffix(one.path, "/v1/traces"):
 		in := ptraceotlp.NewExportRequest()
@@ -180,6 +183,16 @@ func (s *plannedServer) answer(one *plannedRequest, r *http.Request, body []byte
 		one.rank, one.what = rankTrace, "is the trace there already?"
 	}
 	return "{}", nil
+}
+
+// experiment gives the id of an experiment, another one for each name.
+func (s *plannedServer) experiment(name string) string {
+	i := slices.Index(s.experiments, name)
+	if i < 0 {
+		i = len(s.experiments)
+		s.experiments = append(s.experiments, name)
+	}
+	return strconv.Itoa(i + 1)
 }
 
 // withKey gives the runs of a key, or of those that begin like "begin%".

@@ -185,3 +185,52 @@ func TestPreviewExplainsTheTagsOfMembers(t *testing.T) {
 		}
 	}
 }
+
+// Spans of several experiments go in several requests.
+func TestPreviewOfSeveralExperiments(t *testing.T) {
+	all := joined(append(
+		otherApplication(t, map[string]any{"service.name": "etl", "experiment.name": "a", "run.traces": "true"})[3:],
+		otherApplication(t, map[string]any{"service.name": "etl", "experiment.name": "b", "run.traces": "true"})[3:]...))
+	all.ResourceSpans().At(1).ScopeSpans().At(0).Spans().At(0).SetTraceID([16]byte{2})
+	event := all.ResourceSpans().At(1).ScopeSpans().At(0).Spans().At(0).Events().AppendEmpty()
+	event.SetName(wire.EventArtifact)
+	event.Attributes().PutStr(wire.AttrArtifactName, "a.txt")
+	event.Attributes().PutStr(wire.AttrArtifactContent, "x")
+	got := preview(t, testConfig("http://127.0.0.1:5000"), all)
+	if n := strings.Count(got, " /v1/traces "); n != 2 || !strings.Contains(got, " /api/2.0/mlflow-artifacts/artifacts/…    nightly 2026-11-23: a.txt, 1 B\n") {
+		t.Errorf("%d requests of spans, want 2:\n%s", n, got)
+	}
+}
+
+// Of two attempts at a stage in the flat layout the later one's params, tags and files are written.
+func TestPreviewOfTwoAttemptsInTheFlatLayout(t *testing.T) {
+	cfg := testConfig("http://127.0.0.1:5000")
+	cfg.Layout = reduce.LayoutFlat
+	attempt := func(id byte, n int) oneSpan {
+		return oneSpan{id, 1, "load", map[string]any{"run.kind": "stage", "run.param.n": n, "run.tag.n": n, "run.metric.n": n, "run.tag.own": n}, []event{
+			{wire.EventArtifact, map[string]any{wire.AttrArtifactName: "n.txt", wire.AttrArtifactContent: strings.Repeat("x", n)}},
+		}}
+	}
+	all := messages(t, attempt(2, 1), attempt(3, 2), oneSpan{1, 0, "job", map[string]any{"run.kind": "job", "run.tag.load/own": 0}, nil})
+	got := preview(t, cfg, all...)
+	var lines []string
+	for _, line := range strings.Split(got, "\n") {
+		if cells := strings.Fields(line); len(cells) > 2 && strings.HasPrefix(cells[1], "load/") {
+			_, note, _ := strings.Cut(line, "not written: ")
+			lines = append(lines, strings.TrimSpace(strings.Join(cells[:3], " ")+" "+note))
+		}
+	}
+	want := []string{
+		"tag load/own 0",
+		"param load/n 1 a later attempt's is", "metric load/latency_seconds 1", "metric load/n 1", "tag load/n 1 a later attempt's is",
+		"tag load/own 1 the job's own is", "tag load/status FINISHED a later attempt's is", "artifact load/n.txt 1 a later attempt's is",
+		"param load/n 2", "metric load/latency_seconds 2", "metric load/n 2", "tag load/n 2", "tag load/own 2 the job's own is", "tag load/status FINISHED", "artifact load/n.txt 2",
+		"tag load/own 0", // of the trace
+	}
+	if diff := cmp.Diff(want, lines); diff != "" {
+		t.Errorf("(-want +got)\n%s\n%s", diff, got)
+	}
+	if !strings.Contains(got, "\nRuns and traces are what all messages come to") {
+		t.Errorf("says nothing of messages:\n%s", got)
+	}
+}

@@ -51,11 +51,9 @@ func (u *unpriced) first(model string) bool {
 	return true
 }
 
-func (e *mlflowExporter) countUnpriced(models []string) {
-	for _, model := range models {
-		e.telemetry.dropped(reasonUnknownModel, 1)
-		if e.unpriced.first(model) {
-			e.log.Warn("This model has no price, so its runs have no cost; give it one in `prices_file`", zap.String("model", model))
-		}
+func (e *mlflowExporter) countUnpriced(model string) {
+	e.telemetry.dropped(reasonUnknownModel, 1)
+	if e.unpriced.first(model) {
+		e.log.Warn("This model has no price, so its runs have no cost; give it one in `prices_file`", zap.String("model", model))
 	}
 }

@@ -42,6 +42,19 @@ func (t *Table) With(name string, file []byte) (*Table, error) {
 	if err := decoder.Decode(&parsed); err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
+	for {
+		var more yaml.Node
+		err := decoder.Decode(&more)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		if len(more.Content) > 0 && more.Content[0].Tag != "!!null" {
+			return nil, fmt.Errorf("%s: line %d begins another YAML document, which would be ignored: remove the line --- before it and list all prices under one `prices`", name, more.Content[0].Line)
+		}
+	}
 	out := &Table{own: maps.Clone(t.own), models: t.models}
 	if out.own == nil {
 		out.own = map[key][]dated{}

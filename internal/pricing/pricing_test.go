@@ -127,8 +127,10 @@ prices:
 	if p, _ := Default().Price("anthropic", "claude-opus-4-6", now); p.Input != 5 {
 		t.Errorf("the default table was changed: %+v", p)
 	}
-	if _, err := Default().With("prices.yaml", nil); err != nil {
-		t.Errorf("an empty file: %v", err)
+	for _, file := range []string{"", "---\n", "prices: []\n---\n", "---\nprices: []\n...\n"} {
+		if _, err := Default().With("prices.yaml", []byte(file)); err != nil {
+			t.Errorf("%q: %v", file, err)
+		}
 	}
 }
 
@@ -142,6 +144,8 @@ func TestFileOfPricesSaysWhatIsWrong(t *testing.T) {
 		"prices: [{provider: a, model: b, input: 1, output: 1}, {provider: A, model: B, input: 1, output: 1}]": "prices[1] (A B): there is another entry from the same day",
 		"prices: [{provider: a, modell: b}]":                                                                   "field modell not found",
 		"- a":                                                                                                  "cannot unmarshal",
+		"prices: []\n---\nprices: [{provider: a, model: b, input: 1, output: 1}]":                              "line 3 begins another YAML document, which would be ignored: remove the line ---",
+		"prices: []\n---\na: [":                                                                                "did not find",
 	} {
 		_, err := Default().With("my.yaml", []byte(file))
 		if err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), "my.yaml") {

@@ -28,6 +28,8 @@ const (
 	lookAgain = 10 * time.Minute
 	// maxPages bounds the pages of versions that are read of one prompt, 100 versions each.
 	maxPages = 100
+	// maxPrompts bounds the prompts that are remembered, should names be made up one by one.
+	maxPrompts = 1000
 )
 
 // maxLinked is how many characters name/version may have for a trace to be linked to it: those of
@@ -115,11 +117,16 @@ func (a *Applier) ask(ctx context.Context, name string) (registered, error) {
 			break
 		}
 	}
-	if a.prompts.byName == nil {
-		a.prompts.byName = map[string]registered{}
-	}
-	a.prompts.byName[name] = known
+	a.prompts.keep(name, known)
 	return known, nil
+}
+
+// keep remembers the versions of a prompt. When there are too many, all are asked for again.
+func (p *prompts) keep(name string, known registered) {
+	if _, there := p.byName[name]; p.byName == nil || (!there && len(p.byName) >= maxPrompts) {
+		p.byName = map[string]registered{}
+	}
+	p.byName[name] = known
 }
 
 func number(version string) int {

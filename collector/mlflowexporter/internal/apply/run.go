@@ -108,7 +108,9 @@ func (a *Applier) rename(ctx context.Context, jobs []*job, entries []*ledger.Ent
 			t.RunKey = cmp.Or(names[t.RunKey], t.RunKey)
 		}
 		for i, s := range j.scores {
-			j.scores[i].RunKey = cmp.Or(names[s.RunKey], s.RunKey)
+			if name := names[s.RunKey]; name != "" {
+				j.scores[i] = s.Of(name)
+			}
 		}
 	}
 	if len(more) == 0 {

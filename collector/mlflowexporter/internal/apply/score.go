@@ -41,6 +41,7 @@ func (a *Applier) applyScores(ctx context.Context, j *job) {
 			s.Counted, s.Traced = false, false
 		}
 	}
+	j.ownScores()
 	ids := slices.Sorted(maps.Keys(j.entry.Job.Scores))
 	named := map[[3]string][]*ledger.Score{} // by experiment, run and name
 	for _, id := range ids {
@@ -55,6 +56,19 @@ func (a *Applier) applyScores(ctx context.Context, j *job) {
 	}
 }
 
+// ownScores makes verdicts that came before it was known that the trace belongs to the run of another
+// one such as those that came after: not counted, and with the name of that run.
+func (j *job) ownScores() {
+	if t := j.entry.Job.Trace; t == nil || t.Run == "" {
+		return
+	}
+	for _, s := range j.entry.Job.Scores {
+		if !s.Uncounted && j.entry.Job.Runs[s.RunKey] == nil {
+			s.Uncounted, s.Traced = true, false
+		}
+	}
+}
+
 // applyNamed brings the verdicts of one name to a run, and each to the trace.
 func (a *Applier) applyNamed(ctx context.Context, j *job, ids []string, scores []*ledger.Score) error {
 	first := scores[0]
@@ -64,7 +78,7 @@ func (a *Applier) applyNamed(ctx context.Context, j *job, ids []string, scores [
 	}
 	for _, s := range scores {
 		s.At(exp.ref)
-		s.Counted = s.Counted || s.Uncounted
+		s.Counted = s.Counted || s.Uncounted || s.Expected
 	}
 	if !slices.ContainsFunc(scores, (*ledger.Score).Waiting) {
 		return nil
@@ -147,8 +161,8 @@ func (a *Applier) dropWaiting(ctx context.Context, j *job) error {
 	for id, s := range j.entry.Job.Scores {
 		if s.Waiting() {
 			delete(j.entry.Job.Scores, id)
-			if s.Retracted || (s.Counted && !a.takesTraces()) {
-				continue // there was nothing left to take back, or it is on the run, and there are no traces
+			if s.Retracted || (s.Counted && !a.takesTraces()) || (s.InTrace && s.Traced) {
+				continue // there was nothing left to take back, or it is on the run or the trace, and there is no other
 			}
 			a.cfg.Count(EventLoneScore, 1)
 			a.log.Warn("A verdict is given up: nothing came of its job, or of the trace", zap.String("trace_id", j.traceID), zap.String("score", s.Name))
@@ -181,7 +195,7 @@ func (a *Applier) countScores(ctx context.Context, j *job, rec *ledger.Run, scor
 	if err = a.lost(ctx, r, err); err != nil || rec.Gone {
 		return err
 	}
-	all, err := a.withHeld(ctx, j, scores)
+	all, err := a.withHeld(ctx, j, rec, scores)
 	if err != nil {
 		return err
 	}
@@ -224,7 +238,7 @@ func (a *Applier) countScores(ctx context.Context, j *job, rec *ledger.Run, scor
 
 // withHeld adds the verdicts of the same name that the trace has and the ledger does not know,
 // or knows in an older version: of other bridges, or of before the ledger was lost.
-func (a *Applier) withHeld(ctx context.Context, j *job, scores []*ledger.Score) ([]*ledger.Score, error) {
+func (a *Applier) withHeld(ctx context.Context, j *job, rec *ledger.Run, scores []*ledger.Score) ([]*ledger.Score, error) {
 	if !scores[0].InTrace || !a.takesTraces() || !a.searches(j, scores[0]) {
 		return scores, nil
 	}
@@ -236,7 +250,7 @@ func (a *Applier) withHeld(ctx context.Context, j *job, scores []*ledger.Score) 
 	for _, one := range info.Assessments {
 		at, err := strconv.ParseUint(one.Metadata[metaTime], 10, 64)
 		known := j.entry.Job.Scores[one.ID]
-		if err != nil || one.Name != scores[0].Name || one.Feedback == nil || (known != nil && known.Version.EndUnixNano >= at) {
+		if err != nil || one.Name != scores[0].Name || one.Feedback == nil || (known != nil && known.Version.EndUnixNano >= at) || !j.about(rec, one) {
 			continue
 		}
 		all = slices.DeleteFunc(all, func(s *ledger.Score) bool { return s == known })
@@ -245,6 +259,16 @@ func (a *Applier) withHeld(ctx context.Context, j *job, scores []*ledger.Score) 
 		all = append(all, s)
 	}
 	return all, nil
+}
+
+// about reports whether an assessment of the trace is about a run. Those about a run that is not the
+// trace's own name it.
+func (j *job) about(rec *ledger.Run, one mlflow.Assessment) bool {
+	if in := one.Metadata[mlflow.MetaAssessedIn]; in != "" {
+		return in == rec.ID
+	}
+	own := j.entry.Job.Runs[j.traceID]
+	return own == nil || own == rec
 }
 
 // numberOf is a JSON value as a number, nil when it is none.
@@ -275,6 +299,9 @@ func sumUp(scores []*ledger.Score) summary {
 	total := 0.0
 	said := map[string]int{}
 	for _, s := range scores {
+		if s.Expected { // what the right answer would be is no verdict
+			continue
+		}
 		out.timeMS = max(out.timeMS, int64(s.Version.EndUnixNano/uint64(time.Millisecond))) //nolint:gosec // ns since 1970 fit until 2262
 		if s.Retracted {
 			continue
@@ -319,6 +346,8 @@ func (a *Applier) assess(ctx context.Context, j *job, id string, s *ledger.Score
 	in := assessment(j.traceID, id, s)
 	if t := j.entry.Job.Trace; s.Uncounted && t != nil && t.Run != "" {
 		in.Metadata[mlflow.MetaAssessedIn] = t.Run
+	} else if rec := j.entry.Job.Runs[s.RunKey]; !s.Uncounted && s.RunKey != j.traceID && rec != nil && rec.ID != "" {
+		in.Metadata[mlflow.MetaAssessedIn] = rec.ID
 	}
 	var err error
 	switch {

@@ -390,3 +390,47 @@ func TestScoreOfARunRemovedForGood(t *testing.T) {
 	sc.TraceID, sc.RunKey, sc.Experiment = p.Runs[0].Key, p.Runs[0].Key, other
 	e.persist(t, scored(sc))
 }
+
+// Without its ledger the bridge does not count for a job what was said of another job of the trace.
+func TestScoresOfSeveralJobsAfterALostLedger(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		p := e.plan(1)
+		other := p.Runs[0]
+		other.Key, other.OwnKey, other.Name = p.Runs[0].Key+"-00000000000000ff", "", "other"
+		p.Runs = append(p.Runs, other)
+		of := func(who string, second int) reduce.Score {
+			s := e.score(1, who, second, value(0))
+			s.RunKey = other.Key
+			return s
+		}
+		e.mustApply(t, p, scored(e.score(1, "u-1", 1, value(1)), of("u-2", 1)))
+		e.lose(t)
+		e.mustApply(t, p, scored(of("u-3", 2)), scored(e.score(1, "u-4", 2, value(1))))
+		e.saidIs(t, 1, map[string]string{
+			"helpful u-1": "1 | HUMAN |  | because 1", "helpful u-2": "0 | HUMAN |  | because 1 | in " + other.Key,
+			"helpful u-3": "0 | HUMAN |  | because 2 | in " + other.Key, "helpful u-4": "1 | HUMAN |  | because 2",
+		}, "2 1 up 2")
+		for _, m := range e.findRun(t, other.Key).Data.Metrics {
+			if m.Key == "feedback/helpful/count" && m.Value != 2 {
+				t.Errorf("the other run counts %v", m.Value)
+			}
+		}
+	})
+}
+
+// A verdict that is in a trace without a run is not given up.
+func TestVerdictOnATraceWithoutARun(t *testing.T) {
+	e, _ := faulty(t)
+	p := e.plan(1)
+	p.Runs = nil
+	e.mustApply(t, p, scored(e.score(1, "u-1", 1, value(1))))
+	for range 2 {
+		e.pass(t, staleAfter)
+	}
+	if n := e.events.get(apply.EventLoneScore); n != 0 {
+		t.Errorf("%d verdicts given up", n)
+	}
+	if got := e.state(t).Traces["tr-"+jobID(e.experiment, 1)].Assessments; got["helpful u-1"] == "" {
+		t.Errorf("assessments are %v", got)
+	}
+}

@@ -248,8 +248,8 @@ func (a *Applier) info(t *trace, used []mlflow.PromptVersion) mlflow.TraceInfo {
 	for _, kv := range in.Metadata {
 		out.Metadata[keys.Clean(kv.Key)] = values.Clean(kv.Value, mlflow.MaxTagValue)
 	}
-	for _, kv := range in.Tags {
-		out.Tags[keys.Clean(kv.Key)] = values.Clean(kv.Value, mlflow.MaxTagValue)
+	for _, kv := range keyValues(in.Tags, func(_, v string) string { return values.Clean(v, mlflow.MaxTagValue) }) {
+		out.Tags[kv.Key] = kv.Value
 	}
 	if len(used) > 0 {
 		out.Tags[wire.TagPrompts] = promptsJSON(used)

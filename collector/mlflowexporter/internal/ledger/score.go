@@ -23,6 +23,9 @@ func (j *Job) Take(s reduce.Score) {
 	if j.Scores == nil {
 		j.Scores = map[string]*Score{}
 	}
+	if old := j.Scores[s.OldID]; old != nil && old.RunKey == s.RunKey && j.Scores[s.ID] == nil {
+		s.ID = s.OldID // its assessment was made under it
+	}
 	known := j.Scores[s.ID]
 	switch {
 	case known == nil:

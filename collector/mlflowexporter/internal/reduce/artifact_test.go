@@ -126,3 +126,34 @@ func TestExperimentByAttribute(t *testing.T) {
 		}
 	}
 }
+
+// A file of a span that is no run has no place; that is told, unless nobody asked for the span.
+func TestArtifactsOfSpansThatAreNoRun(t *testing.T) {
+	with := func(kind Kind, id byte, inTrace bool) Span {
+		s := newSpan(t, kind, kind.String(), id, nil)
+		s.InTrace = inTrace
+		addArtifact(s, map[string]any{wire.AttrArtifactName: "a.txt", wire.AttrArtifactContent: "x"})
+		return s
+	}
+	for name, c := range map[string]struct {
+		spans []Span
+		want  []string
+	}{
+		"in a trace":     {[]Span{with(Detail, 2, true)}, []string{"detail: a.txt, on a span that is no run"}},
+		"below a job":    {[]Span{with(Detail, 2, false), with(Job, 1, false)}, []string{"detail: a.txt, on a span that is no run"}},
+		"of a member":    {[]Span{with(Member, 2, true)}, []string{"member: a.txt, on a span that is no run"}},
+		"of a job":       {[]Span{with(Job, 1, true), with(Stage, 2, true)}, nil},
+		"of nobody here": {[]Span{with(Detail, 2, false)}, nil},
+	} {
+		var got []string
+		for _, d := range Reduce(c.spans, simple).Dropped {
+			if d.Reason != DropInvalidArtifact || d.TraceID != traceID.String() {
+				t.Errorf("%s: %+v", name, d)
+			}
+			got = append(got, d.Detail)
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s (-want +got)\n%s", name, diff)
+		}
+	}
+}

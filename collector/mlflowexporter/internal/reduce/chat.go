@@ -17,7 +17,7 @@ const formatOpenAI = "openai"
 const attrSystemInstructions = "gen_ai.system_instructions"
 
 // message is one message of the OTel GenAI conventions:
-// role and parts of type text, reasoning, tool_call or tool_call_response.
+// role and parts of type text, reasoning, tool_call, tool_call_response, blob, file or uri.
 type message struct {
 	Role         string `json:"role"`
 	Parts        []part `json:"parts"`
@@ -32,6 +32,19 @@ type part struct {
 	Arguments json.RawMessage `json:"arguments"`
 	Response  json.RawMessage `json:"response"`
 	Result    json.RawMessage `json:"result"` // name of response before semconv 1.38
+	MimeType  json.RawMessage `json:"mime_type"`
+	Modality  json.RawMessage `json:"modality"`
+	FileID    json.RawMessage `json:"file_id"`
+	URI       json.RawMessage `json:"uri"`
+}
+
+// shown stands for what is no text: its kind, and where it is unless that is the thing itself.
+func (p part) shown() string {
+	where := cmp.Or(rawText(p.FileID), rawText(p.URI))
+	if scheme, _, _ := strings.Cut(where, ":"); strings.EqualFold(scheme, "data") {
+		where = ""
+	}
+	return "[" + strings.TrimSpace(cmp.Or(rawText(p.MimeType), rawText(p.Modality), p.Type)+" "+where) + "]"
 }
 
 // chatMessage is a message as OpenAI's chat completions spell it.
@@ -160,6 +173,8 @@ func flatten(m message) []chatMessage {
 				text = rawText(p.Result)
 			}
 			answers = append(answers, chatMessage{Role: "tool", ToolCallID: p.ID, Content: &text})
+		case "blob", "file", "uri":
+			texts = append(texts, p.shown())
 		default: // text, reasoning and what may come
 			if text := rawText(p.Content); text != "" {
 				texts = append(texts, text)

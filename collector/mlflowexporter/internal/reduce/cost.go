@@ -73,14 +73,19 @@ func (s Span) usageAt(prefix string) pricing.Usage {
 }
 
 // cost sets what the run's calls cost, or names the models for which nobody knows it:
-// unknown is not zero.
+// unknown is not zero. What a rule sets stays.
 func (b *builder) cost(m RunMapping, prices *pricing.Table, plan *Plan) {
+	if _, told := b.metrics[metricCost]; told {
+		return
+	}
 	spent := b.span.spend(m.Costs, prices)
 	if spent.known {
 		b.metric(metricCost, spent.cost.Total())
 	}
 	b.tagIf(wire.TagUnknownModel, strings.Join(spent.unknown, ", "))
-	plan.Unpriced = append(plan.Unpriced, spent.unknown...)
+	for _, model := range spent.unknown {
+		plan.Unpriced = append(plan.Unpriced, Unpriced{TraceID: b.span.Span.TraceID().String(), Model: model})
+	}
 }
 
 // costJSON is MLflow's form of a cost; it needs all three figures.

@@ -5,6 +5,8 @@ import (
 	"math"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/technoshare/commentator/internal/pricing"
 	"github.com/technoshare/commentator/internal/wire"
 )
@@ -50,7 +52,7 @@ func TestCostOfAJob(t *testing.T) {
 				t.Errorf("cost of the trace %s: %v", plan.Traces[0].Info.Cost, err)
 			}
 			if len(plan.Unpriced) > 0 {
-				t.Errorf("unpriced %q", plan.Unpriced)
+				t.Errorf("unpriced %v", plan.Unpriced)
 			}
 		})
 	}
@@ -67,11 +69,11 @@ func TestUnknownModelHasNoCost(t *testing.T) {
 		t.Errorf("part of a cost is given as the whole: %+v", plan.Runs[0].Metrics)
 	}
 	if got := tagOf(plan.Runs[0], wire.TagUnknownModel); got != "house-model" || len(plan.Unpriced) != 1 {
-		t.Errorf("tag %q, unpriced %q", got, plan.Unpriced)
+		t.Errorf("tag %q, unpriced %v", got, plan.Unpriced)
 	}
 	plan = Reduce([]Span{newSpan(t, Job, "job", 1, map[string]any{"a.model": "offline-extractive"})}, m)
 	if _, ok := metricOf(plan.Runs[0], "cost_usd"); ok || tagOf(plan.Runs[0], wire.TagUnknownModel) != "" || len(plan.Unpriced) > 0 {
-		t.Errorf("no usage: %+v, %q", plan.Runs[0], plan.Unpriced)
+		t.Errorf("no usage: %+v, %v", plan.Runs[0], plan.Unpriced)
 	}
 }
 
@@ -103,5 +105,33 @@ func TestCostOfAModelCall(t *testing.T) {
 				t.Errorf("cost %v, want %s", got, tc.want)
 			}
 		})
+	}
+}
+
+// A latency and a cost that a rule sets are those of the run, and no price is missed then.
+func TestMetricsOfTheApplicationStay(t *testing.T) {
+	m := simple
+	m.Prices = pricing.Default()
+	m.Job.Rules = []Rule{{Attribute: "run.metric.*", Metric: "*"}}
+	m.Stage.Rules = m.Job.Rules
+	attrs := map[string]any{
+		"run.metric.latency_seconds": 3.5, "run.metric.cost_usd": 0.25,
+		"gen_ai.request.model": "tiny-1", "gen_ai.usage.input_tokens": 1000,
+	}
+	plan := Reduce([]Span{newSpan(t, Job, "job", 1, attrs), newSpan(t, Stage, "stage", 2, attrs)}, m)
+	for _, r := range plan.Runs {
+		got := map[string]float64{}
+		for _, one := range r.Metrics {
+			got[one.Key] = one.Value
+		}
+		if diff := cmp.Diff(map[string]float64{"latency_seconds": 3.5, "cost_usd": 0.25}, got); diff != "" {
+			t.Errorf("%s (-want +got)\n%s", r.Name, diff)
+		}
+		if tag := tagOf(r, wire.TagUnknownModel); tag != "" {
+			t.Errorf("%s has the tag %s", r.Name, tag)
+		}
+	}
+	if len(plan.Unpriced) != 0 {
+		t.Errorf("without a price: %v", plan.Unpriced)
 	}
 }

@@ -78,6 +78,9 @@ func (t *trace) flatten(runs []Run, stages []Span, stageRuns []Run) {
 	for i, s := range stages {
 		owner := &runs[at[stageRuns[i].ParentKey]]
 		owner.Parts = append(owner.Parts, partOf(s, stageRuns[i], t.partName(s, names)))
+		if !owner.Implied { // else the job's own span would take the others back
+			owner.Prompts = united(owner.Prompts, stageRuns[i].Prompts)
+		}
 	}
 	for _, r := range runs {
 		// In the order of their ends, so that of two attempts the later one is written last.

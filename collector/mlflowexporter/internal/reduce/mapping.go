@@ -97,6 +97,9 @@ func (m RunMapping) validate(kind string) error {
 	for i, r := range m.Rules {
 		at := fmt.Sprintf("`mapping::%s::rules[%d]`", kind, i)
 		errs = append(errs, r.validate(at))
+		if r.TraceTag != "" && r.Param+r.Tag+r.Metric == "" && strings.HasSuffix(kind, "stage") {
+			errs = append(errs, fmt.Errorf("%s: `trace_tag` alone does nothing: a trace has the tags of its job, so move the rule there, or set `tag`", at))
+		}
 	}
 	for i, c := range m.Costs {
 		if c.Model == "" || c.Usage == "" {

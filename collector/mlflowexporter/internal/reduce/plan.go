@@ -25,8 +25,14 @@ type Plan struct {
 	Repair map[string]string
 	// Dropped lists what the batch holds and MLflow cannot take, for counting.
 	Dropped []Drop
-	// Unpriced lists the models without a price, once for each run that used one.
-	Unpriced []string
+	// Unpriced lists the models without a price, each once for each run that used one.
+	Unpriced []Unpriced
+}
+
+// Unpriced is a model without a price that a run of a trace used.
+type Unpriced struct {
+	TraceID string // hex
+	Model   string
 }
 
 // Drop is a piece of a batch that MLflow cannot take.
@@ -39,7 +45,7 @@ type Drop struct {
 // Reasons of a Drop.
 const (
 	DropInvalidID       = "invalid_id"       // a span without trace id or span id
-	DropInvalidArtifact = "invalid_artifact" // an artifact event without content or with an unusable name
+	DropInvalidArtifact = "invalid_artifact" // an artifact event without content, with an unusable name, or on a span that is no run
 	DropInvalidScore    = "invalid_score"    // an evaluation event without a name, or without a verdict
 )
 
@@ -174,7 +180,7 @@ type TraceInfo struct {
 	// adds what is missing here a second time.
 	TokenUsage map[string]int64
 	Cost       string     // JSON of MLflow's mlflow.trace.cost; empty: not known
-	Prompts    []Prompt   // that the job used
+	Prompts    []Prompt   // that its jobs and stages used, the root's first
 	Metadata   []KeyValue // further trace metadata
 	Tags       []KeyValue
 }

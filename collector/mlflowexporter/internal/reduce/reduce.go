@@ -159,6 +159,7 @@ func (t *trace) reduce(m Mapping, plan *Plan) {
 		out.Experiment = experiment
 		plan.Traces = append(plan.Traces, out)
 	}
+	t.misplaced(plan)
 	t.scores(m, plan)
 	for i := range plan.Scores[scores:] {
 		plan.Scores[scores+i].Experiment = experiment

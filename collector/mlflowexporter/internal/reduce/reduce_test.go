@@ -202,22 +202,24 @@ func TestBlankNames(t *testing.T) {
 
 func TestJobStatus(t *testing.T) {
 	for _, c := range []struct {
-		outcome string
-		code    ptrace.StatusCode
-		want    string
+		outcome, errorType string
+		code               ptrace.StatusCode
+		want               string
 	}{
-		{"success", ptrace.StatusCodeUnset, statusFinished},
-		{"no_urls", ptrace.StatusCodeUnset, statusFinished},
-		{"gate_failed", ptrace.StatusCodeUnset, statusFinished},
-		{"error", ptrace.StatusCodeUnset, statusFailed},
-		{"cancelled", ptrace.StatusCodeError, statusKilled},
-		{"", ptrace.StatusCodeError, statusFailed},
-		{"", ptrace.StatusCodeOk, statusFinished},
+		{"success", "", ptrace.StatusCodeUnset, statusFinished},
+		{"success", "timeout", ptrace.StatusCodeUnset, statusFinished},
+		{"no_urls", "", ptrace.StatusCodeUnset, statusFinished},
+		{"gate_failed", "", ptrace.StatusCodeUnset, statusFinished},
+		{"error", "", ptrace.StatusCodeUnset, statusFailed},
+		{"cancelled", "timeout", ptrace.StatusCodeError, statusKilled},
+		{"", "", ptrace.StatusCodeError, statusFailed},
+		{"", "timeout", ptrace.StatusCodeUnset, statusFailed},
+		{"", "", ptrace.StatusCodeOk, statusFinished},
 	} {
-		s := newSpan(t, Job, "job", 1, map[string]any{wire.AttrJobOutcome: c.outcome})
+		s := newSpan(t, Job, "job", 1, map[string]any{wire.AttrJobOutcome: c.outcome, wire.AttrErrorType: c.errorType})
 		s.Span.Status().SetCode(c.code)
 		if got := jobStatus(s); got != c.want {
-			t.Errorf("outcome %q, %s: %s, want %s", c.outcome, c.code, got, c.want)
+			t.Errorf("outcome %q, error %q, %s: %s, want %s", c.outcome, c.errorType, c.code, got, c.want)
 		}
 	}
 }

@@ -41,7 +41,7 @@ const metricLatency = "latency_seconds"
 // jobRun is the run of a job whose span is there.
 func jobRun(s Span, key, parent string, m Mapping, plan *Plan) Run {
 	b := newBuilder(s, m.job(s))
-	b.metric(metricLatency, seconds(s.Span))
+	b.otherwise(metricLatency, seconds(s.Span))
 	b.cost(m.job(s), m.Prices, plan)
 	b.artifacts(m.Artifacts, plan)
 	if note := noteOf(s); note != "" {
@@ -57,7 +57,7 @@ func jobRun(s Span, key, parent string, m Mapping, plan *Plan) Run {
 }
 
 // jobStatus follows the outcome; jobs of applications that know no outcome follow the
-// status of their span.
+// status of their span, as stages do.
 func jobStatus(s Span) string {
 	switch s.text(wire.AttrJobOutcome) {
 	case "success", "no_urls", "gate_failed":
@@ -67,7 +67,12 @@ func jobStatus(s Span) string {
 	case "cancelled":
 		return statusKilled
 	}
-	if s.Span.Status().Code() == ptrace.StatusCodeError {
+	return spanStatus(s)
+}
+
+// spanStatus is FAILED when the span says so, or names an error.
+func spanStatus(s Span) string {
+	if s.Span.Status().Code() == ptrace.StatusCodeError || s.text(wire.AttrErrorType) != "" {
 		return statusFailed
 	}
 	return statusFinished
@@ -77,16 +82,13 @@ func jobStatus(s Span) string {
 // failure of the stage.
 func stageRun(s Span, key, parent string, m Mapping, plan *Plan) Run {
 	b := newBuilder(s, m.stage(s))
-	b.metric(metricLatency, seconds(s.Span))
+	b.otherwise(metricLatency, seconds(s.Span))
 	b.cost(m.stage(s), m.Prices, plan)
 	b.artifacts(m.Artifacts, plan)
 	run := b.run(key, parent)
 	run.Experiment = m.experiment(s)
 	run.Prompts = s.prompts(m.stage(s).Prompts)
-	run.Status = statusFinished
-	if s.Span.Status().Code() == ptrace.StatusCodeError || s.text(wire.AttrErrorType) != "" {
-		run.Status = statusFailed
-	}
+	run.Status = spanStatus(s)
 	run.EndTime = endMS(s.Span)
 	run.Version = versionOf(s.Span)
 	return run
@@ -236,6 +238,13 @@ func (b *builder) apply(r Rule, v pcommon.Value) {
 
 func (b *builder) metric(key string, value float64) { b.metrics[key] = value }
 
+// otherwise sets a metric unless a rule has.
+func (b *builder) otherwise(key string, value float64) {
+	if _, ok := b.metrics[key]; !ok {
+		b.metric(key, value)
+	}
+}
+
 // merge adds what another span says of the same run and keeps what is there.
 func (b *builder) merge(o *builder) {
 	if !b.named && o.named {
@@ -291,6 +300,24 @@ func (b *builder) artifacts(filter *ArtifactFilter, plan *Plan) {
 	b.tagIf(wire.TagTruncated, joinSorted(truncated))
 	b.tagIf(wire.TagAltered, joinSorted(altered))
 	b.tagIf(wire.TagSkipped, joinSorted(skipped))
+}
+
+// misplaced drops artifacts on spans that are no run and so have no place for files. Of traces that
+// nobody asked for nothing is said.
+func (t *trace) misplaced(plan *Plan) {
+	asked := slices.ContainsFunc(t.spans, func(s Span) bool { return s.Kind != Detail })
+	for _, s := range t.spans {
+		if s.Kind == Job || s.Kind == Stage || (!asked && !s.InTrace) {
+			continue
+		}
+		for _, e := range s.Span.Events().All() {
+			if e.Name() == wire.EventArtifact {
+				plan.Dropped = append(plan.Dropped, Drop{
+					TraceID: t.id.String(), Reason: DropInvalidArtifact, Detail: s.Span.Name() + ": " + eventText(e, wire.AttrArtifactName) + ", on a span that is no run",
+				})
+			}
+		}
+	}
 }
 
 func joinSorted(names []string) string {

@@ -49,6 +49,26 @@ type Score struct {
 	StartMS int64 `json:"start"` // of the job, ms since 1970
 	// Version is the time of the verdict, and a hash of what it says.
 	Version Version `json:"version"`
+	// JobSpan is the span of the job that the verdict is on, hex; empty: it is on something else.
+	JobSpan string `json:"-"`
+	// OldID is the ID in ledgers of a time when the jobs of one trace shared it; empty: ID.
+	OldID string `json:"-"`
+}
+
+// Of makes the run with a key the one that a verdict on a job is about. Unless the trace has that
+// key, the verdict is on the span of the job: else the jobs of one trace would share one.
+func (s Score) Of(key string) Score {
+	s.RunKey = key
+	if s.JobSpan == "" {
+		return s
+	}
+	s.SpanID, s.OldID = "", ""
+	s.ID = scoreID(s)
+	if key != s.TraceID {
+		s.SpanID, s.OldID = s.JobSpan, s.ID
+		s.ID = scoreID(s)
+	}
+	return s
 }
 
 // scores are the verdicts of a trace, in the order of their times.
@@ -83,15 +103,6 @@ func (t *trace) score(s Span, e ptrace.SpanEvent, m Mapping) (Score, bool) {
 		Label: values.Clean(eventText(e, wire.AttrEvaluationLabel), maxMetadata),
 		Why:   values.Clean(eventText(e, wire.AttrEvaluationWhy), maxRationale),
 	}
-	if s.Kind == Job {
-		out.RunKey = t.jobKey(s)
-	}
-	if root, ok := t.member(); ok {
-		out.Uncounted = true
-		if owner, ok := root.owner(); ok {
-			out.RunKey = owner
-		}
-	}
 	if s.Kind == Stage || s.Kind == Detail || s.Kind == Member {
 		out.SpanID = s.Span.SpanID().String()
 	}
@@ -106,7 +117,16 @@ func (t *trace) score(s Span, e ptrace.SpanEvent, m Mapping) (Score, bool) {
 	if !out.Retracted {
 		out.Value, out.Number = scoreValue(e, out.Label)
 	}
-	out.ID = scoreID(out)
+	if out.ID = scoreID(out); s.Kind == Job {
+		out.JobSpan = s.Span.SpanID().String()
+		out = out.Of(t.jobKey(s))
+	}
+	if root, ok := t.member(); ok {
+		out.Uncounted = true
+		if owner, ok := root.owner(); ok {
+			out.RunKey = owner
+		}
+	}
 	at := e.Timestamp()
 	if at == 0 {
 		at = pcommon.Timestamp(end(s.Span))

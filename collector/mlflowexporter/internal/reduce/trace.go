@@ -93,6 +93,14 @@ func (t *trace) translate(jobs []Span, m Mapping) (Trace, bool) {
 		out.Info = infoOf(root, m)
 		out.Info.Source.Rank = RankMember
 	}
+	if out.Info != nil {
+		for _, s := range jobs {
+			out.Info.Prompts = united(out.Info.Prompts, s.prompts(m.job(s).Prompts))
+		}
+		for _, s := range t.of(Stage) {
+			out.Info.Prompts = united(out.Info.Prompts, s.prompts(m.stage(s).Prompts))
+		}
+	}
 	return out, true
 }
 
@@ -177,9 +185,6 @@ func typeOf(s Span, m Mapping) string {
 	if own := s.text(attrSpanType); own != "" {
 		return own
 	}
-	if mapped := m.SpanTypes[s.Span.Name()]; mapped != "" {
-		return mapped
-	}
 	switch s.text(wire.AttrGenAIOperation) {
 	case "chat":
 		return typeChatModel
@@ -195,6 +200,9 @@ func typeOf(s Span, m Mapping) string {
 		return typeRetriever
 	case "invoke_workflow":
 		return typeChain
+	}
+	if mapped := m.SpanTypes[s.Span.Name()]; mapped != "" {
+		return mapped
 	}
 	if s.Kind == Job || s.Kind == Stage || s.Kind == Member {
 		return typeChain

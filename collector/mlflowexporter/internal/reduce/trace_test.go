@@ -284,3 +284,27 @@ func TestResourceIsStripped(t *testing.T) {
 		t.Errorf("experiment is %q", trace.Experiment)
 	}
 }
+
+// The mapping's type by name is for spans that tell none.
+func TestTypesOfSpans(t *testing.T) {
+	for want, attrs := range map[string]map[string]any{
+		"PARSER":    {attrSpanType: "PARSER", wire.AttrGenAIOperation: "execute_tool"},
+		"TOOL":      {wire.AttrGenAIOperation: "execute_tool"},
+		"RETRIEVER": {wire.AttrGenAIOperation: "of one's own"},
+	} {
+		if got := nativeAttrs(t, newSpan(t, Stage, "retrieval", 2, attrs))[attrSpanType]; got != want {
+			t.Errorf("%v: %v, want %s", attrs, got, want)
+		}
+	}
+}
+
+// What is no text in a message is shown by its kind, without its bytes.
+func TestPartsThatAreNoText(t *testing.T) {
+	parts := `{"type":"text","content":"Look:"},{"type":"blob","mime_type":"image/png","modality":"image","content":"aGVsbG8="},{"type":"blob","content":"aGVsbG8="},` +
+		`{"type":"uri","modality":"image","uri":"https://e.org/a.png"},{"type":"uri","uri":"data:image/png;base64,aGVsbG8="},{"type":"file","mime_type":null,"modality":7,"file_id":"f-1"}`
+	s := newSpan(t, Detail, "chat", 2, map[string]any{wire.AttrGenAIOperation: "chat", wire.AttrGenAIInput: `[{"role":"user","parts":[` + parts + `]}]`})
+	want := `{"messages":[{"role":"user","content":"Look:\n[image/png]\n[blob]\n[image https://e.org/a.png]\n[uri]\n[7 f-1]"}]}`
+	if got := nativeAttrs(t, s)[attrSpanInputs]; got != want {
+		t.Errorf("got  %v\nwant %s", got, want)
+	}
+}

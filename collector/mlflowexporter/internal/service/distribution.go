@@ -35,6 +35,22 @@ func explicit(p pmetric.HistogramDataPoint) *distribution {
 	}
 }
 
+// The scales that SDKs use. With a lower one a bucket has more than all numbers, with a higher one
+// less than float64 tells apart.
+const (
+	minScale = -10
+	maxScale = 20
+)
+
+// sane reports whether a point's scale and the indices of its buckets are such that one can compute
+// with them.
+func sane(p pmetric.ExponentialHistogramDataPoint) bool {
+	fits := func(b pmetric.ExponentialHistogramDataPointBuckets) bool {
+		return int64(b.Offset())+int64(b.BucketCounts().Len()) <= math.MaxInt32
+	}
+	return p.Scale() >= minScale && p.Scale() <= maxScale && fits(p.Positive()) && fits(p.Negative())
+}
+
 func exponential(p pmetric.ExponentialHistogramDataPoint) *distribution {
 	return &distribution{
 		count: p.Count(), sum: known(p.HasSum(), p.Sum()), min: known(p.HasMin(), p.Min()), max: known(p.HasMax(), p.Max()),
@@ -99,7 +115,7 @@ func (d *distribution) combine(o *distribution, f func(x, y uint64) (uint64, boo
 		out.scale, out.zeroWidth = min(d.scale, o.scale), max(d.zeroWidth, o.zeroWidth)
 		out.zero = each(d.zero, o.zero)
 		both := func(x, y map[int32]uint64) map[int32]uint64 {
-			x, y = coarser(x, d.scale-out.scale), coarser(y, o.scale-out.scale)
+			x, y = coarser(x, int64(d.scale)-int64(out.scale)), coarser(y, int64(o.scale)-int64(out.scale))
 			sum := map[int32]uint64{}
 			for i := range x {
 				sum[i] = each(x[i], y[i])
@@ -117,7 +133,7 @@ func (d *distribution) combine(o *distribution, f func(x, y uint64) (uint64, boo
 }
 
 // coarser makes one bucket of 2^by.
-func coarser(in map[int32]uint64, by int32) map[int32]uint64 {
+func coarser(in map[int32]uint64, by int64) map[int32]uint64 {
 	if by == 0 {
 		return in
 	}

@@ -102,7 +102,11 @@ func (r *request) collect(m pmetric.Metric, add func(pcommon.Map, sample)) {
 	case pmetric.MetricTypeExponentialHistogram:
 		delta := m.ExponentialHistogram().AggregationTemporality() == pmetric.AggregationTemporalityDelta
 		for _, p := range m.ExponentialHistogram().DataPoints().All() {
-			if !p.Flags().NoRecordedValue() {
+			switch {
+			case p.Flags().NoRecordedValue():
+			case !sane(p):
+				r.change.Dropped[DropShape]++
+			default:
 				add(p.Attributes(), sample{start: p.StartTimestamp(), time: p.Timestamp(), delta: delta, dist: exponential(p)})
 			}
 		}

@@ -35,7 +35,7 @@ const (
 const (
 	DropNaN    = "nan_metric"     // values that are no number, or infinite
 	DropLimit  = "metric_limit"   // more than MaxKeys or MaxStreams
-	DropShape  = "metric_shape"   // summaries, and histograms of one metric that cannot be added up
+	DropShape  = "metric_shape"   // summaries, histograms of one metric that cannot be added up, and exponential ones that make no sense
 	DropNoTime = "metric_untimed" // points without a time, or with one that is more than a day ahead
 )
 

@@ -483,3 +483,52 @@ func TestExperimentOfServiceRuns(t *testing.T) {
 		}
 	}
 }
+
+// An exponential histogram that no SDK makes is counted, and costs no other metric.
+func TestExponentialHistogramsThatMakeNoSense(t *testing.T) {
+	a := newTest(noon)
+	send := func(minute float64, scale, offset int32) int64 {
+		md := metrics(func(ms pmetric.MetricSlice) {
+			m := ms.AppendEmpty()
+			m.SetName("job.size")
+			m.SetEmptyExponentialHistogram().SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
+			p := m.ExponentialHistogram().DataPoints().AppendEmpty()
+			p.SetStartTimestamp(stamp(noon))
+			p.SetTimestamp(stamp(at(minute)))
+			p.SetScale(scale)
+			p.SetCount(3)
+			p.Positive().SetOffset(offset)
+			p.Positive().BucketCounts().FromRaw([]uint64{1, 2})
+			gauge(ms, "go.routines", at(minute), 7)
+		})
+		c := a.Add(md, later)
+		c.Commit()
+		if len(c.Runs) != 1 || !slices.ContainsFunc(c.Runs[0].Points, func(p Point) bool { return p.Key == "system/go.routines" }) {
+			t.Errorf("scale %d: %+v", scale, c.Runs)
+		}
+		return c.Dropped[DropShape]
+	}
+	for i, c := range []struct {
+		scale, offset int32
+		want          int64
+	}{
+		{20, 0, 0},
+		{math.MaxInt32, 0, 1},
+		{-10, 0, 0},
+		{math.MinInt32, 0, 1},
+		{21, 0, 1},
+		{-11, 0, 1},
+		{0, math.MaxInt32, 1},
+		{0, math.MaxInt32 - 2, 0},
+		{0, math.MinInt32, 0},
+	} {
+		if got := send(float64(i+1), c.scale, c.offset); got != c.want {
+			t.Errorf("scale %d, offset %d: %d dropped, want %d", c.scale, c.offset, got, c.want)
+		}
+	}
+	x := &distribution{exponential: true, scale: math.MaxInt32, positive: map[int32]uint64{4: 1}}
+	y := &distribution{exponential: true, scale: math.MinInt32, positive: map[int32]uint64{0: 1}}
+	if sum := x.plus(y); sum.positive[0] != 2 {
+		t.Errorf("the sum is %+v", sum)
+	}
+}
