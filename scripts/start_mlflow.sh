@@ -24,15 +24,29 @@ Several versions can be installed side by side.
   MLFLOW_ARTIFACT_ROOT   where the server keeps artifacts  ./mlartifacts
   MLFLOW_STATE_DIR       pids and logs of --background     ./.mlflow
   COMMENTATOR_CACHE      where MLflow is installed         .cache in the checkout
+
+Host, port, database and artifacts may also stand in .env of the folder where it is started.
 TEXT
+}
+
+# What the environment lacks is taken from .env, as the programs of this project do.
+setting() {
+	local name=$1 value
+	if [ -z "${!name+set}" ] && [ -f .env ]; then
+		value=$(sed -nE "s/^[[:space:]]*(export[[:space:]]+)?$name=//p" .env | tail -n 1 | sed -E 's/[[:space:]]+(#.*)?$//')
+		[[ $value =~ ^\"(.*)\"$ || $value =~ ^\'(.*)\'$ ]] && value=${BASH_REMATCH[1]}
+		printf '%s' "${value:-$2}"
+		return
+	fi
+	printf '%s' "${!name:-$2}"
 }
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${COMMENTATOR_CACHE:-$root/.cache}
-host=${MLFLOW_HOST:-127.0.0.1}
-port=${MLFLOW_PORT:-5000}
-backend=${MLFLOW_BACKEND_STORE:-sqlite:///mlflow.db}
-artifacts=${MLFLOW_ARTIFACT_ROOT:-./mlartifacts}
+host=$(setting MLFLOW_HOST 127.0.0.1)
+port=$(setting MLFLOW_PORT 5000)
+backend=$(setting MLFLOW_BACKEND_STORE sqlite:///mlflow.db)
+artifacts=$(setting MLFLOW_ARTIFACT_ROOT ./mlartifacts)
 state=${MLFLOW_STATE_DIR:-./.mlflow}
 patience=300 # seconds that the server may take to start; the first time on a busy machine is the slowest
 

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/technoshare/commentator/data"
@@ -78,8 +80,38 @@ func (c *evalRunCommand) prepare(ctx context.Context, a *app) (_ *evalParts, err
 		return nil, errors.Join(err, p.store.Close())
 	}
 	p.config.Store, p.config.Telemetry = p.store, p.telemetry
+	p.config.Settings = c.settings(p)
 	p.spec = p.config.Spec()
 	return p, nil
+}
+
+// settings are what decides, beside models and prompts, what an evaluation comes to.
+func (c *evalRunCommand) settings(p *evalParts) string {
+	var list []string
+	note := func(name string, value any) { list = append(list, fmt.Sprintf("%s %v", name, value)) }
+	if c.MaxLatency > 0 {
+		note("--max-latency", c.MaxLatency)
+	}
+	if c.MaxTryCost > 0 {
+		note("--max-try-cost", c.MaxTryCost)
+	}
+	for _, s := range p.config.Scorers {
+		if judge := s.Info().Judge; judge != "" {
+			note("judge", judge)
+		}
+	}
+	switch p.config.AnalyserKind {
+	case evaluation.AnalyserCassette:
+		note("--cassette", c.Cassette)
+	case evaluation.AnalyserLive:
+		cfg := p.app.cfg
+		if cfg.ModelTemperature != nil {
+			note("MODEL_TEMPERATURE", *cfg.ModelTemperature)
+		}
+		note("MODEL_MAX_TOKENS", cfg.ModelMaxTokens)
+		note("at", p.app.redactor.Text(cmpURL(cfg.OpenAIBaseURL)))
+	}
+	return cmp.Or(strings.Join(list, ", "), "none")
 }
 
 // openAnalyser makes what makes the comments.

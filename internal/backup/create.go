@@ -81,7 +81,15 @@ func create(ctx context.Context, cfg CreateConfig) (made Created, err error) {
 	if err := os.MkdirAll(filepath.Join(mk.dir, filesName), 0o700); err != nil {
 		return made, err
 	}
-	if err := mk.fill(ctx); err != nil {
+	err = mk.fill(ctx)
+	if damaged := (damagedError{}); errors.As(err, &damaged) && mk.m.Counts.Linked > 0 {
+		before := filepath.Dir(mk.before.dir)
+		if err = mk.again(); err == nil {
+			mk.warn("files of the backup before are damaged, so all were copied anew; `mlflowctl backup verify %s` names them", before)
+			err = mk.fill(ctx)
+		}
+	}
+	if err != nil {
 		return made, errors.Join(err, os.RemoveAll(mk.dir))
 	}
 	syncDisks()
@@ -92,6 +100,24 @@ func create(ctx context.Context, cfg CreateConfig) (made Created, err error) {
 	made = Created{Dir: final, Manifest: mk.m}
 	made.Removed, err = rotate(cfg.To, cfg.Keep)
 	return made, err
+}
+
+// again removes what was copied, so that it can be copied without links.
+func (mk *maker) again() error {
+	m := mk.m
+	mk.before, mk.taken = earlier{}, map[string]bool{}
+	mk.m = Manifest{Format: m.Format, Program: m.Program, StartedAt: m.StartedAt, Environment: m.Environment}
+	if err := os.RemoveAll(mk.dir); err != nil {
+		return err
+	}
+	return os.MkdirAll(filepath.Join(mk.dir, filesName), 0o700)
+}
+
+// damagedError is what was written and is not what was to be.
+type damagedError struct{ problems []string }
+
+func (e damagedError) Error() string {
+	return "what was just written is not right: " + strings.Join(e.problems, "; ")
 }
 
 // fill copies everything and writes the manifest, then reads it all again.
@@ -115,7 +141,7 @@ func (mk *maker) fill(ctx context.Context) error {
 		return err
 	}
 	if len(checked.Problems) > 0 {
-		return fmt.Errorf("what was just written is not right: %s", strings.Join(checked.Problems, "; "))
+		return damagedError{checked.Problems}
 	}
 	return nil
 }
@@ -235,6 +261,8 @@ func (mk *maker) artifacts(ctx context.Context) error {
 	for _, l := range locations {
 		path, local := localPath(l.location)
 		switch {
+		case served(l.location) && l.runs > 0 && !isThere(root):
+			return fmt.Errorf("there is no folder %s, in which %d runs of MLflow keep their artifacts; --artifacts or MLFLOW_ARTIFACT_ROOT says where it is, --without artifacts leaves them out", root, l.runs)
 		case served(l.location) || local && mk.covered(path):
 		case !local:
 			mk.warn("the artifacts of %d runs are in %s, which this command does not copy", l.runs, redacted(l.location))
@@ -288,7 +316,8 @@ func (mk *maker) root(ctx context.Context, folder string) error {
 // MLflow refused for good.
 func (mk *maker) configuration(ctx context.Context) error {
 	s := mk.cfg.Source
-	t := &tree{target: filepath.Join(mk.dir, filesName), take: isData}
+	// As the worker reads them: linked to a checkout, or by Kubernetes.
+	t := &tree{target: filepath.Join(mk.dir, filesName), take: isData, follow: true}
 	if folder := s.abs(s.DataDir); s.DataDir != "" && isThere(folder) {
 		path := mk.place(folder)
 		if err := t.copy(ctx, folder+string(filepath.Separator), path); err != nil {
@@ -296,7 +325,7 @@ func (mk *maker) configuration(ctx context.Context) error {
 		}
 		mk.setting("DATA_DIR", path, "data")
 	}
-	t.take = nil
+	t.take, t.follow = nil, false
 	if letters := filepath.Join(s.abs(s.CollectorDir), deadLetters); s.CollectorDir != "" && isThere(letters) {
 		path := mk.place(s.abs(s.CollectorDir))
 		if err := t.copy(ctx, letters+string(filepath.Separator), path+"/"+deadLetters); err != nil {
@@ -306,6 +335,9 @@ func (mk *maker) configuration(ctx context.Context) error {
 	}
 	if err := mk.single(t); err != nil {
 		return fmt.Errorf("copy configuration: %w", err)
+	}
+	if len(t.odd) > 0 {
+		mk.warn("%d things among prompts, rules and dead letters are neither files nor folders and were left out, the first is %s", len(t.odd), t.odd[0])
 	}
 	mk.m.Files = append(mk.m.Files, t.files...)
 	return nil
@@ -377,6 +409,9 @@ const deadLetters = "dead-letter"
 
 // isData chooses what the worker reads from DATA_DIR, which in a checkout holds sources too.
 func isData(path string, d fs.DirEntry) bool {
+	if strings.HasPrefix(filepath.Base(path), "..") { // of Kubernetes, which links to what is in it
+		return false
+	}
 	if d.IsDir() {
 		return path == "prompts" || strings.HasPrefix(path, "prompts/")
 	}

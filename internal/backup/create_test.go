@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -238,6 +239,7 @@ func TestWhatCannotBeBackedUpIsSaid(t *testing.T) {
 		{"other database", func(_ deployment, s *Source) { s.Store = "sqlite:///db.sqlite" }, []string{"no database of MLflow"}},
 		{"databases exchanged", func(_ deployment, s *Source) { s.JobDatabase = "mlflow.db" }, []string{"no job database"}},
 		{"into itself", func(d deployment, s *Source) { s.ArtifactRoot = d.dir }, []string{"--to"}},
+		{"no artifacts", func(_ deployment, s *Source) { s.ArtifactRoot = "art" }, []string{"no folder", "art, in which", "MLFLOW_ARTIFACT_ROOT", "--without artifacts"}},
 		{"file to include", func(_ deployment, s *Source) { s.Include = []string{"nothing.conf"} }, []string{"nothing.conf"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -273,5 +275,71 @@ func TestPartsCanBeLeftOut(t *testing.T) {
 	m := d.backup(cfg).Manifest
 	if m.MLflow != nil || m.Artifacts != nil || m.Jobs == nil || m.Counts.Files != 8 {
 		t.Errorf("manifest %+v", m)
+	}
+}
+
+// Prompts may be links into a checkout, or those of a ConfigMap. They are copied as what the worker
+// reads.
+func TestLinkedPromptsAreCopied(t *testing.T) {
+	d := newDeployment(t)
+	before := d.backup(d.config()).Manifest
+	checkout := t.TempDir()
+	if err := os.Rename(d.path("data/prompts"), filepath.Join(checkout, "prompts")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join(checkout, "prompts"), d.path("data/prompts")); err != nil {
+		t.Fatal(err)
+	}
+	d.write("..2026/rules.yaml", "linked: true")
+	for from, to := range map[string]string{"../..2026/rules.yaml": "data/linked.yaml", "../..2026": "data/..data", ".": "data/prompts/circle", "nowhere": "data/prompts/broken.yaml"} {
+		if err := os.Symlink(from, d.path(to)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	made := d.backup(d.config())
+	var prompts, all []string
+	for _, f := range made.Manifest.Files {
+		if strings.HasPrefix(f.Path, "data/") {
+			all = append(all, f.Path)
+		}
+	}
+	for _, f := range before.Files {
+		if strings.HasPrefix(f.Path, "data/") {
+			prompts = append(prompts, f.Path)
+		}
+	}
+	want := slices.Sorted(slices.Values(append(prompts, "data/linked.yaml")))
+	if !slices.Equal(all, want) || len(prompts) < 2 {
+		t.Errorf("files %q\nwant %q", all, want)
+	}
+	if got := read(t, filepath.Join(made.Dir, "files/data/linked.yaml")); got != "linked: true" {
+		t.Errorf("linked.yaml is %q", got)
+	}
+	if w := made.Manifest.Warnings; len(w) != 1 || !strings.Contains(w[0], "broken.yaml") {
+		t.Errorf("warnings %q", w)
+	}
+}
+
+// A file of the backup before has rotted: it is not linked to, and nobody has to find it first.
+func TestADamagedBackupBeforeDoesNotStopTheNext(t *testing.T) {
+	d := newDeployment(t)
+	first := d.backup(d.config())
+	rotten := filepath.Join(first.Dir, "files/mlartifacts/2/r2/artifacts/facts.json")
+	info, err := os.Stat(rotten)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(rotten, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(rotten, []byte(strings.Repeat("x", int(info.Size()))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	second := d.backup(d.config())
+	if got := read(t, filepath.Join(second.Dir, "files/mlartifacts/2/r2/artifacts/facts.json")); got != `{"two": 2}` {
+		t.Errorf("the copy is %q", got)
+	}
+	if w := second.Manifest.Warnings; len(w) != 1 || !strings.Contains(w[0], "mlflowctl backup verify "+first.Dir) || second.Manifest.Counts.Linked != 0 {
+		t.Errorf("warnings %q, %d links", w, second.Manifest.Counts.Linked)
 	}
 }

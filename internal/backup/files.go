@@ -99,6 +99,7 @@ type tree struct {
 	target string // files/
 	before earlier
 	take   func(path string, d fs.DirEntry) bool // nil: all; path is relative to the folder
+	follow bool                                  // files and folders behind symbolic links are taken too
 
 	files  []File
 	linked int64
@@ -120,13 +121,21 @@ func (t *tree) copy(ctx context.Context, from, to string) error {
 		if err != nil {
 			return err
 		}
+		link := d.Type()&fs.ModeSymlink != 0
+		if link && t.follow {
+			if info, err := os.Stat(path); err == nil {
+				d = fs.FileInfoToDirEntry(info)
+			}
+		}
 		if t.take != nil && rel != "." && !t.take(filepath.ToSlash(rel), d) {
-			if d.IsDir() {
+			if d.IsDir() && !link {
 				return filepath.SkipDir
 			}
 			return nil
 		}
 		switch {
+		case d.IsDir() && link && rel != ".":
+			return t.behind(ctx, path, rel, to)
 		case d.IsDir():
 			return nil
 		case !d.Type().IsRegular():
@@ -135,6 +144,22 @@ func (t *tree) copy(ctx context.Context, from, to string) error {
 		}
 		return t.file(path, filepath.ToSlash(filepath.Join(to, rel)))
 	})
+}
+
+// behind copies the folder that a symbolic link leads to, and what in it is linked, but no further
+// folder behind a link: they may lead in circles.
+func (t *tree) behind(ctx context.Context, path, rel, to string) error {
+	take := t.take
+	inner := tree{target: t.target, before: t.before, follow: true, take: func(below string, d fs.DirEntry) bool {
+		linked, err := os.Lstat(filepath.Join(path, below))
+		if err == nil && linked.Mode()&fs.ModeSymlink != 0 && d.IsDir() {
+			return false
+		}
+		return take == nil || take(filepath.ToSlash(rel)+"/"+below, d)
+	}}
+	err := inner.copy(ctx, path+string(filepath.Separator), filepath.ToSlash(filepath.Join(to, rel)))
+	t.files, t.odd = append(t.files, inner.files...), append(t.odd, inner.odd...)
+	return err
 }
 
 // file copies one file to a path below the target.

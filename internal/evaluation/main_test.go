@@ -80,7 +80,8 @@ func settings(s *evaluation.Store, server string) (evaluation.Config, error) {
 		return evaluation.Config{}, err
 	}
 	cfg := evaluation.Config{
-		Store: s, Dataset: dataset, Examples: dataset.Examples, Scorers: all, Themes: d.ThemeNames(), Limits: gates.DefaultLimits,
+		Settings: "temperature 0",
+		Store:    s, Dataset: dataset, Examples: dataset.Examples, Scorers: all, Themes: d.ThemeNames(), Limits: gates.DefaultLimits,
 		Gates: gates.Check, Render: render.Slack, Repetitions: 1, Parallel: 2, Now: time.Now,
 		Wait:     func(context.Context, int) error { return nil },
 		Price:    func(a commentator.Analysis, _ time.Time) (float64, bool) { return 0.01 * float64(a.Usage.Calls), true },

@@ -34,7 +34,9 @@ type Config struct {
 	AnalyserKind string
 	Prompts      []PromptRef
 	Models       []ModelRef
-	Revision     string // of the program; may be empty
+	// Settings are what else decides what comes out, in words: limits, and how models are asked.
+	Settings string
+	Revision string // of the program; may be empty
 
 	Repetitions int // at least 1
 	Parallel    int // tries at one time, at least 1
@@ -72,9 +74,14 @@ func Run(ctx context.Context, cfg Config, b Begun) (*Results, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &runner{Config: cfg, begun: b, tries: done}
+	r := &runner{Config: cfg, begun: b}
 	for _, t := range done {
 		r.spend(t)
+		if t.Counts() {
+			r.tries = append(r.tries, t)
+		} else if err := cfg.Store.ForgetTry(ctx, b.ID, t); err != nil { // it met nothing but infrastructure, and is made again
+			return nil, err
+		}
 	}
 	if err := r.work(ctx); err != nil {
 		return nil, err

@@ -222,12 +222,35 @@ func TestAnInterruptedEvaluationKeepsWhatItHas(t *testing.T) {
 	if diff := old.Spec.Differences(other.Spec()); len(diff) != 1 || !strings.Contains(diff[0], "repetitions (2, was 1)") {
 		t.Errorf("differences %q", diff)
 	}
+	other = cfg
+	other.Settings = "temperature 0.7"
+	if diff := old.Spec.Differences(other.Spec()); len(diff) != 1 || !strings.Contains(diff[0], "settings (temperature 0.7, was temperature 0)") {
+		t.Errorf("differences %q", diff)
+	}
 	m.meet(nil)
 	if _, err := evaluation.Run(t.Context(), cfg, old); err != nil {
 		t.Fatal(err)
 	}
 	if _, there, err = cfg.Store.Unfinished(t.Context()); there || err != nil {
 		t.Errorf("it is still unfinished, %v", err)
+	}
+}
+
+// What an outage cost an evaluation is made again when it goes on.
+func TestTriesThatMetAnOutageAreMadeAgain(t *testing.T) {
+	m, url := startModel(t)
+	cfg, b := newEvaluation(t, url, nil)
+	m.meet(func(_ int, w http.ResponseWriter) bool { w.WriteHeader(http.StatusBadGateway); return true })
+	if _, err := evaluation.Run(t.Context(), cfg, b); err == nil || !strings.Contains(err.Error(), "all of 1") {
+		t.Fatalf("got %v", err)
+	}
+	m.meet(nil)
+	res, err := evaluation.Run(t.Context(), cfg, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := res.Summary(); s.Unknown != 0 || s.Total != len(cfg.Examples) || len(res.Tries) != len(cfg.Examples) {
+		t.Errorf("%d tries of %d examples: %+v", len(res.Tries), len(cfg.Examples), s)
 	}
 }
 

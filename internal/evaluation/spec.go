@@ -17,6 +17,7 @@ type Spec struct {
 	Repetitions int          `json:"repetitions"`
 	Scorers     []ScorerInfo `json:"scorers"`
 	Revision    string       `json:"revision,omitempty"`
+	Settings    string       `json:"settings,omitempty"` // of models and limits, in words; empty: nobody noted them
 }
 
 // Differences says in words in what another spec differs.
@@ -36,6 +37,9 @@ func (s Spec) Differences(o Spec) []string {
 	differ("the models", s.Models, o.Models)
 	differ("the repetitions", s.Repetitions, o.Repetitions)
 	differ("the scorers", scorerNames(s.Scorers), scorerNames(o.Scorers))
+	if s.Settings != "" {
+		differ("the settings", s.Settings, o.Settings)
+	}
 	differ("the program", s.Revision, o.Revision)
 	return out
 }
@@ -52,7 +56,7 @@ func scorerNames(list []ScorerInfo) string {
 func (c Config) Spec() Spec {
 	s := Spec{
 		Dataset:  DatasetRef{Name: c.Dataset.Name, Version: c.Dataset.Version, Hash: c.Dataset.Hash(), Examples: len(c.Examples)},
-		Analyser: c.AnalyserKind, Prompts: c.Prompts, Models: c.Models, Repetitions: c.Repetitions, Revision: c.Revision,
+		Analyser: c.AnalyserKind, Prompts: c.Prompts, Models: c.Models, Repetitions: c.Repetitions, Revision: c.Revision, Settings: c.Settings,
 	}
 	for _, e := range c.Examples {
 		s.Examples = append(s.Examples, e.ID+" "+e.Hash())

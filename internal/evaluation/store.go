@@ -215,6 +215,15 @@ func (s *Store) SaveTry(ctx context.Context, evaluation string, t Try, msg telem
 	return nil
 }
 
+// ForgetTry removes a try that is to be made again.
+func (s *Store) ForgetTry(ctx context.Context, evaluation string, t Try) error {
+	_, err := s.db.ExecContext(ctx, `DELETE FROM tries WHERE evaluation_id = ? AND example = ? AND repetition = ?`, evaluation, t.Example, t.Repetition)
+	if err != nil {
+		return fmt.Errorf("forget try %d of example %s: %w", t.Repetition, t.Example, err)
+	}
+	return nil
+}
+
 // Tries returns the tries that were brought to their end.
 func (s *Store) Tries(ctx context.Context, evaluation string) ([]Try, error) {
 	rows, err := s.db.QueryContext(ctx, `SELECT try FROM tries WHERE evaluation_id = ? ORDER BY example, repetition`, evaluation)

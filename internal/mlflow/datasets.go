@@ -37,7 +37,10 @@ const datasetsPath = api3 + "/datasets"
 func (c *Client) SearchDatasets(ctx context.Context, experimentID, name string) ([]Dataset, error) {
 	var all []Dataset
 	in := map[string]any{
-		"experiment_ids": []string{experimentID}, "filter_string": "name = '" + strings.ReplaceAll(name, "'", "") + "'", "max_results": 100,
+		"experiment_ids": []string{experimentID}, "max_results": 100,
+	}
+	if !strings.Contains(name, "'") { // which MLflow's filters have no way to write
+		in["filter_string"] = "name = '" + name + "'"
 	}
 	for {
 		var out struct {
@@ -47,7 +50,11 @@ func (c *Client) SearchDatasets(ctx context.Context, experimentID, name string) 
 		if err := c.call(ctx, http.MethodPost, datasetsPath+"/search", nil, in, &out); err != nil {
 			return nil, err
 		}
-		all = append(all, out.Datasets...)
+		for _, d := range out.Datasets {
+			if d.Name == name {
+				all = append(all, d)
+			}
+		}
 		if out.Next == "" {
 			return all, nil
 		}

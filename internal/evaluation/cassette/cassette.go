@@ -45,6 +45,18 @@ type Header struct {
 	MaxTokens   int      `json:"max_tokens,omitempty"`
 }
 
+// settings are those of a request to the models.
+func (h Header) settings() string {
+	temperature := "the models' own temperature"
+	if h.Temperature != nil {
+		temperature = fmt.Sprintf("temperature %g", *h.Temperature)
+	}
+	if h.MaxTokens == 0 {
+		return temperature
+	}
+	return fmt.Sprintf("%s and at most %d tokens", temperature, h.MaxTokens)
+}
+
 // Cassette answers requests from a file, or records them into it. It is an http.RoundTripper and
 // safe for concurrent use.
 type Cassette struct {
@@ -76,6 +88,8 @@ func Record(path string, head Header, next http.RoundTripper) (*Cassette, error)
 		err = c.append(head)
 	case err == nil && (c.head.ModelA != head.ModelA || c.head.ModelB != head.ModelB):
 		err = fmt.Errorf("it holds answers of %s and %s; record those of other models in another file", c.head.ModelA, c.head.ModelB)
+	case err == nil && c.head.settings() != head.settings(): // those of the file are asked with when it is played
+		err = fmt.Errorf("it holds answers with %s; record those with %s in another file", c.head.settings(), head.settings())
 	}
 	if err != nil {
 		return nil, fmt.Errorf("record cassette %s: %w", path, err)

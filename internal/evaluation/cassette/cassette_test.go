@@ -87,6 +87,15 @@ func TestGivesBackWhatWasRecorded(t *testing.T) {
 	if _, err := cassette.Record(path, cassette.Header{ModelA: "other", ModelB: "m"}, http.DefaultTransport); err == nil {
 		t.Error("answers of another model were added")
 	}
+	head, warm := back.Header(), 0.7
+	head.Temperature, head.MaxTokens = &warm, 100
+	_, err = cassette.Record(path, head, http.DefaultTransport)
+	if err == nil || !strings.Contains(err.Error(), "temperature 0.7 and at most 100 tokens") {
+		t.Errorf("answers with other settings: %v", err)
+	}
+	if _, err := cassette.Record(path, back.Header(), http.DefaultTransport); err != nil {
+		t.Errorf("answers with the same settings: %v", err)
+	}
 }
 
 func TestABrokenCassetteIsRefusedWithTheLine(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/technoshare/commentator/internal/evaluation"
+	"github.com/technoshare/commentator/internal/evaluation/stats"
 )
 
 // made is a sample of three repetitions, of which so many passed for each example.
@@ -222,5 +223,21 @@ func TestSimulationsDoNotDisturbEachOther(t *testing.T) {
 	first := sim.Run(1)
 	if again := sim.Run(1); again != first || first.Pass+first.Fail+first.Inconclusive != 20 {
 		t.Errorf("the same seed gives %+v and %+v", first, again)
+	}
+}
+
+// With lost tries the unit of the differences is small, and the exact test too large.
+func TestMoreExamplesAreRecommendedWhateverTheUnit(t *testing.T) {
+	units := make([]int64, 40)
+	differences := make([]float64, len(units))
+	for i := range units {
+		units[i] = []int64{-29070, -5814, 0, 24225}[i*4/len(units)]
+		differences[i] = float64(units[i]) / 58140
+	}
+	r := Result{Config: Defaults, Pairs: len(units), Difference: stats.Mean(differences)} // and no verdict before some two hundred
+	r.Config.MinEffect = 0.01
+	more := r.moreForDrop(differences, units)
+	if again := r.moreForDrop(differences, units); more < 1 || more >= maxExamples || again != more {
+		t.Errorf("%d, then %d more examples", more, again)
 	}
 }

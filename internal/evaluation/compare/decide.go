@@ -3,6 +3,7 @@ package compare
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 
 	"github.com/technoshare/commentator/internal/evaluation/stats"
 )
@@ -124,10 +125,11 @@ const manyExamples = 1000
 func (r *Result) moreForDrop(differences []float64, units []int64) int {
 	z, least := stats.Normal(1-r.Config.Alpha), stats.Untouched(r.Config.MinEffect, untouchedMiss)
 	deviation := math.Sqrt(stats.Variance(differences))
+	rng := rand.New(rand.NewPCG(r.Config.Seed, 1)) //nolint:gosec // statistics, repeatable
 	for n := r.Pairs + 1; n < maxExamples; n += 1 + n/50 {
 		half := z * deviation / math.Sqrt(float64(n))
 		small := r.Difference-half > -r.Config.MinEffect
-		real := r.Difference+half < 0 && (n > manyExamples || stats.SignFlip(grown(units, n), nil) <= r.Config.Alpha)
+		real := r.Difference+half < 0 && (n > manyExamples || stats.SignFlip(grown(units, n), rng) <= r.Config.Alpha)
 		if small && n >= least || real && !small {
 			return n - r.Pairs
 		}
