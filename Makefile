@@ -75,6 +75,8 @@ servers: mlflow contract-3.7.0 contract-postgres contract-slack postgres ## Cont
 	MLFLOW_TEST_PYTHON=$(MLFLOW_PYTHON) go test -count=1 -timeout 20m -tags 'realserver slow' \
 		./internal/backup ./internal/mlflow/... ./internal/render/... ./internal/retention/... ./internal/doctor/... ./internal/evaluation/stats ./collector/... ./cmd/otelcol-mlflow/...
 
+# Without the tag slow, and so without the long tests in which no server takes part: `race` and
+# `servers` run them.
 CONTRACT = go test -count=1 -timeout 20m -tags realserver ./collector/mlflowexporter/internal/apply
 
 # One server at a time: each of these ends what it starts before the next begins.
