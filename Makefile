@@ -53,7 +53,7 @@ test: lint race routing prometheus servers e2e ## All tests, with the real serve
 .PHONY: race
 race: ## Unit tests under the race detector, and those that it only makes slow without it
 	go test -race -timeout 20m ./...
-	go test ./internal/retrieval ./internal/pipeline ./internal/evaluation/compare
+	go test ./internal/retrieval ./internal/pipeline ./internal/evaluation/compare ./cmd/commentator
 
 # A module of its own, which compiles what the programs do not need. The test cache does not
 # see the configurations, which lie outside of it.
@@ -75,6 +75,8 @@ servers: mlflow contract-3.7.0 contract-postgres contract-slack postgres ## Cont
 	MLFLOW_TEST_PYTHON=$(MLFLOW_PYTHON) go test -count=1 -timeout 20m -tags 'realserver slow' \
 		./internal/backup ./internal/mlflow/... ./internal/render/... ./internal/retention/... ./internal/doctor/... ./internal/evaluation/stats ./collector/... ./cmd/otelcol-mlflow/...
 
+# Without the tag slow, and so without the long tests in which no server takes part: `race` and
+# `servers` run them.
 CONTRACT = go test -count=1 -timeout 20m -tags realserver ./collector/mlflowexporter/internal/apply
 
 # One server at a time: each of these ends what it starts before the next begins.

@@ -3,21 +3,24 @@ package deploy
 import (
 	"context"
 	"os"
+	"path"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/compose-spec/compose-go/v2/cli"
+	"github.com/compose-spec/compose-go/v2/types"
 )
 
-// The compose file loads with the library that Docker Compose itself uses, and what it
-// names exists: Dockerfiles, programs, services that others wait for.
-func TestComposeFileIsValid(t *testing.T) {
+func compose(t *testing.T, environment ...string) *types.Project {
+	t.Helper()
 	root, err := filepath.Abs("..")
 	if err != nil {
 		t.Fatal(err)
 	}
-	options, err := cli.NewProjectOptions([]string{filepath.Join(root, "docker-compose.yml")}, cli.WithWorkingDirectory(root))
+	options, err := cli.NewProjectOptions([]string{filepath.Join(root, "docker-compose.yml")}, cli.WithWorkingDirectory(root), cli.WithEnv(environment))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,6 +28,13 @@ func TestComposeFileIsValid(t *testing.T) {
 	if err != nil {
 		t.Fatalf("load docker-compose.yml: %v", err)
 	}
+	return project
+}
+
+// The compose file loads with the library that Docker Compose itself uses, and what it
+// names exists: Dockerfiles, programs, services that others wait for.
+func TestComposeFileIsValid(t *testing.T) {
+	project := compose(t)
 	for _, name := range []string{"mlflow", "collector", "worker"} {
 		service, err := project.GetService(name)
 		if err != nil {
@@ -33,11 +43,11 @@ func TestComposeFileIsValid(t *testing.T) {
 		if service.Build == nil {
 			t.Fatalf("service %s is not built from this tree", name)
 		}
-		if _, err := os.Stat(filepath.Join(root, service.Build.Dockerfile)); err != nil {
+		if _, err := os.Stat(filepath.Join("..", service.Build.Dockerfile)); err != nil {
 			t.Errorf("service %s: %v", name, err)
 		}
 		if program := service.Build.Args["PROGRAM"]; program != nil {
-			if _, err := os.Stat(filepath.Join(root, "cmd", *program, "main.go")); err != nil {
+			if _, err := os.Stat(filepath.Join("..", "cmd", *program, "main.go")); err != nil {
 				t.Errorf("service %s builds a program that is not there: %v", name, err)
 			}
 		}
@@ -45,6 +55,45 @@ func TestComposeFileIsValid(t *testing.T) {
 			if port.HostIP != "127.0.0.1" {
 				t.Errorf("service %s publishes port %s to the network", name, port.Published)
 			}
+		}
+	}
+}
+
+// At whatever port of the host MLflow is published, its Host check takes the addresses under
+// which the Collector and people reach it, the latter by default where it is.
+func TestHostCheckTakesThePublishedPort(t *testing.T) {
+	text, err := os.ReadFile("docker/mlflow.Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile(`"--allowed-hosts", "([^"]+)"`).FindSubmatch(text)
+	if m == nil {
+		t.Fatal("mlflow.Dockerfile has no --allowed-hosts")
+	}
+	taken := func(host string) bool { // as mlflow.server.security_utils.is_allowed_host_header
+		return slices.ContainsFunc(strings.Split(string(m[1]), ","), func(pattern string) bool {
+			ok, err := path.Match(pattern, host)
+			return ok && err == nil
+		})
+	}
+	for _, want := range []string{"5000", "5001"} {
+		project := compose(t, "MLFLOW_PORT="+want)
+		port := project.Services["mlflow"].Ports[0].Published
+		if port != want {
+			t.Errorf("MLFLOW_PORT=%s publishes %s", want, port)
+		}
+		environment := project.Services["collector"].Environment
+		if got := *environment["MLFLOW_UI_URL"]; got != "http://127.0.0.1:"+port {
+			t.Errorf("MLflow is published at %s, and links lead to %s", port, got)
+		}
+		inside, found := strings.CutPrefix(*environment["MLFLOW_TRACKING_URI"], "http://")
+		for _, host := range []string{"localhost:" + port, "127.0.0.1:" + port, inside} {
+			if !found || !taken(host) {
+				t.Errorf("MLflow refuses the Host %s", host)
+			}
+		}
+		if name := "example.org:" + port; taken(name) {
+			t.Errorf("MLflow takes the Host %s", name)
 		}
 	}
 }

@@ -6,9 +6,9 @@ RUN pip install --no-cache-dir -r /tmp/requirements.txt && useradd --create-home
 USER mlflow
 WORKDIR /var/lib/mlflow
 EXPOSE 5000
-# A name other than localhost or a private address is refused by MLflow's Host check
-# unless it is listed with its port.
+# MLflow's Host check compares names with their ports. The host publishes it at any port
+# (MLFLOW_PORT); browsers leave out 80. The Collector calls it by the name mlflow.
 CMD ["mlflow", "server", "--host", "0.0.0.0", "--port", "5000", "--workers", "2", \
      "--backend-store-uri", "sqlite:////var/lib/mlflow/mlflow.db", \
      "--artifacts-destination", "/var/lib/mlflow/mlartifacts", \
-     "--allowed-hosts", "localhost:5000,127.0.0.1:5000,mlflow:5000"]
+     "--allowed-hosts", "localhost,localhost:*,127.0.0.1,127.0.0.1:*,mlflow:5000"]

@@ -2,4 +2,5 @@
 
 package race
 
-const detector = false
+// On says whether tests run under the race detector.
+const On = false

@@ -2,4 +2,5 @@
 
 package race
 
-const detector = true
+// On says whether tests run under the race detector.
+const On = true

@@ -12,8 +12,21 @@ import (
 
 // configuration is what the rules of docs/ROUTING.md speak of.
 type configuration struct {
+	Receivers map[string]struct {
+		Protocols struct {
+			GRPC struct {
+				Endpoint string `yaml:"endpoint"`
+			} `yaml:"grpc"`
+		} `yaml:"protocols"`
+	} `yaml:"receivers"`
+	Extensions map[string]struct {
+		HTTP struct {
+			Endpoint string `yaml:"endpoint"`
+		} `yaml:"http"`
+	} `yaml:"extensions"`
 	Exporters map[string]struct {
-		Queue struct {
+		DeadLetters string `yaml:"dead_letter_directory"`
+		Queue       struct {
 			Storage string `yaml:"storage"`
 			Size    int64  `yaml:"queue_size"`
 			Block   bool   `yaml:"block_on_overflow"`
@@ -23,11 +36,26 @@ type configuration struct {
 		} `yaml:"retry_on_failure"`
 	} `yaml:"exporters"`
 	Service struct {
-		Pipelines map[string]struct {
+		Extensions []string `yaml:"extensions"`
+		Pipelines  map[string]struct {
+			Receivers  []string `yaml:"receivers"`
 			Processors []string `yaml:"processors"`
 			Exporters  []string `yaml:"exporters"`
 		} `yaml:"pipelines"`
 	} `yaml:"service"`
+}
+
+func read(t *testing.T, file string) configuration {
+	t.Helper()
+	body, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var c configuration
+	if err := yaml.Unmarshal(body, &c); err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 // No configuration gives up what it has taken, keeps it in memory or lets another backend
@@ -35,14 +63,7 @@ type configuration struct {
 func TestConfigurationsKeepTheRules(t *testing.T) {
 	for _, file := range recipes(t) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
-			body, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var c configuration
-			if err := yaml.Unmarshal(body, &c); err != nil {
-				t.Fatal(err)
-			}
+			c := read(t, file)
 			for name, e := range c.Exporters {
 				if name == "mlflow" || name == "prometheus" { // the one by its defaults, the other has no queue
 					continue
@@ -67,5 +88,45 @@ func TestConfigurationsKeepTheRules(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What MLflow refused, and what it lacks, can be sent again, to MLflow alone and by the same
+// processors as the first time; and whether MLflow is there can be asked.
+func TestConfigurationsTakeRepairs(t *testing.T) {
+	const repairs, status = "${env:OTELCOL_REPLAY_ENDPOINT:-127.0.0.1:4319}", "${env:OTELCOL_STATUS_ENDPOINT:-127.0.0.1:13134}"
+	checked := 0
+	for _, file := range recipes(t) {
+		c := read(t, file)
+		if _, ok := c.Exporters["mlflow"]; !ok {
+			continue
+		}
+		checked++
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			if c.Exporters["mlflow"].DeadLetters == "" {
+				t.Error("what MLflow refuses is kept nowhere")
+			}
+			var first, again [][]string
+			for name, p := range c.Service.Pipelines {
+				takesRepairs := slices.ContainsFunc(p.Receivers, func(r string) bool { return c.Receivers[r].Protocols.GRPC.Endpoint == repairs })
+				switch {
+				case takesRepairs && (len(p.Receivers) != 1 || !slices.Equal(p.Exporters, []string{"mlflow"}) || !strings.HasPrefix(name, "traces")):
+					t.Errorf("repairs go through %s from %v to %v", name, p.Receivers, p.Exporters)
+				case takesRepairs:
+					again = append(again, p.Processors)
+				case strings.HasPrefix(name, "traces") && slices.Contains(p.Exporters, "mlflow"):
+					first = append(first, p.Processors)
+				}
+			}
+			if len(first) != 1 || len(again) != 1 || !slices.Equal(first[0], again[0]) {
+				t.Errorf("spans go to MLflow through %v, and repairs through %v", first, again)
+			}
+			if !slices.ContainsFunc(c.Service.Extensions, func(e string) bool { return c.Extensions[e].HTTP.Endpoint == status }) {
+				t.Errorf("none of %v tells at OTELCOL_STATUS_ENDPOINT whether MLflow is there", c.Service.Extensions)
+			}
+		})
+	}
+	if checked < 9 {
+		t.Errorf("only %d configurations have the exporter mlflow", checked)
 	}
 }

@@ -1,3 +1,5 @@
+//go:build !realserver || slow
+
 package apply_test
 
 import (

@@ -3,13 +3,11 @@ package apply_test
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"pgregory.net/rapid"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/apply"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
@@ -220,100 +218,6 @@ func TestWordsHaveNoMean(t *testing.T) {
 			}
 		}
 		e.saidIs(t, 1, map[string]string{"helpful u-1": "good | HUMAN |  | because 1"}, "1 0 good")
-	})
-}
-
-// Whatever fails on the way and in whatever order they come: the last verdicts are there.
-func TestScoresInAnyOrderWithFaults(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
-		s := mlflowtest.Start()
-		defer s.Close()
-		e := newEnv(t, s.URL)
-		parts := split(e.plan(1))
-		want, up, down := map[string]string{}, 0, 0
-		for i := range rapid.IntRange(1, 3).Draw(rt, "people") {
-			who := fmt.Sprint("u-", i)
-			last := rapid.IntRange(1, 4).Draw(rt, "verdicts")
-			for second := 1; second <= last; second++ {
-				v := rapid.SampledFrom([]*float64{nil, value(0), value(1)}).Draw(rt, "verdict")
-				parts = append(parts, scored(e.score(1, who, second, v)))
-				switch {
-				case second < last || v == nil:
-				case *v > 0.5:
-					up++
-					want["helpful "+who] = fmt.Sprint("1 | HUMAN |  | because ", second)
-				default:
-					down++
-					want["helpful "+who] = fmt.Sprint("0 | HUMAN |  | because ", second)
-				}
-			}
-		}
-		parts = append(parts, rapid.SampledFrom(parts).Draw(rt, "again"))
-		parts = rapid.Permutation(parts).Draw(rt, "order")
-		faults := rapid.IntRange(0, 15).Draw(rt, "faults")
-		kinds := []*mlflowtest.Fault{nil, nil, mlflowtest.Locked(), mlflowtest.Lost(), {}}
-		drawn := make(chan *mlflowtest.Fault, 200)
-		for range cap(drawn) {
-			f := kinds[rapid.IntRange(0, len(kinds)-1).Draw(rt, "fault")]
-			if f != nil {
-				if faults--; faults < 0 {
-					f = nil
-				}
-			}
-			drawn <- f
-		}
-		s.Fail(func(*http.Request) *mlflowtest.Fault {
-			select {
-			case f := <-drawn:
-				return f
-			default:
-				return nil
-			}
-		})
-		for _, p := range parts {
-			for attempt := 0; ; attempt++ {
-				err := e.Apply(t.Context(), p)
-				if err == nil {
-					break
-				}
-				if attempt == 60 {
-					rt.Fatalf("no end: %v", err)
-				}
-				if rapid.IntRange(0, 2).Draw(rt, "kill") == 0 {
-					e.restart(t)
-				}
-			}
-		}
-		s.Fail(nil)
-		mean, words := 0.0, []string{}
-		if up+down > 0 {
-			mean = float64(up) / float64(up+down)
-		}
-		for _, w := range []struct {
-			word string
-			n    int
-		}{{"down", down}, {"up", up}} {
-			switch {
-			case w.n == 0:
-			case up+down == 1:
-				words = append(words, w.word)
-			default:
-				words = append(words, fmt.Sprint(w.word, " ", w.n))
-			}
-		}
-		if len(want) == 0 {
-			want = nil
-		}
-		got, run := e.said(t, 1)
-		if len(got) == 0 {
-			got = nil
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			rt.Fatalf("assessments (-want +got):\n%s", diff)
-		}
-		if text := fmt.Sprintf("%d %g %s", up+down, mean, strings.Join(words, ", ")); run != text {
-			rt.Fatalf("the run says %q, want %q", run, text)
-		}
 	})
 }
 

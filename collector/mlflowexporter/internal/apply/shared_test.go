@@ -2,14 +2,9 @@ package apply_test
 
 import (
 	"context"
-	"net/http"
 	"slices"
 	"sync"
 	"testing"
-	"time"
-
-	"github.com/google/go-cmp/cmp"
-	"pgregory.net/rapid"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/apply"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
@@ -59,74 +54,8 @@ func (e *env) persist(t tester, p reduce.Plan) {
 	t.Errorf("never done")
 }
 
-// Jobs whose messages are dealt among two bridges at random, at the same time, some of them
-// twice, while both are restarted, end in the state that one bridge gives.
-func TestTwoBridgesEndInTheSameState(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
-		s := mlflowtest.Start()
-		defer s.Close()
-		bridges := sharing(t, s.URL, 2)
-		layout := layouts[rapid.SampledFrom([]string{"nested", "flat"}).Draw(rt, "layout")]
-		var all []reduce.Plan
-		dealt := make([][]reduce.Plan, len(bridges))
-		for n := range rapid.IntRange(1, 2).Draw(rt, "jobs") {
-			p := layout.plan(bridges[0], n)
-			all = append(all, layout.want(p))
-			for _, part := range append(layout.split(bridges[0].plan(n)), p) {
-				to := rapid.IntRange(0, 3).Draw(rt, "to") // to one of them, or to both
-				for i := range bridges {
-					if to == i || to >= 2 {
-						dealt[i] = append(dealt[i], part)
-					}
-				}
-			}
-		}
-		for i := range dealt {
-			if len(dealt[i]) > 0 {
-				dealt[i] = rapid.Permutation(dealt[i]).Draw(rt, "order")
-			}
-		}
-		restarts := rapid.IntRange(0, 5).Draw(rt, "restart every")
-		var mu sync.Mutex
-		faults := rapid.SliceOfN(rapid.SampledFrom([]*mlflowtest.Fault{nil, nil, nil, nil, mlflowtest.Lost(), mlflowtest.Locked(), {}}), 0, 40).Draw(rt, "faults")
-		s.Fail(func(*http.Request) *mlflowtest.Fault {
-			mu.Lock()
-			defer mu.Unlock()
-			if len(faults) == 0 {
-				return nil
-			}
-			f := faults[0]
-			faults = faults[1:]
-			return f
-		})
-		now := &clock{at: time.UnixMilli(startMS)}
-		var wg sync.WaitGroup
-		for i, e := range bridges {
-			e.cfg.Now = now.tick
-			e.restart(t)
-			wg.Go(func() {
-				for n, p := range dealt[i] {
-					if restarts > 0 && n%restarts == 0 {
-						e.restart(t)
-					}
-					e.persist(rt, p)
-				}
-			})
-		}
-		wg.Wait()
-		s.Fail(nil)
-		if diff := cmp.Diff(want(bridges[0].experimentID(t), all...), bridges[0].state(t)); diff != "" {
-			rt.Fatalf("MLflow holds something else (-want +got):\n%s", diff)
-		}
-		for _, e := range bridges {
-			if n := e.events.get(apply.EventDeletedRun) + e.events.get(apply.EventDuplicateRun); n != 0 {
-				rt.Fatalf("counted %v", e.events.n)
-			}
-		}
-	})
-}
-
-// The same over every server, with whole jobs at the same time and a restart of both.
+// As TestTwoBridgesEndInTheSameState, over every server, with whole jobs at the same time and
+// a restart of both.
 func TestSharedJobs(t *testing.T) {
 	contract(t, func(t *testing.T, e *env) {
 		bridges := []*env{e, newEnv(t, e.client.Endpoint())}
