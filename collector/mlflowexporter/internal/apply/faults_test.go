@@ -229,6 +229,52 @@ func TestArtifactsGoThroughTheServer(t *testing.T) {
 	}
 }
 
+// A directory that is here but takes no files, for whatever reason, leaves them to the server.
+func TestDirectoryThatTakesNoFilesLeavesThemToTheServer(t *testing.T) {
+	e, s := faulty(t)
+	s.ArtifactRoot = t.TempDir()
+	if _, err := e.client.CreateExperiment(t.Context(), e.experiment); err != nil {
+		t.Fatal(err)
+	}
+	inTheWay := filepath.Join(s.ArtifactRoot, e.experimentID(t))
+	if err := os.WriteFile(inTheWay, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var mended sync.Once
+	s.Fail(func(r *http.Request) *mlflowtest.Fault {
+		if strings.HasSuffix(r.URL.Path, "/upload-artifact") { // the server can
+			mended.Do(func() { _ = os.Remove(inTheWay) })
+		}
+		return nil
+	})
+	if err := e.Apply(t.Context(), e.plan(1)); err != nil {
+		t.Fatal(err)
+	}
+	if n := e.requests.get("POST /ajax-api/2.0/mlflow/upload-artifact"); n != 6 {
+		t.Errorf("%d uploads", n)
+	}
+	e.check(t, e.plan(1))
+}
+
+// A file whose own name a directory cannot take is a dead letter, and costs no other one.
+func TestFileThatNoDirectoryTakes(t *testing.T) {
+	for name, path := range map[string]string{"a directory in its way": "stage", "too long": strings.Repeat("n", 300)} {
+		t.Run(name, func(t *testing.T) {
+			e, s := faulty(t)
+			s.ArtifactRoot = t.TempDir()
+			p := reduce.Plan{Runs: e.plan(1).Runs[:1]}
+			p.Runs[0].Artifacts = []reduce.Artifact{artifact("stage/text.txt", "one")}
+			e.mustApply(t, p)
+			p.Runs[0].Artifacts = append(p.Runs[0].Artifacts, artifact(path, "two"))
+			p.Runs[0].Version.EndUnixNano++
+			refused(t, e.Apply(t.Context(), p))
+			if got, err := e.client.GetArtifact(t.Context(), e.findRun(t, p.Runs[0].Key).Info.ID, "stage/text.txt"); err != nil || string(got) != "one" {
+				t.Errorf("the other file: %q, %v", got, err)
+			}
+		})
+	}
+}
+
 func TestServerWithoutTraceRoute(t *testing.T) {
 	e, s := faulty(t)
 	s.Fail(func(r *http.Request) *mlflowtest.Fault {
