@@ -155,7 +155,7 @@ func (a *Applier) export(ctx context.Context, experimentID string, spans []span,
 			s.of.rec.Spans[s.span.SpanID()] = s.version
 			s.of.rec.Told = s.of.rec.Told && s.of.first
 		}
-	case answered && (e.NoRoute() || e.Status == 501):
+	case answered && permanent(err) && (e.NoRoute() || e.Status == 501):
 		a.noTraces(err)
 		for _, t := range tracesOf(spans) {
 			t.skip = true
@@ -198,9 +198,12 @@ func (a *Applier) exportOnce(ctx context.Context, experimentID string, spans []s
 	if t := spans[0].of; len(tracesOf(spans)) == 1 && t.Info == nil { // info links it, too
 		runID = t.runID() // a request links all its traces to one run
 	}
-	return a.failed.result("spans", fmt.Sprint(item, len(spans)), a.callAhead(ctx, func() error {
-		return a.client.ExportTraces(ctx, experimentID, runID, body)
-	}))
+	err = a.callAhead(ctx, func() error { return a.client.ExportTraces(ctx, experimentID, runID, body) })
+	var e *mlflow.Error
+	if errors.As(err, &e) && a.passing(e) {
+		err = passingError{err}
+	}
+	return a.failed.result("spans", fmt.Sprint(item, len(spans)), err)
 }
 
 // halves splits between traces where there are several, so that few requests find a bad
