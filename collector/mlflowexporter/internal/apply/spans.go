@@ -170,10 +170,11 @@ func (a *Applier) export(ctx context.Context, experimentID string, spans []span,
 		givenUp = givenUp || repeats(err)
 		a.export(ctx, experimentID, first, left, givenUp)
 		a.export(ctx, experimentID, rest, left, givenUp)
-	default:
-		if answered && e.Code == mlflow.CodeNotFound {
-			a.forget(spans[0].of.Experiment)
+	case answered && e.Code == mlflow.CodeNotFound && a.moved(ctx, spans[0].of):
+		for _, t := range tracesOf(spans) {
+			t.job.fail(fmt.Errorf("send spans: the experiment changed: %w", errRetry))
 		}
+	default:
 		for _, t := range tracesOf(spans) {
 			var own []span
 			for _, s := range spans {
