@@ -154,7 +154,7 @@ func (c *Client) send(ctx context.Context, r request) (*http.Response, string, e
 	if err != nil {
 		return nil, "", fmt.Errorf("build request: %w", err)
 	}
-	foreign := req.URL.Host != c.base.Host
+	foreign := req.URL.Host != c.base.Host || req.URL.Scheme != c.base.Scheme
 	if !foreign {
 		for k, v := range c.headers {
 			req.Header[k] = v
