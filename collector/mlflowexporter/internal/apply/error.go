@@ -199,10 +199,10 @@ func repeats(err error) bool {
 	return errors.As(err, &e) && e.Retryable() && (e.Status == http.StatusInternalServerError || e.Strange() || raced(err))
 }
 
-// answersFailure reports whether the server answered that it could not do what it was asked.
+// answersFailure reports whether the server answered that it could not do what it was asked, or nonsense.
 func answersFailure(err error) bool {
 	var e *mlflow.Error
-	return errors.As(err, &e) && e.Retryable() && e.Status >= http.StatusInternalServerError
+	return errors.As(err, &e) && e.Retryable() && (e.Status >= http.StatusInternalServerError || e.Strange())
 }
 
 func raced(err error) bool {
