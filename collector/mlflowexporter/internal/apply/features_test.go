@@ -218,3 +218,20 @@ func TestServerThatRefusesSpansIsAskedAgain(t *testing.T) {
 		})
 	}
 }
+
+// What is back after it was away may take spans now, though its version is the same.
+func TestServerThatRefusedSpansIsAskedAfterReconnect(t *testing.T) {
+	e, s, now, _ := aged(t, "3.17.2")
+	s.Fail(failing(http.MethodPost, "/v1/traces", &mlflowtest.Fault{Status: http.StatusNotFound, Body: "<!doctype html><title>404 Not Found</title>"}))
+	e.mustApply(t, e.plan(1))
+	s.Fail(func(*http.Request) *mlflowtest.Fault { return &mlflowtest.Fault{Status: http.StatusBadGateway} })
+	if err := e.Apply(t.Context(), many(e, 5)); err == nil {
+		t.Fatal("no error although it is away")
+	}
+	s.Fail(nil)
+	*now = now.Add(3 * time.Second)
+	e.mustApply(t, many(e, 5), e.plan(2))
+	if got := e.state(t).Traces["tr-"+jobID(e.experiment, 2)]; got == nil || len(got.Spans) != 12 {
+		t.Errorf("trace is %+v", got)
+	}
+}
