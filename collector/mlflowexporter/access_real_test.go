@@ -17,12 +17,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/bearertokenauthextension"
-	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/config/configauth"
 	"go.opentelemetry.io/collector/config/configopaque"
 	"go.opentelemetry.io/collector/config/configoptional"
-	"go.opentelemetry.io/collector/extension"
 
 	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
@@ -138,14 +135,7 @@ func TestPathHostTLSAndBearer(t *testing.T) {
 		s := s.emptied(t)
 		cfg := through(t, s, "")
 		cfg.Auth = configoptional.Some(configauth.Config{AuthenticatorID: bearerToken})
-		f := bearertokenauthextension.NewFactory()
-		auth := f.CreateDefaultConfig().(*bearertokenauthextension.Config)
-		auth.BearerToken = "s3cr3t"
-		e, err := f.Create(t.Context(), extension.Settings{ID: bearerToken, TelemetrySettings: componenttest.NewNopTelemetrySettings()}, auth)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.delivered(t, cfg, "gate_failed", "gate_failed", "s3cr3t", e)
+		s.delivered(t, cfg, "gate_failed", "gate_failed", "s3cr3t", bearer(t, "s3cr3t"))
 	})
 	t.Run("unknown CA", func(t *testing.T) {
 		s := s.emptied(t)

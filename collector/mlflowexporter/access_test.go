@@ -8,7 +8,14 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/bearertokenauthextension"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/config/configauth"
+	"go.opentelemetry.io/collector/config/configopaque"
+	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/exporter/exportertest"
+	"go.opentelemetry.io/collector/extension"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/metadata"
 	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
@@ -56,6 +63,68 @@ func TestEveryRequestSaysWhereToAndWhoAsks(t *testing.T) {
 			deliver(t, cfg, "success")
 			if diff := cmp.Diff(map[string]bool{c.want: true}, got); diff != "" {
 				t.Errorf("Host and Authorization of requests (-want +got)\n%s", diff)
+			}
+		})
+	}
+}
+
+var bearerToken = component.MustNewID("bearertokenauth")
+
+// bearer is an extension that authenticates with a token.
+func bearer(t *testing.T, token string) extension.Extension {
+	t.Helper()
+	f := bearertokenauthextension.NewFactory()
+	cfg := f.CreateDefaultConfig().(*bearertokenauthextension.Config)
+	cfg.BearerToken = configopaque.String(token)
+	e, err := f.Create(t.Context(), extension.Settings{ID: bearerToken, TelemetrySettings: componenttest.NewNopTelemetrySettings()}, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// Files that MLflow wants at another host go there without the credentials, wherever these are from.
+func TestCredentialsGoToTheEndpointOnly(t *testing.T) {
+	for name, change := range map[string]func(*Config){
+		"extension": func(c *Config) { c.Auth = configoptional.Some(configauth.Config{AuthenticatorID: bearerToken}) },
+		"headers":   func(c *Config) { c.Headers.Set("Authorization", "Bearer token") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var mu sync.Mutex
+			got := map[string]int{}
+			seen := func(where string) func(*http.Request) *mlflowtest.Fault {
+				return func(r *http.Request) *mlflowtest.Fault {
+					mu.Lock()
+					defer mu.Unlock()
+					got[where+" "+r.Header.Get("Authorization")]++
+					return nil
+				}
+			}
+			server, files := mlflowtest.Start(), mlflowtest.Start()
+			defer server.Close()
+			defer files.Close()
+			server.ArtifactRoot = files.URL + "/api/2.0/mlflow-artifacts/artifacts"
+			server.Fail(seen("endpoint"))
+			files.Fail(seen("files"))
+			cfg := testConfig(server.URL)
+			change(cfg)
+			requests, _ := loadFixture(t, "success")
+			token := bearer(t, "token")
+			e := startExporter(t, cfg, exportertest.NewNopSettings(metadata.Type), host{storageID: &memory{data: map[string][]byte{}}, bearerToken: token})
+			defer stop(t, e)
+			if err := token.Start(t.Context(), nil); err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = token.Shutdown(t.Context()) }()
+			for _, td := range requests {
+				if err := e.ConsumeTraces(t.Context(), td); err != nil {
+					t.Error(err)
+				}
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if len(got) != 2 || got["endpoint Bearer token"] == 0 || got["files "] == 0 {
+				t.Errorf("Authorization of requests: %v", got)
 			}
 		})
 	}

@@ -166,7 +166,15 @@ func (e *mlflowExporter) newClient(ctx context.Context, host component.Host) (*m
 			if err != nil {
 				return nil, fmt.Errorf("find the extension of `auth::authenticator`: %w: name one that authenticates, such as bearertokenauth, and that `service::extensions` lists", err)
 			}
-			return auth.RoundTripper(measured)
+			authenticated, err := auth.RoundTripper(measured)
+			if err != nil {
+				return nil, fmt.Errorf("authenticate requests by the extension of `auth::authenticator`: %w", err)
+			}
+			home, err := mlflow.ParseAddress(e.cfg.Endpoint)
+			if err != nil {
+				return nil, err
+			}
+			return &homeTransport{home: home, authenticated: authenticated, plain: measured}, nil
 		},
 	})
 	if err != nil {

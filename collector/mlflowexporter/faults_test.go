@@ -229,28 +229,36 @@ func TestServerFaults(t *testing.T) {
 	for name, c := range map[string]struct {
 		times int
 		fault *mlflowtest.Fault
+		// but says which requests are spared.
+		but func(*http.Request) bool
 	}{
-		"429 with Retry-After":         {2, &mlflowtest.Fault{Status: http.StatusTooManyRequests, RetryAfter: "1"}},
-		"503 with Retry-After":         {2, &mlflowtest.Fault{Status: http.StatusServiceUnavailable, RetryAfter: "1"}},
-		"503 database is locked":       {12, mlflowtest.Locked()},
-		"503 of a proxy":               {12, &mlflowtest.Fault{Status: http.StatusServiceUnavailable, Body: "<html>no healthy upstream</html>"}},
-		"502 of a proxy, though done":  {12, &mlflowtest.Fault{Serve: true, Status: http.StatusBadGateway, Body: "<html>upstream reset</html>"}},
-		"504 of a proxy, though done":  {12, &mlflowtest.Fault{Serve: true, Status: http.StatusGatewayTimeout, Body: "<html>upstream timed out</html>"}},
-		"400 of a race":                {12, mlflowtest.Race()},
-		"500":                          {12, mlflowtest.Internal()},
-		"500, though done":             {12, &mlflowtest.Fault{Serve: true, Status: http.StatusInternalServerError, Body: "Internal Server Error"}},
-		"killed before it is served":   {12, &mlflowtest.Fault{}},
-		"killed before it is answered": {12, mlflowtest.Lost()},
+		"429 with Retry-After":         {times: 2, fault: &mlflowtest.Fault{Status: http.StatusTooManyRequests, RetryAfter: "1"}},
+		"503 with Retry-After":         {times: 2, fault: &mlflowtest.Fault{Status: http.StatusServiceUnavailable, RetryAfter: "1"}},
+		"503 database is locked":       {times: 12, fault: mlflowtest.Locked()},
+		"503 of a proxy":               {times: 12, fault: &mlflowtest.Fault{Status: http.StatusServiceUnavailable, Body: "<html>no healthy upstream</html>"}},
+		"502 of a proxy, though done":  {times: 12, fault: &mlflowtest.Fault{Serve: true, Status: http.StatusBadGateway, Body: "<html>upstream reset</html>"}},
+		"504 of a proxy, though done":  {times: 12, fault: &mlflowtest.Fault{Serve: true, Status: http.StatusGatewayTimeout, Body: "<html>upstream timed out</html>"}},
+		"400 of a race":                {times: 12, fault: mlflowtest.Race()},
+		"500":                          {times: 12, fault: mlflowtest.Internal()},
+		"500, though done":             {times: 12, fault: &mlflowtest.Fault{Serve: true, Status: http.StatusInternalServerError, Body: "Internal Server Error"}},
+		"killed before it is served":   {times: 12, fault: &mlflowtest.Fault{}},
+		"killed before it is answered": {times: 12, fault: mlflowtest.Lost()},
+		"200 of a log-in page":         {times: 12, fault: &mlflowtest.Fault{Status: http.StatusOK, Body: "<html>log in</html>"}},
+		"200, cut":                     {times: 12, fault: &mlflowtest.Fault{Serve: true, Status: http.StatusOK, Body: `{"run": {"info": {"run_`}},
+		// To files and spans MLflow itself says no more.
+		"200 with nothing": {times: 12, fault: &mlflowtest.Fault{Status: http.StatusOK}, but: func(r *http.Request) bool {
+			return r.Method == http.MethodPut || r.URL.Path == "/v1/traces"
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := newFaultyDelivery(t)
 			var mu sync.Mutex
 			count, faults := 0, 0
-			d.server.Fail(func(*http.Request) *mlflowtest.Fault {
+			d.server.Fail(func(r *http.Request) *mlflowtest.Fault {
 				mu.Lock()
 				defer mu.Unlock()
-				if count++; count%7 != 0 || faults == c.times {
+				if count++; count%7 != 0 || faults == c.times || (c.but != nil && c.but(r)) {
 					return nil
 				}
 				faults++

@@ -66,10 +66,7 @@ func (s *site) config(t *testing.T) *Config {
 	return cfg
 }
 
-var (
-	fileStorage = component.MustNewID("file_storage")
-	bearerToken = component.MustNewID("bearertokenauth")
-)
+var fileStorage = component.MustNewID("file_storage")
 
 // run runs an exporter, which gets the job of a fixture if one is named, until what it waits
 // for is over.

@@ -2,6 +2,7 @@ package mlflowexporter
 
 import (
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -45,4 +46,18 @@ func operation(path string) string {
 		return "traces"
 	}
 	return call
+}
+
+// homeTransport sends what goes to one scheme and host with credentials, and all else without.
+type homeTransport struct {
+	home                 *url.URL
+	authenticated, plain http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *homeTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Scheme == t.home.Scheme && r.URL.Host == t.home.Host {
+		return t.authenticated.RoundTrip(r)
+	}
+	return t.plain.RoundTrip(r)
 }

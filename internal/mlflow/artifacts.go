@@ -37,22 +37,20 @@ func (c *Client) ArtifactURL(artifactURI string) (string, bool) {
 // PutArtifact writes a file below an address that ArtifactURL gave, replacing what is
 // there. It is atomic and idempotent.
 func (c *Client) PutArtifact(ctx context.Context, dir, path string, content []byte) error {
-	_, _, err := c.do(ctx, request{
+	return c.put(ctx, request{
 		method: http.MethodPut, path: dir + "/" + escapePath(path), body: content,
 		header: http.Header{"Content-Type": {"application/octet-stream"}},
 	})
-	return err
 }
 
 // UploadArtifact lets the server write a file of a run to wherever the run's artifacts
 // are. It is the endpoint behind MLflow's own UI and takes at most MaxUpload bytes.
 func (c *Client) UploadArtifact(ctx context.Context, runID, path string, content []byte) error {
-	_, _, err := c.do(ctx, request{
+	return c.put(ctx, request{
 		method: http.MethodPost, path: "/ajax-api/2.0/mlflow/upload-artifact",
 		query:  url.Values{"run_uuid": {runID}, "path": {path}},
 		header: http.Header{"Content-Type": {"application/octet-stream"}}, body: content,
 	})
-	return err
 }
 
 // File is one entry of a directory of artifacts.

@@ -10,6 +10,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -153,7 +154,7 @@ func (c *Client) send(ctx context.Context, r request) (*http.Response, string, e
 	if err != nil {
 		return nil, "", fmt.Errorf("build request: %w", err)
 	}
-	foreign := req.URL.Host != c.base.Host
+	foreign := req.URL.Host != c.base.Host || req.URL.Scheme != c.base.Scheme
 	if !foreign {
 		for k, v := range c.headers {
 			req.Header[k] = v
@@ -193,16 +194,42 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 		r.header.Set("Content-Type", "application/json")
 	}
 	b, _, err := c.do(ctx, r)
+	var e *Error
+	if errors.As(err, &e) && e.NoRoute() && everywhere(path) {
+		e.elsewhere = true // a wrong prefix, or a proxy without a server behind it
+	}
 	if err != nil {
 		return err
 	}
-	if out == nil {
+	name := method + " " + path
+	switch {
+	case !isObject(b) || (out == nil && !json.Valid(b)):
+		return strangeError(name, b, nil)
+	case out == nil:
 		return nil
 	}
 	if err := json.Unmarshal(b, out); err != nil {
-		return &Error{Call: method + " " + path, Status: http.StatusOK, Message: "answer is not what MLflow sends: " + clip(string(b), 200), cause: err}
+		e := strangeError(name, b, err)
+		var cut *json.SyntaxError
+		e.strange = errors.As(err, &cut) // else it is JSON, of an MLflow that nobody knows
+		return e
 	}
 	return nil
+}
+
+// everywhere reports whether a route is one that every MLflow has.
+func everywhere(path string) bool {
+	return strings.HasPrefix(path, api2+"/runs/") || strings.HasPrefix(path, api2+"/experiments/")
+}
+
+// put is do for calls that MLflow answers with nothing, or with what is no JSON: a page is refused.
+func (c *Client) put(ctx context.Context, r request) error {
+	b, header, err := c.do(ctx, r)
+	if err == nil && len(b) > 0 && (isHTML(string(b)) || strings.HasPrefix(header.Get("Content-Type"), "text/html")) {
+		path, _, _ := strings.Cut(r.path, "?")
+		return strangeError(r.method+" "+path, b, nil)
+	}
+	return err
 }
 
 // clip shortens s to at most n bytes of whole characters.

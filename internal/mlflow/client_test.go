@@ -63,7 +63,10 @@ func TestErrorsAreClassified(t *testing.T) {
 		{"host check", 403, "Invalid Host header - possible DNS rebinding attack detected", false, true, nil},
 		{"no right to the experiment", 403, `{"error_code":"PERMISSION_DENIED","message":"Permission denied"}`, false, false, nil},
 		{"missing", 404, `{"error_code":"RESOURCE_DOES_NOT_EXIST","message":"Run with id=x not found"}`, false, false, func(e *mlflow.Error) bool { return e.Code == mlflow.CodeNotFound && !e.NoRoute() }},
-		{"old server", 404, "<!doctype html>\n<title>404 Not Found</title>", false, false, (*mlflow.Error).NoRoute},
+		{"no MLflow", 404, "<!doctype html>\n<title>404 Not Found</title>", false, true, (*mlflow.Error).NoRoute},
+		{"a page", 200, "<html>log in</html>", true, false, (*mlflow.Error).Strange},
+		{"nothing", 200, "", true, false, (*mlflow.Error).Strange},
+		{"cut", 200, `{"run_info": {"run_`, true, false, (*mlflow.Error).Strange},
 		{"conflict", 409, `{"error_code":"ABORTED","message":"x"}`, true, false, nil},
 		{"bad span", 422, `{"detail":"Cannot convert OpenTelemetry span to MLflow span"}`, false, false, nil},
 		{"busy", 429, "", true, false, nil},
@@ -137,13 +140,49 @@ func TestCallEndsAfterItsTimeout(t *testing.T) {
 }
 
 func TestRetryAfter(t *testing.T) {
-	c := serve(t, mlflow.Config{}, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Retry-After", "7")
-		w.WriteHeader(http.StatusTooManyRequests)
-	})
-	var e *mlflow.Error
-	if _, err := c.Version(t.Context()); !errors.As(err, &e) || e.RetryAfter != 7*time.Second {
-		t.Errorf("got %v", err)
+	for value, want := range map[string]time.Duration{
+		"7":                             7 * time.Second,
+		"Fri, 27 Nov 2026 12:00:09 GMT": 9 * time.Second,
+		"Fri, 27 Nov 2026 11:59:59 GMT": 0,
+		"-7":                            0,
+		"soon":                          0,
+	} {
+		c := serve(t, mlflow.Config{}, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Date", "Fri, 27 Nov 2026 12:00:00 GMT")
+			w.Header().Set("Retry-After", value)
+			w.WriteHeader(http.StatusTooManyRequests)
+		})
+		var e *mlflow.Error
+		if _, err := c.Version(t.Context()); !errors.As(err, &e) || e.RetryAfter != want {
+			t.Errorf("%s: got %v, %v", value, e.RetryAfter, err)
+		}
+	}
+}
+
+// What answers every call with success need not be MLflow.
+func TestAnswersThatMLflowDoesNotGive(t *testing.T) {
+	for name, c := range map[string]struct {
+		body string
+		call func(*mlflow.Client) error
+		none bool // there is no MLflow at the address
+	}{
+		"a page for an experiment": {"<html>log in</html>", func(c *mlflow.Client) error { _, err := c.GetExperimentByName(t.Context(), "x"); return err }, true},
+		"no experiment":            {"{}", func(c *mlflow.Client) error { _, err := c.GetExperimentByName(t.Context(), "x"); return err }, true},
+		"a list for an experiment": {"[]", func(c *mlflow.Client) error { _, err := c.GetExperimentByName(t.Context(), "x"); return err }, true},
+		"no run":                   {"{}", func(c *mlflow.Client) error { _, err := c.GetRun(t.Context(), "x"); return err }, false},
+		"no new run":               {"{}", func(c *mlflow.Client) error { _, err := c.CreateRun(t.Context(), mlflow.CreateRun{}); return err }, false},
+		"a page for a batch":       {" <!DOCTYPE html>", func(c *mlflow.Client) error { return c.LogBatch(t.Context(), mlflow.Batch{}) }, false},
+		"a page for spans":         {"<html>", func(c *mlflow.Client) error { return c.ExportTraces(t.Context(), "1", "", nil) }, false},
+		"a page for a file":        {"<html>", func(c *mlflow.Client) error { return c.PutArtifact(t.Context(), "/x", "a.txt", nil) }, false},
+		"a page for an upload":     {"<html>", func(c *mlflow.Client) error { return c.UploadArtifact(t.Context(), "x", "a.txt", nil) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client := serve(t, mlflow.Config{}, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, c.body) })
+			var e *mlflow.Error
+			if err := c.call(client); !errors.As(err, &e) || !e.Strange() || !e.Retryable() || e.Configuration() != c.none {
+				t.Errorf("got %v", err)
+			}
+		})
 	}
 }
 

@@ -1,6 +1,7 @@
 package mlflow
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,9 +32,11 @@ type Error struct {
 	RetryAfter time.Duration // what the server asked for; 0 = nothing
 
 	notSent bool
-	// elsewhere is set when a route is not there that every MLflow has.
+	// elsewhere is set when a route is not there that every MLflow has, or what is there is no MLflow.
 	elsewhere bool
-	cause     error
+	// strange is set when an answer that reports success is none of MLflow's.
+	strange bool
+	cause   error
 }
 
 func (e *Error) Error() string {
@@ -51,6 +54,9 @@ func (e *Error) Unwrap() error { return e.cause }
 
 // Retryable reports whether the same request may succeed later.
 func (e *Error) Retryable() bool {
+	if e.strange {
+		return true
+	}
 	switch e.Status {
 	case 0, http.StatusRequestTimeout, http.StatusConflict, http.StatusTooManyRequests, 499,
 		http.StatusBadGateway, http.StatusGatewayTimeout:
@@ -118,6 +124,10 @@ func (e *Error) NoRoute() bool {
 	return e.Status == http.StatusNotFound && (e.HTML || e.Code == "ENDPOINT_NOT_FOUND" || e.Code == "")
 }
 
+// Strange reports whether an answer reports success and is none of MLflow's: the page of a proxy, or
+// JSON that was cut. Whether the server did what it was asked is not known.
+func (e *Error) Strange() bool { return e.strange }
+
 // Configuration reports whether credentials, permissions, the server's host check, a
 // workspace that it does not have, or an address where there is no MLflow stand in the way of
 // every request alike, which a person has to change.
@@ -149,6 +159,25 @@ func transportError(call string, err error) *Error {
 	return e
 }
 
+// strangeError is for an answer with a status of success that MLflow does not give.
+func strangeError(call string, body []byte, cause error) *Error {
+	message := "an empty answer is not what MLflow sends"
+	if text := strings.TrimSpace(string(body)); text != "" {
+		message = "answer is not what MLflow sends: " + clip(text, 200)
+	}
+	return &Error{Call: call, Status: http.StatusOK, Message: message, HTML: isHTML(string(body)), strange: true, cause: cause}
+}
+
+// isObject reports whether a body may be a JSON object.
+func isObject(body []byte) bool { return bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{")) }
+
+// isHTML reports whether a text is a page.
+func isHTML(text string) bool {
+	text = strings.TrimSpace(text)
+	start := strings.ToLower(text[:min(len(text), len("<!doctype"))])
+	return start == "<!doctype" || strings.HasPrefix(start, "<html")
+}
+
 func responseError(call string, res *http.Response, body []byte) *Error {
 	e := &Error{Call: call, Status: res.StatusCode, cause: errors.New(http.StatusText(res.StatusCode))}
 	e.RetryAfter = retryAfter(res.Header)
@@ -164,7 +193,7 @@ func responseError(call string, res *http.Response, body []byte) *Error {
 		e.Message = string(j.Detail)
 	default:
 		e.Message = strings.TrimSpace(string(body))
-		e.HTML = strings.HasPrefix(strings.ToLower(e.Message), "<!doctype") || strings.HasPrefix(strings.ToLower(e.Message), "<html")
+		e.HTML = isHTML(e.Message)
 	}
 	if loc := res.Header.Get("Location"); loc != "" && e.Status < 400 {
 		e.Message = "redirects to " + clip(loc, 200) + ", which is not followed: configure that address"
@@ -172,12 +201,19 @@ func responseError(call string, res *http.Response, body []byte) *Error {
 	return e
 }
 
-// retryAfter reads the seconds form of Retry-After, the only one that proxies in front of
-// MLflow send.
+// retryAfter reads Retry-After: seconds, or a time by the clock of whoever answered.
 func retryAfter(h http.Header) time.Duration {
-	s, err := strconv.Atoi(strings.TrimSpace(h.Get("Retry-After")))
-	if err != nil || s < 0 {
+	text := strings.TrimSpace(h.Get("Retry-After"))
+	if s, err := strconv.Atoi(text); err == nil {
+		return time.Duration(max(s, 0)) * time.Second
+	}
+	until, err := http.ParseTime(text)
+	if err != nil {
 		return 0
 	}
-	return time.Duration(s) * time.Second
+	at, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		at = time.Now()
+	}
+	return max(until.Sub(at), 0)
 }

@@ -149,9 +149,12 @@ func (c *Client) GetExperimentByName(ctx context.Context, name string) (Experime
 		Experiment Experiment `json:"experiment"`
 	}
 	err := c.call(ctx, http.MethodGet, api2+"/experiments/get-by-name", url.Values{"experiment_name": {name}}, nil, &out)
+	if err == nil && out.Experiment.ID == "" {
+		err = strangeError("GET "+api2+"/experiments/get-by-name", []byte("no experiment"), nil)
+	}
 	var e *Error
-	if errors.As(err, &e) && e.NoRoute() {
-		e.elsewhere = true // a wrong prefix, or a proxy without a server behind it
+	if errors.As(err, &e) && e.strange {
+		e.elsewhere = true // the first call of all: nothing else would do better
 	}
 	return out.Experiment, err
 }
@@ -213,7 +216,7 @@ func (c *Client) CreateRun(ctx context.Context, in CreateRun) (Run, error) {
 	}
 	err := c.call(ctx, http.MethodPost, api2+"/runs/create", nil, in, &out)
 	if err == nil && out.Run.Info.ID == "" {
-		err = &Error{Call: "POST " + api2 + "/runs/create", Status: http.StatusOK, Message: "answer holds no run"}
+		err = strangeError("POST "+api2+"/runs/create", []byte("no run"), nil)
 	}
 	return out.Run, err
 }
@@ -280,6 +283,9 @@ func (c *Client) GetRun(ctx context.Context, runID string) (Run, error) {
 		Run Run `json:"run"`
 	}
 	err := c.call(ctx, http.MethodGet, api2+"/runs/get", url.Values{"run_id": {runID}}, nil, &out)
+	if err == nil && out.Run.Info.ID == "" {
+		err = strangeError("GET "+api2+"/runs/get", []byte("no run"), nil)
+	}
 	return out.Run, err
 }
 

@@ -75,8 +75,7 @@ func (c *Client) ExportTraces(ctx context.Context, experimentID, runID string, b
 	if runID != "" {
 		h["X-Mlflow-Run-Id"] = []string{runID}
 	}
-	_, _, err = c.do(ctx, request{method: http.MethodPost, path: tracesPath, header: h, body: buf.Bytes()})
-	return err
+	return c.put(ctx, request{method: http.MethodPost, path: tracesPath, header: h, body: buf.Bytes()})
 }
 
 // TraceInfo is what MLflow knows of a trace apart from its spans.

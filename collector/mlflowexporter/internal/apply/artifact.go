@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/values"
@@ -195,13 +196,19 @@ func (a *Applier) writeLocal(ctx context.Context, r *run, dir string, f reduce.A
 	}
 	name := filepath.Join(dir, filepath.FromSlash(f.Path))
 	if err := writeFile(name, f.Content); err != nil {
-		if errors.Is(err, os.ErrPermission) {
-			a.local.set(r.rec.Experiment, false)
-			return false, nil
+		switch {
+		case isFull(err):
+			return false, err
+		case isOwn(err, dir):
+			return false, finalError{err}
 		}
-		return false, err
+		a.local.set(r.rec.Experiment, false) // read-only, or not a place for directories: the server may write there
+		return false, nil
 	}
 	if a.local.isKnown(r.rec.Experiment) {
+		if !a.local.usable(r.rec.Experiment) {
+			return false, os.Remove(name) // another file has shown it meanwhile
+		}
 		return true, nil
 	}
 	var seen []mlflow.File
@@ -222,6 +229,18 @@ func (a *Applier) writeLocal(ctx context.Context, r *run, dir string, f reduce.A
 		return false, os.Remove(name)
 	}
 	return true, nil
+}
+
+// isFull reports whether a file that could not be written may be later.
+func isFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EIO)
+}
+
+// isOwn reports whether a file's own name kept it from being written below dir: it is too long, or
+// a file is where it needs a directory, or the other way round.
+func isOwn(err error, dir string) bool {
+	name := errors.Is(err, syscall.ENAMETOOLONG) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.EISDIR) || errors.Is(err, syscall.EEXIST)
+	return name && os.MkdirAll(dir, 0o755) == nil
 }
 
 func isDir(name string) bool {

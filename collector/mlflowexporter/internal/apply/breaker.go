@@ -90,6 +90,7 @@ func (b *breaker) note(t ticket, err error) (changed bool) {
 	pause, gone := away(err)
 	switch {
 	case errors.Is(err, context.Canceled): // by us: says nothing of the server
+	case strange(err): // of a proxy, perhaps
 	case !gone && t.fell != b.fell: // it was on its way when the server went away
 	case !gone:
 		b.heard = b.now()
@@ -141,10 +142,29 @@ func (a *Applier) guard(ctx context.Context, request func() error) error {
 		err = a.isBack(ctx)
 	}
 	if err == nil {
-		err = request()
+		err = a.believed(ctx, request())
 	}
 	a.breaker.leave(leave, err)
 	return err
+}
+
+// believed looks, when the server says that it has no such route, whether it is MLflow that says so,
+// by a call that every MLflow takes.
+func (a *Applier) believed(ctx context.Context, err error) error {
+	var e *mlflow.Error
+	if !errors.As(err, &e) || !e.NoRoute() || e.Configuration() {
+		return err
+	}
+	_, asked := a.client.GetExperimentByName(ctx, a.cfg.DefaultExperiment)
+	if e = nil; asked == nil || (errors.As(asked, &e) && e.Code != "" && !e.Configuration()) {
+		return err
+	}
+	return fmt.Errorf("%w, after: %w", asked, err)
+}
+
+func strange(err error) bool {
+	var e *mlflow.Error
+	return errors.As(err, &e) && e.Strange() && !e.Configuration()
 }
 
 // askVersion is guard for the version, which is told even where everything else is refused.

@@ -62,6 +62,11 @@ type finalError struct{ error }
 
 func (e finalError) Unwrap() error { return e.error }
 
+// passingError is an error that may pass although the answer says that it does not.
+type passingError struct{ error }
+
+func (e passingError) Unwrap() error { return e.error }
+
 // permanent reports whether trying again is in vain. Wrong credentials and a host name
 // that the server refuses are not: a person mends them, and until then the queue on disk
 // is a better place than the dead-letter directory.
@@ -73,8 +78,9 @@ func permanent(err error) bool {
 	if errors.As(err, &final) {
 		return true
 	}
+	var passing passingError
 	var e *mlflow.Error
-	return errors.As(err, &e) && !e.Retryable() && !e.Configuration()
+	return errors.As(err, &e) && !e.Retryable() && !e.Configuration() && !errors.As(err, &passing)
 }
 
 // failures tells a request that fails by itself from a server that is down: both may
@@ -185,14 +191,18 @@ func (a *Applier) doubt(ctx context.Context) {
 
 // repeats reports whether an error may be an item's own although trying again may help.
 func repeats(err error) bool {
+	var passing passingError
+	if errors.As(err, &passing) {
+		return true
+	}
 	var e *mlflow.Error
-	return errors.As(err, &e) && e.Retryable() && (e.Status == http.StatusInternalServerError || raced(err))
+	return errors.As(err, &e) && e.Retryable() && (e.Status == http.StatusInternalServerError || e.Strange() || raced(err))
 }
 
-// answersFailure reports whether the server answered that it could not do what it was asked.
+// answersFailure reports whether the server answered that it could not do what it was asked, or nonsense.
 func answersFailure(err error) bool {
 	var e *mlflow.Error
-	return errors.As(err, &e) && e.Retryable() && e.Status >= http.StatusInternalServerError
+	return errors.As(err, &e) && e.Retryable() && (e.Status >= http.StatusInternalServerError || e.Strange())
 }
 
 func raced(err error) bool {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/apply"
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
 	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
 )
@@ -55,4 +56,69 @@ func TestMaxExperiments(t *testing.T) {
 		t.Fatal(err)
 	}
 	e.mustApply(t, plan("three", 4))
+}
+
+// In another database at the same address ids are those of other experiments. Who finds out tells
+// the others.
+func TestNewDatabaseGivesIDsToOthers(t *testing.T) {
+	server := mlflowtest.Start()
+	defer server.Close()
+	e := newEnv(t, server.URL)
+	inOther := func(n int) reduce.Plan { return plan(e.experiment+" other", n) }
+	e.mustApply(t, e.plan(1), inOther(2))
+	server.Wipe()
+	for attempt := range 6 {
+		err := e.Apply(t.Context(), inOther(3))
+		if err == nil {
+			break
+		}
+		if attempt == 5 {
+			t.Fatalf("never written: %v", err)
+		}
+	}
+	e.mustApply(t, e.plan(4))
+	e.check(t, e.plan(4))
+	other, err := e.client.GetExperimentByName(t.Context(), e.experiment+" other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, err := mlflowtest.Read(t.Context(), e.client, other.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if trace := state.Traces["tr-"+jobID(e.experiment+" other", 3)]; len(state.Runs) != 6 || trace == nil || len(trace.Spans) != 12 {
+		t.Errorf("the other experiment holds %d runs and the trace %+v", len(state.Runs), trace)
+	}
+	if n := e.events.get(apply.EventDeadLetter); n != 0 {
+		t.Errorf("%d dead letters", n)
+	}
+}
+
+// Spans find out too, before any run does.
+func TestSpansForANewDatabase(t *testing.T) {
+	server := mlflowtest.Start()
+	defer server.Close()
+	e := newEnv(t, server.URL)
+	e.mustApply(t, plan("first", 1), e.plan(2))
+	server.Wipe()
+	p := e.plan(3)
+	p.Runs, p.Traces[0].RunKey = nil, ""
+	e.mustApply(t, p)
+	if trace := e.state(t).Traces["tr-"+jobID(e.experiment, 3)]; trace == nil || len(trace.Spans) != 12 {
+		t.Errorf("trace is %+v", trace)
+	}
+	if n := e.events.get(apply.EventDeadLetter); n != 0 {
+		t.Errorf("%d dead letters", n)
+	}
+}
+
+// An experiment that is made anew is what it was: that of service runs shows charts first.
+func TestExperimentThatIsMadeAnewKeepsItsKind(t *testing.T) {
+	server := mlflowtest.Start()
+	defer server.Close()
+	e := newEnv(t, server.URL)
+	e.mustApplyService(t, e.serviceRun(0, 0))
+	server.Wipe()
+	e.mustApplyService(t, e.serviceRun(0, 1))
+	e.checkService(t, "day 0 RUNNING - 1 1/721")
 }

@@ -2,6 +2,7 @@ package apply_test
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"net/http"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -229,6 +231,52 @@ func TestArtifactsGoThroughTheServer(t *testing.T) {
 	}
 }
 
+// A directory that is here but takes no files, for whatever reason, leaves them to the server.
+func TestDirectoryThatTakesNoFilesLeavesThemToTheServer(t *testing.T) {
+	e, s := faulty(t)
+	s.ArtifactRoot = t.TempDir()
+	if _, err := e.client.CreateExperiment(t.Context(), e.experiment); err != nil {
+		t.Fatal(err)
+	}
+	inTheWay := filepath.Join(s.ArtifactRoot, e.experimentID(t))
+	if err := os.WriteFile(inTheWay, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var mended sync.Once
+	s.Fail(func(r *http.Request) *mlflowtest.Fault {
+		if strings.HasSuffix(r.URL.Path, "/upload-artifact") { // the server can
+			mended.Do(func() { _ = os.Remove(inTheWay) })
+		}
+		return nil
+	})
+	if err := e.Apply(t.Context(), e.plan(1)); err != nil {
+		t.Fatal(err)
+	}
+	if n := e.requests.get("POST /ajax-api/2.0/mlflow/upload-artifact"); n != 6 {
+		t.Errorf("%d uploads", n)
+	}
+	e.check(t, e.plan(1))
+}
+
+// A file whose own name a directory cannot take is a dead letter, and costs no other one.
+func TestFileThatNoDirectoryTakes(t *testing.T) {
+	for name, path := range map[string]string{"a directory in its way": "stage", "too long": strings.Repeat("n", 300)} {
+		t.Run(name, func(t *testing.T) {
+			e, s := faulty(t)
+			s.ArtifactRoot = t.TempDir()
+			p := reduce.Plan{Runs: e.plan(1).Runs[:1]}
+			p.Runs[0].Artifacts = []reduce.Artifact{artifact("stage/text.txt", "one")}
+			e.mustApply(t, p)
+			p.Runs[0].Artifacts = append(p.Runs[0].Artifacts, artifact(path, "two"))
+			p.Runs[0].Version.EndUnixNano++
+			refused(t, e.Apply(t.Context(), p))
+			if got, err := e.client.GetArtifact(t.Context(), e.findRun(t, p.Runs[0].Key).Info.ID, "stage/text.txt"); err != nil || string(got) != "one" {
+				t.Errorf("the other file: %q, %v", got, err)
+			}
+		})
+	}
+}
+
 func TestServerWithoutTraceRoute(t *testing.T) {
 	e, s := faulty(t)
 	s.Fail(func(r *http.Request) *mlflowtest.Fault {
@@ -262,27 +310,76 @@ func TestWrongCredentialsWait(t *testing.T) {
 	e.check(t, e.plan(0), e.plan(1))
 }
 
-// A wrong prefix, or a proxy without MLflow behind it: what comes waits until that is mended.
+// A wrong prefix, or a proxy without MLflow behind it: what comes waits until that is mended, also
+// when MLflow was there before.
 func TestAddressWithoutMLflowWaits(t *testing.T) {
-	for _, body := range []string{"<!doctype html><title>404</title>", "default backend - 404", `{"error_code":"ENDPOINT_NOT_FOUND","message":"no such route"}`} {
-		e, s := faulty(t)
-		s.Fail(func(*http.Request) *mlflowtest.Fault {
-			return &mlflowtest.Fault{Status: http.StatusNotFound, Body: body}
-		})
-		for range 5 {
-			for _, item := range apply.Errors(e.Apply(t.Context(), e.plan(1))) {
-				if item.Permanent {
-					t.Fatalf("%s: gave up: %v", body, item)
-				}
+	for _, fault := range []*mlflowtest.Fault{
+		{Status: http.StatusNotFound, Body: "<!doctype html><title>404</title>"},
+		{Status: http.StatusNotFound, Body: "default backend - 404"},
+		{Status: http.StatusNotFound, Body: `{"error_code":"ENDPOINT_NOT_FOUND","message":"no such route"}`},
+		{Status: http.StatusOK, Body: "<html>log in</html>"},
+		{Status: http.StatusOK, Body: `{"experiment": {"experi`},
+		{Status: http.StatusOK, Body: "{}"},
+		{Status: http.StatusOK},
+	} {
+		for _, before := range []bool{false, true} {
+			if before && fault.Body == "{}" {
+				continue // what MLflow itself says to much
 			}
+			t.Run(fmt.Sprint(fault.Status, fault.Body, before), func(t *testing.T) {
+				e, s := faulty(t)
+				plans := []reduce.Plan{e.plan(1)}
+				if before {
+					e.mustApply(t, e.plan(0))
+					plans = append(plans, e.plan(0))
+				}
+				s.Fail(func(*http.Request) *mlflowtest.Fault { return fault })
+				for range 5 {
+					for _, item := range apply.Errors(e.Apply(t.Context(), e.plan(1))) {
+						if item.Permanent {
+							t.Fatalf("gave up: %v", item)
+						}
+					}
+				}
+				if state := e.State(); !state.Refuses || state.Away == "" {
+					t.Errorf("state is %+v", state)
+				}
+				s.Fail(nil)
+				e.restart(t)
+				e.mustApply(t, e.plan(1))
+				e.check(t, plans...)
+			})
 		}
-		if state := e.State(); !state.Refuses || state.Away == "" {
-			t.Errorf("%s: state is %+v", body, state)
+	}
+}
+
+// From whichever request on there is no MLflow any more, nothing is given up.
+func TestAddressThatLosesMLflowWaits(t *testing.T) {
+	for _, fault := range []*mlflowtest.Fault{noRoute, {Status: http.StatusOK, Body: "<html>log in</html>"}} {
+		for request := range 27 {
+			t.Run(fmt.Sprint(fault.Status, " from request ", request), func(t *testing.T) {
+				e, s, now := clocked(t)
+				var count atomic.Int32
+				s.Fail(func(*http.Request) *mlflowtest.Fault {
+					if int(count.Add(1)) > request {
+						return fault
+					}
+					return nil
+				})
+				for range 10 {
+					for _, item := range apply.Errors(e.Apply(t.Context(), e.plan(1))) {
+						if item.Permanent {
+							t.Fatalf("gave up: %v", item)
+						}
+					}
+					*now = now.Add(3 * time.Second)
+				}
+				s.Fail(nil)
+				*now = now.Add(3 * time.Second)
+				e.mustApply(t, e.plan(1))
+				e.check(t, e.plan(0), e.plan(1))
+			})
 		}
-		s.Fail(nil)
-		e.restart(t)
-		e.mustApply(t, e.plan(1))
-		e.check(t, e.plan(1))
 	}
 }
 
@@ -308,6 +405,23 @@ func TestDeadLetterHoldsTheItem(t *testing.T) {
 	for _, want := range []string{`"trace_id":"` + jobID(e.experiment, 1), `"kind":"trace_info"`, `HTTP 400`, `"resourceSpans"`} {
 		if err != nil || !strings.Contains(string(text), want) {
 			t.Errorf("no %s in %s, %v", want, text, err)
+		}
+	}
+}
+
+// A server, or a proxy, that gives up waiting may have made the run all the same.
+func TestCreateThatTookTooLongMakesNoSecondRun(t *testing.T) {
+	for _, status := range []int{http.StatusRequestTimeout, 499} {
+		e, s := faulty(t)
+		e.mustApply(t, e.plan(0))
+		s.Fail(once("/runs/create", &mlflowtest.Fault{Serve: true, Status: status}))
+		if err := e.Apply(t.Context(), e.plan(1)); err == nil {
+			t.Fatal("no error")
+		}
+		e.mustApply(t, e.plan(1))
+		e.check(t, e.plan(0), e.plan(1))
+		if ids := s.RunIDs(e.plan(1).Runs[0].Key); len(ids) != 1 {
+			t.Errorf("%d: runs %v", status, ids)
 		}
 	}
 }

@@ -25,6 +25,9 @@ type features struct {
 	version   string    // empty: the server does not tell
 	tracesOff bool
 	tookSpans bool // in this version
+	// refused is set when this version has refused all spans, for which there may be another reason
+	// than its age: that is believed for as long as the next question for the version takes.
+	refused bool
 }
 
 // probe asks for the server's version when that is due.
@@ -46,23 +49,25 @@ func (a *Applier) probe(ctx context.Context) error {
 // isVersion notes what the server says of its version. A new one is believed to take
 // traces unless it is known not to.
 func (a *Applier) isVersion(version string) {
-	version = strings.TrimSpace(version)
+	if version = strings.TrimSpace(version); strings.HasPrefix(version, "<") {
+		version = "" // the page of a proxy
+	}
 	a.features.mu.Lock()
 	defer a.features.mu.Unlock()
 	first := a.features.probed.IsZero()
 	a.features.probed = a.cfg.Now()
 	if !first && version == a.features.version {
+		a.features.tracesOff = a.features.tracesOff && !a.features.refused
 		return
 	}
 	if !first {
 		a.log.Info("MLflow has another version", zap.String("before", a.features.version), zap.String("now", version))
 	}
-	off := a.features.tracesOff
-	a.features.version, a.features.tracesOff, a.features.tookSpans = version, false, false
+	off := a.features.tracesOff || a.features.refused
+	a.features.version, a.features.tracesOff, a.features.tookSpans, a.features.refused = version, false, false, false
 	// 3.6 has /v1/traces, but no traces/get: there is no check that what it holds is right.
 	if olderThan(version, 3, 7) {
-		a.features.tracesOff = off // no second warning
-		a.traceless("version " + version)
+		a.traceless("version "+version, off)
 	} else if off {
 		a.log.Info("MLflow takes OpenTelemetry traces now")
 	}
@@ -72,13 +77,14 @@ func (a *Applier) isVersion(version string) {
 func (a *Applier) noTraces(why error) {
 	a.features.mu.Lock()
 	defer a.features.mu.Unlock()
-	a.traceless(why.Error())
+	a.traceless(why.Error(), a.features.tracesOff || a.features.refused)
+	a.features.tookSpans, a.features.refused = false, true
 }
 
-// traceless switches traces off. The lock of features is held.
-func (a *Applier) traceless(why string) {
-	if !a.features.tracesOff {
-		a.features.tracesOff = true
+// traceless switches traces off, which is said once. The lock of features is held.
+func (a *Applier) traceless(why string, said bool) {
+	a.features.tracesOff = true
+	if !said {
 		a.log.Warn("MLflow takes no OpenTelemetry traces, which needs version 3.7 and a SQL database: only runs are written", zap.String("reason", why))
 	}
 }
@@ -93,7 +99,18 @@ func (a *Applier) takesTraces() bool {
 func (a *Applier) tookSpans() {
 	a.features.mu.Lock()
 	defer a.features.mu.Unlock()
-	a.features.tookSpans = true
+	if a.features.refused {
+		a.log.Info("MLflow takes OpenTelemetry traces now")
+	}
+	a.features.tookSpans, a.features.refused = true, false
+}
+
+// passing reports whether the answer that there is no route for spans says nothing of the server: it took
+// some before, or it is a proxy's. MLflow says so with a page.
+func (a *Applier) passing(e *mlflow.Error) bool {
+	a.features.mu.Lock()
+	defer a.features.mu.Unlock()
+	return e.NoRoute() && (a.features.tookSpans || (!e.HTML && !a.features.refused))
 }
 
 // toldFirst reports whether the server keeps what it is told of a trace when the spans come

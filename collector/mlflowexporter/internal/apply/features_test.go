@@ -1,6 +1,7 @@
 package apply_test
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -135,5 +136,102 @@ func TestOldServerTakesShorterTags(t *testing.T) {
 	e.mustApply(t, p)
 	if note := e.findRun(t, p.Runs[0].Key).Tag("mlflow.note.content"); len(note) < 4000 {
 		t.Errorf("the note has %d characters", len(note))
+	}
+}
+
+// noRoute is what a proxy says while nothing is behind it.
+var noRoute = &mlflowtest.Fault{Status: http.StatusNotFound, Body: "default backend - 404"}
+
+// One answer of a proxy costs no span: neither of a server that took some, nor of one of which
+// nothing is known.
+func TestOneAnswerOfAProxySwitchesNoTracesOff(t *testing.T) {
+	for name, before := range map[string]int{"that took spans": 1, "of which nothing is known": 0} {
+		t.Run(name, func(t *testing.T) {
+			e, s, now, logs := aged(t, "3.17.2")
+			var plans []reduce.Plan
+			for i := range before {
+				plans = append(plans, e.plan(i))
+			}
+			e.mustApply(t, plans...)
+			s.Fail(once("/v1/traces", noRoute))
+			for _, item := range apply.Errors(e.Apply(t.Context(), e.plan(5))) {
+				if item.Permanent {
+					t.Errorf("gave up: %v", item)
+				}
+			}
+			*now = now.Add(2 * time.Minute)
+			plans = append(plans, e.plan(5), e.plan(6))
+			e.mustApply(t, plans...)
+			e.check(t, plans...)
+			if n := e.events.get(apply.EventTracesOff); n != 0 || logs.Len() != 0 {
+				t.Errorf("counted %d, warned %d times", n, logs.Len())
+			}
+		})
+	}
+}
+
+// A server that has the route no more, or never had it, is asked again each minute, and gets runs
+// meanwhile.
+func TestServerThatRefusesSpansIsAskedAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		before int
+		fault  *mlflowtest.Fault
+	}{
+		"took some":          {1, &mlflowtest.Fault{Status: http.StatusNotFound, Body: "<!doctype html><title>404 Not Found</title>"}},
+		"took none":          {0, &mlflowtest.Fault{Status: http.StatusNotFound, Body: "<!doctype html><title>404 Not Found</title>"}},
+		"proxy without it":   {0, noRoute},
+		"store without them": {0, &mlflowtest.Fault{Status: http.StatusNotImplemented, Body: `{"error_code":"NOT_IMPLEMENTED","message":"x"}`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, s, now, logs := aged(t, "3.14.1") // which is told of no trace before its spans
+			var plans []reduce.Plan
+			for i := range c.before {
+				plans = append(plans, e.plan(i))
+			}
+			e.mustApply(t, plans...)
+			s.Fail(failing(http.MethodPost, "/v1/traces", c.fault))
+			attempts := 1
+			for ; e.Apply(t.Context(), e.plan(5)) != nil; attempts++ {
+				if attempts == 50 {
+					t.Fatal("it holds up the queue")
+				}
+			}
+			for range 3 {
+				*now = now.Add(time.Minute)
+				e.requests.take()
+				if err := errors.Join(e.Apply(t.Context(), e.plan(6)), e.Apply(t.Context(), e.plan(7))); err != nil {
+					t.Fatal(err)
+				}
+				if n := e.requests.get("POST /v1/traces"); n > 1 {
+					t.Errorf("asked %d times in a minute", n)
+				}
+			}
+			if logs.Len() != 1 {
+				t.Errorf("%d warnings", logs.Len())
+			}
+			s.Fail(nil)
+			*now = now.Add(time.Minute)
+			e.mustApply(t, e.plan(8))
+			want := join(append(plans, e.plan(8))...)
+			want.Runs = join(append(plans, e.plan(5), e.plan(6), e.plan(7), e.plan(8))...).Runs
+			e.check(t, want)
+		})
+	}
+}
+
+// What is back after it was away may take spans now, though its version is the same.
+func TestServerThatRefusedSpansIsAskedAfterReconnect(t *testing.T) {
+	e, s, now, _ := aged(t, "3.17.2")
+	s.Fail(failing(http.MethodPost, "/v1/traces", &mlflowtest.Fault{Status: http.StatusNotFound, Body: "<!doctype html><title>404 Not Found</title>"}))
+	e.mustApply(t, e.plan(1))
+	s.Fail(func(*http.Request) *mlflowtest.Fault { return &mlflowtest.Fault{Status: http.StatusBadGateway} })
+	if err := e.Apply(t.Context(), many(e, 5)); err == nil {
+		t.Fatal("no error although it is away")
+	}
+	s.Fail(nil)
+	*now = now.Add(3 * time.Second)
+	e.mustApply(t, many(e, 5), e.plan(2))
+	if got := e.state(t).Traces["tr-"+jobID(e.experiment, 2)]; got == nil || len(got.Spans) != 12 {
+		t.Errorf("trace is %+v", got)
 	}
 }

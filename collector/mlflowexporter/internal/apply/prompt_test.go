@@ -162,7 +162,9 @@ func TestPromptThatIsRegisteredAnew(t *testing.T) {
 // A registry that fails while the rest of MLflow works delays a job, and no more of them once it
 // was given up; when it is back jobs are linked.
 func TestRegistryThatFailsKeepsNoJob(t *testing.T) {
-	for name, fault := range map[string]*mlflowtest.Fault{"500": mlflowtest.Internal(), "503": mlflowtest.Locked()} {
+	for name, fault := range map[string]*mlflowtest.Fault{
+		"500": mlflowtest.Internal(), "503": mlflowtest.Locked(), "a page": {Status: http.StatusOK, Body: "<html>log in</html>"},
+	} {
 		t.Run(name, func(t *testing.T) {
 			e, s := faulty(t)
 			now := time.UnixMilli(startMS)

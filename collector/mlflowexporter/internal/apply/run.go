@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -278,7 +279,7 @@ func (a *Applier) create(ctx context.Context, r *run, exp experiment) error {
 	})
 	err = a.failed.result("create", r.Key, err)
 	var e *mlflow.Error
-	if (err == nil && !a.cfg.Shared) || (errors.As(err, &e) && (e.NotSent() || (e.Status >= 400 && e.Status < 500))) {
+	if (err == nil && !a.cfg.Shared) || (errors.As(err, &e) && (e.NotSent() || refusal(e))) {
 		r.job.setOpen(r.Key, false)
 	}
 	if e != nil && (e.Inactive() || e.Code == mlflow.CodeNotFound) {
@@ -298,6 +299,12 @@ func (a *Applier) create(ctx context.Context, r *run, exp experiment) error {
 	r.is(made)
 	r.created = true
 	return nil
+}
+
+// refusal reports whether a server that gave this answer did nothing. One that gave up waiting, or
+// was no longer waited for, may have.
+func refusal(e *mlflow.Error) bool {
+	return e.Status >= 400 && e.Status < 500 && e.Status != http.StatusRequestTimeout && e.Status != 499
 }
 
 // claimed makes a run that was created just now the run of its key, or finds the one that

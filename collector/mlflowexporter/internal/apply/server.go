@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/technoshare/commentator/internal/mlflow"
@@ -22,6 +23,10 @@ type experiment struct {
 	id string
 	// ref names the experiment for good: ids begin at 1 in each new database.
 	ref string
+	// kind is what it is made anew with, unless nothing was to make it.
+	kind string
+	// doubted is set when it may be gone.
+	doubted bool
 }
 
 // experiment finds an experiment by its name, "" meaning the default one, and creates it
@@ -49,10 +54,17 @@ func (a *Applier) experimentOf(ctx context.Context, name, ofKind string) (experi
 	if err := a.probe(ctx); err != nil {
 		return experiment{}, err
 	}
-	if e, ok := a.server.experiments[name]; ok {
-		return e, nil
+	known, ok := a.server.experiments[name]
+	if ok && !known.doubted {
+		return known, nil
+	}
+	if ofKind != "" {
+		ofKind = cmp.Or(known.kind, ofKind)
 	}
 	e, err := a.getExperiment(ctx, name)
+	if ok && (mlflow.IsCode(err, mlflow.CodeNotFound) || (err == nil && refOf(e) != known.ref)) {
+		clear(a.server.experiments) // another database: there the ids are those of others
+	}
 	if ofKind != "" && mlflow.IsCode(err, mlflow.CodeNotFound) {
 		if err := a.createExperiment(ctx, name, ofKind); err != nil {
 			return experiment{}, fmt.Errorf("create experiment %q: %w", name, err)
@@ -66,7 +78,7 @@ func (a *Applier) experimentOf(ctx context.Context, name, ofKind string) (experi
 	if e.Stage == mlflow.Deleted {
 		return experiment{}, finalError{fmt.Errorf("experiment %q (id %s) is deleted: restore it in MLflow, or configure another name", name, e.ID)}
 	}
-	found := experiment{id: e.ID, ref: e.ID + "@" + strconv.FormatInt(e.CreationTime, 10)}
+	found := experiment{id: e.ID, ref: refOf(e), kind: ofKind}
 	if a.server.experiments == nil {
 		a.server.experiments = map[string]experiment{}
 	}
@@ -95,10 +107,42 @@ func (a *Applier) getExperiment(ctx context.Context, name string) (e mlflow.Expe
 	return e, err
 }
 
+// moved reports whether the experiment of a trace, which MLflow does not know, is another one now, or
+// whether that cannot be told.
+func (a *Applier) moved(ctx context.Context, t *trace) bool {
+	a.forget(t.Experiment)
+	now, err := a.experiment(ctx, t.Experiment)
+	return (err != nil && !permanent(err)) || (err == nil && now.ref != t.exp.ref)
+}
+
+// replaced reports whether an experiment was in another database than the one that is there now.
+func (a *Applier) replaced(ctx context.Context, ref string) (bool, error) {
+	id, _, whole := strings.Cut(ref, "@")
+	if !whole {
+		return false, nil
+	}
+	var found mlflow.Experiment
+	err := a.guard(ctx, func() (err error) { found, err = a.client.GetExperiment(ctx, id); return err })
+	if mlflow.IsCode(err, mlflow.CodeNotFound) {
+		return true, nil
+	}
+	if err != nil && !permanent(err) {
+		return false, fmt.Errorf("find the experiment of the trace: %w", err)
+	}
+	return err == nil && refOf(found) != ref, nil
+}
+
+// refOf names an experiment for good.
+func refOf(e mlflow.Experiment) string { return e.ID + "@" + strconv.FormatInt(e.CreationTime, 10) }
+
 // forget makes experiment ask again, and versions: the experiment may be gone with the database.
 func (a *Applier) forget(name string) {
 	a.forgetPrompts()
 	a.server.mu.Lock()
 	defer a.server.mu.Unlock()
-	delete(a.server.experiments, cmp.Or(name, a.cfg.DefaultExperiment))
+	name = cmp.Or(name, a.cfg.DefaultExperiment)
+	if known, ok := a.server.experiments[name]; ok {
+		known.doubted = true
+		a.server.experiments[name] = known
+	}
 }

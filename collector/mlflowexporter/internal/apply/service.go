@@ -102,7 +102,11 @@ func (a *Applier) applyDay(ctx context.Context, j *job, d service.Run) error {
 	if midnight, err := time.Parse(time.DateOnly, d.Day); err == nil && !a.ledger.Complete(midnight.UnixMilli()) {
 		j.setOpen(r.Key, true) // the ledger may have been lost during this day
 	}
-	if err := a.ensure(ctx, r); err != nil {
+	err := a.stayDay(ctx, r)
+	if err == nil {
+		err = a.ensure(ctx, r)
+	}
+	if err != nil {
 		return fmt.Errorf("create run %s: %w", r.Name, err)
 	}
 	b := batch{metrics: metrics(r.Metrics)}
@@ -124,6 +128,26 @@ func (a *Applier) applyDay(ctx context.Context, j *job, d service.Run) error {
 	r.rec.Version = reduce.Version{EndUnixNano: max(r.rec.Version.EndUnixNano, last), Hash: serviceHash}
 	r.rec.EndsAs = mlflow.StatusFinished // a worker that was stopped says no more
 	return nil
+}
+
+// stayDay keeps the run of a day in the experiment where it is, whatever the configuration names
+// meanwhile: the next day's is in the other one.
+func (a *Applier) stayDay(ctx context.Context, r *run) error {
+	if r.rec.ID == "" {
+		return nil
+	}
+	exp, err := a.experiment(ctx, r.Experiment)
+	if err != nil || exp.ref == r.rec.Experiment {
+		return err
+	}
+	name, there, err := a.experimentName(ctx, r.rec.Experiment)
+	if there {
+		r.Experiment = name
+	}
+	if err != nil && permanent(err) {
+		return nil // what MLflow does not tell for good is as the configuration says
+	}
+	return err
 }
 
 func (a *Applier) finishDay(ctx context.Context, j *job, key string, rec *ledger.Run) error {

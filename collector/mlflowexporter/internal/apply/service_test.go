@@ -244,3 +244,29 @@ func TestServiceRunIsReopened(t *testing.T) {
 		}
 	}
 }
+
+// A run whose experiment gets another name in the configuration stays where it is until its day is over.
+func TestServiceRunStaysInItsExperiment(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		elsewhere := func(r service.Run) service.Run {
+			r.Experiment = e.experiment + " other_service"
+			return r
+		}
+		e.mustApplyService(t, e.serviceRun(0, 1))
+		e.restart(t)
+		e.mustApplyService(t, elsewhere(e.serviceRun(0, 2)))
+		e.mustApplyService(t, elsewhere(e.serviceRun(1, 3)))
+		e.checkService(t, "day 0 FINISHED 12:02 1 1/721 2/722")
+		other, err := e.client.GetExperimentByName(t.Context(), e.experiment+" other_service")
+		if err != nil {
+			t.Fatal(err)
+		}
+		state, err := mlflowtest.Read(t.Context(), e.client, other.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if run := state.Runs["service-"+worker+"-"+e.serviceRun(1, 3).Day]; len(state.Runs) != 1 || run == nil || run.Status != mlflow.StatusRunning {
+			t.Errorf("the other experiment holds %v", state.Runs)
+		}
+	})
+}

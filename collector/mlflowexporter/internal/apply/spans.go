@@ -155,7 +155,7 @@ func (a *Applier) export(ctx context.Context, experimentID string, spans []span,
 			s.of.rec.Spans[s.span.SpanID()] = s.version
 			s.of.rec.Told = s.of.rec.Told && s.of.first
 		}
-	case answered && (e.NoRoute() || e.Status == 501):
+	case answered && permanent(err) && (e.NoRoute() || e.Status == 501):
 		a.noTraces(err)
 		for _, t := range tracesOf(spans) {
 			t.skip = true
@@ -170,10 +170,11 @@ func (a *Applier) export(ctx context.Context, experimentID string, spans []span,
 		givenUp = givenUp || repeats(err)
 		a.export(ctx, experimentID, first, left, givenUp)
 		a.export(ctx, experimentID, rest, left, givenUp)
-	default:
-		if answered && e.Code == mlflow.CodeNotFound {
-			a.forget(spans[0].of.Experiment)
+	case answered && e.Code == mlflow.CodeNotFound && a.moved(ctx, spans[0].of):
+		for _, t := range tracesOf(spans) {
+			t.job.fail(fmt.Errorf("send spans: the experiment changed: %w", errRetry))
 		}
+	default:
 		for _, t := range tracesOf(spans) {
 			var own []span
 			for _, s := range spans {
@@ -198,9 +199,12 @@ func (a *Applier) exportOnce(ctx context.Context, experimentID string, spans []s
 	if t := spans[0].of; len(tracesOf(spans)) == 1 && t.Info == nil { // info links it, too
 		runID = t.runID() // a request links all its traces to one run
 	}
-	return a.failed.result("spans", fmt.Sprint(item, len(spans)), a.callAhead(ctx, func() error {
-		return a.client.ExportTraces(ctx, experimentID, runID, body)
-	}))
+	err = a.callAhead(ctx, func() error { return a.client.ExportTraces(ctx, experimentID, runID, body) })
+	var e *mlflow.Error
+	if errors.As(err, &e) && a.passing(e) {
+		err = passingError{err}
+	}
+	return a.failed.result("spans", fmt.Sprint(item, len(spans)), err)
 }
 
 // halves splits between traces where there are several, so that few requests find a bad

@@ -60,7 +60,15 @@ func (a *Applier) prepare(ctx context.Context, t *trace) error {
 	}
 	t.rec = j.entry.Job.Trace
 	if t.rec.Experiment != t.exp.ref {
-		if id, _, _ := strings.Cut(t.rec.Experiment, "@"); id != t.exp.id {
+		id, _, _ := strings.Cut(t.rec.Experiment, "@")
+		replaced := id == t.exp.id
+		if !replaced {
+			var err error
+			if replaced, err = a.replaced(ctx, t.rec.Experiment); err != nil {
+				return err
+			}
+		}
+		if !replaced {
 			// MLflow would move the whole trace.
 			t.skip = true
 			a.cfg.Count(EventForeignTrace, 1)
@@ -186,8 +194,8 @@ func (a *Applier) tell(ctx context.Context, t *trace) error {
 	}
 	err := a.failed.result("trace", t.TraceID, a.startTrace(ctx, "tr-"+t.TraceID, t.rec.Info))
 	var e *mlflow.Error
-	if errors.As(err, &e) && (e.Inactive() || e.Code == mlflow.CodeNotFound) {
-		a.forget(t.Experiment)
+	if errors.As(err, &e) && (e.Inactive() || e.Code == mlflow.CodeNotFound) && a.moved(ctx, t) {
+		return fmt.Errorf("the experiment changed: %w", errRetry)
 	}
 	t.rec.Told = err == nil || permanent(err)
 	if err != nil {

@@ -229,6 +229,9 @@ func (l *Ledger) End(ctx context.Context, entries []*Entry) error {
 			index, indexed := l.note(e, l.now())
 			ops = append(append(ops, storage.DeleteOperation(jobPrefix+e.TraceID)), index...)
 			after = append(after, func() { l.grow(0, len(e.saved)); e.saved = ""; indexed() })
+		} else if e.Job.empty() && !e.Job.Unsure { // an entry of the index without a record is worth nothing
+			index, indexed := l.note(e, l.now())
+			ops, after = append(ops, index...), append(after, indexed)
 		} else if value := encode(e.Job); string(value) != e.saved && !e.Job.empty() {
 			now := l.now()
 			e.Job.NewsMS = now.UnixMilli()
@@ -291,7 +294,7 @@ func (l *Ledger) grow(length, before int) {
 }
 
 // Prune removes the records of traces of which nothing is newer than the given time, apart
-// from those with a run that has not ended. Of jobs that started before it the ledger is
+// from those with a run that has not ended in this scope. Of jobs that started before it the ledger is
 // not complete from then on. It does nothing when the storage cannot be walked through.
 func (l *Ledger) Prune(ctx context.Context, before time.Time) (removed int, err error) {
 	store, ok := l.store.(storage.Walker)
@@ -316,7 +319,7 @@ func (l *Ledger) Prune(ctx context.Context, before time.Time) (removed int, err 
 			return ops, nil
 		}
 		//nolint:nilerr // a record that nobody can read is left for the one who looks into it
-		if decode(value, &j) != nil || j.last() == 0 || j.last() >= uint64(before.UnixNano()) || j.open() {
+		if decode(value, &j) != nil || j.last() == 0 || j.last() >= uint64(before.UnixNano()) || (j.open() && j.Scope == next.Scope) {
 			return ops, nil
 		}
 		gone = append(gone, id)

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -56,13 +57,14 @@ func (j *Job) open() bool {
 }
 
 // walk learns at the start what is open and how large the ledger is. The records of a
-// ledger that was written before there was an index get one.
+// ledger that was written before there was an index get one; those of another scope, of which
+// nobody will say more, lose theirs.
 func (l *Ledger) walk(ctx context.Context) error {
 	store, ok := l.store.(storage.Walker)
 	if !ok {
 		return nil
 	}
-	found := map[string]openJob{}
+	found, foreign := map[string]openJob{}, map[string]bool{}
 	indexed := l.head.Indexed
 	next := l.head
 	next.Indexed = true
@@ -73,7 +75,9 @@ func (l *Ledger) walk(ctx context.Context) error {
 		}
 		first = false
 		var one openJob
-		if id, ok := strings.CutPrefix(key, openPrefix); ok && decode(value, &one) == nil {
+		if id, ok := strings.CutPrefix(key, openPrefix); ok && foreign[id] {
+			ops = append(ops, storage.DeleteOperation(key))
+		} else if ok && decode(value, &one) == nil {
 			found[id] = one
 		}
 		id, ok := strings.CutPrefix(key, jobPrefix)
@@ -82,6 +86,14 @@ func (l *Ledger) walk(ctx context.Context) error {
 		}
 		l.records++
 		l.bytes += int64(len(value))
+		if isForeign(value, l.head.Scope) {
+			foreign[id] = true
+			if _, ok := found[id]; ok { // the storage keeps no order
+				delete(found, id)
+				ops = append(ops, storage.DeleteOperation(openPrefix+id))
+			}
+			return ops, nil
+		}
 		var j Job
 		if !indexed && decode(value, &j) == nil && (j.open() || j.Waiting()) {
 			one := openJob{Waits: !j.open(), SeenMS: l.head.UpMS, NewsMS: int64(j.last() / uint64(time.Millisecond))} //nolint:gosec // ns since 1970 fit until 2262
@@ -95,6 +107,17 @@ func (l *Ledger) walk(ctx context.Context) error {
 	}
 	l.open, l.head = found, next
 	return nil
+}
+
+// isForeign reports whether a record is of another scope. One that nobody can read is not.
+func isForeign(value []byte, scope string) bool {
+	if bytes.HasPrefix(value, append([]byte{format}, `{"scope":"`+scope+`"`...)) {
+		return false // as nearly all are, and as End writes them
+	}
+	var j struct {
+		Scope string `json:"scope"`
+	}
+	return decode(value, &j) == nil && j.Scope != scope
 }
 
 // note gives the operations that keep the index of open records right when a changed

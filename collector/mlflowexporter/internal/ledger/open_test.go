@@ -99,3 +99,56 @@ func TestOldLedgersAreIndexed(t *testing.T) {
 		}
 	}
 }
+
+// Of the runs of another server nobody will say more: they are not open, until the ledger is of that
+// server again, and are forgotten like all others.
+func TestRunsOfAnotherServerAreNotOpen(t *testing.T) {
+	store := disk(t)
+	there := ledger.Scope{Endpoint: "http://there"}
+	notOpen := func(l *ledger.Ledger) {
+		t.Helper()
+		if s := l.Stats(); s.Open != 0 || s.Records != 1 || stale(l, 0) != nil {
+			t.Errorf("stats %+v, stale %v", s, stale(l, 0))
+		}
+	}
+	put(t, open(t, store(), here, birth), "running", ledger.Run{Experiment: "1@5", ID: "1"})
+	notOpen(open(t, store(), there, birth))
+	// What an earlier version left of it.
+	client := store()
+	if err := client.Batch(t.Context(), storage.SetOperation("open/running", []byte("\x01"+`{"seen":0,"news":1}`))); err != nil {
+		t.Fatal(err)
+	}
+	notOpen(open(t, client, there, birth))
+	index := storage.GetOperation("open/running")
+	if err := client.Batch(t.Context(), index); err != nil || index.Value != nil {
+		t.Errorf("the index holds %q, %v", index.Value, err)
+	}
+	l := open(t, store(), here, birth)
+	if diff := cmp.Diff([]string{"running"}, stale(l, 0)); diff != "" {
+		t.Error(diff)
+	}
+	l = open(t, store(), there, birth)
+	if n, err := l.Prune(t.Context(), birth.Add(time.Hour)); n != 1 || err != nil {
+		t.Errorf("%d removed, %v", n, err)
+	}
+}
+
+// An entry of the index without a record goes when somebody looks.
+func TestIndexWithoutARecord(t *testing.T) {
+	store := disk(t)
+	client := store()
+	open(t, client, here, birth)
+	if err := client.Batch(t.Context(), storage.SetOperation("open/t", []byte("\x01"+`{"seen":0,"news":1}`))); err != nil {
+		t.Fatal(err)
+	}
+	l := open(t, client, here, birth)
+	if diff := cmp.Diff([]string{"t"}, stale(l, 0)); diff != "" {
+		t.Fatal(diff)
+	}
+	end(t, l, begin(t, l))
+	for _, l := range []*ledger.Ledger{l, open(t, store(), here, birth)} {
+		if got := stale(l, 0); got != nil {
+			t.Errorf("stale: %v", got)
+		}
+	}
+}
