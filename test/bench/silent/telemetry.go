@@ -135,6 +135,7 @@ func (Description) SetArray(string, ...Text)  {}
 func (Description) Mask(string) Text          { return Text{} }
 
 func CaptureContent(context.Context) bool        { return false }
+func WithoutContent(context.Context) bool        { return false }
 func RecordModelCall(context.Context, ModelCall) {}
 
 func SlackTransport(base http.RoundTripper) http.RoundTripper { return Transport(base, "") }
