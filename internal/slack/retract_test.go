@@ -128,26 +128,29 @@ func TestAStuckRetractionHoldsUpNoOther(t *testing.T) {
 			}
 			return answer{}
 		}
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
+		retractor := NewRetractor(RetractorConfig{API: r.api, Retractions: r.posts, StoreID: job.StoreID})
+		pass := func(d time.Duration) {
+			ctx, cancel := context.WithTimeout(t.Context(), d)
+			defer cancel()
+			retractor.Run(ctx)
+		}
 		put := func(id int64) {
 			ts := r.slack.posted(mark{job.StoreID, id, 0})
 			r.posts.put(commentator.Reply{JobID: id, Channel: message.Channel, ThreadTS: message.Thread(), ReplyTS: ts, PostedAt: time.Now(), RetractAt: time.Now()})
 		}
 		put(1)
-		go NewRetractor(RetractorConfig{API: r.api, Retractions: r.posts, StoreID: job.StoreID}).Run(ctx)
-		time.Sleep(12 * time.Hour)
+		pass(12 * time.Hour)
 		if refusals < 5 || refusals > 16 {
 			t.Errorf("%d refusals in twelve hours", refusals)
 		}
 		stuck := refusals
 		r.slack.answer = func(method string, _ int) answer { return answer{} }
 		put(2)
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		if !r.posts.gone[2] || r.posts.gone[1] || stuck == 0 {
 			t.Errorf("gone after ten seconds: %v", r.posts.gone)
 		}
-		time.Sleep(4 * time.Hour)
+		pass(4 * time.Hour)
 		if !r.posts.gone[1] {
 			t.Error("the one that was refused is not tried again")
 		}
