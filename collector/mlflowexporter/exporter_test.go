@@ -140,6 +140,17 @@ func testConfig(endpoint string) *Config {
 	return cfg
 }
 
+// clientOf is a client of a server in memory until the test ends.
+func clientOf(t *testing.T, server *mlflowtest.Server) *mlflow.Client {
+	t.Helper()
+	client, err := mlflow.New(mlflow.Config{Endpoint: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	return client
+}
+
 func startExporter(t *testing.T, cfg *Config, set exporter.Settings, h component.Host) exporter.Traces {
 	t.Helper()
 	e, err := createTraces(t.Context(), set, cfg)
@@ -161,11 +172,7 @@ func stop(t *testing.T, e exporter.Traces) {
 
 func readState(t *testing.T, server *mlflowtest.Server) *mlflowtest.State {
 	t.Helper()
-	client, err := mlflow.New(mlflow.Config{Endpoint: server.URL})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
+	client := clientOf(t, server)
 	exp, err := client.GetExperimentByName(t.Context(), defaultExperiment)
 	if err != nil {
 		t.Fatal(err)

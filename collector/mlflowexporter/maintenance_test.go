@@ -34,11 +34,7 @@ func TestMaintenanceReapsAndPrunes(t *testing.T) {
 	}
 	stop(t, e)
 
-	client, err := mlflow.New(mlflow.Config{Endpoint: server.URL})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
+	client := clientOf(t, server)
 	begun := time.Now()
 	runs, err := ledger.Open(t.Context(), kept, ledger.Scope{Endpoint: server.URL}, begun)
 	if err != nil {

@@ -64,11 +64,7 @@ func startMetrics(t *testing.T, cfg *Config, set exporter.Settings, h component.
 // serviceRuns reads back what an experiment holds, "" if there is no such experiment.
 func serviceRuns(t *testing.T, server *mlflowtest.Server, experiment string) map[string]string {
 	t.Helper()
-	client, err := mlflow.New(mlflow.Config{Endpoint: server.URL})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
+	client := clientOf(t, server)
 	exp, err := client.GetExperimentByName(t.Context(), experiment)
 	if mlflow.IsCode(err, mlflow.CodeNotFound) {
 		return map[string]string{}

@@ -21,7 +21,6 @@ import (
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/metadata"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/metadatatest"
-	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
 	"github.com/technoshare/commentator/internal/wire"
 )
@@ -96,11 +95,7 @@ func afterwards(t *testing.T, set func(*Config), all ...ptrace.Traces) (*mlflowt
 		}
 	}
 	stop(t, e)
-	client, err := mlflow.New(mlflow.Config{Endpoint: server.URL})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
+	client := clientOf(t, server)
 	trace, err := client.GetTraceInfo(t.Context(), "tr-"+sentTrace)
 	if err != nil {
 		t.Fatal(err)

@@ -163,11 +163,7 @@ func pretty(value any, indent string) string {
 // name, such as attempts at a stage, the later one has a number.
 func named(t *testing.T, server *mlflowtest.Server) *strings.Replacer {
 	t.Helper()
-	client, err := mlflow.New(mlflow.Config{Endpoint: server.URL})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
+	client := clientOf(t, server)
 	runs, _, err := client.SearchRuns(t.Context(), mlflow.SearchRuns{ExperimentIDs: []string{"1"}})
 	if err != nil {
 		t.Fatal(err)
@@ -248,11 +244,7 @@ func requestsOf(t *testing.T, name, layout string) string {
 // register puts the prompts that fixtures name into the registry.
 func register(t *testing.T, server *mlflowtest.Server) {
 	t.Helper()
-	client, err := mlflow.New(mlflow.Config{Endpoint: server.URL})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
+	client := clientOf(t, server)
 	for name, text := range fixture.Prompts {
 		if _, err := client.CreatePromptVersion(t.Context(), mlflow.NewPromptVersion{Name: name, Text: text}); err != nil {
 			t.Fatal(err)

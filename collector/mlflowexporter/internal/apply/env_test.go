@@ -153,7 +153,12 @@ func (e *env) took(t *testing.T, want int64) {
 
 func (e *env) experimentID(t *testing.T) string {
 	t.Helper()
-	exp, err := e.client.GetExperimentByName(t.Context(), e.experiment)
+	return e.idOf(t, e.experiment)
+}
+
+func (e *env) idOf(t *testing.T, experiment string) string {
+	t.Helper()
+	exp, err := e.client.GetExperimentByName(t.Context(), experiment)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +167,12 @@ func (e *env) experimentID(t *testing.T) string {
 
 func (e *env) state(t *testing.T) *mlflowtest.State {
 	t.Helper()
-	s, err := mlflowtest.Read(t.Context(), e.client, e.experimentID(t))
+	return e.stateOf(t, e.experiment)
+}
+
+func (e *env) stateOf(t *testing.T, experiment string) *mlflowtest.State {
+	t.Helper()
+	s, err := mlflowtest.Read(t.Context(), e.client, e.idOf(t, experiment))
 	if err != nil {
 		t.Fatal(err)
 	}

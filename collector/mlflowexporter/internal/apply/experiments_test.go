@@ -8,15 +8,12 @@ import (
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/apply"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
 	"github.com/technoshare/commentator/internal/mlflow"
-	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
 )
 
 // At most so many experiments are created, over restarts too. What belongs into another
 // one is refused for good, says what to do, and costs nobody else anything.
 func TestMaxExperiments(t *testing.T) {
-	server := mlflowtest.Start()
-	defer server.Close()
-	e := newEnv(t, server.URL)
+	e, _ := faulty(t)
 	e.cfg.MaxExperiments = 2
 	e.restart(t)
 	e.mustApply(t, plan("one", 1), plan("two", 2))
@@ -40,14 +37,7 @@ func TestMaxExperiments(t *testing.T) {
 	if slices.ContainsFunc(exps, func(x mlflow.Experiment) bool { return x.Name == "three" }) {
 		t.Error("the experiment was created")
 	}
-	one, err := e.client.GetExperimentByName(t.Context(), "one")
-	if err != nil {
-		t.Fatal(err)
-	}
-	state, err := mlflowtest.Read(t.Context(), e.client, one.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
+	state := e.stateOf(t, "one")
 	if want := 2 * len(further.Runs); len(state.Runs) != want {
 		t.Errorf("%d runs, want %d", len(state.Runs), want)
 	}
@@ -61,9 +51,7 @@ func TestMaxExperiments(t *testing.T) {
 // In another database at the same address ids are those of other experiments. Who finds out tells
 // the others.
 func TestNewDatabaseGivesIDsToOthers(t *testing.T) {
-	server := mlflowtest.Start()
-	defer server.Close()
-	e := newEnv(t, server.URL)
+	e, server := faulty(t)
 	inOther := func(n int) reduce.Plan { return plan(e.experiment+" other", n) }
 	e.mustApply(t, e.plan(1), inOther(2))
 	server.Wipe()
@@ -78,14 +66,7 @@ func TestNewDatabaseGivesIDsToOthers(t *testing.T) {
 	}
 	e.mustApply(t, e.plan(4))
 	e.check(t, e.plan(4))
-	other, err := e.client.GetExperimentByName(t.Context(), e.experiment+" other")
-	if err != nil {
-		t.Fatal(err)
-	}
-	state, err := mlflowtest.Read(t.Context(), e.client, other.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
+	state := e.stateOf(t, e.experiment+" other")
 	if trace := state.Traces["tr-"+jobID(e.experiment+" other", 3)]; len(state.Runs) != 6 || trace == nil || len(trace.Spans) != 12 {
 		t.Errorf("the other experiment holds %d runs and the trace %+v", len(state.Runs), trace)
 	}
@@ -96,9 +77,7 @@ func TestNewDatabaseGivesIDsToOthers(t *testing.T) {
 
 // Spans find out too, before any run does.
 func TestSpansForANewDatabase(t *testing.T) {
-	server := mlflowtest.Start()
-	defer server.Close()
-	e := newEnv(t, server.URL)
+	e, server := faulty(t)
 	e.mustApply(t, plan("first", 1), e.plan(2))
 	server.Wipe()
 	p := e.plan(3)
@@ -114,9 +93,7 @@ func TestSpansForANewDatabase(t *testing.T) {
 
 // An experiment that is made anew is what it was: that of service runs shows charts first.
 func TestExperimentThatIsMadeAnewKeepsItsKind(t *testing.T) {
-	server := mlflowtest.Start()
-	defer server.Close()
-	e := newEnv(t, server.URL)
+	e, server := faulty(t)
 	e.mustApplyService(t, e.serviceRun(0, 0))
 	server.Wipe()
 	e.mustApplyService(t, e.serviceRun(0, 1))

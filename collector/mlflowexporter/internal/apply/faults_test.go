@@ -28,6 +28,16 @@ func faulty(t *testing.T) (*env, *mlflowtest.Server) {
 	return newEnv(t, s.URL), s
 }
 
+// goesOn applies a plan that may fail, but not for good.
+func (e *env) goesOn(t *testing.T, p reduce.Plan) {
+	t.Helper()
+	for _, item := range apply.Errors(e.Apply(t.Context(), p)) {
+		if item.Permanent {
+			t.Fatalf("given up: %v", item)
+		}
+	}
+}
+
 // once gives a fault to the first request whose path ends so.
 func once(suffix string, fault *mlflowtest.Fault) func(*http.Request) *mlflowtest.Fault {
 	var mu sync.Mutex
@@ -335,11 +345,7 @@ func TestAddressWithoutMLflowWaits(t *testing.T) {
 				}
 				s.Fail(func(*http.Request) *mlflowtest.Fault { return fault })
 				for range 5 {
-					for _, item := range apply.Errors(e.Apply(t.Context(), e.plan(1))) {
-						if item.Permanent {
-							t.Fatalf("gave up: %v", item)
-						}
-					}
+					e.goesOn(t, e.plan(1))
 				}
 				if state := e.State(); !state.Refuses || state.Away == "" {
 					t.Errorf("state is %+v", state)
@@ -367,11 +373,7 @@ func TestAddressThatLosesMLflowWaits(t *testing.T) {
 					return nil
 				})
 				for range 10 {
-					for _, item := range apply.Errors(e.Apply(t.Context(), e.plan(1))) {
-						if item.Permanent {
-							t.Fatalf("gave up: %v", item)
-						}
-					}
+					e.goesOn(t, e.plan(1))
 					*now = now.Add(3 * time.Second)
 				}
 				s.Fail(nil)

@@ -158,9 +158,7 @@ func TestDeletedServiceRunStaysDeleted(t *testing.T) {
 
 // What MLflow refuses for good does not come again; what it cannot take now does.
 func TestServiceRunWhoseServerFails(t *testing.T) {
-	s := mlflowtest.Start()
-	defer s.Close()
-	e := newEnv(t, s.URL)
+	e, s := faulty(t)
 	answer := mlflowtest.Locked()
 	s.Fail(func(r *http.Request) *mlflowtest.Fault {
 		if strings.HasSuffix(r.URL.Path, "/log-batch") {
