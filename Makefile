@@ -6,6 +6,7 @@ SHELL := /bin/bash
 # Everything that is downloaded (MLflow's virtual environment, tools) goes here. A second
 # clone is warm when it is given the first one's folder.
 COMMENTATOR_CACHE ?= $(CURDIR)/.cache
+override COMMENTATOR_CACHE := $(abspath $(COMMENTATOR_CACHE))
 export COMMENTATOR_CACHE
 
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -14,6 +15,9 @@ LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.revision=$(REVISION)
 # Named after what is in them, so that a second clone takes the first one's.
 TOOLS    := $(COMMENTATOR_CACHE)/tools-$(shell git hash-object internal/tools/go.mod | cut -c1-12)
 MLFLOW_PYTHON = $(shell scripts/start_mlflow.sh --python)
+
+# A PostgreSQL for one recipe, which ends with it.
+WITH_POSTGRES = export POSTGRES_DIR=$$(mktemp -d) && trap 'scripts/postgres.sh --stop; rm -rf "$$POSTGRES_DIR"' EXIT && chmod 711 "$$POSTGRES_DIR"
 
 .PHONY: help
 help: ## List the targets
@@ -72,47 +76,48 @@ soak-routing: ## Another backend hangs, then refuses, for OUTAGE each (10m) whil
 
 .PHONY: servers
 servers: mlflow contract-3.7.0 contract-postgres contract-slack postgres ## Contract tests against real servers and Slack's Python client, and a build of the exporter by ocb
-	MLFLOW_TEST_PYTHON=$(MLFLOW_PYTHON) go test -count=1 -timeout 20m -tags 'realserver slow' \
-		./internal/backup ./internal/mlflow/... ./internal/render/... ./internal/retention/... ./internal/doctor/... ./internal/evaluation/stats ./collector/... ./cmd/otelcol-mlflow/...
+	MLFLOW_TEST_PYTHON=$(MLFLOW_PYTHON) $(CONTRACT)
+	MLFLOW_TEST_PYTHON=$(MLFLOW_PYTHON) go test -count=1 -timeout 20m -tags realserver -run '^TestReal' \
+		./internal/backup ./internal/render ./internal/retention ./internal/doctor ./internal/evaluation/stats ./collector/mlflowexporter ./cmd/otelcol-mlflow
 
-# Without the tag slow, and so without the long tests in which no server takes part: `race` and
-# `servers` run them.
-CONTRACT = go test -count=1 -timeout 20m -tags realserver ./collector/mlflowexporter/internal/apply
+# The halves of the contract over a real server; `race` runs those over the server in memory.
+# Of the other packages' tests those that need a real server have names that begin with TestReal.
+CONTRACT = go test -count=1 -timeout 20m -tags realserver -run '.*/^real$$' ./collector/mlflowexporter/internal/apply
 
 # One server at a time: each of these ends what it starts before the next begins.
 .NOTPARALLEL: servers
 
 .PHONY: contract-3.7.0
 contract-3.7.0: ## Contract tests against MLflow 3.7.0
-	MLFLOW_TEST_PYTHON=$$(MLFLOW_VERSION=3.7.0 scripts/start_mlflow.sh --python) $(CONTRACT)
+	python=$$(MLFLOW_VERSION=3.7.0 scripts/start_mlflow.sh --python) && MLFLOW_TEST_PYTHON=$$python $(CONTRACT)
 
 .PHONY: contract-postgres
 contract-postgres: mlflow ## Contract tests against MLflow on PostgreSQL
-	store=$$(scripts/postgres.sh --database contract) && trap 'scripts/postgres.sh --stop' EXIT && \
+	$(WITH_POSTGRES) && store=$$(scripts/postgres.sh --database contract) && \
 		MLFLOW_TEST_PYTHON=$(MLFLOW_PYTHON) MLFLOW_TEST_STORE=$$store $(CONTRACT) && \
 		MLFLOW_TEST_PYTHON=$(MLFLOW_PYTHON) MLFLOW_TEST_STORE=$$store go test -count=1 -timeout 10m -tags realserver -run '^TestRealPostgreSQLIsRecognised$$' ./internal/doctor
 
 .PHONY: contract-slack
 contract-slack: ## The contract of the fake Slack, and the worker, against an emulator that others wrote
-	SLACK_TEST_EMULATOR=$$(scripts/slack_emulator.sh --install) go test -count=1 -timeout 10m -tags realserver ./test/slackfake
+	emulator=$$(scripts/slack_emulator.sh --install) && SLACK_TEST_EMULATOR=$$emulator go test -count=1 -timeout 10m -tags realserver ./test/slackfake
 
 # The same tests as in `unit`, where their databases are SQLite files, and those of several hosts.
 .PHONY: postgres
 postgres: ## Job database, queue, intake, pipeline and commands on PostgreSQL
-	store=$$(POSTGRES_FSYNC=off scripts/postgres.sh --database worker) && trap 'scripts/postgres.sh --stop' EXIT && \
+	$(WITH_POSTGRES) && store=$$(POSTGRES_FSYNC=off scripts/postgres.sh --database worker) && \
 		COMMENTATOR_TEST_DATABASE_URL=$${store/+psycopg2/} go test -count=1 -timeout 20m \
 		./internal/store ./internal/queue ./internal/intake ./internal/pipeline ./internal/migrate ./internal/reconcile ./internal/validate ./cmd/commentator
 
 .PHONY: compare-3.7.0
 compare-3.7.0: ## A job by the bridge against the same by MLflow's SDK, on MLflow 3.7.0
-	MLFLOW_TEST_PYTHON=$$(MLFLOW_VERSION=3.7.0 scripts/start_mlflow.sh --python) \
+	python=$$(MLFLOW_VERSION=3.7.0 scripts/start_mlflow.sh --python) && MLFLOW_TEST_PYTHON=$$python \
 		go test -count=1 -timeout 20m -tags e2e -run '^TestJobLooksAsTheSDKWritesIt$$' ./test/e2e
 
 .PHONY: compat
 compat: ## One job on every MLflow version, read back; docs/COMPATIBILITY.md (VERSIONS)
 	go run ./test/compat $(if $(VERSIONS),-versions '$(VERSIONS)')
-	MLFLOW_TEST_OLD_PYTHON=$$(MLFLOW_VERSION=2.22.5 scripts/start_mlflow.sh --python) \
-		go test -count=1 -tags realserver -run '^TestOldMLflowIsNamed$$' ./internal/doctor
+	python=$$(MLFLOW_VERSION=2.22.5 scripts/start_mlflow.sh --python) && MLFLOW_TEST_OLD_PYTHON=$$python \
+		go test -count=1 -tags realserver -run '^TestRealOldMLflowIsNamed$$' ./internal/doctor
 
 .PHONY: e2e
 e2e: build mlflow compare-3.7.0 ## Worker, Collector and MLflow together, killed and restarted
@@ -157,7 +162,7 @@ bench-traces: mlflow ## Spans a second against the stock otlphttp exporter; .ben
 
 .PHONY: bench-ingest
 bench-ingest: ## Events into the job database and jobs out of it, SQLite and PostgreSQL; .bench/ingest.json (ROUNDS, JOBS)
-	store=$$(scripts/postgres.sh --database ingest) && trap 'scripts/postgres.sh --stop' EXIT && \
+	$(WITH_POSTGRES) && store=$$(scripts/postgres.sh --database ingest) && \
 		go run ./test/bench ingest -rounds $(or $(ROUNDS),3) $(if $(JOBS),-jobs $(JOBS)) -store "$$store"
 
 .PHONY: bench-worker

@@ -47,7 +47,7 @@ func basicAuth(t *testing.T) mlflowtest.RealConfig {
 // With a wrong password nothing is lost: the job waits in the queue on disk, the log says so
 // once, and the right password delivers it, after a restart of the Collector that a change
 // of its configuration takes. No password is told.
-func TestBasicAuth(t *testing.T) {
+func TestRealBasicAuth(t *testing.T) {
 	s := startSite(t, basicAuth(t))
 	as := func(password string) *Config {
 		cfg := s.config(t)
@@ -105,7 +105,7 @@ func gated(t *testing.T) (s *site, proxy *httptest.Server, ca string) {
 // MLflow below a path, and one that takes certain hosts only: `endpoint` has the path, and
 // `host_header` the name. Without it the job waits in the queue. Through TLS with a CA of
 // one's own, a bearer token and another header the same server is written to likewise.
-func TestPathHostTLSAndBearer(t *testing.T) {
+func TestRealPathHostTLSAndBearer(t *testing.T) {
 	s, proxy, ca := gated(t)
 
 	through := func(t *testing.T, s *site, token string) *Config {

@@ -54,7 +54,7 @@ func dump(t *testing.T, dir string) held {
 // MLflow itself writes runs, artifacts and traces, into an experiment whose artifacts are in a
 // path, while its database is copied, and jobs are written too. The original is deleted. Then
 // MLflow's client finds in the copy what it found in the original.
-func TestMLflowsClientFindsTheSameInTheCopy(t *testing.T) {
+func TestRealClientFindsTheSameInTheCopy(t *testing.T) {
 	dir := t.TempDir()
 	writer := client(t, dir, "write")
 	in, err := writer.StdinPipe()

@@ -18,7 +18,7 @@ import (
 
 // The models of Slack's own Python client accept the blocks of any comment and notice: each is of
 // a kind that they know, has no field that they don't, and is within the limits that they check.
-func TestSlacksPythonClientAcceptsEveryPayload(t *testing.T) {
+func TestRealSlackClientAcceptsEveryPayload(t *testing.T) {
 	const count = 400
 	dir := filepath.Join("testdata", "slack_sdk")
 	install := exec.Command(filepath.Join("..", "..", "scripts", "python_env.sh"), "slack-python", filepath.Join(dir, "requirements.txt"))

@@ -205,7 +205,7 @@ func (s *site) kill(all, moved int) {
 	<-done
 }
 
-func TestOnARealServer(t *testing.T) {
+func TestRealServer(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "mlflowctl")
 	if out, err := exec.Command("go", "build", "-o", program, "../../cmd/mlflowctl").CombinedOutput(); err != nil {
 		t.Fatalf("build mlflowctl: %v\n%s", err, out)

@@ -1,4 +1,4 @@
-//go:build !realserver || slow
+//go:build !realserver || lint
 
 package apply_test
 

@@ -1,4 +1,4 @@
-//go:build slow
+//go:build realserver
 
 package main
 
@@ -14,7 +14,7 @@ import (
 
 // Anybody can build a distribution with the exporter, by the Collector's own builder and
 // from outside the repository.
-func TestBuilderBuildsADistribution(t *testing.T) {
+func TestRealBuilderBuildsADistribution(t *testing.T) {
 	root, err := filepath.Abs(filepath.Join("..", ".."))
 	if err != nil {
 		t.Fatal(err)

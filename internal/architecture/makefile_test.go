@@ -1,0 +1,74 @@
+package architecture
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Tests that need a real server run: `make servers` chooses them by the beginning of their name and by
+// package. Packages with a target of their own run whole.
+func TestEveryTestOfARealServerRuns(t *testing.T) {
+	whole := []string{"collector/mlflowexporter/internal/apply", "test/slackfake"}
+	makefile, err := os.ReadFile("../../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, servers, _ := strings.Cut(string(makefile), "\nservers:")
+	servers, _, _ = strings.Cut(servers, "\n\n")
+
+	cmd := exec.Command("git", "grep", "-lE", `^//go:build.*\brealserver\b`, "--", "*_test.go")
+	cmd.Dir = "../.."
+	files, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("git grep: %v", err)
+	}
+	test := regexp.MustCompile(`(?m)^func (Test[A-Za-z0-9_]+)\(`)
+	seen := 0
+	for file := range strings.Lines(string(files)) {
+		file = strings.TrimSpace(file)
+		dir := filepath.ToSlash(filepath.Dir(file))
+		if slices.Contains(whole, dir) {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join("../..", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range test.FindAllSubmatch(text, -1) {
+			seen++
+			if !bytes.HasPrefix(name[1], []byte("TestReal")) {
+				t.Errorf("%s: %s does not begin with TestReal, and so `make servers` does not run it", file, name[1])
+			}
+			if !slices.Contains(strings.Fields(servers), "./"+dir) {
+				t.Errorf("%s: `make servers` does not test ./%s, and so does not run %s", file, dir, name[1])
+			}
+		}
+	}
+	if seen < 10 {
+		t.Errorf("%d tests of real servers were found: this test looks at the wrong files", seen)
+	}
+}
+
+// A command that fails in an assignment before another command does not end the recipe: the
+// other runs with the variable empty, and with what it falls back to.
+func TestNoRecipeGoesOnWithoutWhatItAsksFor(t *testing.T) {
+	makefile, err := os.ReadFile("../../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := regexp.MustCompile(`\w+=\$\$\([^)]*\)\s+[^&\s]`)
+	if !before.MatchString("\tX=$$(false) go test") || before.MatchString("\tx=$$(false) && X=$$x go test") {
+		t.Error("this test cannot tell one from the other")
+	}
+	for line := range strings.Lines(string(makefile)) {
+		if strings.HasPrefix(line, "\t") && before.MatchString(line) {
+			t.Errorf("the command runs although what is asked before it failed: %s", strings.TrimSpace(line))
+		}
+	}
+}
