@@ -33,7 +33,7 @@ func TestBackupTimerStartsTheBackup(t *testing.T) {
 // The backup reads the files that the worker's unit writes.
 func TestBackupUnitReadsWhatTheWorkerWrites(t *testing.T) {
 	worker, got := options(t, unitFile), options(t, backupService)
-	for _, name := range []string{"DB_PATH=", "EnvironmentFile"} {
+	for _, name := range []string{"DB_PATH=", "DATA_DIR=", "EnvironmentFile"} {
 		option := "Service.Environment"
 		if name == "EnvironmentFile" {
 			option, name = "Service.EnvironmentFile", ""

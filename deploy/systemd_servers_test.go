@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/technoshare/commentator/test/sandbox"
 )
 
 // servers are the units of the two servers beside the worker, with the program each starts.
@@ -88,6 +90,7 @@ func TestUnitsFitTogether(t *testing.T) {
 	for _, line := range worker["Service.Environment"] {
 		if value, found := strings.CutPrefix(line, "METRICS_ADDR="); found {
 			listens(value, "the worker")
+			pagesName(t, value)
 		}
 	}
 	command := strings.Fields(mlflow["Service.ExecStart"][0])
@@ -106,13 +109,27 @@ func TestUnitsFitTogether(t *testing.T) {
 		!slices.Contains(mlflow["Service.Environment"], "MLFLOW_BACKEND_STORE_URI=sqlite:///"+own+"/mlflow.db") {
 		t.Errorf("MLflow keeps its data elsewhere than in %s", own)
 	}
-	for _, scraped := range []string{"127.0.0.1:9464", "127.0.0.1:8888"} {
+	for _, scraped := range []string{"127.0.0.1:9465", "127.0.0.1:8888"} {
 		text, err := os.ReadFile("prometheus/prometheus.yml")
 		if err != nil {
 			t.Fatal(err)
 		}
 		if taken[scraped] == "" || !strings.Contains(string(text), "["+scraped+"]") {
 			t.Errorf("Prometheus is not told of %s (%s)", scraped, taken[scraped])
+		}
+	}
+}
+
+// pagesName looks whether the pages have the address at which the units let the worker answer.
+func pagesName(t *testing.T, address string) {
+	t.Helper()
+	for _, page := range []string{"RUNNING.md", "OPERATIONS.md", "MIGRATION.md", "CONFIGURATION.md"} {
+		text, err := os.ReadFile("../docs/" + page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), address) {
+			t.Errorf("docs/%s does not name %s for the worker", page, address)
 		}
 	}
 }
@@ -165,7 +182,7 @@ func TestLogsOfTheStartScriptAreRotated(t *testing.T) {
 	if !strings.Contains(string(text), "/.mlflow/*.log {") || !strings.Contains(string(text), "\n    copytruncate\n") {
 		t.Error("it does not rotate what lies in .mlflow, or not by copying")
 	}
-	if !strings.Contains(string(script), `>>"$state/$name.log"`) || !strings.Contains(string(script), "MLFLOW_STATE_DIR:-./.mlflow") {
+	if !strings.Contains(string(script), `>>"$state/$name.log"`) || !strings.Contains(string(script), "setting MLFLOW_STATE_DIR ./.mlflow") {
 		t.Error("the start script does not append to logs in .mlflow")
 	}
 	logrotate, err := exec.LookPath("logrotate")
@@ -174,6 +191,32 @@ func TestLogsOfTheStartScriptAreRotated(t *testing.T) {
 	}
 	if out, err := exec.Command(logrotate, "--debug", "--state", filepath.Join(t.TempDir(), "state"), "logrotate/technoshare-background").CombinedOutput(); err != nil {
 		t.Errorf("logrotate --debug: %v\n%s", err, out)
+	}
+}
+
+// The folder of pids and logs may stand in .env, where `mlflowctl rollback` finds it too.
+func TestTheStartScriptTakesItsFolderFromDotenv(t *testing.T) {
+	dir := t.TempDir()
+	pid := filepath.Join(dir, "there", "mlflow.pid")
+	if err := os.Mkdir(filepath.Dir(pid), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for path, text := range map[string]string{filepath.Join(dir, ".env"): "MLFLOW_STATE_DIR=there\n", pid: "\n"} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	script, err := filepath.Abs("../scripts/start_mlflow.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(script, "--stop")
+	cmd.Dir, cmd.Env = dir, sandbox.Environ()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if _, err := os.Stat(pid); !os.IsNotExist(err) {
+		t.Errorf("--stop does not look into the folder of .env: %v", err)
 	}
 }
 

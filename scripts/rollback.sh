@@ -23,7 +23,8 @@ that the backup does not hold.
 
   MLFLOWCTL        the program mlflowctl                   bin/mlflowctl, else that of PATH
 
-Forward again: put the lines of .env.bak.TIME back, `scripts/start_mlflow.sh --background`.
+Forward again: put the lines of .env.bak.TIME back, then
+`scripts/start_mlflow.sh --background --with-collector`.
 What MLflow held before is in the backup: `mlflowctl restore BACKUP --into DIR`, and start
 MLflow in DIR.
 TEXT

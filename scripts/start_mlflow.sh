@@ -25,7 +25,8 @@ Several versions can be installed side by side.
   MLFLOW_STATE_DIR       pids and logs of --background     ./.mlflow
   COMMENTATOR_CACHE      where MLflow is installed         .cache in the checkout
 
-Host, port, database and artifacts may also stand in .env of the folder where it is started.
+All but the first and the last may also stand in .env of the folder where it is started, not in
+a profile.
 TEXT
 }
 
@@ -47,7 +48,7 @@ host=$(setting MLFLOW_HOST 127.0.0.1)
 port=$(setting MLFLOW_PORT 5000)
 backend=$(setting MLFLOW_BACKEND_STORE sqlite:///mlflow.db)
 artifacts=$(setting MLFLOW_ARTIFACT_ROOT ./mlartifacts)
-state=${MLFLOW_STATE_DIR:-./.mlflow}
+state=$(setting MLFLOW_STATE_DIR ./.mlflow)
 patience=300 # seconds that the server may take to start; the first time on a busy machine is the slowest
 
 say() { printf '%s\n' "$*" >&2; }

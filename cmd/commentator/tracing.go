@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 	"time"
 
@@ -192,10 +194,21 @@ func (c *tracingCommand) show(ctx context.Context, a *app) error {
 	if revision != "" {
 		fmt.Fprintf(a.stdout, "file: %s, revision %s\n", path, revision)
 	}
+	if c.noWorker(a) {
+		fmt.Fprintf(a.stdout, "no worker is known to read %s: there is no job database %s; run the command in the worker's folder, and with the settings of its service if it is one\n",
+			path, a.cfg.DBPath)
+	}
 	if mode == telemetry.ModeOff && len(s.Rules) > 0 {
 		fmt.Fprintln(a.stderr, "warning: telemetry is off by the settings, so that the rules have no effect; set MLFLOW_ENABLE_TRACKING=true and start the worker again")
 	}
 	return nil
+}
+
+// noWorker reports whether no worker has ever run with these settings: it would have made the job
+// database. Of one in PostgreSQL each host has a sampling file, so that tells nothing.
+func (c *tracingCommand) noWorker(a *app) bool {
+	_, err := os.Stat(a.cfg.DBPath)
+	return a.cfg.DatabaseURL == "" && errors.Is(err, fs.ErrNotExist)
 }
 
 // why prints how it was decided what is recorded of a job.

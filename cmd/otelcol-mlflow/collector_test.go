@@ -24,7 +24,11 @@ import (
 // returns stops it as SIGTERM would.
 func startCollector(t *testing.T) func() {
 	t.Helper()
-	set := settings()
+	return startSettings(t, settings())
+}
+
+func startSettings(t *testing.T, set otelcol.CollectorSettings) func() {
+	t.Helper()
 	set.DisableGracefulShutdown = true // no signal handlers in a test
 	col, err := otelcol.NewCollector(set)
 	if err != nil {

@@ -122,7 +122,7 @@ func loadDotenv(dir string, warnings io.Writer) error {
 }
 
 func ours(name string) bool {
-	return strings.HasPrefix(name, "MLFLOW_") || strings.HasPrefix(name, "OTELCOL_")
+	return strings.HasPrefix(name, "MLFLOW_") || strings.HasPrefix(name, "OTELCOL_") || name == "OTLP_BACKEND"
 }
 
 // hintFor says what to do about the errors that people meet first.

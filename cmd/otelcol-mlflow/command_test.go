@@ -22,7 +22,7 @@ func inDir(t *testing.T) string {
 	t.Chdir(dir)
 	for _, name := range []string{
 		"MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "OTELCOL_GRPC_ENDPOINT", "OTELCOL_HTTP_ENDPOINT", "OTELCOL_DATA_DIR",
-		"OTELCOL_REPLAY_ENDPOINT", "OTELCOL_HEALTH_ENDPOINT", "OTELCOL_STATUS_ENDPOINT", "OTELCOL_METRICS_PORT", "OTELCOL_PROMETHEUS_ENDPOINT",
+		"OTELCOL_REPLAY_ENDPOINT", "OTELCOL_HEALTH_ENDPOINT", "OTELCOL_STATUS_ENDPOINT", "OTELCOL_METRICS_PORT", "OTELCOL_PROMETHEUS_ENDPOINT", "OTLP_BACKEND",
 	} {
 		t.Setenv(name, "") // restored at the end; empty counts as unset
 	}
@@ -85,7 +85,7 @@ func TestDotenv(t *testing.T) {
 		}
 	}
 	text := "COMMENTATOR_PROFILE=test\nMLFLOW_TRACKING_URI=http://mlflow:5000\nMLFLOW_EXPERIMENT_NAME=from file\nOTELCOL_DATA_DIR=one\nOTELCOL_DATA_DIR=two\n" +
-		"SLACK_BOT_TOKEN=xoxb-secret\nOTEL_SERVICE_NAME=worker\n"
+		"OTLP_BACKEND=tempo:4317\nSLACK_BOT_TOKEN=xoxb-secret\nOTEL_SERVICE_NAME=worker\n"
 	if err := os.WriteFile(filepath.Join(dir, ".env"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func TestDotenv(t *testing.T) {
 	for name, want := range map[string]string{
 		"MLFLOW_TRACKING_URI": "http://mlflow:5000", "MLFLOW_EXPERIMENT_NAME": "from environment",
 		"OTELCOL_DATA_DIR": "two", "SLACK_BOT_TOKEN": "", "OTEL_SERVICE_NAME": "", "OTELCOL_GRPC_ENDPOINT": "",
-		"OTELCOL_HEALTH_ENDPOINT": "127.0.0.1:1",
+		"OTELCOL_HEALTH_ENDPOINT": "127.0.0.1:1", "OTLP_BACKEND": "tempo:4317",
 	} {
 		if got := os.Getenv(name); got != want {
 			t.Errorf("%s = %q, want %q", name, got, want)

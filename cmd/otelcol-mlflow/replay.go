@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -64,8 +65,25 @@ func sender(client ptraceotlp.GRPCClient) func(context.Context, ptrace.Traces) e
 	}
 }
 
+// nothingIn says that a folder has no dead letters, which is a mistake where they lie in one below it.
+func nothingIn(out io.Writer, dir string) error {
+	inside := filepath.Join(dir, "dead-letter")
+	n, err := deadletter.Count(inside)
+	if err != nil {
+		return err
+	}
+	if n > 0 {
+		return fmt.Errorf("there are no dead letters in %s, but %d in %s: replay that folder", dir, n, inside)
+	}
+	_, _ = fmt.Fprintf(out, "there are no dead letters in %s: nothing to send\n", dir)
+	return nil
+}
+
 func runReplay(ctx context.Context, out io.Writer, dir string, send func(context.Context, ptrace.Traces) error) error {
 	results, err := deadletter.Replay(ctx, dir, send)
+	if err == nil && len(results) == 0 {
+		return nothingIn(out, dir)
+	}
 	kept := 0
 	for _, r := range results {
 		if r.Err != nil {

@@ -85,6 +85,25 @@ func TestReplayDeliversADeadLetter(t *testing.T) {
 	}
 }
 
+// A folder without dead letters is no error, one above them is.
+func TestReplayOfAFolderWithoutDeadLettersSaysSo(t *testing.T) {
+	inDir(t)
+	if err := os.MkdirAll(filepath.Join("state", "dead-letter"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	out, err := execute(t, "replay", "state", "--to", "127.0.0.1:1")
+	if err != nil || !strings.Contains(out, "there are no dead letters in state: nothing to send") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if err := os.WriteFile(filepath.Join("state", "dead-letter", "one.json"), []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err = execute(t, "replay", "state", "--to", "127.0.0.1:1")
+	if err == nil || !strings.Contains(err.Error(), "no dead letters in state, but 1 in state/dead-letter: replay that folder") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 func TestReplaySaysWhatIsWrong(t *testing.T) {
 	inDir(t)
 	for _, c := range []struct {

@@ -124,7 +124,8 @@ type Config struct {
 	// Artifacts says which artifacts are written; those left out are named in a tag.
 	Artifacts reduce.ArtifactRules `mapstructure:"artifacts"`
 
-	// Queue holds batches until MLflow has them. Its storage is Storage.
+	// Queue holds batches until MLflow has them; queue_size is in bytes, as sizer: bytes says.
+	// Its storage is Storage.
 	Queue configoptional.Optional[exporterhelper.QueueBatchConfig] `mapstructure:"sending_queue"`
 
 	// Retry says when a batch that MLflow could not take is tried again. By default it is

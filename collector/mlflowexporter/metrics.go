@@ -32,15 +32,15 @@ type ServiceConfig struct {
 	// Enabled is true by default. Without it metrics are accepted and go nowhere.
 	Enabled bool `mapstructure:"enabled"`
 	// ExperimentSuffix is appended to the name of the experiment of the jobs, which is
-	// experiment.name of the resource, or else Config.Experiment.
+	// experiment.name of the resource, or else `experiment` above.
 	ExperimentSuffix string `mapstructure:"experiment_suffix"`
 	// Metrics chooses metrics; the first rule that matches decides, and what none matches
 	// is left out. A list replaces the default's.
 	Metrics []service.Rule `mapstructure:"metrics"`
 	// Interval is the time within which a metric gets at most one point, at least 1m.
 	Interval time.Duration `mapstructure:"interval"`
-	// Queue holds metrics until MLflow has them, apart from the queue of traces. Its storage
-	// is Config.Storage.
+	// Queue holds metrics until MLflow has them, apart from the queue of traces; queue_size
+	// is in bytes, as sizer: bytes says. Its storage is `storage` above.
 	Queue configoptional.Optional[exporterhelper.QueueBatchConfig] `mapstructure:"sending_queue"`
 	// prevent unkeyed literal initialization
 	_ struct{}

@@ -52,7 +52,7 @@ type Config struct {
 	// duration of 48h or more; 0 keeps all. Default 2160h (90 days).
 	HistoryKeep time.Duration `env:"HISTORY_KEEP" envDefault:"2160h"`
 	// MetricsAddr is the host:port on which serve answers /healthz, /readyz and /metrics (for
-	// Prometheus), such as 127.0.0.1:9464. There is no password. It works whether telemetry is
+	// Prometheus), such as 127.0.0.1:9465. There is no password. It works whether telemetry is
 	// on or off. Default: none, nothing listens.
 	MetricsAddr string `env:"METRICS_ADDR"`
 
@@ -185,9 +185,10 @@ type Config struct {
 	// `commentator tracing` writes it. It need not exist. Default: DB_PATH with
 	// .sampling.yaml behind it, also with DATABASE_URL: each host has its own.
 	SamplingFile string `env:"SAMPLING_FILE"`
-	// OTLPEndpoint is the Collector's OTLP/gRPC address. http is plain text, https is TLS. It has
-	// no path; OTLP/HTTP, port 4318, is not spoken. On its own it switches nothing on. Default
-	// http://127.0.0.1:4317.
+	// OTLPEndpoint is the Collector's OTLP/gRPC address. http is plain text, https is TLS, for which
+	// the certificate's authority has to be one of the system's or in SSL_CERT_FILE of the
+	// environment. It has no path; OTLP/HTTP, port 4318, is not spoken. On its own it switches
+	// nothing on. Default http://127.0.0.1:4317.
 	OTLPEndpoint string `env:"OTEL_EXPORTER_OTLP_ENDPOINT" envDefault:"http://127.0.0.1:4317"`
 	// OTLPHeaders go with each request to the Collector: key=value, separated by commas,
 	// values percent-encoded. A secret.
@@ -205,7 +206,8 @@ type Config struct {
 	OutboxKeepSent time.Duration `env:"OUTBOX_KEEP_SENT" envDefault:"72h"`
 	// ServiceName names the worker in telemetry. Default technoshare-commentator.
 	ServiceName string `env:"OTEL_SERVICE_NAME" envDefault:"technoshare-commentator"`
-	// ResourceAttributes: deployment.environment.name is passed on. Written as the headers are.
+	// ResourceAttributes describe the worker; of them deployment.environment.name is passed on.
+	// Written as the headers are.
 	ResourceAttributes Pairs `env:"OTEL_RESOURCE_ATTRIBUTES"`
 	// CaptureContent: NO_CONTENT or false keeps texts out of telemetry, so that structure,
 	// counts and hashes remain; SPAN_ONLY, EVENT_ONLY, SPAN_AND_EVENT or true let them in.

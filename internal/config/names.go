@@ -12,7 +12,7 @@ import (
 // elsewhere names settings that may stand in the same .env or environment but are read by
 // others: the start script of MLflow, the Collector, MLflow's clients, or the old deployment.
 var elsewhere = []string{
-	"MLFLOW_HOST", "MLFLOW_PORT",
+	"MLFLOW_HOST", "MLFLOW_PORT", "MLFLOW_STATE_DIR",
 	"MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN",
 	"MLFLOW_TRACKING_INSECURE_TLS", "MLFLOW_S3_ENDPOINT_URL", "MLFLOW_UI_URL",
 	"OTEL_METRICS_EXPORTER", "OTEL_LOGS_EXPORTER", "OTEL_PROPAGATORS", "OTEL_LOG_LEVEL",
@@ -20,6 +20,7 @@ var elsewhere = []string{
 	"OTELCOL_GRPC_ENDPOINT", "OTELCOL_HTTP_ENDPOINT", "OTELCOL_REPLAY_ENDPOINT", "OTELCOL_HEALTH_ENDPOINT",
 	"OTELCOL_STATUS_ENDPOINT", "OTELCOL_PROMETHEUS_ENDPOINT", "OTELCOL_METRICS_PORT", "OTELCOL_DATA_DIR",
 	"OTELCOL_SAMPLING_FILE", "OTELCOL_SAMPLING_ENDPOINT", // of otel-config/remote-sampling.yaml
+	"OTLP_BACKEND", // of other files there
 	"DEMO_WAIT", "DEMO_EXTRA_EVENT",
 }
 

@@ -26,7 +26,7 @@ func (c Config) validateService(no, warn func(key, format string, args ...any)) 
 	if c.MetricsAddr != "" {
 		host, port, err := net.SplitHostPort(c.MetricsAddr)
 		if n, portErr := strconv.Atoi(port); err != nil || portErr != nil || n < 0 || n > 65535 {
-			no("METRICS_ADDR", "%q is not host:port; use for instance 127.0.0.1:9464", c.MetricsAddr)
+			no("METRICS_ADDR", "%q is not host:port; use for instance 127.0.0.1:9465", c.MetricsAddr)
 		} else if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 			warn("METRICS_ADDR", "whoever reaches %s may read it, there is no password; 127.0.0.1:%s is reached from this host only", c.MetricsAddr, port)
 		}

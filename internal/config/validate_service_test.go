@@ -16,7 +16,7 @@ func TestSettingsOfAServiceAreChecked(t *testing.T) {
 		`LOG_FORMAT: "xml" is not known; use auto, text or json`,
 		`LOG_FILE: the directory of ` + missing + ` does not exist; create it or name another file`,
 		`HISTORY_KEEP: 24h0m0s is less than Slack may repeat a delivery for; use 48h or more, or 0 to keep all`,
-		`METRICS_ADDR: "9464" is not host:port; use for instance 127.0.0.1:9464`,
+		`METRICS_ADDR: "9464" is not host:port; use for instance 127.0.0.1:9465`,
 		`FEEDBACK_UP: ":+1:" is no name of a reaction; write it without colons and spaces, such as +1`,
 		`FEEDBACK_DOWN: tada is in FEEDBACK_UP too; name it in one of them`,
 	})

@@ -67,7 +67,7 @@ func TestSecretsThatOthersMayReadAreNamed(t *testing.T) {
 }
 
 func TestAddressesThatCollideAreNamed(t *testing.T) {
-	// The worker's example of METRICS_ADDR is the Collector's default for Prometheus.
+	// The worker at the Collector's default for Prometheus.
 	r := &rig{dir: t.TempDir(), lines: []string{"METRICS_ADDR=127.0.0.1:9464"}}
 	names(t, r.probe(t, "ports"), Fail, "OTELCOL_PROMETHEUS_ENDPOINT (Collector) and METRICS_ADDR (worker) are both 127.0.0.1:9464")
 	for _, c := range []struct {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -55,6 +57,39 @@ func TestPageHasEverySetting(t *testing.T) {
 		}
 		if cells := strings.Count(strings.ReplaceAll(line, `\|`, ""), "|"); cells != 4 {
 			t.Errorf("a row has %d borders: %s", cells, line)
+		}
+	}
+}
+
+// Whatever a configuration of otel-config takes from outside is on one of two pages, with its default.
+func TestVariablesOfEveryConfigurationAreOnAPage(t *testing.T) {
+	root, err := moduleroot.Find()
+	if err != nil {
+		t.Fatal(err)
+	}
+	routing, err := os.ReadFile(filepath.Join(root, "docs", "ROUTING.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages := current(t) + string(routing)
+	files, err := filepath.Glob(filepath.Join(root, "otel-config", "*.yaml"))
+	more, wrong := filepath.Glob(filepath.Join(root, "otel-config", "full", "*.yaml"))
+	if err != nil || wrong != nil || len(files) == 0 || len(more) == 0 {
+		t.Fatalf("found %v and %v: %v, %v", files, more, err, wrong)
+	}
+	for _, file := range append(files, more...) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`\$\{env:(\w+):-([^}]*)\}`).FindAllStringSubmatch(string(text), -1) {
+			row := "| `" + m[1] + "` | `" + m[2] + "` |"
+			if m[2] == "" {
+				row = "| `" + m[1] + "` |"
+			}
+			if !strings.Contains(pages, row) {
+				t.Errorf("%s uses %s (%s), which is on neither page", filepath.Base(file), m[1], m[2])
+			}
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,9 @@ import (
 
 // helpLine is a line of a help text: a variable, what it is and its default, in columns.
 var helpLine = regexp.MustCompile(`(?m)^\s{2}([A-Z][A-Z0-9_]+) {2,}(\S.*?)(?: {2,}(\S.*))?$`)
+
+// lastWords are the paragraph below the table of a script's help.
+var lastWords = regexp.MustCompile(`(?s)\n\n([A-Z][^\n]*(?:\n[^\n]+)*)\nTEXT\n`)
 
 // variables reads the table of variables in a help text.
 func variables(file string) ([]row, error) {
@@ -52,7 +56,8 @@ func collector(b *strings.Builder, root string) error {
 			return fmt.Errorf("write variables: the help of otelcol-mlflow does not know %s", m[1])
 		}
 	}
-	b.WriteString("## otelcol-mlflow\n\nThese change the embedded configuration, and the files of [otel-config](../otel-config) that use them. `--config FILE` takes any other.\n\n")
+	b.WriteString("## otelcol-mlflow\n\nThese change the embedded configuration, and the files of [otel-config](../otel-config) that use them. `--config FILE` takes any other; " +
+		"the variables of other files there are in [ROUTING.md](ROUTING.md#variables).\n\n")
 	table(b, "variable", rows)
 	return nil
 }
@@ -63,7 +68,16 @@ func startScript(b *strings.Builder, root string) error {
 	if err != nil {
 		return err
 	}
+	text, err := os.ReadFile(filepath.Join(root, "scripts", "start_mlflow.sh"))
+	if err != nil {
+		return fmt.Errorf("read variables: %w", err)
+	}
+	last := lastWords.FindSubmatch(text)
+	if last == nil {
+		return errors.New("write variables: the help of scripts/start_mlflow.sh does not say where they may stand")
+	}
 	b.WriteString("## scripts/start_mlflow.sh\n\n")
 	table(b, "variable", rows)
+	b.WriteString(strings.Join(strings.Fields(string(last[1])), " ") + "\n\n")
 	return nil
 }
