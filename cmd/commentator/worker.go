@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -107,7 +106,7 @@ func (a *app) openWorker(ctx context.Context, u use) (_ *worker, err error) {
 		Analysers: analysers(analyser, a.cfg.DataDir, stamp, a.log),
 	})
 	w.pipeline = p
-	idle := &idleCollector{collect: runtime.GC}
+	idle := newIdleCollector()
 	w.queue, err = queue.New(ctx, queue.Config{
 		DB: w.store.DB(), Reader: w.store.Reader(), LockPath: w.store.LockPath(), Address: w.store.Address(), Alone: u.alone,
 		Handler: idle.watch(p.Handle), OpenJobs: w.store.OpenJobs, Lost: p.Lost,
