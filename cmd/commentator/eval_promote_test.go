@@ -45,7 +45,7 @@ func TestPromoteKeepsWhatItSaid(t *testing.T) {
 		code int
 		says []string // once each
 	}{
-		{"1,2,1", exitEvalFailed, []string{"job 1: added one", "job 2: refused: its evidence cannot be read: "}},
+		{"1,2,1", exitEvalFailed, []string{"job 1: added one", "job 1: ", "job 2: refused: its evidence cannot be read: "}},
 		{"1,3,2", exitEvalImpossible, []string{"job 1: added one"}},
 	} {
 		set := filepath.Join(dir, tc.jobs+".json")
