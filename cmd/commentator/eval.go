@@ -46,6 +46,16 @@ func (e evalEnd) Error() string {
 
 func (e evalEnd) Unwrap() error { return e.err }
 
+// closed adds an error of closing to how a command ends: a verdict keeps its exit code, and the error is
+// said beside it.
+func closed(err, closing error) error {
+	var end evalEnd
+	if closing != nil && errors.As(err, &end) {
+		return evalEnd{end.code, errors.Join(end.err, closing)}
+	}
+	return errors.Join(err, closing)
+}
+
 // impossible makes an error one of a command that could not be carried out.
 func impossible(err error) error {
 	var end evalEnd
@@ -82,7 +92,7 @@ func (c *evalListCommand) Run(ctx context.Context, a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
+	defer func() { err = closed(err, s.Close()) }()
 	all, err := s.Results(ctx, c.Limit)
 	if err != nil {
 		return err

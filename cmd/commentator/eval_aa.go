@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"sort"
 
 	"github.com/technoshare/commentator/internal/evaluation/compare"
 	"github.com/technoshare/commentator/internal/evaluation/reports"
@@ -28,6 +29,35 @@ func (evalAACommand) Help() string {
 Exit code: 0 the gate may be used on this dataset; 1 it raises false alarms; 2 it passes unchanged comments too seldom, so that more examples or repetitions are needed; 3 it could not be measured.`
 }
 
+// maxRuns bounds the comparisons; nobody waits for more.
+const maxRuns = 1_000_000
+
+// check asks for so many runs that a gate which never raises a false alarm is not said to raise them.
+func (c *evalAACommand) check() error {
+	for _, s := range []struct {
+		name  string
+		value float64
+	}{{"max-false-fail", c.MaxFalseFail}, {"min-pass", c.MinPass}} {
+		if !(s.value >= 0 && s.value <= 1) { // NaN is wrong too
+			return fmt.Errorf("--%s: %v is not between 0 and 1", s.name, s.value)
+		}
+	}
+	if c.Runs < 100 || c.Runs > maxRuns {
+		return fmt.Errorf("--runs: %d is not between 100 and 1,000,000", c.Runs)
+	}
+	least := sort.Search(maxRuns, func(n int) bool {
+		_, none := compare.Tally{Runs: n + 1}.Share(0)
+		return none.High <= c.MaxFalseFail
+	}) + 1
+	switch {
+	case least > maxRuns:
+		return fmt.Errorf("--max-false-fail: %v cannot be shown by 1,000,000 runs; allow more", c.MaxFalseFail)
+	case c.Runs < least:
+		return fmt.Errorf("--runs: %d show no share of false alarms as small as %v, even when there is none; at least %d are needed, or a greater --max-false-fail", c.Runs, c.MaxFalseFail, least)
+	}
+	return nil
+}
+
 // Run audits the gate.
 func (c *evalAACommand) Run(_ context.Context, a *app) (err error) {
 	defer func() { err = impossible(err) }()
@@ -35,8 +65,8 @@ func (c *evalAACommand) Run(_ context.Context, a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	if c.Runs < 100 || c.Runs > 1_000_000 {
-		return fmt.Errorf("--runs: %d is not between 100 and 1,000,000", c.Runs)
+	if err := c.check(); err != nil {
+		return err
 	}
 	samples := make([]*compare.Sample, len(c.Results))
 	for i, path := range c.Results {

@@ -1,8 +1,9 @@
 package main
 
 import (
-	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -25,6 +26,7 @@ import (
 // evalParts holds what an evaluation works with.
 type evalParts struct {
 	app       *app
+	data      *data.Data
 	config    evaluation.Config
 	spec      evaluation.Spec
 	store     *evaluation.Store
@@ -52,7 +54,12 @@ func (c *evalRunCommand) prepare(ctx context.Context, a *app) (_ *evalParts, err
 	if err != nil {
 		return nil, err
 	}
-	p := &evalParts{app: a}
+	if c.Out != "" {
+		if err := evaluation.CheckWritable(c.Out); err != nil { // before a model is paid
+			return nil, fmt.Errorf("--out: %w; name another file, or keep the results in the database alone by --out ''", err)
+		}
+	}
+	p := &evalParts{app: a, data: loaded}
 	p.config = evaluation.Config{
 		Dataset: dataset, Examples: examples, Themes: loaded.ThemeNames(), Limits: gates.DefaultLimits, Gates: gates.Check, Render: render.Slack,
 		Revision: readBuild().Revision, Repetitions: c.Repetitions, Parallel: c.Parallel, MaxCostUSD: c.MaxCost,
@@ -64,7 +71,7 @@ func (c *evalRunCommand) prepare(ctx context.Context, a *app) (_ *evalParts, err
 			}).Total(), ok
 		},
 	}
-	if err := c.openAnalyser(p, loaded); err != nil {
+	if err := c.openAnalyser(p); err != nil {
 		return nil, err
 	}
 	if _, err := c.scorers(p); err != nil { // a wrong name is said before a file is made
@@ -74,21 +81,33 @@ func (c *evalRunCommand) prepare(ctx context.Context, a *app) (_ *evalParts, err
 		return nil, err
 	}
 	if p.config.Scorers, err = c.scorers(p); err == nil {
+		p.config.Settings, err = c.settings(p)
+	}
+	if err == nil {
 		err = p.startTelemetry(ctx)
 	}
 	if err != nil {
 		return nil, errors.Join(err, p.store.Close())
 	}
 	p.config.Store, p.config.Telemetry = p.store, p.telemetry
-	p.config.Settings = c.settings(p)
 	p.spec = p.config.Spec()
 	return p, nil
 }
 
 // settings are what decides, beside models and prompts, what an evaluation comes to.
-func (c *evalRunCommand) settings(p *evalParts) string {
+func (c *evalRunCommand) settings(p *evalParts) (string, error) {
 	var list []string
 	note := func(name string, value any) { list = append(list, fmt.Sprintf("%s %v", name, value)) }
+	for _, file := range []struct {
+		name    string
+		content any
+	}{{data.ProjectContextFile, p.data.Themes}, {data.SimilarTechFile, p.data.Tech}} {
+		text, err := json.Marshal(file.content)
+		if err != nil {
+			return "", fmt.Errorf("hash %s: %w", file.name, err)
+		}
+		note(file.name, fmt.Sprintf("%.6x", sha256.Sum256(text)))
+	}
 	if c.MaxLatency > 0 {
 		note("--max-latency", c.MaxLatency)
 	}
@@ -111,12 +130,12 @@ func (c *evalRunCommand) settings(p *evalParts) string {
 		note("MODEL_MAX_TOKENS", cfg.ModelMaxTokens)
 		note("at", p.app.redactor.Text(cmpURL(cfg.OpenAIBaseURL)))
 	}
-	return cmp.Or(strings.Join(list, ", "), "none")
+	return strings.Join(list, ", "), nil
 }
 
 // openAnalyser makes what makes the comments.
-func (c *evalRunCommand) openAnalyser(p *evalParts, d *data.Data) error {
-	cfg := p.app.cfg
+func (c *evalRunCommand) openAnalyser(p *evalParts) error {
+	cfg, d := p.app.cfg, p.data
 	model := analysis.OpenAIConfig{
 		APIKey: cfg.OpenAIKey, BaseURL: cfg.OpenAIBaseURL, ModelStageA: cfg.ModelA, ModelStageB: cfg.ModelB,
 		Temperature: cfg.ModelTemperature, MaxTokens: cfg.ModelMaxTokens,

@@ -15,7 +15,6 @@ import (
 type progress struct {
 	to       io.Writer
 	terminal bool
-	failed   int
 	tenth    int
 	shown    bool
 }
@@ -26,10 +25,7 @@ func newProgress(to io.Writer) *progress {
 }
 
 func (p *progress) show(s evaluation.Progress) {
-	if !s.Try.Passed {
-		p.failed++
-	}
-	text := fmt.Sprintf("%d of %d tries, %d not passed, %.4f USD", s.Done, s.Total, p.failed, s.CostUSD)
+	text := fmt.Sprintf("%d of %d tries, %d not passed, %.4f USD", s.Done, s.Total, s.NotPassed, s.CostUSD)
 	if p.terminal {
 		p.shown = true
 		fmt.Fprintf(p.to, "\r\x1b[K%s", text)

@@ -75,7 +75,7 @@ func (c *evalPromoteCommand) Run(ctx context.Context, a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
+	defer func() { err = closed(err, s.Close()) }()
 	jobs, err := c.jobs(ctx, s)
 	if err != nil {
 		return err
@@ -86,7 +86,7 @@ func (c *evalPromoteCommand) Run(ctx context.Context, a *app) (err error) {
 // jobs are the ids of the jobs that are asked for, each once, with the tags that it gets.
 func (c *evalPromoteCommand) jobs(ctx context.Context, s *store.Store) ([]int64, error) {
 	if c.Feedback == "" {
-		return slices.Compact(slices.Clone(c.Job)), nil
+		return unique(c.Job), nil
 	}
 	var since time.Time
 	if c.Since > 0 {
@@ -102,19 +102,46 @@ func (c *evalPromoteCommand) jobs(ctx context.Context, s *store.Store) ([]int64,
 	}
 	var ids []int64
 	for _, o := range opinions {
-		if o.Value == wanted && !slices.Contains(ids, o.JobID) {
+		if o.Value == wanted {
 			ids = append(ids, o.JobID)
 		}
 	}
-	return ids, nil
+	return unique(ids), nil
+}
+
+// unique has each id once, where it came first.
+func unique(ids []int64) (out []int64) {
+	for _, id := range ids {
+		if !slices.Contains(out, id) {
+			out = append(out, id)
+		}
+	}
+	return out
 }
 
 func (c *evalPromoteCommand) promote(ctx context.Context, a *app, s *store.Store, d *evaluation.Dataset, jobs []int64) error {
-	refused := false
+	refused, err := c.all(ctx, a, s, d, jobs)
+	if !c.DryRun && d.Changed() { // what was said to be added is, whatever came after
+		err = errors.Join(err, d.Save())
+	}
+	if err != nil {
+		return err
+	}
+	if !c.JSON {
+		fmt.Fprintf(a.stdout, "%d examples, version hash %s\n", len(d.Examples), d.Hash())
+	}
+	if refused {
+		return evalEnd{code: exitEvalFailed}
+	}
+	return nil
+}
+
+// all brings the jobs into the dataset, in memory, and says what became of each.
+func (c *evalPromoteCommand) all(ctx context.Context, a *app, s *store.Store, d *evaluation.Dataset, jobs []int64) (refused bool, err error) {
 	for _, id := range jobs {
 		p, err := c.one(ctx, a, s, d, id)
 		if err != nil {
-			return err
+			return refused, err
 		}
 		refused = refused || p.Result == "refused"
 		switch {
@@ -126,21 +153,10 @@ func (c *evalPromoteCommand) promote(ctx context.Context, a *app, s *store.Store
 			_, err = fmt.Fprintf(a.stdout, "job %d: %s %s\n", p.Job, p.Result, p.Example)
 		}
 		if err != nil {
-			return err
+			return refused, err
 		}
 	}
-	if !c.DryRun && d.Changed() {
-		if err := d.Save(); err != nil {
-			return err
-		}
-	}
-	if !c.JSON {
-		fmt.Fprintf(a.stdout, "%d examples, version hash %s\n", len(d.Examples), d.Hash())
-	}
-	if refused {
-		return evalEnd{code: exitEvalFailed}
-	}
-	return nil
+	return refused, nil
 }
 
 // one brings one job into the dataset.
@@ -164,15 +180,15 @@ func (c *evalPromoteCommand) one(ctx context.Context, a *app, s *store.Store, d 
 		return promoted{}, err
 	}
 	recorded, ok, err := evaluation.EvidenceOf(stages)
-	if err != nil {
-		return promoted{}, err
-	}
-	if !ok {
+	switch {
+	case err != nil:
+		return refused("its evidence cannot be read: " + err.Error())
+	case !ok:
 		return refused("its retrieval recorded no evidence")
 	}
 	// The dataset is for git and MLflow. Telemetry masks the same.
 	if recorded, err = masked(a.redactor, recorded); err != nil {
-		return promoted{}, fmt.Errorf("mask the evidence of job %d: %w", id, err)
+		return refused("its evidence cannot be masked: " + err.Error())
 	}
 	e := evaluation.Example{
 		URL: a.redactor.Text(j.URL), SlackText: a.redactor.Text(m.Text), ExpectedTheme: c.Theme, Tags: slices.Clone(c.Tag), Recorded: recorded,

@@ -17,6 +17,54 @@ import (
 	"github.com/technoshare/commentator/internal/store"
 )
 
+// What is said to be added is added, whatever comes of the jobs after it; each job is looked at once.
+func TestPromoteKeepsWhatItSaid(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "db.sqlite")
+	s, err := store.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := commentator.Message{Channel: "C1", TS: "1.000000", ReceivedAt: time.Now(), Text: "look"}
+	jobs, _, err := s.Ingest(t.Context(), m, []string{"https://a.test/one", "https://b.test/two", "https://c.test/three"}, false, func(context.Context, *sql.Tx, int64) error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	const good = `{"adapter": "GenericAdapter", "sources": [], "snippets": [{"id": "s1", "content": "Text.", "source_url": ""}], "coverage": "full", "errors": []}`
+	for i, stage := range []struct{ result, analysis any }{{good, nil}, {`{"adapter": 5}`, nil}, {good, "{"}} {
+		_, err := s.DB().Exec(`INSERT INTO stages (job_id, stage, attempt, started_at, ended_at, result, analysis) VALUES (?, 'retrieval', 1, 0, 1, ?, ?)`, jobs[i].ID, stage.result, stage.analysis)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		jobs string
+		code int
+		says []string // once each
+	}{
+		{"1,2,1", exitEvalFailed, []string{"job 1: added one", "job 1: ", "job 2: refused: its evidence cannot be read: "}},
+		{"1,3,2", exitEvalImpossible, []string{"job 1: added one"}},
+	} {
+		set := filepath.Join(dir, tc.jobs+".json")
+		var out, errs bytes.Buffer
+		args := []string{"eval", "promote", "--job", tc.jobs, "--dataset", set}
+		if code := run(t.Context(), args, []string{"DB_PATH=" + path}, strings.NewReader(""), &out, &errs); code != tc.code {
+			t.Errorf("%s: exit code %d, want %d: %s", tc.jobs, code, tc.code, &errs)
+		}
+		for _, say := range tc.says {
+			if strings.Count(out.String(), say) != 1 {
+				t.Errorf("%s: %q does not say %q once", tc.jobs, &out, say)
+			}
+		}
+		if text, err := os.ReadFile(set); err != nil || !strings.Contains(string(text), "https://a.test/one") {
+			t.Errorf("%s: the dataset is %q, %v", tc.jobs, text, err)
+		}
+	}
+}
+
 // What people did not find helpful becomes examples, with masked messages.
 func TestPromoteWhatPeopleDidNotLike(t *testing.T) {
 	dir := t.TempDir()

@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/technoshare/commentator/internal/evaluation"
+	"github.com/technoshare/commentator/internal/evaluation/reports"
+	"github.com/technoshare/commentator/internal/evaluation/scorers"
 	"github.com/technoshare/commentator/internal/telemetry"
 )
 
@@ -63,7 +66,7 @@ func (c *evalRunCommand) Run(ctx context.Context, a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, parts.close(ctx)) }()
+	defer func() { err = closed(err, parts.close(ctx)) }()
 	begun, err := c.begin(ctx, a, parts)
 	if err != nil {
 		return err
@@ -75,12 +78,18 @@ func (c *evalRunCommand) Run(ctx context.Context, a *app) (err error) {
 	if err != nil {
 		return c.interrupted(ctx, err)
 	}
+	return c.finish(a, res)
+}
+
+// finish saves and prints the results. They may be dear: what cannot be written is printed all the same.
+func (c *evalRunCommand) finish(a *app, res *evaluation.Results) error {
+	var saving error
 	if c.Out != "" {
 		if err := res.Save(c.Out); err != nil {
-			return err
+			saving = fmt.Errorf("%w\nThe results are kept in %s as evaluation %s", err, a.cfg.EvalDBPath, res.ID)
 		}
 	}
-	if err := c.print(a, res); err != nil {
+	if err := errors.Join(saving, c.print(a, res)); err != nil {
 		return err
 	}
 	return c.verdict(a.stderr, res)
@@ -101,6 +110,7 @@ func (c *evalRunCommand) check() error {
 	bad(c.Cassette == "" || c.Record == "", "--cassette gives back what --record recorded: name one of them")
 	bad(c.Cassette == "" || c.Analyser == "auto", "--cassette says already what makes the comments: leave --analyser out")
 	bad(c.Record == "" || c.Analyser != "offline", "--record needs a model server: leave --analyser offline out")
+	bad(c.Analyser != evaluation.AnalyserOffline || !slices.Contains(c.Scorer, scorers.Judge), "--scorer judge asks a model: leave --analyser offline out")
 	return errors.Join(errs...)
 }
 
@@ -144,7 +154,7 @@ func (c *evalRunCommand) print(a *app, res *evaluation.Results) error {
 		if t.Passed {
 			continue
 		}
-		fmt.Fprintf(a.stdout, "%s, repetition %d: %s\n", t.Example, t.Repetition, a.redactor.Text(whyNot(res, t)))
+		fmt.Fprintf(a.stdout, "%s, repetition %d: %s\n", t.Example, t.Repetition, reports.Printable(a.redactor.Text(whyNot(res, t))))
 	}
 	fmt.Fprintf(a.stdout, "\nevaluation %s\n", res.ID)
 	fmt.Fprintf(a.stdout, "dataset %s, version %s, hash %.12s\n", res.Dataset.Name, res.Dataset.Version, res.Dataset.Hash)

@@ -68,24 +68,29 @@ func (c *evalTrendCommand) Run(_ context.Context, a *app) (err error) {
 
 // read finds results. What is broken is said and left out: one file must not hide the others.
 func (c *evalTrendCommand) read(a *app) (results []*evaluation.Results, err error) {
+	leftOut := func(path string, err error) error {
+		fmt.Fprintf(a.stderr, "warning: %s is left out: %v\n", path, err)
+		return nil
+	}
 	err = filepath.WalkDir(c.Dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
+		switch {
+		case err != nil && path == c.Dir:
 			return err
-		}
-		if d.IsDir() || !strings.HasSuffix(path, ".json") {
+		case err != nil:
+			return leftOut(path, err)
+		case d.IsDir() || !strings.HasSuffix(path, ".json"):
 			return nil
 		}
 		text, err := os.ReadFile(path)
 		if err != nil {
-			return err
+			return leftOut(path, err)
 		}
 		if !resembles(text) {
 			return nil
 		}
 		r, err := evaluation.ParseResults(text)
 		if err != nil {
-			fmt.Fprintf(a.stderr, "warning: %s is left out: %v\n", path, err)
-			return nil
+			return leftOut(path, err)
 		}
 		results = append(results, r)
 		return nil

@@ -42,7 +42,7 @@ type Config struct {
 	Parallel    int // tries at one time, at least 1
 	// MaxCostUSD ends the evaluation before the next try would exceed it; 0: no limit.
 	MaxCostUSD float64
-	// Retries is how often a stage is tried again whose model could not be heard.
+	// Retries is how often a stage, or a scorer, is tried again whose model could not be heard.
 	Retries int
 	// Wait waits before such a retry, of which the first is 1.
 	Wait func(ctx context.Context, retry int) error
@@ -61,8 +61,8 @@ type Config struct {
 
 // Progress is how far an evaluation is.
 type Progress struct {
-	Try         Try
 	Done, Total int // tries
+	NotPassed   int // of those that are done
 	CostUSD     float64
 }
 
@@ -79,7 +79,7 @@ func Run(ctx context.Context, cfg Config, b Begun) (*Results, error) {
 		r.spend(t)
 		if t.Counts() {
 			r.tries = append(r.tries, t)
-		} else if err := cfg.Store.ForgetTry(ctx, b.ID, t); err != nil { // it met nothing but infrastructure, and is made again
+		} else if err := r.forget(ctx, t); err != nil { // it met nothing but infrastructure, and is made again
 			return nil, err
 		}
 	}
@@ -128,8 +128,16 @@ func (r *runner) tasks() (left []task) {
 	return left
 }
 
-// work makes the tries that are left.
+// work makes the tries that are left. With a cost limit the first one is made alone, since nobody knows
+// yet what one costs.
 func (r *runner) work(ctx context.Context) error {
+	left := r.tasks()
+	for r.MaxCostUSD > 0 && len(left) > 0 && !slices.ContainsFunc(r.tries, Try.Counts) && r.affords() {
+		if err := r.try(ctx, left[0]); err != nil {
+			return err
+		}
+		left = left[1:]
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	queue := make(chan task)
@@ -143,7 +151,7 @@ func (r *runner) work(ctx context.Context) error {
 			}
 		})
 	}
-	for _, t := range r.tasks() {
+	for _, t := range left {
 		if !r.affords() {
 			break
 		}
@@ -182,6 +190,29 @@ func (r *runner) spend(t Try) {
 	}
 }
 
+// forget removes a try that is made again. Its stages that are kept are not paid for once more: the new
+// try has their cost.
+func (r *runner) forget(ctx context.Context, t Try) error {
+	steps, err := r.Store.Steps(ctx, r.begun.ID, t.Example, t.Repetition)
+	if err != nil {
+		return err
+	}
+	for _, st := range steps {
+		if usd, known := r.priced(st.Analysis); known && t.CostUSD != nil {
+			r.cost -= usd
+		}
+	}
+	return r.Store.ForgetTry(ctx, r.begun.ID, t)
+}
+
+// priced is what the calls of a stage cost; without calls it is nothing.
+func (r *runner) priced(a commentator.Analysis) (usd float64, known bool) {
+	if a.Usage.Calls == 0 {
+		return 0, true
+	}
+	return r.Price(a, r.begun.StartedAt)
+}
+
 // add notes a try that has ended.
 func (r *runner) add(t Try) {
 	r.mu.Lock()
@@ -191,9 +222,16 @@ func (r *runner) add(t Try) {
 	if r.flying > 0 {
 		r.flying--
 	}
-	if r.Progress != nil {
-		r.Progress(Progress{Try: t, Done: len(r.tries), Total: r.Repetitions * len(r.Examples), CostUSD: r.cost})
+	if r.Progress == nil {
+		return
 	}
+	p := Progress{Done: len(r.tries), Total: r.Repetitions * len(r.Examples), CostUSD: r.cost}
+	for _, one := range r.tries {
+		if !one.Passed {
+			p.NotPassed++
+		}
+	}
+	r.Progress(p)
 }
 
 // finish puts the results together and stores them with the telemetry of the suite.
@@ -322,6 +360,17 @@ func (e *FatalError) Unwrap() error { return e.Err }
 func isFatal(err error) bool {
 	var f *FatalError
 	return errors.As(err, &f) || fatal[commentator.ErrorCode(err)]
+}
+
+// useless is an error when Fatal says that nothing makes sense any more.
+func (r *runner) useless() error {
+	if r.Fatal == nil {
+		return nil
+	}
+	if err := r.Fatal(); err != nil {
+		return &FatalError{err}
+	}
+	return nil
 }
 
 // hopelessTries is how many tries may meet nothing but errors of infrastructure before nothing more

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"os"
 	"os/exec"
@@ -197,6 +198,90 @@ func TestCostLimitIsKept(t *testing.T) {
 	s := res.Summary()
 	if s.CostUSD > limit || len(res.Tries) < 8 || !strings.Contains(res.Stopped, "cost limit of 0.305 USD: 10 of 40 tries") || s.Unknown == 0 {
 		t.Errorf("%d tries cost %g USD; stopped by %q; %+v", len(res.Tries), s.CostUSD, res.Stopped, s)
+	}
+}
+
+// Nobody knows what a try costs before the first one has ended.
+func TestCostLimitIsKeptFromTheFirstTryOn(t *testing.T) {
+	_, url := startModel(t)
+	const limit = 0.05 // a try costs 0.03
+	res, err := evaluate(t, url, func(c *evaluation.Config) { c.MaxCostUSD, c.Parallel = limit, 4 })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cost := res.Summary().CostUSD; cost > limit || len(res.Tries) != 1 || res.Stopped == "" {
+		t.Errorf("%d tries cost %g USD, stopped by %q", len(res.Tries), cost, res.Stopped)
+	}
+}
+
+// halfway is an analyser whose facts cost two calls and whose comment costs one, and which makes no
+// comment while it is down.
+type halfway struct {
+	commentator.Analyser
+	down bool
+}
+
+func (h *halfway) ExtractFacts(ctx context.Context, e commentator.Evidence) (commentator.Facts, commentator.Analysis, error) {
+	f, a, err := h.Analyser.ExtractFacts(ctx, e)
+	a.Usage.Calls = 2
+	return f, a, err
+}
+
+func (h *halfway) Compose(ctx context.Context, e commentator.Evidence, f commentator.Facts) (commentator.Comment, commentator.Analysis, error) {
+	if h.down {
+		return commentator.Comment{}, commentator.Analysis{}, errors.New("down")
+	}
+	c, a, err := h.Analyser.Compose(ctx, e, f)
+	a.Usage.Calls = 1
+	return c, a, err
+}
+
+// A stage that an outage left behind is paid for once, and tries of the part before count as failed.
+func TestResumingCountsEachStageOnce(t *testing.T) {
+	var last evaluation.Progress
+	var analyser *halfway
+	cfg, b := newEvaluation(t, "", func(c *evaluation.Config) {
+		analyser = &halfway{Analyser: c.Analyser}
+		c.Analyser, c.Parallel = analyser, 1
+		c.Progress = func(p evaluation.Progress) { last = p }
+	})
+	analyser.down = true
+	if _, err := evaluation.Run(t.Context(), cfg, b); err == nil || !strings.Contains(err.Error(), "all of 10 tries") {
+		t.Fatalf("got %v", err)
+	}
+	analyser.down = false
+	res, err := evaluation.Run(t.Context(), cfg, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := 0.03 * float64(len(cfg.Examples)); math.Abs(last.CostUSD-want) > 1e-9 || math.Abs(res.Summary().CostUSD-want) > 1e-9 {
+		t.Errorf("it cost %g USD, the tries %g; want %g", last.CostUSD, res.Summary().CostUSD, want)
+	}
+	if last.Done != len(cfg.Examples) || last.NotPassed != res.Summary().Failed {
+		t.Errorf("progress %+v, summary %+v", last, res.Summary())
+	}
+}
+
+// What failed before an evaluation was interrupted is shown with what fails after.
+func TestProgressGoesOnWithTheEvaluation(t *testing.T) {
+	ctx, interrupt := context.WithCancel(t.Context())
+	var last evaluation.Progress
+	cfg, b := newEvaluation(t, "", func(c *evaluation.Config) {
+		c.Parallel, c.Limits.TLDR = 1, 99 // nothing passes
+		c.Progress = func(p evaluation.Progress) {
+			if last = p; p.Done == 5 {
+				interrupt()
+			}
+		}
+	})
+	if _, err := evaluation.Run(ctx, cfg, b); !errors.Is(err, context.Canceled) {
+		t.Fatalf("got %v", err)
+	}
+	if _, err := evaluation.Run(t.Context(), cfg, b); err != nil {
+		t.Fatal(err)
+	}
+	if last.Done != len(cfg.Examples) || last.NotPassed != last.Done {
+		t.Errorf("progress %+v", last)
 	}
 }
 

@@ -43,16 +43,20 @@ func (r *runner) try(ctx context.Context, t task) error {
 	})
 	a := &attempt{runner: r, task: t, steps: steps, lost: map[commentator.Stage]commentator.Analysis{}}
 	a.make(inside)
-	switch {
-	case ctx.Err() != nil:
+	if ctx.Err() != nil {
 		return context.Cause(ctx)
-	case r.Fatal != nil && r.Fatal() != nil:
-		return &FatalError{r.Fatal()}
-	case isFatal(a.err):
+	}
+	if err := r.useless(); err != nil {
+		return err
+	}
+	if isFatal(a.err) {
 		return &FatalError{a.err}
 	}
 	out, err := a.judged(inside)
 	if err != nil {
+		return err
+	}
+	if err := r.useless(); err != nil { // the scorers have asked too
 		return err
 	}
 	if r.MaxCostUSD > 0 && out.CostUSD == nil {
@@ -128,7 +132,7 @@ func (a *attempt) stage(ctx context.Context, stage commentator.Stage, into any, 
 		lost = analysis
 		lost.Usage = usage
 		a.lost[stage] = lost
-		if retry >= a.Retries || kindOf(err) != ErrorInfrastructure || commentator.IsFinal(err) || ctx.Err() != nil {
+		if !a.again(ctx, retry, err) {
 			a.seconds += seconds
 			return err
 		}
@@ -136,6 +140,11 @@ func (a *attempt) stage(ctx context.Context, stage commentator.Stage, into any, 
 			return err
 		}
 	}
+}
+
+// again reports whether a model is asked once more after so many retries, the last of which ended in err.
+func (a *attempt) again(ctx context.Context, retries int, err error) bool {
+	return retries < a.Retries && kindOf(err) == ErrorInfrastructure && !commentator.IsFinal(err) && ctx.Err() == nil && a.useless() == nil
 }
 
 // once makes one attempt at a stage.
@@ -196,7 +205,7 @@ func (a *attempt) judged(ctx context.Context) (Try, error) {
 	}
 	out.Passed = a.err == nil
 	for _, s := range a.Scorers {
-		score, ok, err := s.Score(ctx, made)
+		score, ok, err := a.score(ctx, s, made)
 		if err != nil {
 			if ctx.Err() != nil {
 				return out, context.Cause(ctx)
@@ -216,15 +225,25 @@ func (a *attempt) judged(ctx context.Context) (Try, error) {
 	return out, nil
 }
 
+// score asks a scorer, again when its judge could not be heard.
+func (a *attempt) score(ctx context.Context, s Scorer, made Made) (Score, bool, error) {
+	for retry := 0; ; retry++ {
+		score, ok, err := s.Score(ctx, made)
+		if err == nil || !a.again(ctx, retry, err) {
+			return score, ok, err
+		}
+		if err := a.Wait(ctx, retry+1); err != nil {
+			return score, false, err
+		}
+	}
+}
+
 // spent is what all calls of the try used and cost.
 func (a *attempt) spent() (u commentator.Usage, usd *float64) {
 	total, known := 0.0, true
 	for _, an := range a.analyses() {
 		u = u.Add(an.Usage)
-		if an.Usage.Calls == 0 {
-			continue
-		}
-		cost, ok := a.Price(an, a.begun.StartedAt)
+		cost, ok := a.priced(an)
 		total, known = total+cost, known && ok
 	}
 	if !known {

@@ -3,10 +3,12 @@ package retrieval
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/time/rate"
@@ -106,7 +108,12 @@ func (a *arxivAdapter) addPDF(ctx, fetching context.Context, g *gathering, paper
 	}
 	address := p.url.Redacted()
 	g.source(address, paper.title, p.fetchedAt)
-	if g.text(body(d.blocks), address, g.left()) || d.more {
+	before := len(g.e.Snippets)
+	cut := g.text(body(d.blocks), address, g.left()) || d.more
+	switch {
+	case len(g.e.Snippets) == before:
+		g.lacks("%s holds no readable text. It may consist of scanned pages.", address)
+	case cut:
 		g.lacks("%s is longer than what is kept of a page; its end is missing.", address)
 	}
 }
@@ -150,10 +157,13 @@ func (a *arxivAdapter) ask(ctx context.Context, id string) (*answer, paper, erro
 	return got, p, err
 }
 
+// arxivBusy says when the API may be asked again. Retry-After is a number of seconds or a date.
 func arxivBusy(retryAfter string) error {
 	when := "in a minute"
-	if retryAfter != "" {
-		when = "in " + shorten(retryAfter) + " s"
+	if seconds, err := strconv.ParseUint(retryAfter, 10, 32); err == nil {
+		when = fmt.Sprintf("in %d s", seconds)
+	} else if at, err := http.ParseTime(retryAfter); err == nil {
+		when = "at " + at.UTC().Format("2006-01-02 15:04:05 UTC")
 	}
 	return transient(codeRateLimited, "arXiv's API takes no more requests from here for now. It may be asked again %s.", when)
 }

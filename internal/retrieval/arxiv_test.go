@@ -129,6 +129,14 @@ func TestTextOfAPaper(t *testing.T) {
 			t.Errorf("%d snippets, coverage %s", len(e.Snippets), e.Coverage)
 		}
 	})
+	t.Run("scanned pages", func(t *testing.T) {
+		scanned := reply{header: mediaType("application/pdf"), body: string(newPDF("", nil, nil).bytes())}
+		s := newService(t, map[string]reply{askPaper: replies[askPaper], "/pdf/2411.01234v2": scanned})
+		e := get(t, newSpecial(t, s, both), "https://www.arxiv.org/abs/2411.01234v2")
+		if want := s.URL + "/pdf/2411.01234v2 holds no readable text."; e.Coverage != commentator.CoveragePartial || len(e.Errors) != 1 || !strings.HasPrefix(e.Errors[0], want) {
+			t.Errorf("coverage %s, errors %q, want %q", e.Coverage, e.Errors, want)
+		}
+	})
 	for name, pdf := range map[string]reply{
 		"missing":    {status: http.StatusNotFound},
 		"damaged":    {header: mediaType("application/pdf"), body: "%PDF-1.4\n"},
@@ -182,13 +190,19 @@ func TestBusyArxivIsAskedLater(t *testing.T) {
 	for name, api := range map[string]reply{
 		"429":            {status: http.StatusTooManyRequests},
 		"503":            {status: http.StatusServiceUnavailable, header: http.Header{"Retry-After": {"30"}}},
+		"a date":         {status: http.StatusServiceUnavailable, header: http.Header{"Retry-After": {"Mon, 23 Nov 2026 12:30:00 GMT"}}},
+		"words":          {status: http.StatusServiceUnavailable, header: http.Header{"Retry-After": {"soon"}}},
 		"words with 200": {body: "Rate exceeded."},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newService(t, map[string]reply{askPaper: api})
 			message := refusedBy(t, newSpecial(t, s, ""), "https://arxiv.org/abs/2411.01234v2", "ArxivAdapter", codeRateLimited, false)
-			if name == "503" && !strings.Contains(message, "in 30 s") {
-				t.Errorf("%q does not say when", message)
+			when := map[string]string{"503": "again in 30 s.", "a date": "again at 2026-11-23 12:30:00 UTC."}[name]
+			if when == "" {
+				when = "again in a minute."
+			}
+			if !strings.Contains(message, when) {
+				t.Errorf("%q does not say %q", message, when)
 			}
 		})
 	}

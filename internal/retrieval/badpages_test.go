@@ -220,6 +220,7 @@ func TestRedirectsThatLeadNowhere(t *testing.T) {
 			"/password": "http://u:secret@example.com/",
 			"/private":  "http://10.1.2.3/admin",
 			"/metadata": "http://169.254.169.254/latest/meta-data/",
+			"/endless":  "/" + strings.Repeat("x", 100_000),
 		}[r.URL.Path]
 		if to == "" { // an endless chain
 			to = r.URL.Path + "x"
@@ -229,7 +230,7 @@ func TestRedirectsThatLeadNowhere(t *testing.T) {
 	})
 	for path, code := range map[string]string{
 		"/self": codeRedirectLoop, "/ping": codeRedirectLoop, "/chain": codeRedirectLoop,
-		"/file": codeUnsupportedScheme, "/password": codeBadURL,
+		"/file": codeUnsupportedScheme, "/password": codeBadURL, "/endless": codeBadURL,
 		"/private": codePrivateAddress, "/metadata": codePrivateAddress,
 	} {
 		t.Run(path, func(t *testing.T) {

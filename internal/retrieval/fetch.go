@@ -47,10 +47,17 @@ func newFetcher(cfg Config, transport http.RoundTripper) *fetcher {
 	}
 }
 
+// maxRedirectTarget is how long an address may be that a page redirects to, in bytes. It becomes part
+// of the evidence, with each snippet.
+const maxRedirectTarget = 2_000
+
 // checkRedirect holds a redirect target to the rules of a link. The guard checks its
 // address when it is dialled.
 func checkRedirect(target *url.URL, via []*http.Request, limit int) error {
 	first := shorten(via[0].URL.Redacted())
+	if n := len(target.String()); n > maxRedirectTarget {
+		return final(codeBadURL, "%s redirects to an address of %d bytes; at most %d are followed. Share the address that the browser ends at.", first, n, maxRedirectTarget)
+	}
 	if err := checkLink(target); err != nil {
 		var e *commentator.Error
 		errors.As(err, &e)

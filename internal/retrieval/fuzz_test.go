@@ -28,6 +28,7 @@ func FuzzEvidence(f *testing.F) {
 		"<svg><title>x</title><p>Text. More text!</svg>", strings.Repeat("<div>", 600) + "Deep text is here.",
 		"<script type='application/ld+json'>{\"@context\":\"https://schema.org\",\"@type\":\"Article\",\"name\":1}</script><p>A.</p>",
 		"<noscript><img src=x></noscript><img><base href='%zz'><a href='::'>A link.</a>",
+		"<title>" + strings.Repeat("Tides and ", 50) + "</title><p>A b c d.", "# " + strings.Repeat("潮", 400) + "\n\nText is here.\n",
 	} {
 		f.Add([]byte(body), "utf-8", true)
 		f.Add([]byte(body), "", false)
@@ -48,6 +49,9 @@ func FuzzEvidence(f *testing.F) {
 		}
 		if (len(e.Errors) == 0) != (e.Coverage == commentator.CoverageFull) {
 			t.Errorf("coverage %s with errors %q", e.Coverage, e.Errors)
+		}
+		if title := e.Sources[0].Title; utf8.RuneCountInString(title) > maxTitle || !utf8.ValidString(title) {
+			t.Errorf("title %q", title)
 		}
 		for _, s := range e.Snippets {
 			if n := utf8.RuneCountInString(s.Content); n == 0 || n > 80 || !utf8.ValidString(s.Content) || strings.ContainsAny(s.Content, "\n\r\x00") {

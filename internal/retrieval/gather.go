@@ -38,7 +38,11 @@ func gather(adapter string, l limits) *gathering {
 // left is how many snippets may still be added.
 func (g *gathering) left() int { return g.limits.snippets - len(g.e.Snippets) }
 
+// maxTitle is how many characters of a title are kept: it is part of what models are asked.
+const maxTitle = 300
+
 func (g *gathering) source(address, title string, at time.Time) {
+	title = cutWords(title, maxTitle)[0]
 	g.e.Sources = append(g.e.Sources, commentator.Source{URL: address, Title: title, FetchedAt: at})
 }
 

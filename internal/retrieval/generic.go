@@ -58,8 +58,8 @@ func (a *genericAdapter) evidence(p *page, d document, l limits) commentator.Evi
 	return g.evidence(shorten(address))
 }
 
-// instead reads the page behind a link for an adapter that could not ask the site's API. The
-// evidence says so.
+// instead reads the page behind a link for an adapter that could not ask the site's API, in a time of
+// its own. The evidence says so.
 func (a *genericAdapter) instead(ctx context.Context, link *url.URL, rule rule, adapter string, why error) (commentator.Evidence, error) {
 	if ctx.Err() != nil {
 		return commentator.Evidence{}, why

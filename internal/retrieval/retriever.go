@@ -42,8 +42,9 @@ type Config struct {
 	MaxBytes int64
 
 	// Timeout limits one retrieval from the first DNS query to the last byte, redirects and
-	// all requests of an adapter included. Reading the text of a PDF, once it is here, has a
-	// limit of its own. Defaults to 15 seconds. A rule's own timeout comes first.
+	// all requests of an adapter included. A page that is read because a site's API did not
+	// answer gets as long again, and reading the text of a PDF, once it is here, has a limit of its
+	// own. Defaults to 15 seconds. A rule's own timeout comes first.
 	Timeout time.Duration
 
 	// MaxRedirects is how many redirects are followed. Defaults to 5.
@@ -131,7 +132,7 @@ func (c Config) validate() error {
 type rule struct {
 	data.Rule
 	limits  limits
-	timeout time.Duration // for all requests together
+	timeout time.Duration // for all requests of an adapter together
 }
 
 // adapter turns the links of one kind of site into evidence. Its name is recorded as

@@ -3,6 +3,7 @@ package retrieval
 import (
 	"compress/gzip"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -94,6 +95,38 @@ func TestCoverage(t *testing.T) {
 				t.Error("fenced code is in the evidence")
 			}
 		})
+	}
+}
+
+// A title goes into each call of a model, whatever a page has there.
+func TestLongTitlesAreCut(t *testing.T) {
+	words, one := strings.Repeat("tide ", 1<<20/5), strings.Repeat("潮", 1000)
+	for _, tt := range []struct{ name, contentType, body string }{
+		{"words", "text/html; charset=utf-8", "<html><head><title>" + words + "</title></head><body><p>The water rose by a hand during the night.</p></body></html>"},
+		{"one word", "text/html; charset=utf-8", "<html><head><title>" + one + "</title></head><body><p>The water rose by a hand during the night.</p></body></html>"},
+		{"markdown", "text/markdown; charset=utf-8", "# " + words + "\n\nThe water rose by a hand during the night.\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			title := get(t, newTest(t), serveBody(t, tt.contentType, tt.body).URL).Sources[0].Title
+			if n := utf8.RuneCountInString(title); n < 250 || n > maxTitle || strings.HasSuffix(title, " ") {
+				t.Errorf("the title has %d characters: %.400q", n, title)
+			}
+		})
+	}
+}
+
+// A page of one sentence is cut in a time that grows with its length, not with its square.
+func TestOneLongSentenceIsCutInLittleMemory(t *testing.T) {
+	sentence := strings.Repeat("tide ", 1<<20/5)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	pieces := cutWords(sentence, 300)
+	runtime.ReadMemStats(&after)
+	if got := after.TotalAlloc - before.TotalAlloc; got > 32<<20 {
+		t.Errorf("allocated %d MB", got>>20)
+	}
+	if got := strings.Join(pieces, " "); got != strings.TrimSpace(sentence) {
+		t.Errorf("%d characters became %d", len(sentence), len(got))
 	}
 }
 

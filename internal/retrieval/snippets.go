@@ -100,9 +100,10 @@ func makeSnippets(blocks []string, sourceURL string, limit, maxChars int) (snipp
 	return snippets, false
 }
 
-// cutWords cuts s into pieces of at most limit characters, at blanks where it has any.
+// cutWords cuts s into pieces of at most limit characters, at blanks where it has any. A whole page
+// may be one sentence, so that what is left is not copied for each piece.
 func cutWords(s string, limit int) []string {
-	r := []rune(s)
+	r := []rune(strings.TrimSpace(s))
 	var pieces []string
 	for len(r) > limit {
 		at := limit
@@ -113,7 +114,9 @@ func cutWords(s string, limit int) []string {
 			at = limit
 		}
 		pieces = append(pieces, strings.TrimSpace(string(r[:at])))
-		r = []rune(strings.TrimSpace(string(r[at:])))
+		for r = r[at:]; unicode.IsSpace(r[0]); { // what is last is none
+			r = r[1:]
+		}
 	}
 	return append(pieces, string(r))
 }

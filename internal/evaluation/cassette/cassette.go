@@ -78,12 +78,16 @@ func Open(path string) (*Cassette, error) {
 	return c, nil
 }
 
-// Record makes a cassette that asks next and keeps its answers, beside those that the file has.
+// Record makes a cassette that asks next and keeps its answers, beside those that the file has. What a
+// process left of a line while it died is taken out.
 func Record(path string, head Header, next http.RoundTripper) (*Cassette, error) {
 	c := &Cassette{path: path, next: next, answers: map[string][]answer{}}
-	err := c.read()
+	err := mend(path)
+	if err == nil {
+		err = c.read()
+	}
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, errEmpty):
 		c.head = head
 		err = c.append(head)
 	case err == nil && (c.head.ModelA != head.ModelA || c.head.ModelB != head.ModelB):
@@ -100,6 +104,29 @@ func Record(path string, head Header, next http.RoundTripper) (*Cassette, error)
 // Header tells what the answers are.
 func (c *Cassette) Header() Header { return c.head }
 
+// mend ends the last line of a file that lacks its end: whole JSON is kept, and what is no JSON goes.
+func mend(path string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	end := bytes.LastIndexByte(text, '\n') + 1
+	switch last := text[end:]; {
+	case len(last) == 0:
+		return nil
+	case !json.Valid(last):
+		return os.Truncate(path, int64(end))
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString("\n")
+	return errors.Join(err, f.Close())
+}
+
+var errEmpty = errors.New("it is empty; record answers in it with --record")
+
 func (c *Cassette) read() error {
 	f, err := os.Open(c.path)
 	if err != nil {
@@ -108,23 +135,31 @@ func (c *Cassette) read() error {
 	defer f.Close()
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 16<<20)
+	headed := false
 	for n := 1; lines.Scan(); n++ {
 		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
 			continue
 		}
+		if !headed {
+			if err := json.Unmarshal(lines.Bytes(), &c.head); err != nil {
+				return fmt.Errorf("line %d is not the head of a cassette (%w); record another one with --record", n, err)
+			}
+			headed = true
+			continue
+		}
 		var a answer
-		var into any = &a
-		if n == 1 {
-			into = &c.head
+		if err := json.Unmarshal(lines.Bytes(), &a); err != nil {
+			return fmt.Errorf("line %d is no answer (%w); delete line %d, and record with --record what is missed then", n, err, n)
 		}
-		if err := json.Unmarshal(lines.Bytes(), into); err != nil {
-			return fmt.Errorf("line %d: %w", n, err)
-		}
-		if n > 1 {
-			c.keep(a)
-		}
+		c.keep(a)
 	}
-	return lines.Err()
+	if err := lines.Err(); err != nil {
+		return err
+	}
+	if !headed {
+		return errEmpty
+	}
+	return nil
 }
 
 func (c *Cassette) keep(a answer) {

@@ -98,13 +98,64 @@ func TestGivesBackWhatWasRecorded(t *testing.T) {
 	}
 }
 
-func TestABrokenCassetteIsRefusedWithTheLine(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "cassette.jsonl")
-	if err := os.WriteFile(path, []byte("{\"about\": \"x\"}\n{\"key\": 1}\n"), 0o600); err != nil {
-		t.Fatal(err)
+// What a process wrote of a line before it was killed costs that answer alone.
+func TestRecordingGoesOnBehindATornLine(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"n": 2}`) }))
+	defer server.Close()
+	const head, first = `{"about":"a test","model_stage_a":"m","model_stage_b":"m"}` + "\n", `{"key":"k","repetition":1,"elapsed_ms":1,"body":{}}`
+	for name, tc := range map[string]struct {
+		text  string
+		lines int // at the end
+	}{
+		"no file":                   {"", 2},
+		"an empty file":             {"\n", 2},
+		"a torn head":               {`{"about":"a te`, 2},
+		"a torn answer":             {head + first + "\n" + `{"key":"ab","repet`, 3},
+		"an answer without its end": {head + first, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "cassette.jsonl")
+			if name != "no file" {
+				if err := os.WriteFile(path, []byte(tc.text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c, err := cassette.Record(path, cassette.Header{About: "a test", ModelA: "m", ModelB: "m"}, http.DefaultTransport)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := ask(t, c, server.URL, `{"model": "m"}`, 1); err != nil {
+				t.Fatal(err)
+			}
+			back, err := cassette.Open(path) // as the next process finds it when this one is killed
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := ask(t, back, "http://nowhere.example", `{"model": "m"}`, 1); got != `200 {"n":2}` || err != nil {
+				t.Errorf("it gives back %q, %v", got, err)
+			}
+			text, err := os.ReadFile(path)
+			if got := strings.Count(strings.TrimSpace(string(text)), "\n") + 1; got != tc.lines || err != nil {
+				t.Errorf("%d lines, want %d, %v:\n%s", got, tc.lines, err, text)
+			}
+		})
 	}
-	if _, err := cassette.Open(path); err == nil || !strings.Contains(err.Error(), "line 2") {
-		t.Errorf("got %v", err)
+}
+
+func TestABrokenCassetteIsRefusedWithTheLine(t *testing.T) {
+	for text, want := range map[string]string{
+		"{\"about\": \"x\"}\n{\"key\": 1}\n":          "delete line 2",
+		"{\"about\": \"x\"}\n\n{\"key\": \"a\", \"re": "delete line 3",
+		"":                "it is empty; record answers",
+		"{\"about\": \"x": "line 1 is not the head of a cassette",
+	} {
+		path := filepath.Join(t.TempDir(), "cassette.jsonl")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := cassette.Open(path); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v", text, err)
+		}
 	}
 	if _, err := cassette.Open(filepath.Join(t.TempDir(), "none.jsonl")); err == nil {
 		t.Error("a cassette that is not there was opened")

@@ -2,6 +2,7 @@ package compare
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 
@@ -172,7 +173,11 @@ func Compare(base, cand *Sample, cfg Config) *Result {
 	}
 	units := whole(pairs)
 	if len(pairs) > 0 {
-		r.Difference = stats.Mean(differences)
+		base, cand := make([]Example, len(pairs)), make([]Example, len(pairs))
+		for i, p := range pairs {
+			base[i], cand[i] = p.base, p.cand
+		}
+		r.Difference = (passed(cand) - passed(base)) / float64(len(pairs))
 		r.Interval = stats.Percentile(stats.BootstrapMeans(differences, cfg.Resamples, rng), 1-2*cfg.Alpha)
 		r.P = stats.SignFlip(units, rng)
 	}
@@ -187,21 +192,36 @@ func side(s *Sample) Side {
 		EvaluationID: s.EvaluationID, Revision: s.Revision, Analyser: s.Analyser, Dataset: s.Dataset, Prompts: s.Prompts, Models: s.Models,
 		Tries: s.Dataset.Examples * s.Repetitions, Stopped: s.Stopped,
 	}
-	passed, made := 0.0, 0
+	made := 0
 	for _, e := range s.Examples {
 		out.Lost += e.Lost
 		made += e.Counted + e.Lost
 		if e.Counted > 0 {
 			out.Examples++
-			passed += e.Rate()
 		}
 	}
 	out.Missing = max(0, out.Tries-made)
+	sum := passed(s.Examples)
 	if out.Examples > 0 {
-		out.Rate = passed / float64(out.Examples)
+		out.Rate = sum / float64(out.Examples)
 	}
-	out.Interval = stats.Wilson(passed, out.Examples, rateLevel)
+	out.Interval = stats.Wilson(sum, out.Examples, rateLevel)
 	return out
+}
+
+// passed is the sum of the pass rates of the examples that count. Tries are summed as whole numbers, so
+// that it is the same in any order, and exact when all examples have as many tries.
+func passed(examples []Example) float64 {
+	of := map[int]int{} // by tries that count
+	for _, e := range examples {
+		of[e.Counted] += e.Passed
+	}
+	delete(of, 0)
+	sum := 0.0
+	for _, counted := range slices.Sorted(maps.Keys(of)) {
+		sum += float64(of[counted]) / float64(counted)
+	}
+	return sum
 }
 
 // match finds the examples that both samples say something about.

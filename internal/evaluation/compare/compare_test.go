@@ -84,6 +84,25 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
+// A pass rate of exactly the threshold reaches it, and a drop of exactly the minimum effect is not ruled
+// out, however the sums of thirds are rounded.
+func TestWhatIsEqualIsEqualWhateverTheOrder(t *testing.T) {
+	twos, threes := times(24, 2), times(16, 3) // 96 of 120
+	for _, passes := range [][]int{join(twos, threes), join(threes, twos), join(twos[:12], threes, twos[12:])} {
+		r := Compare(made(passes...), made(passes...), gate())
+		if r.Verdict != Pass || r.Cand.Rate != 0.8 {
+			t.Errorf("%v: %s with a pass rate of %v: %q", passes, r.Verdict, r.Cand.Rate, r.Reasons)
+		}
+	}
+	r := &Result{Config: gate(), Pairs: 40, P: 0}
+	for _, low := range []float64{-0.1, -0.1 + 1e-16, -0.1 - 1e-16} {
+		r.Interval = stats.Interval{Low: low, High: -1e-17}
+		if f := r.judgeDrop([]float64{-0.1, 0}, []int64{-1, 0}); f.verdict != Inconclusive {
+			t.Errorf("an interval of %v is %+v", r.Interval, f)
+		}
+	}
+}
+
 // What is said to decide does: the same examples again, as many as that, lead to a verdict.
 func TestMoreExamplesDecide(t *testing.T) {
 	for _, c := range []struct {
@@ -162,6 +181,11 @@ func TestComparingIsRepeatable(t *testing.T) {
 		r := Compare(base, cand, cfg)
 		if diff := cmp.Diff(r, Compare(base, cand, cfg)); diff != "" {
 			t.Fatalf("again it differs: %s", diff)
+		}
+		mixed := *cand
+		mixed.Examples = rapid.Permutation(cand.Examples).Draw(t, "order")
+		if m := Compare(base, &mixed, cfg); m.Difference != r.Difference || m.P != r.P || m.Cand.Rate != r.Cand.Rate || m.Cand.Interval != r.Cand.Interval {
+			t.Fatalf("in another order the difference is %v, not %v, the pass rate %v, not %v", m.Difference, r.Difference, m.Cand, r.Cand)
 		}
 		if r.Interval.Low > r.Difference+1e-9 || r.Interval.High < r.Difference-1e-9 || r.P < 0 || r.P > 1 || len(r.Reasons) == 0 {
 			t.Fatalf("%+v", r)

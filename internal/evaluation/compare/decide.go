@@ -15,6 +15,9 @@ type finding struct {
 	more    int    // examples that would make it certain
 }
 
+// rounding is how far a sum of thirds may be from what it is: 96 of 120 tries are 0.80.
+const rounding = 1e-9
+
 // decide sets verdict, reasons and how many examples more would decide. What was not tried can
 // hide anything, so that too much of it leaves everything else open.
 func (r *Result) decide(differences []float64, units []int64) {
@@ -71,7 +74,7 @@ func (r *Result) judgeLevel() finding {
 	}
 	rate := fmt.Sprintf("The pass rate is %s (95 %%: %s to %s)", percent(c.Rate), percent(c.Interval.Low), percent(c.Interval.High))
 	switch {
-	case c.Rate >= threshold:
+	case c.Rate >= threshold-rounding:
 		return finding{verdict: Pass, reason: fmt.Sprintf("%s; at least %s is asked for.", rate, percent(threshold))}
 	case c.Interval.High < threshold:
 		return finding{verdict: Fail, reason: fmt.Sprintf("%s, below the threshold of %s.", rate, percent(threshold))}
@@ -97,8 +100,8 @@ func (r *Result) judgeDrop(differences []float64, units []int64) finding {
 	if r.Pairs == 0 {
 		return finding{Inconclusive, "There is no example that both sides say something about.", least}
 	}
-	small := r.Interval.Low > -r.Config.MinEffect
-	real := r.Interval.High < 0 && r.P <= r.Config.Alpha
+	small := r.Interval.Low > -r.Config.MinEffect+rounding
+	real := r.Interval.High < -rounding && r.P <= r.Config.Alpha
 	change := fmt.Sprintf("%s points over %d examples in pairs (%.0f %%: %s to %s; %d worse, %d better)",
 		points(r.Difference), r.Pairs, 100*(1-2*r.Config.Alpha), points(r.Interval.Low), points(r.Interval.High), r.Worsened, r.Improved)
 	effect := fmt.Sprintf("%.3g points", 100*r.Config.MinEffect)

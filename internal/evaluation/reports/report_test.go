@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"golang.org/x/net/html"
 
@@ -100,6 +101,47 @@ func TestReportsLookAsTheyDid(t *testing.T) {
 	golden(t, "inconclusive.annotations", []byte(Annotations(few)))
 	golden(t, "trend.txt", []byte(TrendText(trended())))
 	golden(t, "trend.md", []byte(TrendMarkdown(trended())))
+}
+
+// Versions with the same prompts are told apart by their models, and a change of the model is drawn.
+func TestATrendShowsAChangeOfTheModel(t *testing.T) {
+	result := func(day int, model string) *evaluation.Results {
+		r := &evaluation.Results{
+			ID: fmt.Sprint(day), EndedAt: time.Date(2026, 11, day, 5, 0, 0, 0, time.UTC), Analyser: evaluation.AnalyserLive,
+			Prompts: []evaluation.PromptRef{{Stage: "stage_a", Name: "extract", SHA256: strings.Repeat("a1", 32)}},
+			Models:  []evaluation.ModelRef{{Stage: "stage_a", Provider: "openai", Model: model}},
+		}
+		r.Tries = []evaluation.Try{{Example: "one", Repetition: 1, Passed: true, Error: evaluation.ErrorNone}}
+		return r
+	}
+	changed := trend.Of([]*evaluation.Results{result(1, "gpt-4o"), result(2, "gpt-5")}, 0)
+	same := trend.Of([]*evaluation.Results{result(1, "gpt-4o"), result(2, "gpt-4o")}, 0)
+	for _, name := range []string{"a1a1a1a1 gpt-4o (live)", "a1a1a1a1 gpt-5 (live)"} {
+		if text := TrendText(changed); strings.Count(text, name) != 2 {
+			t.Errorf("%s is not in both tables:\n%s", name, text)
+		}
+		if !strings.Contains(TrendSVG(changed), ">"+name+"<") {
+			t.Errorf("%s is not in the plot", name)
+		}
+	}
+	if text := TrendText(same); strings.Contains(text, "gpt") {
+		t.Errorf("one version needs no model:\n%s", text)
+	}
+	const mark = `class="mark"`
+	if n, m := strings.Count(TrendSVG(changed), mark), strings.Count(TrendSVG(same), mark); n != 1 || m != 0 {
+		t.Errorf("%d lines where the model changes, %d where it does not", n, m)
+	}
+}
+
+// What models say reaches a terminal as text.
+func TestReasonsAreTextToATerminal(t *testing.T) {
+	of := trended()
+	of.Patterns.Reasons = []trend.Reason{{Text: "error: \x1b]0;title\x07\x1b[2J\u009b31m\nPASS", Tries: 1, Examples: []string{"one"}}}
+	for name, text := range map[string]string{"text": TrendText(of), "markdown": TrendMarkdown(of)} {
+		if strings.ContainsFunc(text, func(r rune) bool { return r != '\n' && unicode.IsControl(r) }) || !strings.Contains(text, "31m PASS") {
+			t.Errorf("%s: %q", name, text)
+		}
+	}
 }
 
 // A page shows its plots, and asks for nothing from anywhere.

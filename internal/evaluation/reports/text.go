@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"text/tabwriter"
+	"unicode"
 
 	"github.com/technoshare/commentator/internal/evaluation"
 	"github.com/technoshare/commentator/internal/evaluation/compare"
@@ -76,7 +77,7 @@ func figures(r *compare.Result) [][]string {
 	shift("cost of a try", "USD", r.Cost)
 	rows = append(rows,
 		[]string{"prompts", Prompts(r.Base.Prompts), Prompts(r.Cand.Prompts), ""},
-		[]string{"models", models(r.Base), models(r.Cand), ""},
+		[]string{"models", models(r.Base.Models, r.Base.Analyser), models(r.Cand.Models, r.Cand.Analyser), ""},
 		[]string{"dataset", dataset(r.Base.Dataset), dataset(r.Cand.Dataset), ""},
 		[]string{"revision", short(r.Base.Revision), short(r.Cand.Revision), ""},
 	)
@@ -102,17 +103,17 @@ func Prompts(prompts []evaluation.PromptRef) string {
 	return orNone(names)
 }
 
-func models(s compare.Side) string {
+func models(refs []evaluation.ModelRef, analyser string) string {
 	var names []string
-	for _, m := range s.Models {
+	for _, m := range refs {
 		if len(names) == 0 || names[len(names)-1] != m.Model {
 			names = append(names, m.Model)
 		}
 	}
 	if len(names) == 0 {
-		return s.Analyser
+		return analyser
 	}
-	return strings.Join(names, ", ") + " (" + s.Analyser + ")"
+	return strings.Join(names, ", ") + " (" + analyser + ")"
 }
 
 func dataset(d evaluation.DatasetRef) string {
@@ -133,6 +134,17 @@ func count(c compare.Count) string { return fmt.Sprintf("%d of %d", c[0], c[1]) 
 func percent(share float64) string { return fmt.Sprintf("%.1f %%", 100*share) }
 
 func points(difference float64) string { return fmt.Sprintf("%+.1f", 100*difference) }
+
+// Printable puts a blank in the place of each control character: models say what they like, and a terminal
+// would act on it.
+func Printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, text)
+}
 
 func table(rows [][]string) string {
 	var b strings.Builder

@@ -7,7 +7,6 @@ import (
 	"html/template"
 	"strings"
 
-	"github.com/technoshare/commentator/internal/evaluation"
 	"github.com/technoshare/commentator/internal/evaluation/trend"
 )
 
@@ -47,15 +46,17 @@ func TrendMarkdown(t *trend.Trend) string {
 }
 
 func trendVersions(t *trend.Trend) (head []string, rows [][]string) {
+	names := labels(t)
 	for _, v := range t.Versions {
-		rows = append(rows, append([]string{label(v.Prompts, v.Analyser), v.First.UTC().Format("2006-01-02"), v.Last.UTC().Format("2006-01-02"), fmt.Sprint(v.Evaluations)}, trendFigures(v.Figures)...))
+		rows = append(rows, append([]string{names[v.Key()], v.First.UTC().Format("2006-01-02"), v.Last.UTC().Format("2006-01-02"), fmt.Sprint(v.Evaluations)}, trendFigures(v.Figures)...))
 	}
 	return append([]string{"version", "first", "last", "evaluations"}, figureNames...), rows
 }
 
 func trendPoints(t *trend.Trend) (head []string, rows [][]string) {
+	names := labels(t)
 	for _, p := range t.Points {
-		rows = append(rows, append([]string{p.EndedAt.UTC().Format("2006-01-02 15:04"), short(p.EvaluationID), short(p.Revision), label(p.Prompts, p.Analyser)}, trendFigures(p.Figures)...))
+		rows = append(rows, append([]string{p.EndedAt.UTC().Format("2006-01-02 15:04"), short(p.EvaluationID), short(p.Revision), names[p.Key()]}, trendFigures(p.Figures)...))
 	}
 	return append([]string{"ended (UTC)", "evaluation", "revision", "version"}, figureNames...), rows
 }
@@ -77,16 +78,32 @@ func trendFigures(f trend.Figures) []string {
 	}
 }
 
-// label names a version by the hashes of its prompts, in the order of the stages.
-func label(prompts []evaluation.PromptRef, analyser string) string {
-	if len(prompts) == 0 {
-		return analyser
+// labels name the versions of a trend, by their keys: by the hashes of the prompts in the order of the
+// stages, and where several have these, by models and analyser too.
+func labels(t *trend.Trend) map[string]string {
+	out, alike := map[string]string{}, map[string]int{}
+	for _, v := range t.Versions {
+		alike[hashes(v)]++
 	}
-	var hashes []string
-	for _, p := range prompts {
-		hashes = append(hashes, short(p.SHA256))
+	for _, v := range t.Versions {
+		name := hashes(v)
+		if alike[name] > 1 {
+			name += " " + models(v.Models, v.Analyser)
+		}
+		out[v.Key()] = name
 	}
-	return strings.Join(hashes, "+")
+	return out
+}
+
+func hashes(v trend.Version) string {
+	if len(v.Prompts) == 0 {
+		return v.Analyser
+	}
+	var all []string
+	for _, p := range v.Prompts {
+		all = append(all, short(p.SHA256))
+	}
+	return strings.Join(all, "+")
 }
 
 // section is one kind of pattern.
@@ -97,9 +114,14 @@ type section struct {
 
 func trendPatterns(t *trend.Trend) (out []section) {
 	add := func(title string, lines ...string) {
-		if len(lines) > 0 {
-			out = append(out, section{title, lines})
+		if len(lines) == 0 {
+			return
 		}
+		shown := make([]string, len(lines))
+		for i, line := range lines {
+			shown[i] = Printable(line)
+		}
+		out = append(out, section{title, shown})
 	}
 	p := t.Patterns
 	add("never pass with the newest version", p.Never...)
@@ -130,7 +152,7 @@ func TrendSVG(t *trend.Trend) string { return trendPlot(t).file("Evaluations ove
 
 func trendPlot(t *trend.Trend) *drawing {
 	const left, right, top, panel, gap = 90.0, 20.0, 20.0, 120.0, 30.0
-	d := draw(plotWidth, top+3*(panel+gap)+20)
+	d, names := draw(plotWidth, top+3*(panel+gap)+20), labels(t)
 	x := scale{0, float64(max(1, len(t.Points)-1)), left + 10, plotWidth - right - 10}
 	if len(t.Points) == 1 {
 		x = scale{0, 0, left, plotWidth - right}
@@ -170,24 +192,23 @@ func trendPlot(t *trend.Trend) *drawing {
 		for i, v := range series.values {
 			if v != nil {
 				p := t.Points[i]
-				d.dot(x.at(float64(i)), y.at(*v), 4, "dot", fmt.Sprintf("%s %s: %s", p.EndedAt.UTC().Format("2006-01-02 15:04"), label(p.Prompts, p.Analyser), series.format(*v)))
+				d.dot(x.at(float64(i)), y.at(*v), 4, "dot", fmt.Sprintf("%s %s: %s", p.EndedAt.UTC().Format("2006-01-02 15:04"), names[p.Key()], series.format(*v)))
 			}
 		}
 	}
 	bottom := top + 3*(panel+gap) - gap
 	for i, p := range t.Points {
-		name := label(p.Prompts, p.Analyser)
-		changed := i > 0 && label(t.Points[i-1].Prompts, t.Points[i-1].Analyser) != name
+		changed := i > 0 && t.Points[i-1].Key() != p.Key()
 		if changed {
 			between := (x.at(float64(i-1)) + x.at(float64(i))) / 2
 			d.line(between, top, between, bottom, "mark")
 		}
 		if changed || i == 0 {
 			anchor := "start"
-			if x.at(float64(i)) > plotWidth-150 {
+			if x.at(float64(i)) > plotWidth-250 {
 				anchor = "end"
 			}
-			d.text(x.at(float64(i)), bottom+32, anchor, "faint", name)
+			d.text(x.at(float64(i)), bottom+32, anchor, "faint", names[p.Key()])
 		}
 		if i == 0 || i == len(t.Points)-1 {
 			anchor := [...]string{"start", "end"}[min(i, 1)]

@@ -113,6 +113,23 @@ func TestSlackFormattingLooksAtTheText(t *testing.T) {
 	}
 }
 
+func TestSlackFormattingLetsCodeHaveStars(t *testing.T) {
+	for _, text := range []string{"Call `f(**kwargs)` with `g(**more)`.", "It takes **kwargs.", "``` a ** b ** c ``` is code.", "2 ** 10 and 3 ** 4 are numbers."} {
+		m := good()
+		m.Comment.TLDR[0] = text
+		if s, _ := scoreOf(t, scorers.SlackFormatting, scorers.Options{}, finished(m)); !s.Pass {
+			t.Errorf("%q: %+v", text, s)
+		}
+	}
+	for _, text := range []string{"It is **not *that* fast**.", "`code` and **not *that* fast**."} {
+		m := good()
+		m.Comment.TLDR[0] = text
+		if s, _ := scoreOf(t, scorers.SlackFormatting, scorers.Options{}, finished(m)); s.Pass {
+			t.Errorf("%q passes", text)
+		}
+	}
+}
+
 func TestWithoutACommentNothingPassesButWhatWasMeasured(t *testing.T) {
 	m := good()
 	m.Err, m.Facts, m.Comment = errors.New("nonsense"), commentator.Facts{}, commentator.Comment{}

@@ -2,6 +2,7 @@ package scorers
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/technoshare/commentator/internal/evaluation"
@@ -10,6 +11,12 @@ import (
 // SlackFormatting asks whether the text for Slack has the layout that people know: four titled
 // sections with two blank lines between them, bullets, a numbered summary, and no Markdown.
 const SlackFormatting = "slack_formatting"
+
+// Code may hold stars, as **kwargs does.
+var (
+	codeSpan     = regexp.MustCompile("```.*?```|`[^`]+`")
+	markdownBold = regexp.MustCompile(`\*\*\S(?:.*?\S)?\*\*`)
+)
 
 // sectionBreak stands between two sections.
 const sectionBreak = "\n\n\n"
@@ -35,8 +42,10 @@ var slackFormatting = yesNo{name: SlackFormatting, check: func(m evaluation.Made
 			}
 		}
 	}
-	if strings.Contains(m.Rendered, "**") {
-		return "Markdown's ** is left in the text; Slack's bold is one *."
+	for line := range strings.Lines(m.Rendered) {
+		if markdownBold.MatchString(codeSpan.ReplaceAllString(line, "")) {
+			return "Markdown's ** is left in the text; Slack's bold is one *."
+		}
 	}
 	return ""
 }}

@@ -40,7 +40,7 @@ type Reason struct {
 
 // patterns looks at the results of one version, and at a result of the one before, if any.
 func patterns(results []*evaluation.Results, earlier *evaluation.Results) Patterns {
-	p := Patterns{Never: []string{}, Sometimes: []string{}, Newly: []string{}}
+	p := Patterns{Never: []string{}, Sometimes: []string{}, Newly: []string{}, Reasons: []Reason{}}
 	rates := passRates(results...)
 	old := map[string]float64{}
 	if earlier != nil {

@@ -2,6 +2,7 @@ package trend
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -96,13 +97,20 @@ func Of(results []*evaluation.Results, last int) *Trend {
 	return t
 }
 
-// version is what prompts and models have to share to be one.
-func version(r *evaluation.Results) string {
-	parts := []string{r.Analyser}
-	for _, p := range r.Prompts {
+// Key is what evaluations of one version have in common: analyser, prompts and models.
+func (p Point) Key() string { return key(p.Analyser, p.Prompts, p.Models) }
+
+// Key is that of the version's evaluations.
+func (v Version) Key() string { return key(v.Analyser, v.Prompts, v.Models) }
+
+func version(r *evaluation.Results) string { return key(r.Analyser, r.Prompts, r.Models) }
+
+func key(analyser string, prompts []evaluation.PromptRef, models []evaluation.ModelRef) string {
+	parts := []string{analyser}
+	for _, p := range prompts {
 		parts = append(parts, string(p.Stage), p.Name, p.SHA256)
 	}
-	for _, m := range r.Models {
+	for _, m := range models {
 		parts = append(parts, string(m.Stage), m.Provider, m.Model)
 	}
 	return strings.Join(parts, "\n")
@@ -143,8 +151,8 @@ func figures(results ...*evaluation.Results) Figures {
 		}
 	}
 	passed := 0.0
-	for _, c := range rates {
-		passed += c.Share()
+	for _, key := range slices.Sorted(maps.Keys(rates)) { // a sum depends on the order in its last digit
+		passed += rates[key].Share()
 	}
 	f.Examples = len(rates)
 	f.Interval = stats.Wilson(passed, f.Examples, 0.95)

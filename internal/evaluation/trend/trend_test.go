@@ -1,6 +1,7 @@
 package trend
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -53,6 +54,25 @@ func TestEvaluationsAreSortedByTimeAndVersion(t *testing.T) {
 	}
 	if none := Of(nil, 0); len(none.Points) != 0 {
 		t.Errorf("of none %+v", none)
+	}
+}
+
+// The same results give the same bytes, and lists are never null.
+func TestATrendIsRepeatable(t *testing.T) {
+	tries := map[string]string{}
+	for i := range 97 {
+		tries[fmt.Sprintf("rag-%d", i)] = []string{"PPF", "PFF", "PPPPPFF"}[i%3]
+	}
+	results := []*evaluation.Results{made(1, "old", tries)}
+	first := Of(results, 0)
+	for range 50 {
+		if again := Of(results, 0); again.Points[0].PassRate != first.Points[0].PassRate || again.Points[0].Interval != first.Points[0].Interval {
+			t.Fatalf("pass rate %v, then %v", first.Points[0].Figures, again.Points[0].Figures)
+		}
+	}
+	text, err := json.Marshal(Of([]*evaluation.Results{made(1, "old", map[string]string{"rag-1": "PP"})}, 0).Patterns)
+	if err != nil || strings.Contains(string(text), "null") {
+		t.Errorf("%s, %v", text, err)
 	}
 }
 
