@@ -20,6 +20,11 @@ func compose(t *testing.T, environment ...string) *types.Project {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return composeIn(t, root, environment...)
+}
+
+func composeIn(t *testing.T, root string, environment ...string) *types.Project {
+	t.Helper()
 	options, err := cli.NewProjectOptions([]string{filepath.Join(root, "docker-compose.yml")}, cli.WithWorkingDirectory(root), cli.WithEnv(environment))
 	if err != nil {
 		t.Fatal(err)
@@ -54,6 +59,43 @@ func TestComposeFileIsValid(t *testing.T) {
 		for _, port := range service.Ports {
 			if port.HostIP != "127.0.0.1" {
 				t.Errorf("service %s publishes port %s to the network", name, port.Published)
+			}
+		}
+	}
+}
+
+// Worker and Collector have the settings of .env and, behind them, of the profile, which they do
+// not look for in the container; where things are within it no file can change.
+func TestSettingsAndProfileReachTheContainers(t *testing.T) {
+	root := t.TempDir()
+	text, err := os.ReadFile(filepath.Join("..", "docker-compose.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{
+		"docker-compose.yml": string(text),
+		".env":               "COMMENTATOR_PROFILE=staging\nLOG_LEVEL=DEBUG\n",
+		".env.staging":       "LOG_LEVEL=ERROR\nMLFLOW_EXPERIMENT_NAME=staging\nMLFLOW_TRACKING_URI=http://elsewhere:5000\nOTEL_EXPORTER_OTLP_ENDPOINT=http://elsewhere:4317\n",
+	} {
+		if err := os.WriteFile(filepath.Join(root, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for profile, experiment := range map[string]string{"": "", "staging": "staging"} {
+		// Docker Compose takes what it puts in from .env; the library is told it here.
+		project := composeIn(t, root, "COMMENTATOR_PROFILE="+profile)
+		for service, own := range map[string][2]string{
+			"worker":    {"OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317"},
+			"collector": {"MLFLOW_TRACKING_URI", "http://mlflow:5000"},
+		} {
+			for name, want := range map[string]string{"COMMENTATOR_PROFILE": "", "LOG_LEVEL": "DEBUG", "MLFLOW_EXPERIMENT_NAME": experiment, own[0]: own[1]} {
+				got := ""
+				if value := project.Services[service].Environment[name]; value != nil {
+					got = *value
+				}
+				if got != want {
+					t.Errorf("profile %q: %s has %s=%q, want %q", profile, service, name, got, want)
+				}
 			}
 		}
 	}

@@ -3,6 +3,7 @@
 # end to end. `--stop` ends what a demo left running. Settings: DEMO_WAIT=0 ends by itself,
 # DEMO_EXTRA_EVENT=FILE adds a Slack event of your own, DEMO_DIR is where everything is kept.
 set -euo pipefail
+case ${COMMENTATOR_CACHE:-/} in /*) ;; *) export COMMENTATOR_CACHE=$PWD/$COMMENTATOR_CACHE ;; esac # it is read in other folders too
 cd "$(dirname "$0")/.."
 dir=${DEMO_DIR:-.demo}
 

@@ -12,21 +12,25 @@ Usage: scripts/postgres.sh --start | --database NAME | --stop | --install-only
   --stop           end it and remove its data
   --install-only   only see to the programs
 
-The programs are those of the machine (/usr/lib/postgresql) or, if there are none, those of
-the Debian package, unpacked into the cache. It listens on 127.0.0.1; its socket and its
+The programs are those of the machine or, if there are none, those of the Debian package,
+unpacked into the cache. It listens on 127.0.0.1; its socket and its
 data lie in POSTGRES_DIR. What it stores does not survive a crash of the machine unless
 POSTGRES_FSYNC is on. PostgreSQL refuses to run as root: started by root it runs as nobody.
 
   POSTGRES_DIR       data, socket and log     postgres in the cache
   POSTGRES_PORT      port                     one that is free
   POSTGRES_FSYNC     on or off                on
+  POSTGRES_PROGRAMS  those of the machine     /usr/lib/postgresql
   COMMENTATOR_CACHE  where it is unpacked     .cache in the checkout
 TEXT
 }
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${COMMENTATOR_CACHE:-$root/.cache}
+case $cache in /*) ;; *) cache=$PWD/$cache ;; esac # it is read in other folders too
 dir=${POSTGRES_DIR:-$cache/postgres}
+case $dir in /*) ;; *) dir=$PWD/$dir ;; esac
+system=${POSTGRES_PROGRAMS:-/usr/lib/postgresql}
 fsync=${POSTGRES_FSYNC:-on}
 
 say() { printf '%s\n' "$*" >&2; }
@@ -35,11 +39,11 @@ fail() {
 	exit 1
 }
 
-# newest prints the newest folder of programs below a directory.
-newest() { find "$1" -path '*/lib/postgresql/*/bin/postgres' 2>/dev/null | sort -V | tail -n 1 | xargs -r dirname; }
+# newest prints the newest folder of programs below a directory, nothing if there is none.
+newest() { { find "$1" -path '*/lib/postgresql/*/bin/postgres' 2>/dev/null || true; } | sort -V | tail -n 1 | xargs -r dirname; }
 
 install() {
-	bin=$(newest /usr/lib/postgresql)
+	bin=$(newest "$system")
 	[ -z "$bin" ] || return 0
 	local unpacked=$cache/postgresql packages
 	bin=$(newest "$unpacked")
@@ -47,7 +51,7 @@ install() {
 		command -v apt-get >/dev/null || fail "PostgreSQL is not there and this is no Debian: install it."
 		say "Unpacking PostgreSQL into $unpacked, once …"
 		# What an installation would add, which needs no root to be asked.
-		packages=$(apt-get install --simulate --no-install-recommends postgresql 2>/dev/null | awk '$1 == "Inst" { print $2 }')
+		packages=$(apt-get install --simulate --no-install-recommends postgresql 2>/dev/null | awk '$1 == "Inst" { print $2 }') || true
 		[ -n "$packages" ] || fail "apt-get knows no package postgresql: apt-get update, or install it."
 		rm -rf "$unpacked.part"
 		mkdir -p "$unpacked.part/packages"
@@ -96,10 +100,12 @@ free_port() {
 	EOF
 }
 
+end() { as "$bin/pg_ctl" stop --silent --wait --mode fast --pgdata "$dir/data" >&2; }
+
+began= # this call has started it
 start() {
 	running && return
 	mkdir -p "$dir"
-	dir=$(cd "$dir" && pwd)
 	[ "$(id -u)" != 0 ] || chown nobody:nogroup "$dir"
 	as test -w "$dir" || fail "the user nobody cannot reach $dir: choose another with POSTGRES_DIR."
 	local port=${POSTGRES_PORT:-$(free_port)}
@@ -110,6 +116,7 @@ start() {
 	as "$bin/pg_ctl" start --silent --wait --timeout 120 --pgdata data --log "$dir/log" \
 		--options "-c listen_addresses=127.0.0.1 -c port=$port -c unix_socket_directories='$dir' -c fsync=$fsync -c max_connections=100" >&2 ||
 		fail "it does not start; its log is $dir/log."
+	began=yes
 	psql --command 'CREATE DATABASE mlflow' 2>/dev/null || true # there already
 }
 
@@ -124,12 +131,15 @@ case ${1:-} in
 	[ -n "${2:-}" ] || fail "--database needs a name."
 	install
 	start
-	psql --command "DROP DATABASE IF EXISTS \"$2\" WITH (FORCE)" --command "CREATE DATABASE \"$2\""
+	psql --command "DROP DATABASE IF EXISTS \"$2\" WITH (FORCE)" --command "CREATE DATABASE \"$2\"" || {
+		[ -z "$began" ] || end
+		fail "the database $2 could not be made."
+	}
 	address "$2"
 	;;
 --stop)
 	install
-	if running; then as "$bin/pg_ctl" stop --silent --wait --mode fast --pgdata "$dir/data" >&2; fi
+	if running; then end; fi
 	rm -rf "$dir/data" "$dir/log" "$dir/init.log"
 	;;
 --help | -h) usage ;;

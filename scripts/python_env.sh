@@ -7,6 +7,7 @@ set -euo pipefail
 
 name=$1 requirements=$2
 cache=${COMMENTATOR_CACHE:-$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/.cache}
+case $cache in /*) ;; *) cache=$PWD/$cache ;; esac # whoever asks is in another folder
 command -v python3 >/dev/null || {
 	echo "python_env.sh: python3 is not there. On Debian and Ubuntu: apt install python3 python3-venv." >&2
 	exit 1

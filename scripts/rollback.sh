@@ -82,16 +82,23 @@ done
 if [ -n "$dry" ]; then
 	if "$root/scripts/start_mlflow.sh" --status 2>/dev/null; then say "would stop MLflow, and the Collector if it runs beside it"; fi
 	say "would make a backup in $to"
-	exec "$control" rollback --dry-run ${same[@]+"${same[@]}"}
+	exec "$control" rollback --dry-run --backup "$to" ${same[@]+"${same[@]}"}
 fi
 
-"$control" rollback --dry-run ${same[@]+"${same[@]}"}
+"$control" rollback --dry-run --backup "$to" ${same[@]+"${same[@]}"}
 if [ -z "$yes" ]; then
 	read -r -p "A backup is made before. Go on? [yes/no] " answer </dev/tty || fail "nobody answers; --yes goes on without asking."
 	[ "$answer" = yes ] || fail "nothing was done."
 fi
+was=$("$root/scripts/start_mlflow.sh" --status 2>&1 || true)
 "$root/scripts/start_mlflow.sh" --stop
-made=$("$control" backup create --to "$to" --json ${more[@]+"${more[@]}"}) || fail "there is no backup, so nothing was removed."
+made=$("$control" backup create --to "$to" --json ${more[@]+"${more[@]}"}) || {
+	case $was in
+	*"The Collector is running"*) say "MLflow and the Collector are stopped; start them again: $root/scripts/start_mlflow.sh --background --with-collector" ;;
+	*"MLflow is running"*) say "MLflow is stopped; start it again: $root/scripts/start_mlflow.sh --background" ;;
+	esac
+	fail "there is no backup, so nothing was removed."
+}
 dir=$(python3 -c 'import json, sys; print(json.loads(sys.argv[1])["dir"])' "$made")
 say "The backup is $dir."
 "$control" rollback --backup "$dir" ${same[@]+"${same[@]}"}

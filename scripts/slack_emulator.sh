@@ -21,6 +21,7 @@ node=24.9.0
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${COMMENTATOR_CACHE:-$root/.cache}
+case $cache in /*) ;; *) cache=$PWD/$cache ;; esac # it is read in other folders too
 dir=$cache/slack-emulator-$emulate-$node
 
 say() { printf '%s\n' "$*" >&2; }

@@ -12,7 +12,7 @@ Several versions can be installed side by side.
   --background      start it, wait until it answers, and return
   --status          say whether what --background started is running
   --stop            end what --background started
-  --with-collector  start bin/otelcol-mlflow beside it
+  --with-collector  start bin/otelcol-mlflow beside it, or beside what --background started
   --install-only    only install
   --python          only install, and print the path of its Python
   --help            this text
@@ -44,12 +44,14 @@ setting() {
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${COMMENTATOR_CACHE:-$root/.cache}
+case $cache in /*) ;; *) cache=$PWD/$cache ;; esac # it is read in other folders too
 host=$(setting MLFLOW_HOST 127.0.0.1)
 port=$(setting MLFLOW_PORT 5000)
 backend=$(setting MLFLOW_BACKEND_STORE sqlite:///mlflow.db)
 artifacts=$(setting MLFLOW_ARTIFACT_ROOT ./mlartifacts)
 state=$(setting MLFLOW_STATE_DIR ./.mlflow)
 patience=300 # seconds that the server may take to start; the first time on a busy machine is the slowest
+settled=2    # seconds after which a Collector has found out what it cannot do, such as use a port
 
 say() { printf '%s\n' "$*" >&2; }
 fail() {
@@ -150,6 +152,8 @@ born() {
 	fi
 }
 
+started=" " # what this call has launched
+
 # launch NAME COMMAND…: starts a command as the leader of a process group of its own.
 launch() {
 	local name=$1
@@ -159,6 +163,7 @@ launch() {
 	set +m
 	disown
 	printf '%s %s\n' "$!" "$(born "$!")" >"$state/$name.pid"
+	started="$started$name "
 }
 
 # leader NAME: the process id of what was launched under this name, if it is still ours.
@@ -196,10 +201,43 @@ end() {
 	rm -f "$state/$1.pid"
 }
 
+# undo ends what this call has launched, and nothing else.
+undo() {
+	local name
+	for name in collector mlflow; do
+		case $started in *" $name "*) end "$name" ;; esac
+	done
+}
+
+# begin has whatever is launched ended when this call ends, until keep.
+begin() {
+	mkdir -p "$state"
+	trap undo EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM HUP
+}
+
+keep() { trap - EXIT INT TERM HUP; }
+
 start_collector() {
 	[ -n "$collector" ] || return 0
+	if leader collector >/dev/null; then
+		say "The Collector is running already."
+		return 0
+	fi
 	MLFLOW_TRACKING_URI=$url launch collector "$root/bin/otelcol-mlflow"
+	collector_since=$SECONDS
 	say "The Collector's log is $state/collector.log."
+}
+
+# wait_collector: does the Collector stay, if this call has started it?
+wait_collector() {
+	case $started in *" collector "*) ;; *) return 0 ;; esac
+	while leader collector >/dev/null && [ $((SECONDS - collector_since)) -le "$settled" ]; do sleep 0.2; done
+	leader collector >/dev/null || {
+		tail -n 20 "$state/collector.log" >&2
+		fail "the Collector ended while it started; its log is $state/collector.log."
+	}
 }
 
 wait_healthy() {
@@ -243,18 +281,24 @@ python)
 	printf '%s\n' "$python"
 	;;
 background)
+	check_collector
 	if leader mlflow >/dev/null; then
 		say "MLflow is running already."
+		begin
+		start_collector
+		wait_collector
+		keep
 		status
 		exit
 	fi
-	check_collector
 	install
 	check_port
-	mkdir -p "$state"
+	begin
 	launch mlflow server
 	start_collector
 	wait_healthy
+	wait_collector
+	keep
 	say "MLflow is running on $url; its log is $state/mlflow.log."
 	;;
 foreground)
@@ -263,10 +307,7 @@ foreground)
 	check_port
 	say "MLflow will be on $url."
 	[ -n "$collector" ] || server
-	mkdir -p "$state"
-	trap 'end collector; end mlflow' EXIT
-	trap 'exit 130' INT
-	trap 'exit 143' TERM HUP
+	begin
 	start_collector
 	launch mlflow server
 	say "MLflow's log is $state/mlflow.log."

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"database/sql"
 	"encoding/json"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -173,16 +174,22 @@ func TestRollbackWaitsForMLflowToBeStopped(t *testing.T) {
 	s.must(&made, "backup", "--json")
 	server := mlflowtest.Start()
 	defer server.Close()
-	code, _, stderr := s.run("--tracking-uri", server.URL, "rollback", "--backup", made.Dir)
-	if code != exitFailed || !strings.Contains(stderr, "still answers on "+server.URL) {
-		t.Errorf("exit %d\n%s", code, stderr)
+	u, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, address := range []string{server.URL, "http://0.0.0.0:" + u.Port()} {
+		code, _, stderr := s.run("--tracking-uri", address, "rollback", "--backup", made.Dir)
+		if code != exitFailed || !strings.Contains(stderr, "still answers on "+address) {
+			t.Fatalf("exit %d\n%s", code, stderr)
+		}
 	}
 	stdout := s.must(nil, "rollback", "--dry-run")
 	if !strings.Contains(stdout, "would remove "+filepath.Join(s.dir, "mlflow.db")) {
 		t.Errorf("%s", stdout)
 	}
 	s.env = []string{"MLFLOW_ENABLE_TRACKING=true"}
-	code, stdout, stderr = s.run("rollback", "--backup", made.Dir)
+	code, stdout, stderr := s.run("rollback", "--backup", made.Dir)
 	if code != 0 || !strings.Contains(stdout, "removed "+filepath.Join(s.dir, "mlflow.db")) || !strings.Contains(stderr, "true still, in environment") {
 		t.Errorf("exit %d\n%s%s", code, stdout, stderr)
 	}

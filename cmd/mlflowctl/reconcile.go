@@ -129,7 +129,10 @@ func (env environment) comparison(records reconcile.Records) (*reconcile.Compari
 	if err != nil {
 		return nil, err
 	}
-	return &reconcile.Comparison{Records: records, Server: server, Experiment: env.experiment, Now: time.Now, Sleep: pause.For}, nil
+	collector, _ := config.LoadCollector(config.Options{Environ: env.environ, Dir: env.dir}) // a wrong address is doctor's to tell
+	return &reconcile.Comparison{
+		Records: records, Server: server, Experiment: env.experiment, Fallback: collector.Experiment, Now: time.Now, Sleep: pause.For,
+	}, nil
 }
 
 // setting is a setting that only other programs read, from the environment or .env.

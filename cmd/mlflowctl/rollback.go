@@ -41,9 +41,10 @@ func (c *rollbackCmd) Run(env environment) error {
 	if err != nil {
 		return err
 	}
-	if !c.DryRun && loopback(env.ui) {
+	// Whoever reaches an MLflow on this host by another name than localhost has it here too.
+	if !c.DryRun && (loopback(env.ui) || source.HasStore()) {
 		if v, err := env.client.Version(env.ctx); err == nil {
-			return verdict{exitFailed, fmt.Sprintf("MLflow %s still answers on %s; stop it first", v, env.ui)}
+			return verdict{exitFailed, fmt.Sprintf("MLflow %s still answers on %s; stop it first, or name the one of this deployment by --tracking-uri if that is another", v, env.ui)}
 		}
 	}
 	r, err := backup.Rollback(env.ctx, backup.RollbackConfig{

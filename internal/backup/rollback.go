@@ -19,7 +19,8 @@ type RollbackConfig struct {
 	Source Source
 	// StateDir is where scripts/start_mlflow.sh keeps logs and process ids.
 	StateDir string
-	// Backup is the folder of a backup that holds what is removed. Required unless DryRun.
+	// Backup is the folder of a backup that holds what is removed. Required unless DryRun, which
+	// only looks whether it would be removed too.
 	Backup string
 	// DryRun finds out what would be done and does nothing.
 	DryRun bool
@@ -65,19 +66,17 @@ func rollback(ctx context.Context, cfg RollbackConfig) (r RolledBack, err error)
 		}
 		held = append(held, folder)
 	}
-	if !cfg.DryRun {
-		if err := heldBy(ctx, cfg.Backup, held); err != nil {
-			return r, err
-		}
-	}
 	remove := held
 	for _, store := range held {
 		remove = append(remove, store+"-wal", store+"-shm", store+"-journal")
 	}
 	remove = append(remove, s.abs(cfg.StateDir), s.abs(s.CollectorDir), s.abs("mlflow.log"))
-	for _, path := range remove {
-		if inside(s.abs("."), path) {
-			return r, fmt.Errorf("%s holds this deployment, and would be removed; look at MLFLOW_ARTIFACT_ROOT, MLFLOW_STATE_DIR and OTELCOL_DATA_DIR", path)
+	if err := cfg.spares(remove); err != nil {
+		return r, err
+	}
+	if !cfg.DryRun {
+		if err := heldBy(ctx, cfg.Backup, held); err != nil {
+			return r, err
 		}
 	}
 	if err := idle(s.abs(s.CollectorDir)); err != nil && !cfg.DryRun {
@@ -96,6 +95,36 @@ func rollback(ctx context.Context, cfg RollbackConfig) (r RolledBack, err error)
 		}
 	}
 	return r, r.settings(s.abs(".env"), cfg)
+}
+
+// spares makes sure that nothing which has to stay lies in what is removed.
+func (cfg RollbackConfig) spares(remove []string) error {
+	s := cfg.Source
+	stay := []struct{ what, path string }{
+		{"this deployment", "."}, {"the job database", s.JobDatabase}, {"the backup", cfg.Backup}, {"prompts and rules", s.DataDir},
+	}
+	for _, path := range remove {
+		// Of a link itself only the link is removed.
+		where := filepath.Join(followed(filepath.Dir(path)), filepath.Base(path))
+		for _, k := range stay {
+			if k.path == "" || strings.Contains(k.path, "://") { // a job database on a server
+				continue
+			}
+			if kept := s.abs(k.path); inside(kept, path) || inside(followed(kept), where) {
+				return fmt.Errorf("%s holds %s (%s), and would be removed; look at MLFLOW_BACKEND_STORE, MLFLOW_ARTIFACT_ROOT, MLFLOW_STATE_DIR and OTELCOL_DATA_DIR, and move what has to stay elsewhere",
+					path, k.what, kept)
+			}
+		}
+	}
+	return nil
+}
+
+// followed is a path without symbolic links, or as it is if it is not there.
+func followed(path string) string {
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		return target
+	}
+	return path
 }
 
 // idle makes sure that no Collector has its folder open: it holds a lock on each of its files.

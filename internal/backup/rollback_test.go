@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/gofrs/flock"
@@ -90,7 +91,26 @@ func TestNothingIsRemovedThatTheBackupDoesNotHold(t *testing.T) {
 			d.write("other.db", read(d.t, d.path("mlflow.db")))
 			cfg.Source.Store = "sqlite:///other.db"
 		}, "does not hold"},
-		{"the deployment within the artifacts", func(_ *testing.T, d deployment, cfg *RollbackConfig) { cfg.StateDir = filepath.Dir(d.dir) }, "holds this deployment"},
+		{"the deployment within the artifacts", func(_ *testing.T, d deployment, cfg *RollbackConfig) { cfg.StateDir = filepath.Dir(d.dir) }, " holds this deployment"},
+		{"the job database within the artifacts", func(_ *testing.T, d deployment, cfg *RollbackConfig) {
+			d.write("mlartifacts/db.sqlite", read(d.t, d.path("db.sqlite")))
+			cfg.Source.JobDatabase = "mlartifacts/db.sqlite"
+		}, "mlartifacts holds the job database"},
+		{"the job database by way of a link", func(t *testing.T, d deployment, cfg *RollbackConfig) {
+			d.write("mlartifacts/db.sqlite", read(d.t, d.path("db.sqlite")))
+			if err := os.Symlink("mlartifacts", d.path("link")); err != nil {
+				t.Fatal(err)
+			}
+			cfg.Source.JobDatabase = "link/db.sqlite"
+		}, "mlartifacts holds the job database"},
+		{"the backup within the Collector's folder", func(t *testing.T, d deployment, cfg *RollbackConfig) {
+			moved := d.path(".otelcol-mlflow/backup")
+			if err := os.Rename(cfg.Backup, moved); err != nil {
+				t.Fatal(err)
+			}
+			cfg.Backup = moved
+		}, ".otelcol-mlflow holds the backup"},
+		{"prompts in the folder of the logs", func(_ *testing.T, _ deployment, cfg *RollbackConfig) { cfg.StateDir = "./data" }, "data holds prompts and rules"},
 		{"a Collector that runs", func(t *testing.T, d deployment, _ *RollbackConfig) {
 			l := flock.New(d.path(".otelcol-mlflow/exporter_mlflow__traces"))
 			if ok, err := l.TryLock(); !ok || err != nil {
@@ -107,7 +127,12 @@ func TestNothingIsRemovedThatTheBackupDoesNotHold(t *testing.T) {
 			before := read(t, d.path(".env"))
 			_, err := Rollback(t.Context(), cfg)
 			wantError(t, err, c.want)
-			for _, name := range []string{"mlflow.db", "mlartifacts/1/r1/artifacts/evidence.json", ".otelcol-mlflow"} {
+			if strings.Contains(c.want, " holds ") { // then a dry run says so already
+				cfg.DryRun = true
+				_, err = Rollback(t.Context(), cfg)
+				wantError(t, err, c.want)
+			}
+			for _, name := range []string{"db.sqlite", "data/prompts/stage_a.yaml", "mlflow.db", "mlartifacts/1/r1/artifacts/evidence.json", ".otelcol-mlflow"} {
 				if !isThere(d.path(name)) {
 					t.Errorf("%s is gone", name)
 				}

@@ -100,6 +100,15 @@ func (s Source) storeFile() (string, error) {
 	return path, nil
 }
 
+// HasStore reports whether MLflow's database is a file that is here, and not left out.
+func (s Source) HasStore() bool {
+	if s.without(PartMLflow) {
+		return false
+	}
+	_, err := s.storeFile()
+	return err == nil
+}
+
 // artifactFolder returns the folder of MLflow's artifacts. It need not exist: MLflow makes it
 // with the first artifact.
 func (s Source) artifactFolder() (string, error) {

@@ -107,6 +107,19 @@ func TestWhatIsTriedIsRemovedAndNamed(t *testing.T) {
 	}
 }
 
+func TestOfALostTraceNothingIsLeft(t *testing.T) {
+	r := newRig(t)
+	fakeMLflow(t, r).Fail(func(req *http.Request) *mlflowtest.Fault {
+		if strings.Contains(req.URL.Path, "/v1/traces") {
+			return &mlflowtest.Fault{Status: 200}
+		}
+		return nil
+	})
+	if got := r.probe(t, "mlflow-traces"); got.Status != Fail || !strings.HasSuffix(got.Wrote, ": MLflow had none to remove") {
+		t.Errorf("%s, wrote %q", got.Status, got.Wrote)
+	}
+}
+
 func TestADeletedExperimentIsNamed(t *testing.T) {
 	r := newRig(t)
 	s := fakeMLflow(t, r)

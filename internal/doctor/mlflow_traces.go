@@ -65,8 +65,11 @@ func probeTraces(ctx context.Context, p *Patient) Finding {
 	// Also after an error: what cannot be read may be there.
 	removed, removeErr := p.MLflow.DeleteTraces(context.WithoutCancel(ctx), e.ID, traceID)
 	wrote := fmt.Sprintf("trace %s, removed again", traceID)
-	if removeErr != nil || removed == 0 {
-		wrote = fmt.Sprintf("trace %s, which could not be removed: %v", traceID, errors.Join(removeErr))
+	if removeErr == nil && removed == 0 {
+		removeErr = errors.New("MLflow had none to remove")
+	}
+	if removeErr != nil {
+		wrote = fmt.Sprintf("trace %s, which could not be removed: %v", traceID, removeErr)
 	}
 	switch {
 	case err != nil:
@@ -75,7 +78,7 @@ func probeTraces(ctx context.Context, p *Patient) Finding {
 			Means: "Traces are accepted and lost.",
 			Fix:   "Let MLFLOW_TRACKING_URI name MLflow itself: what takes the spans keeps them elsewhere. A file store keeps none.",
 		}
-	case removeErr != nil || removed == 0:
+	case removeErr != nil:
 		return Finding{
 			Status: Warn, Found: "it takes traces" + note + ", and did not remove one", Wrote: wrote,
 			Means: "A trace doctor of one span stays in the experiment; retention does not work with these credentials.",

@@ -243,7 +243,7 @@ func TestARepeatedMigrationAddsWhatTheOldProgramDidSince(t *testing.T) {
 	_, err := db.Exec(`
 		UPDATE jobs SET status = 'done', attempts = 3, updated_at = '2026-01-05 09:00:00' WHERE id = 4;
 		UPDATE jobs SET status = 'failed', last_error = 'late', updated_at = '2026-01-05 09:00:01' WHERE id = 5;
-		INSERT INTO messages (id, channel_id, message_ts, text, created_at) VALUES (100, 'C1', '1767600100.000100', 'https://example.org/more', '2026-01-05 09:00:02');
+		INSERT INTO messages (channel_id, message_ts, text, created_at) VALUES ('C1', '1767600100.000100', 'https://example.org/more', '2026-01-05 09:00:02');
 		INSERT INTO jobs (channel_id, message_ts, created_at) VALUES ('C1', '1767600100.000100', '2026-01-05 09:00:02')`)
 	if err != nil {
 		t.Fatal(err)
@@ -258,6 +258,23 @@ func TestARepeatedMigrationAddsWhatTheOldProgramDidSince(t *testing.T) {
 	for id, want := range map[int64]commentator.Outcome{4: commentator.OutcomeSuccess, 5: commentator.OutcomeError, 8: "", 41: ""} {
 		if j, err := s.Job(t.Context(), id); err != nil || j.Outcome != want {
 			t.Errorf("job %d: %+v, %v", id, j, err)
+		}
+	}
+	// The old program gave the message an id that a message made here has.
+	if j, err := s.Job(t.Context(), 41); err != nil || j.URL != "https://example.org/more" {
+		t.Errorf("job 41: %+v, %v", j, err)
+	}
+	if !slices.ContainsFunc(r.Remarks, func(m Remark) bool { return m.Code == remarkID }) {
+		t.Errorf("nobody is told of the other id: %+v", r.Remarks)
+	}
+	// The id that it has instead is given to the next one there.
+	_, err = db.Exec(`INSERT INTO messages (channel_id, message_ts, text, created_at) VALUES ('C1', '1767600200.000100', 'https://example.org/last', '2026-01-05 09:00:03')`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []int{1, 0} {
+		if r, ids := run(t, s, mustRead(t, path)); r.Messages.Added != want || len(ids) > 0 {
+			t.Errorf("%d messages are added, want %d; enqueued %v", r.Messages.Added, want, ids)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -32,6 +33,9 @@ const (
 type note struct {
 	From string    `json:"from"`
 	At   time.Time `json:"at"`
+	// Made are ids of messages that the old database does not hold under them: its program may
+	// give them to messages of its own.
+	Made []int64 `json:"made,omitempty"`
 }
 
 // planner decides what becomes of each row. It does no input or output.
@@ -50,6 +54,7 @@ type planner struct {
 	places    map[place]int64               // of those messages, by what is written here
 	made      map[place]commentator.Message // for jobs without a message
 	nextMade  int64
+	madeIDs   []int64         // as in the note
 	newest    map[int64]int64 // message → its newest job so far
 	open      map[int64]int64 // message → its job that goes on
 	conflicts []string
@@ -68,6 +73,13 @@ func plan(cfg Config, held store.Contents) (store.Import, Report, error) {
 	if held.Note == nil && len(held.Messages)+len(held.Jobs) > 0 {
 		return p.in, *p.report, mustBe(CodeNotEmpty, "it holds %d messages and %d jobs that no migration brought; set DB_PATH to a new file",
 			len(held.Messages), len(held.Jobs))
+	}
+	if held.Note != nil {
+		var last note
+		if err := json.Unmarshal(held.Note, &last); err != nil {
+			return p.in, *p.report, fmt.Errorf("read what the last migration noted: %w", err)
+		}
+		p.madeIDs = last.Made
 	}
 	p.nextMade = old.LastMessageID
 	for _, m := range held.Messages {
@@ -90,7 +102,7 @@ func plan(cfg Config, held store.Contents) (store.Import, Report, error) {
 	}
 	p.countWithoutJob()
 	p.in.LastMessageID, p.in.LastJobID = min(old.LastMessageID, maxID), min(old.LastJobID, maxID)
-	p.in.Note = note{From: absolute(cfg.From), At: p.now}
+	p.in.Note = note{From: absolute(cfg.From), At: p.now, Made: p.madeIDs}
 	return p.in, *p.report, p.differs()
 }
 
@@ -141,12 +153,20 @@ func (p *planner) message(old OldMessage) {
 		return
 	}
 	m.ReceivedAt = p.received(old, m.TS)
+	held, ok := p.heldMessages[m.ID]
+	elsewhere, known := p.heldPlaces[at]
+	if ok && held != at && slices.Contains(p.madeIDs, m.ID) { // its id was given away here
+		if ok = known; known {
+			held, m.ID = at, elsewhere.ID
+		} else {
+			m.ID = p.newID()
+			p.report.remark("messages", old.ID, remarkID, "a message that was made here has its id; it is message %d here", m.ID)
+		}
+	}
 	p.places[at], p.found[old.place()] = m.ID, m
 	if slackTS.MatchString(m.TS) && m.TS > p.in.Seen[m.Channel] {
 		p.in.Seen[m.Channel] = m.TS
 	}
-	held, ok := p.heldMessages[m.ID]
-	elsewhere, known := p.heldPlaces[at]
 	switch {
 	case ok && held == at:
 		p.report.Messages.There++
@@ -158,6 +178,13 @@ func (p *planner) message(old OldMessage) {
 		p.report.Messages.Added++
 		p.in.Messages = append(p.in.Messages, m)
 	}
+}
+
+// newID gives an id that the old database has not given.
+func (p *planner) newID() int64 {
+	p.nextMade++
+	p.madeIDs = append(p.madeIDs, p.nextMade)
+	return p.nextMade
 }
 
 // received is created_at, else Slack's own time.

@@ -141,8 +141,7 @@ func (p *planner) placeholder(old OldJob) commentator.Message {
 	} else if id, ok := p.places[at]; ok {
 		m.ID, what = id, fmt.Sprintf("message %d stands for one", id)
 	} else {
-		p.nextMade++
-		m.ID = p.nextMade
+		m.ID = p.newID()
 		p.places[at] = m.ID
 		p.in.Messages = append(p.in.Messages, m)
 		p.report.Messages.Made++

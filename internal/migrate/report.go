@@ -71,6 +71,7 @@ const (
 	remarkBoth      = "both"        // both programs worked on a job
 	remarkUnknown   = "unknown"     // a table or column that is not of the old deployment
 	remarkMerged    = "merged"      // a job that another one of its message stands for
+	remarkID        = "id"          // a row has another id here
 	remarkUnsure    = "unsure"      // Slack may hold the reply of a job that goes on
 )
 

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"maps"
@@ -23,6 +24,9 @@ type Comparison struct {
 	Server  *Server
 	// Experiment is the name of the one that jobs which name none go to; "": it is not compared.
 	Experiment string
+	// Fallback is the name of the Collector's own experiment, to which such jobs go when Experiment
+	// is "". Only the mark of retention is looked for in it.
+	Fallback string
 	// Settle is how long MLflow may take to hold what workers have sent to the Collector, Wait
 	// how long it may take for a repair. Default 0.
 	Settle, Wait time.Duration
@@ -171,10 +175,7 @@ func (c *Comparison) pass(ctx context.Context, jobs iter.Seq2[Job, error]) error
 }
 
 func (c *Comparison) kind(j Job) kind {
-	name := j.Experiment()
-	if name == "" {
-		name = c.Experiment
-	}
+	name := cmp.Or(j.Experiment(), c.Experiment, c.Fallback)
 	switch {
 	case !j.Final():
 		return open

@@ -117,6 +117,19 @@ func TestJobsBeforeTheMarkOfRetentionAreNotMissed(t *testing.T) {
 	}
 }
 
+// Neither the worker's settings nor its messages name the experiment: the Collector does.
+func TestTheMarkIsFoundInTheCollectorsOwnExperiment(t *testing.T) {
+	r := newRig(t)
+	r.mlflow.Purge(r.run(r.table.Runs[0].Key).Info.ID)
+	r.comparison.Experiment, r.comparison.Fallback = "", "technoshare_commentator"
+	r.comparison.Server.experiments[r.experiment] = mlflow.Experiment{
+		ID: r.experiment, Name: "technoshare_commentator", Tags: []mlflow.KeyValue{{Key: retention.Mark, Value: "2026-11-20T09:02:00Z"}},
+	}
+	if found := r.compare(); found.Retired != 1 || len(found.Lost) > 0 || !found.Whole(true) {
+		t.Errorf("%d are retired\n%s", found.Retired, text(t, found.Report))
+	}
+}
+
 func TestWhatIsOnItsWayIsWaitedFor(t *testing.T) {
 	r := newRig(t)
 	r.write(`UPDATE outbox SET sent_at = NULL WHERE id = 1`)

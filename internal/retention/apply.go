@@ -55,17 +55,20 @@ func (r *retention) removeGroups(ctx context.Context) error {
 	return nil
 }
 
-// removeBatch removes some groups: into the trash, then files, traces, and rows last.
+// removeBatch removes some groups: into the trash, then files, traces, and rows last. A group
+// whose files cannot be removed is told and comes out of the trash again; an error is one of
+// all of them.
 func (r *retention) removeBatch(ctx context.Context, groups []group) error {
 	trashed, err := r.trash(ctx, groups)
 	if err != nil {
 		return err
 	}
+	isTrashed := func(run run) bool { return trashed[run.id] }
 	refused, err := r.db.claim(ctx, groups, trashed, r.Now.UnixMilli())
 	if err != nil {
-		return errors.Join(err, r.restore(ctx, groups, trashed))
+		return errors.Join(err, r.restore(ctx, groups, isTrashed))
 	}
-	var kept, going []group
+	var kept, stuck, going []group
 	for i, g := range groups {
 		if reason := refused[i]; reason != "" {
 			r.report.refuse(g, reason)
@@ -74,31 +77,46 @@ func (r *retention) removeBatch(ctx context.Context, groups []group) error {
 		}
 		going = append(going, g)
 	}
-	if err := r.restore(ctx, kept, trashed); err != nil {
+	if err := r.restore(ctx, kept, isTrashed); err != nil {
 		return err
 	}
-	var problems []error
 	var runs, traces []string
+	var gone []group // but for their rows
 	byExperiment := map[int64][]string{}
 	for _, g := range going {
 		if err := r.removeFiles(g); err != nil {
-			problems = append(problems, err) // its rows stay, so that the next time finds it
+			r.report.problem(err) // its rows stay, so that the next time finds it
 			r.report.refuse(g, Remote)
+			stuck = append(stuck, g)
 			continue
 		}
+		gone = append(gone, g)
 		inRuns, inTraces := g.ids()
 		runs, traces = append(runs, inRuns...), append(traces, inTraces...)
 		for _, t := range g.traces {
 			byExperiment[t.experiment] = append(byExperiment[t.experiment], t.id)
 		}
 	}
+	// Of these all runs are in the trash by now.
+	if err := r.restore(ctx, stuck, func(run run) bool { return !run.trashed }); err != nil {
+		r.report.problem(err)
+	}
 	for experiment, ids := range byExperiment {
 		if err := r.removeTraces(ctx, experiment, ids); err != nil {
-			return errors.Join(append(problems, err)...)
+			return err
 		}
 	}
-	problems = append(problems, r.db.unlinkTraces(ctx, traces), r.db.removeRuns(ctx, runs))
-	return errors.Join(problems...)
+	if err := r.db.unlinkTraces(ctx, traces); err != nil {
+		return err
+	}
+	removed, err := r.db.removeRuns(ctx, runs)
+	for _, g := range gone {
+		if removed -= len(g.runs); removed < 0 {
+			break
+		}
+		r.report.add(g)
+	}
+	return err
 }
 
 // trash deletes the job runs of some groups as a person would, so that nobody writes to them
@@ -124,11 +142,11 @@ func (r *retention) trash(ctx context.Context, groups []group) (map[string]bool,
 	return trashed, g.Wait()
 }
 
-// restore takes job runs of some groups out of the trash again.
-func (r *retention) restore(ctx context.Context, groups []group, trashed map[string]bool) error {
+// restore takes those runs of some groups out of the trash again that were put there.
+func (r *retention) restore(ctx context.Context, groups []group, put func(run) bool) error {
 	for _, g := range groups {
-		for _, run := range g.roots() {
-			if !trashed[run.id] {
+		for _, run := range g.runs {
+			if !put(run) {
 				continue
 			}
 			if err := r.Server.RestoreRun(ctx, run.id); err != nil && !mlflow.IsCode(err, mlflow.CodeNotFound) {

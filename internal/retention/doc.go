@@ -84,7 +84,7 @@ const (
 	Kept      Reason = "kept"      // it has the tag Keep
 	Referred  Reason = "referred"  // something else needs it: a model, a prompt, a dataset, a review, an issue
 	Elsewhere Reason = "elsewhere" // part of it is in an experiment that was not asked for
-	Remote    Reason = "remote"    // its files are where they cannot be removed from here
+	Remote    Reason = "remote"    // its files cannot be read or removed from here
 	Last      Reason = "last"      // it is among the last ones of its experiment
 	Young     Reason = "young"
 )

@@ -31,23 +31,35 @@ func (f *files) experimentPlace(e experiment) (place, error) {
 	return p, err
 }
 
+// stray is a directory of artifacts without an owner.
+type stray struct {
+	place
+	held size
+}
+
+// directory counts one.
+func (o *Orphans) directory(s stray) {
+	o.Directories++
+	o.Files.add(s.held)
+}
+
 // strayDirectories finds directories of artifacts whose run, model or trace is not there any
-// more, and which nobody has touched lately.
-func (d *database) strayDirectories(ctx context.Context, f *files, experiments []experiment, now time.Time) ([]place, size, error) {
-	var stray []place
-	var total size
-	for _, e := range experiments {
-		home, err := f.experimentPlace(e)
+// more, and which nobody has touched lately. One that cannot be read is told, and left.
+func (r *retention) strayDirectories(ctx context.Context) ([]stray, error) {
+	var all []stray
+	for _, e := range r.experiments {
+		home, err := r.files.experimentPlace(e)
 		if err != nil {
 			continue // not on this host, or of no known form: its runs say so
 		}
 		for _, kind := range directories {
-			if !d.has(kind.table, kind.key) {
+			if !r.db.has(kind.table, kind.key) {
 				continue
 			}
-			names, err := f.list(place{home.root, path.Join(home.dir, kind.below)})
+			names, err := r.files.list(place{home.root, path.Join(home.dir, kind.below)})
 			if err != nil {
-				return nil, size{}, fmt.Errorf("list artifacts of experiment %q: %w", e.name, err)
+				r.report.problem(fmt.Errorf("list artifacts of experiment %q: %w", e.name, err))
+				continue
 			}
 			var mine []string
 			for _, n := range names {
@@ -56,27 +68,27 @@ func (d *database) strayDirectories(ctx context.Context, f *files, experiments [
 				}
 			}
 			// Rows are read after the directories: a directory is made after its row.
-			there, err := existing(ctx, d.sql, kind.table, kind.key, mine)
+			there, err := existing(ctx, r.db.sql, kind.table, kind.key, mine)
 			if err != nil {
-				return nil, size{}, err
+				return nil, err
 			}
 			for _, n := range mine {
 				p := place{home.root, path.Join(home.dir, kind.below, n)}
 				if there[n] {
 					continue
 				}
-				held, newest, err := f.measure(p)
+				held, newest, err := r.files.measure(p)
 				if err != nil {
-					return nil, size{}, fmt.Errorf("measure %s: %w", p.dir, err)
+					r.report.problem(fmt.Errorf("measure %s: %w", p.dir, err))
+					continue
 				}
-				if now.Sub(newest) >= Settled {
-					stray = append(stray, p)
-					total.add(held)
+				if r.Now.Sub(newest) >= Settled {
+					all = append(all, stray{p, held})
 				}
 			}
 		}
 	}
-	return stray, total, nil
+	return all, nil
 }
 
 // existing gives which of the ids a table has.
@@ -190,13 +202,16 @@ func (d *database) eachPart(ctx context.Context, now time.Time, f func(table, wh
 }
 
 // removeStrays removes directories and rows without an owner.
-func (d *database) removeStrays(ctx context.Context, f *files, stray []place, now time.Time) (int64, error) {
+func (r *retention) removeStrays(ctx context.Context) error {
 	var problems []error
-	for _, p := range stray {
-		if err := f.remove(p); err != nil {
-			problems = append(problems, fmt.Errorf("remove %s: %w", p.dir, err))
+	for _, s := range r.stray {
+		if err := r.files.remove(s.place); err != nil {
+			problems = append(problems, fmt.Errorf("remove %s: %w", s.dir, err))
+			continue
 		}
+		r.report.Orphans.directory(s)
 	}
-	rows, err := d.removeStrayRows(ctx, now)
-	return rows, errors.Join(append(problems, err)...)
+	rows, err := r.db.removeStrayRows(ctx, r.Now)
+	r.report.Orphans.Rows = rows
+	return errors.Join(append(problems, err)...)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -55,6 +56,43 @@ func TestTheWrongPlaceIsRecognised(t *testing.T) {
 	}
 	if _, err := r.retain(true, "unknown"); err == nil || !strings.Contains(err.Error(), `no experiment "unknown"`) {
 		t.Error(err)
+	}
+}
+
+// In each of the first batches is a run whose files cannot be removed any more. It stays, as it
+// was, and keeps nothing else, this time and the next.
+func TestFilesThatCannotBeRemovedKeepTheirRunOnly(t *testing.T) {
+	const runs = 3*batch + 40
+	r := newRig(t)
+	r.exec(`INSERT INTO runs (run_uuid, name, source_type, status, start_time, lifecycle_stage, artifact_uri, experiment_id)
+		WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?1)
+		SELECT printf('%032x', i), printf('r%03d', i), 'LOCAL', 'FINISHED', ?2 + i, 'active',
+			printf('mlflow-artifacts:/%s/%032x/artifacts', iif(i % ?3 = 0, 'w', '1'), i), 1 FROM n`, runs, days(200).UnixMilli(), batch)
+	r.job("z1", days(2))
+	r.job("z2", days(1))
+	r.file("w/x/file", days(200))
+	want := append([]string{"r000", "r120", "r240", "r360"}, r.names()[runs:]...)
+	r.before = func(call string) {
+		if call == "delete" {
+			r.before = nil
+			r.notADirectory("w")
+		}
+	}
+	done, err := r.retain(true)
+	if err != nil || len(done.Problems) != 4 || done.Experiments[0].Runs != runs-4 || done.Experiments[0].Kept[Remote] != 4 {
+		t.Errorf("%v, %d runs gone, kept %v, problems %q", err, done.Experiments[0].Runs, done.Experiments[0].Kept, done.Problems)
+	}
+	if got := r.names(); !slices.Equal(got, want) {
+		t.Errorf("runs %v are left, want %v", got, want)
+	}
+	// Now their files cannot even be measured.
+	r.job("old", days(300))
+	done, err = r.retain(true)
+	if err != nil || len(done.Problems) > 0 || done.Experiments[0].Runs != 2 || len(done.Remote) != 4 {
+		t.Errorf("the next time: %v, %+v", err, done)
+	}
+	if got := r.names(); !slices.Equal(got, want) {
+		t.Errorf("the next time runs %v are left, want %v", got, want)
 	}
 }
 

@@ -70,14 +70,16 @@ func (d *database) restored(ctx context.Context, tx *sql.Tx, g group, trashed ma
 	return false, nil
 }
 
-// removeRuns removes rows of runs that are in the trash, with all that was logged to them.
-func (d *database) removeRuns(ctx context.Context, runs []string) error {
+// removeRuns removes rows of runs that are in the trash, with all that was logged to them, in
+// their order, and says of how many.
+func (d *database) removeRuns(ctx context.Context, runs []string) (removed int, err error) {
 	for _, some := range chunks(runs) {
 		if err := d.within(ctx, func(tx *sql.Tx) error { return d.removeSome(ctx, tx, some) }); err != nil {
-			return fmt.Errorf("remove runs: %w", err)
+			return removed, fmt.Errorf("remove runs: %w", err)
 		}
+		removed += len(some)
 	}
-	return nil
+	return removed, nil
 }
 
 func (d *database) removeSome(ctx context.Context, tx *sql.Tx, runs []string) error {

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// Report says what goes, or went, and what stays. Its JSON is a contract.
+// Report says what would go or, once it is applied, what is gone, and what stays. Its JSON is
+// a contract.
 type Report struct {
 	Applied     bool            `json:"applied"`
 	Before      time.Time       `json:"before"` // what started later stays
@@ -18,7 +19,7 @@ type Report struct {
 	Experiments []*OfExperiment `json:"experiments"`
 	Orphans     Orphans         `json:"orphans"`
 	Database    DatabaseFile    `json:"database"`
-	Remote      []string        `json:"remote"`   // examples of addresses whose files cannot be removed from here
+	Remote      []string        `json:"remote"`   // examples of why files cannot be removed from here
 	Problems    []string        `json:"problems"` // what could not be removed, and why
 	of          map[int64]*OfExperiment
 }
@@ -81,6 +82,7 @@ func (r *Report) experiment(g group) *OfExperiment {
 	return &OfExperiment{Kept: map[Reason]int{}} // decide leaves out such groups
 }
 
+// add counts a group: one that stays, or goes.
 func (r *Report) add(g group) {
 	of := r.experiment(g)
 	if g.reason != "" {
@@ -96,18 +98,16 @@ func (r *Report) add(g group) {
 	}
 }
 
-// refuse takes back that a group goes.
-func (r *Report) refuse(g group, reason Reason) {
-	of := r.experiment(g)
-	of.Kept[reason]++
-	of.Jobs -= len(g.roots())
-	of.Runs -= len(g.runs)
-	of.Traces -= len(g.traces)
-	of.Artifacts.add(size{-g.held.Files, -g.held.Bytes})
-	if g.orphan {
-		r.Orphans.Traces -= len(g.traces)
+// begin turns the plan into what is done so far: nothing.
+func (r *Report) begin() {
+	r.Applied, r.Orphans = true, Orphans{}
+	for _, of := range r.Experiments {
+		of.Jobs, of.Runs, of.Traces, of.Artifacts = 0, 0, 0, size{}
 	}
 }
+
+// refuse says that a group stays which was to go.
+func (r *Report) refuse(g group, reason Reason) { r.experiment(g).Kept[reason]++ }
 
 func (r *Report) problem(err error) { r.Problems = append(r.Problems, err.Error()) }
 

@@ -45,7 +45,7 @@ type retention struct {
 	experiments []experiment // in scope
 	names       map[int64]string
 	groups      []group
-	stray       []place
+	stray       []stray
 	report      *Report
 }
 
@@ -140,11 +140,7 @@ func (r *retention) plan(ctx context.Context) error {
 		remote(t.location, t.id, t.experiment)
 	}
 	r.groups = decide(facts, r.Rule)
-	if err := r.count(ctx); err != nil {
-		return err
-	}
-	r.report.Remote = append(r.report.Remote, unknown[:min(examples, len(unknown))]...)
-	return nil
+	return r.count(ctx, unknown)
 }
 
 // recognise makes sure that the directory holds the artifacts that the server serves: of the
@@ -167,7 +163,7 @@ func (r *retention) recognise(ctx context.Context, runs []run) error {
 		}
 		held, _, err := r.files.measure(p)
 		if err != nil {
-			return fmt.Errorf("measure artifacts: %w", err)
+			continue // it says nothing about the others
 		}
 		named := slices.ContainsFunc(told, func(f mlflow.File) bool { return !f.IsDir }) // directories may be empty
 		if named && held.Files == 0 || len(told) == 0 && held.Files > 0 {
@@ -181,8 +177,9 @@ func (r *retention) recognise(ctx context.Context, runs []run) error {
 	return nil
 }
 
-// count fills the report with what goes and what stays.
-func (r *retention) count(ctx context.Context) error {
+// count fills the report with what goes and what stays. What cannot be read stays with its
+// group, as what lies elsewhere does; unknown says why of the latter.
+func (r *retention) count(ctx context.Context, unknown []string) error {
 	r.report = newReport(r.Rule, r.experiments)
 	var going []group
 	for i := range r.groups {
@@ -191,14 +188,19 @@ func (r *retention) count(ctx context.Context) error {
 			for _, p := range r.places(*g) {
 				s, _, err := r.files.measure(p)
 				if err != nil {
-					return fmt.Errorf("measure artifacts: %w", err)
+					unknown = append(unknown, fmt.Sprintf("measure artifacts: %v", err))
+					g.reason = Remote
+					break
 				}
 				g.held.add(s)
 			}
+		}
+		if g.reason == "" {
 			going = append(going, *g)
 		}
 		r.report.add(*g)
 	}
+	r.report.Remote = append(r.report.Remote, unknown[:min(examples, len(unknown))]...)
 	p, err := readPages(ctx, r.db.sql)
 	if err != nil {
 		return err
@@ -207,11 +209,12 @@ func (r *retention) count(ctx context.Context) error {
 	if r.report.Database.Payload, err = r.db.payload(ctx, going); err != nil {
 		return err
 	}
-	var stray size
-	if r.stray, stray, err = r.db.strayDirectories(ctx, r.files, r.experiments, r.Now); err != nil {
+	if r.stray, err = r.strayDirectories(ctx); err != nil {
 		return err
 	}
-	r.report.Orphans.Directories, r.report.Orphans.Files = len(r.stray), stray
+	for _, s := range r.stray {
+		r.report.Orphans.directory(s)
+	}
 	r.report.Orphans.Rows, err = r.db.countStrayRows(ctx, r.Now)
 	return err
 }
@@ -282,12 +285,11 @@ func (r *retention) apply(ctx context.Context) error {
 	if err := r.mark(ctx); err != nil {
 		return err
 	}
-	r.report.Applied = true
+	r.report.begin()
 	if err := r.removeGroups(ctx); err != nil {
 		return err
 	}
-	rows, err := r.db.removeStrays(ctx, r.files, r.stray, r.Now)
-	r.report.Orphans.Rows = rows
+	err := r.removeStrays(ctx)
 	if err != nil {
 		r.report.problem(err)
 	}

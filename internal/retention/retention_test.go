@@ -277,8 +277,13 @@ func TestInterruptedAnywhereTheNextTimeEndsTheSame(t *testing.T) {
 			Rule: Rule{Last: 2, Age: 90 * 24 * time.Hour, Now: now}, Server: r, Endpoint: "http://mlflow",
 			Store: "sqlite:///" + r.store, Artifacts: r.artifacts, Experiments: []string{"team"}, LockFor: time.Minute,
 		}
-		if _, err := Run(ctx, o, true); err == nil {
+		before := r.runs()
+		cut, err := Run(ctx, o, true)
+		if err == nil {
 			t.Fatalf("interrupted at call %d it ended well", at)
+		}
+		if cut != nil && cut.Applied && cut.Experiments[0].Runs != before-r.runs() {
+			t.Errorf("interrupted at call %d it says that %d runs are gone, and %d are", at, cut.Experiments[0].Runs, before-r.runs())
 		}
 		r.before = nil
 		if done, err := r.retain(true); err != nil || len(done.Problems) > 0 {
@@ -294,12 +299,13 @@ func TestOneFailedBatchDoesNotKeepTheOthers(t *testing.T) {
 	r := newRig(t)
 	r.old(65)
 	r.failAt = 20 // within the first batch
+	before := r.runs()
 	done, err := r.retain(true)
 	if err != nil || len(done.Problems) != 1 || !strings.Contains(done.Problems[0], errCut.Error()) {
 		t.Fatal(err, done)
 	}
-	if left := len(r.names()); left <= 4 || left > 4+batch {
-		t.Errorf("%d runs are left", left)
+	if left := r.runs(); left <= 4 || left > 4+batch || done.Experiments[0].Runs != before-left {
+		t.Errorf("%d runs are left of %d, and %d are gone by the report", left, before, done.Experiments[0].Runs)
 	}
 	if _, err := r.retain(true); err != nil || len(r.names()) != 4 {
 		t.Errorf("the next time leaves %v, %v", r.names(), err)

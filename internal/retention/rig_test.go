@@ -160,6 +160,25 @@ func (r *rig) names() []string {
 	return names
 }
 
+// runs counts the runs that are there, those in the trash too.
+func (r *rig) runs() (n int) {
+	r.Helper()
+	if err := r.db.QueryRow(`SELECT count(*) FROM runs`).Scan(&n); err != nil {
+		r.Fatal(err)
+	}
+	return n
+}
+
+// notADirectory puts a file in the place of a directory of artifacts: nothing below it can be
+// read or removed, not even by root.
+func (r *rig) notADirectory(dir string) {
+	r.Helper()
+	path := filepath.Join(r.artifacts, dir)
+	if err := errors.Join(os.RemoveAll(path), os.WriteFile(path, nil, 0o600)); err != nil {
+		r.Error(err)
+	}
+}
+
 // state is everything: rows of all tables and files.
 func (r *rig) state() string {
 	r.Helper()

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/technoshare/commentator/test/sandbox"
 )
 
 // process is a program that the demo started, in a process group of its own so that its
@@ -28,7 +30,7 @@ type process struct {
 	log  string
 }
 
-// start runs a program with its output in dir/name.log.
+// start runs a program with its output in dir/name.log, without the caller's own settings.
 func start(name, dir string, env []string, command string, args ...string) (*process, error) {
 	log := filepath.Join(dir, name+".log")
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
@@ -38,7 +40,7 @@ func start(name, dir string, env []string, command string, args ...string) (*pro
 	defer out.Close()
 	cmd := exec.Command(command, args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), env...)
+	cmd.Env = append(sandbox.Environ(), env...)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {

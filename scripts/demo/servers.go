@@ -61,7 +61,7 @@ func startServers(ctx context.Context, dir string, documents http.Handler) (*ser
 
 	say("Starting MLflow on %s and the Collector …", s.ui)
 	if err := s.start("mlflow", []string{
-		"MLFLOW_HOST=127.0.0.1", fmt.Sprintf("MLFLOW_PORT=%d", ports[0]),
+		"MLFLOW_VERSION=" + os.Getenv("MLFLOW_VERSION"), "MLFLOW_HOST=127.0.0.1", fmt.Sprintf("MLFLOW_PORT=%d", ports[0]),
 		"MLFLOW_BACKEND_STORE=sqlite:///" + filepath.Join(dir, "mlflow.db"),
 		"MLFLOW_ARTIFACT_ROOT=" + filepath.Join(dir, "mlartifacts"),
 	}, "scripts/start_mlflow.sh"); err != nil {
@@ -86,10 +86,7 @@ func startServers(ctx context.Context, dir string, documents http.Handler) (*ser
 		"DB_PATH=" + filepath.Join(dir, "db.sqlite"), "RETRIEVAL_ALLOW_HOSTS=loopback",
 		"MLFLOW_ENABLE_TRACKING=true", "MLFLOW_ENABLE_TRACING=true", "MLFLOW_EXPERIMENT_NAME=" + experiment,
 		"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + address(1), "OTEL_RESOURCE_ATTRIBUTES=deployment.environment.name=demo",
-		// The caller's own settings must not reach the demo's jobs.
-		"OPENAI_API_KEY=", "OPENAI_BASE_URL=", "SLACK_BOT_TOKEN=", "SLACK_APP_TOKEN=", "SLACK_SIGNING_SECRET=", "TECHNOSHARE_CHANNEL_ID=", "MAX_LINKS_PER_MESSAGE=3",
-		"OTEL_SDK_DISABLED=false", "OTEL_TRACES_EXPORTER=otlp", "OTEL_TRACES_SAMPLER=always_on", "OTEL_TRACES_SAMPLER_ARG=",
-		"OTEL_EXPORTER_OTLP_HEADERS=", "RETRIEVAL_TIMEOUT=15s", "RETRIEVAL_MAX_BYTES=", "GITHUB_TOKEN=",
+		"OTEL_TRACES_SAMPLER=always_on",
 		"RETRIEVAL_PDF_CACHE=" + filepath.Join(cmp.Or(os.Getenv("COMMENTATOR_CACHE"), filepath.Join(s.root, ".cache")), "pdf"),
 	}
 	return s, nil
@@ -144,7 +141,7 @@ func (s *servers) stop() {
 func (s *servers) commentator(ctx context.Context, env []string, args ...string) ([]pipeline.Report, error) {
 	cmd := exec.CommandContext(ctx, filepath.Join(s.root, "bin/commentator"), args...)
 	cmd.Dir = s.dir
-	cmd.Env = append(append(os.Environ(), s.env...), env...)
+	cmd.Env = append(append(sandbox.Environ(), s.env...), env...)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

@@ -16,6 +16,7 @@ import (
 var settings = []string{
 	"MLFLOW_", "OTEL", "OPENAI_", "SLACK_", "MODEL_", "DB_PATH", "RETRIEVAL_", "TECHNOSHARE_", "DATA_DIR", "SAMPLING_",
 	"REDACTION", "OUTBOX_", "COMMENTATOR_PROFILE", "DATABASE_URL", "LINK_", "MAX_LINKS_", "TRACK_", "COMMENT_", "BACKFILL_", "FAILURE_",
+	"LOG_", "METRICS_ADDR", "HISTORY_KEEP", "GITHUB_TOKEN", "EVAL_", "FEEDBACK_",
 }
 
 // Environ is the environment without the caller's own settings of these programs.

@@ -1,13 +1,31 @@
 package sandbox
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/technoshare/commentator/internal/config"
 )
 
+// settingsOf are the names of the variables that a struct of settings is read from.
+func settingsOf(settings any) []string {
+	var names []string
+	for _, field := range reflect.VisibleFields(reflect.TypeOf(settings)) {
+		if name, _, _ := strings.Cut(field.Tag.Get("env"), ","); name != "" && name != "-" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 func TestEnvironIsWithoutTheCallersSettings(t *testing.T) {
-	for _, name := range []string{"MLFLOW_TRACKING_URI", "OTEL_TRACES_SAMPLER", "OTELCOL_DATA_DIR", "DB_PATH", "DATABASE_URL", "REDACTION", "COMMENTATOR_PROFILE", "SAMPLING_FILE", "OUTBOX_MAX_AGE"} {
+	names := append(settingsOf(config.Config{}), settingsOf(config.Collector{})...)
+	if !slices.Contains(names, "DATABASE_URL") || !slices.Contains(names, "OTELCOL_DATA_DIR") {
+		t.Fatalf("settings %q", names)
+	}
+	for _, name := range names {
 		t.Setenv(name, "caller")
 	}
 	t.Setenv("COMMENTATOR_CACHE", "stays")
