@@ -8,8 +8,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/store"
 	"github.com/technoshare/commentator/internal/telemetry"
+	"github.com/technoshare/commentator/test/dbtest"
 )
 
 // postedAs posts what no Slack would take.
@@ -47,5 +51,31 @@ func TestAPanicOfTelemetryCostsTheMessageOnly(t *testing.T) {
 	}
 	if text := log.String(); !strings.Contains(text, "job=7") || !strings.Contains(text, "telemetry.(*Stage).End") {
 		t.Errorf("log is %s", text)
+	}
+}
+
+// Spans that a Collector rejects of what it takes are counted for good.
+func TestRejectedSpansAreAmongTheLosses(t *testing.T) {
+	web, collector, database := newSite(t), newReceiver(t), dbtest.New(t)
+	collector.rejects = 3
+	r, end, err := openRig(t.Context(), rigConfig{database: database, mode: telemetry.ModeTracing, endpoint: collector.address})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.finish(t, r.jobs(t, web.URL+"/article/1")[0].ID)
+	if err := end(); err != nil {
+		t.Fatal(err)
+	}
+	s, err := store.Open(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	status, err := s.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]int64{"in_part": 3}, status.Losses); diff != "" {
+		t.Errorf("losses (-want +got):\n%s", diff)
 	}
 }
