@@ -240,6 +240,8 @@ func explain(d commentator.Decision) string {
 		return "off, telemetry was off when it started"
 	case d.By == "":
 		return string(d.Detail) + ", decided by an older release that did not note why"
+	case d.By == commentator.ByRemote && d.Revision != "":
+		return fmt.Sprintf("%s, by revision %s of the strategy of %s", d.Detail, d.Revision, d.Rule)
 	case d.By == commentator.ByRemote:
 		return fmt.Sprintf("%s, by the strategy of %s", d.Detail, d.Rule)
 	case d.By == commentator.BySettings && d.Detail == commentator.DetailTracking && d.Ratio == 0:

@@ -96,7 +96,7 @@ type Decision struct {
 	By       string  `json:"by,omitempty"`       // BySettings, ByRemote, or the id of a rule
 	Rule     string  `json:"rule,omitempty"`     // the rule in words
 	Ratio    float64 `json:"ratio,omitempty"`    // share of full jobs that was asked for
-	Revision string  `json:"revision,omitempty"` // of the sampling file
+	Revision string  `json:"revision,omitempty"` // of the sampling file, or of the remote strategy
 }
 
 // StageRecord is a finished attempt at a stage, as the job database keeps it.

@@ -207,8 +207,8 @@ type Config struct {
 	OutboxKeepSent time.Duration `env:"OUTBOX_KEEP_SENT" envDefault:"72h"`
 	// ServiceName names the worker in telemetry. Default technoshare-commentator.
 	ServiceName string `env:"OTEL_SERVICE_NAME" envDefault:"technoshare-commentator"`
-	// ResourceAttributes describe the worker; of them deployment.environment.name is passed on.
-	// Written as the headers are.
+	// ResourceAttributes describe the worker in all that is recorded, such as deployment.environment.name;
+	// a value whose name says that it is a secret is masked. Written as the headers are.
 	ResourceAttributes Pairs `env:"OTEL_RESOURCE_ATTRIBUTES"`
 	// CaptureContent: NO_CONTENT or false keeps texts out of telemetry, so that structure,
 	// counts and hashes remain; SPAN_ONLY, EVENT_ONLY, SPAN_AND_EVENT or true let them in.

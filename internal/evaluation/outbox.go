@@ -94,6 +94,9 @@ func (s *Store) Depth(ctx context.Context) (rows int, bytes int64, oldest time.T
 	return rows, bytes, oldest, nil
 }
 
+// NoteRejected implements telemetry.Outbox. The relay has warned of it; an evaluation keeps no counts.
+func (s *Store) NoteRejected(int64) {}
+
 // NoteLink implements telemetry.Outbox.
 func (s *Store) NoteLink(ctx context.Context, l telemetry.Link) error {
 	text, err := json.Marshal(l)

@@ -32,6 +32,12 @@ func canaries(place string) []canary {
 		sum := sha256.Sum256([]byte(place + kind))
 		return hex.EncodeToString(sum[:])[:n]
 	}
+	letter := func(hexDigit rune) rune {
+		if hexDigit <= '9' {
+			return hexDigit - '0' + 'G'
+		}
+		return hexDigit
+	}
 	upper := func(kind string, n int) string { return strings.ToUpper(digits(kind, n)) }
 	begins := map[string][2]string{
 		"openai": {"sk-", "proj-"}, "openai classic": {"sk", "-"}, "anthropic": {"sk-", "ant-api03-"}, "github": {"gh", "p_"}, "github fine-grained": {"github", "_pat_11"},
@@ -56,6 +62,8 @@ func canaries(place string) []canary {
 	add("key in a query", digits("key in a query", 12), "https://example.org/?key=%&y=2")
 	add("mail", digits("mail", 10)+"@example.org", "%")
 	add("person", "U0"+upper("person", 9), "<@%>")
+	add("name in a mention", "jane."+digits("name in a mention", 10), "<@U0"+upper("mentioned", 9)+"|%>")
+	add("profile", "U"+strings.Map(letter, upper("profile", 10)), "https://example.slack.com/team/%")
 	add("private key", letters("private key", 60), "-----BEGIN "+"PRIVATE KEY-----\n%\n-----END "+"PRIVATE KEY-----")
 	add("service account", letters("service account", 60), `{"private_key": "-----BEGIN `+`PRIVATE KEY-----\n%\n-----END `+`PRIVATE KEY-----\n"}`)
 	return list

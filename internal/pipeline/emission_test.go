@@ -26,6 +26,7 @@ type receiver struct {
 	address string
 	mu      sync.Mutex
 	spans   []*tracepb.Span
+	rejects int64         // so many spans of the next request
 	metrics [][]byte      // requests with metrics
 	arrived chan struct{} // gets a value after each request, as far as there is room
 }
@@ -50,12 +51,14 @@ func newReceiver(t *testing.T) *receiver {
 func (r *receiver) Export(_ context.Context, request *coltrace.ExportTraceServiceRequest) (*coltrace.ExportTraceServiceResponse, error) {
 	r.mu.Lock()
 	r.spans = append(r.spans, spansOf(request)...)
+	rejected := r.rejects
+	r.rejects = 0
 	r.mu.Unlock()
 	select {
 	case r.arrived <- struct{}{}:
 	default:
 	}
-	return &coltrace.ExportTraceServiceResponse{}, nil
+	return &coltrace.ExportTraceServiceResponse{PartialSuccess: &coltrace.ExportTracePartialSuccess{RejectedSpans: rejected}}, nil
 }
 
 // metricsReceiver keeps requests as they are.

@@ -31,7 +31,7 @@ import (
 
 // seeds are the canaries of every input of a job.
 type seeds struct {
-	message, page, title, link, redirect, header, answer, refusal, modelError, arguments, slackError, prompt, panicking []canary
+	message, page, title, link, redirect, header, answer, refusal, modelError, arguments, slackError, prompt, panicking, resource []canary
 }
 
 func newSeeds() (s seeds, all []canary) {
@@ -51,6 +51,8 @@ func newSeeds() (s seeds, all []canary) {
 		// Where only some kinds fit in.
 		title: one("title", "github"), header: one("header", "gitlab"), slackError: one("slack error", "npm"),
 		link: append(one("link", "query"), one("link", "stripe")...), redirect: append(one("redirect", "query"), one("redirect", "jwt")...),
+		// Written without what tells them: the name of the attribute says it.
+		resource: append(one("resource", "query"), one("resource", "password")...),
 	}, all
 }
 
@@ -84,10 +86,13 @@ func (s seeds) site(t *testing.T) string {
 // emitted is everything that left the process.
 type emitted struct {
 	outbox, metrics, logs []byte
+	page                  []byte   // that a Prometheus gets
 	posted                []string // to Slack
 }
 
-func (e emitted) all() []byte { return bytes.Join([][]byte{e.outbox, e.metrics, e.logs}, []byte{0}) }
+func (e emitted) all() []byte {
+	return bytes.Join([][]byte{e.outbox, e.metrics, e.logs, e.page}, []byte{0})
+}
 
 // run takes jobs of every kind through the real pipeline.
 func (s seeds) run(t *testing.T, mode telemetry.Mode, content, redacted bool) emitted {
@@ -100,7 +105,8 @@ func (s seeds) run(t *testing.T, mode telemetry.Mode, content, redacted bool) em
 	collector := newReceiver(t)
 	r, end, err := openRig(t.Context(), rigConfig{
 		database: dbtest.New(t), mode: mode, endpoint: collector.address, keep: true,
-		noContent: !content, unredacted: !redacted, logger: slog.New(handler),
+		noContent: !content, unredacted: !redacted, logger: slog.New(handler), prometheus: true,
+		resource: map[string]string{"api.token": s.resource[0].secret, "db.password": s.resource[1].secret},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -139,6 +145,9 @@ func (s seeds) run(t *testing.T, mode telemetry.Mode, content, redacted bool) em
 	work(web+"/page?5", commentator.OutcomeError)
 
 	out.outbox = bytes.Join(r.bodies(t), nil)
+	scraped := httptest.NewRecorder()
+	r.Telemetry.MetricsHandler().ServeHTTP(scraped, httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody))
+	out.page = scraped.Body.Bytes()
 	if err := end(); err != nil { // sends the metrics
 		t.Fatal(err)
 	}
@@ -241,10 +250,10 @@ func TestNoSecretLeaksInAnyMode(t *testing.T) {
 		for _, content := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s content=%v", mode, content), func(t *testing.T) {
 				out := s.run(t, mode, content, true)
-				if (len(out.outbox) > 0) != (mode != telemetry.ModeOff) || (len(out.metrics) > 0) != (mode != telemetry.ModeOff) || len(out.logs) == 0 {
-					t.Errorf("%d bytes in the outbox, %d of metrics, %d of logs", len(out.outbox), len(out.metrics), len(out.logs))
+				if (len(out.outbox) > 0) != (mode != telemetry.ModeOff) || (len(out.metrics) > 0) != (mode != telemetry.ModeOff) || len(out.logs) == 0 || len(out.page) == 0 {
+					t.Errorf("%d bytes in the outbox, %d of metrics, %d of logs, %d for Prometheus", len(out.outbox), len(out.metrics), len(out.logs), len(out.page))
 				}
-				for name, emitted := range map[string][]byte{"the outbox": out.outbox, "a metric": out.metrics, "the log": out.logs} {
+				for name, emitted := range map[string][]byte{"the outbox": out.outbox, "a metric": out.metrics, "the log": out.logs, "the page of Prometheus": out.page} {
 					for _, c := range all {
 						if n := bytes.Index(emitted, []byte(c.secret)); n >= 0 {
 							t.Errorf("%s holds the %s of %s: …%s…", name, c.kind, c.place, emitted[max(0, n-80):min(len(emitted), n+80)])
@@ -281,7 +290,7 @@ func TestWithoutRedactionEverySecretLeaks(t *testing.T) {
 			t.Errorf("the %s of %s is nowhere", c.kind, c.place)
 		}
 	}
-	for name, emitted := range map[string][]byte{"outbox": out.outbox, "metrics": out.metrics, "logs": out.logs} {
+	for name, emitted := range map[string][]byte{"outbox": out.outbox, "metrics": out.metrics, "logs": out.logs, "page of Prometheus": out.page} {
 		found := 0
 		for _, c := range all {
 			if bytes.Contains(emitted, []byte(c.secret)) {

@@ -200,12 +200,11 @@ func (p *Pipeline) stage(ctx context.Context, s stage, v *values) error {
 		return err
 	}
 	var message telemetry.Message
+	var lost error
 	if span != nil {
-		if message, err = span.End(v.end(s.name, rec)); err != nil {
-			p.Logger.WarnContext(ctx, "telemetry of a stage is lost", "job", v.job.ID, "stage", s.name, "err", err)
-		}
+		message, lost = p.message(ctx, span, v.end(s.name, rec))
 	}
-	if err := p.Store.CommitStage(ctx, v.job, rec, message); err != nil {
+	if err := p.Store.CommitStage(ctx, v.job, rec, message, lost); err != nil {
 		return err
 	}
 	p.reached(pointCommitted, s.name)
@@ -229,6 +228,21 @@ func (p *Pipeline) work(ctx context.Context, s stage, v *values, analysis *comme
 		}
 	}()
 	return s.work(ctx, p, v, analysis)
+}
+
+// message ends the span of a stage. A panic becomes an error, so that telemetry costs neither the
+// job nor the worker.
+func (p *Pipeline) message(ctx context.Context, span *telemetry.Stage, end telemetry.StageEnd) (m telemetry.Message, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			p.Logger.ErrorContext(ctx, "telemetry panicked", "job", end.Record.JobID, "stage", end.Record.Stage, "panic", r, "stack", string(debug.Stack()))
+			m, err = telemetry.Message{}, fmt.Errorf("end span of stage %s: panic: %v", end.Record.Stage, r)
+		}
+	}()
+	if m, err = span.End(end); err != nil {
+		return m, fmt.Errorf("end span of stage %s: %w", end.Record.Stage, err)
+	}
+	return m, nil
 }
 
 // finish makes the job final.

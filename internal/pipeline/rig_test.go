@@ -44,6 +44,8 @@ type rigConfig struct {
 	keep       bool // messages stay in the outbox although there is an endpoint, for metrics
 	noContent  bool
 	unredacted bool
+	resource   map[string]string // as OTEL_RESOURCE_ATTRIBUTES has them
+	prometheus bool
 	logger     *slog.Logger // nil: nothing is logged
 }
 
@@ -80,6 +82,7 @@ func openRig(ctx context.Context, c rigConfig) (*rig, func() error, error) {
 		Mode: c.mode, Endpoint: c.endpoint, Ratio: 1, CaptureContent: !c.noContent, StoreID: s.StoreID(), PseudonymKey: s.PseudonymKey(),
 		Gates: gates.DefaultLimits, Render: render.Slack, Version: "test",
 		SlackURL: c.slackURL, Unredacted: c.unredacted, Logger: c.logger, SamplingFile: c.sampling,
+		ResourceAttributes: c.resource, Prometheus: c.prometheus,
 	}, box)
 	if err != nil {
 		return nil, nil, err

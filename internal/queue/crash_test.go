@@ -60,7 +60,7 @@ func steps(s *store.Store, kill string) queue.Handler {
 			at("worked " + string(stage))
 			rec := commentator.StageRecord{Stage: stage, StartedAt: time.Now(), EndedAt: time.Now(), Result: []byte("{}")}
 			msg := telemetry.Message{Kind: string(stage), Body: []byte("x"), Size: 1}
-			if err := s.CommitStage(ctx, a.Job, rec, msg); err != nil {
+			if err := s.CommitStage(ctx, a.Job, rec, msg, nil); err != nil {
 				return err
 			}
 			at("committed " + string(stage))

@@ -73,6 +73,21 @@ func (r *Redactor) Text(s string) string {
 	return b.String()
 }
 
+// Named returns the value of a name: masked as a whole when the name says that it is a secret,
+// else as Text returns it.
+func (r *Redactor) Named(name, value string) string {
+	if r == nil || value == "" {
+		return value
+	}
+	rule := secretRule(name)
+	if rule == "" || rule == ruleBasic && !isBasic(value) || (&scan{r: r}).allowed(rule, value) {
+		return r.Text(value)
+	}
+	id := r.table.index[rule]
+	r.counts[id].Add(1)
+	return r.table.masks[id]
+}
+
 // Find returns what Text would mask, in the order of the text. It is not counted.
 func (r *Redactor) Find(s string) []Finding {
 	if r == nil {

@@ -242,6 +242,15 @@ var parts = []struct{ in, want string }{
 	// People
 	{"<@U42> and <@W0123ABCD>", "<@[redacted:slack_user]> and <@[redacted:slack_user]>"},
 	{"\\u003c@U42\\u003e", "\\u003c@[redacted:slack_user]\\u003e"},
+	{"<@U0123456789|jane.doe>, <@W42|Jürgen D. O’Neil> and <@U42|>", "<@[redacted:slack_user]>, <@[redacted:slack_user]> and <@[redacted:slack_user]>"},
+	{`{"a":"\u003c@U42|jane doe\u003e","b":"<@U42|jane"}`, `{"a":"\u003c@[redacted:slack_user]\u003e","b":"<@[redacted:slack_user]"}`},
+	{"<@U42|ja", "<@[redacted:slack_user]"},
+	{`"\"<@U42|Jane \\\"JD\\\" Doe\\u003e\""`, `"\"<@[redacted:slack_user]\\\"JD\\\" Doe\\u003e\""`},
+	{"<@U42|" + pem("PRIVATE KEY"), "<@[redacted:slack_user]|[redacted:private_key]"},
+	{"<@U42|" + strings.Repeat("no name ", 50) + ">", "<@[redacted:slack_user]|" + strings.Repeat("no name ", 50) + ">"},
+	{"https://x.slack.com/team/UABCDEFGH, https://x.slack.com/team/U0123456789?a", "https://x.slack.com/team/[redacted:slack_user], https://x.slack.com/team/[redacted:slack_user]?a"},
+	{`{"u":"https:\/\/x.slack.com\/team\/WABCDEFGH"} %2Fteam%2FUABCDEFGH`, `{"u":"https:\/\/x.slack.com\/team\/[redacted:slack_user]"} %2Fteam%2F[redacted:slack_user]`},
+	{"/team/UTAH /team/UNIVERSITY_PRESS /teams/UNIVERSITY steam/UNIVERSITY", "/team/UTAH /team/UNIVERSITY_PRESS /teams/UNIVERSITY steam/UNIVERSITY"},
 	{"UNIVERSITY of WASHINGTON, UTF8 and C0123456789", "UNIVERSITY of WASHINGTON, UTF8 and C0123456789"},
 	{"clone git@github.com:a/b and react@18.2.0, logo@2x.png, @decorator, a @ b", "clone git@github.com:a/b and react@18.2.0, logo@2x.png, @decorator, a @ b"},
 	{"mailto:jane@example.org?subject=x", "mailto:[redacted:email]?subject=x"},
@@ -385,7 +394,7 @@ func TestTextWithoutAFindingCostsNoAllocation(t *testing.T) {
 
 // pieces of texts that make rules meet.
 var pieces = []string{
-	"://", "@", "?", "&", "=", ":", "#", "\"", "\\", "\\n", "\\u0026", "%3D", "%40", " ", "\n", "token", "password", "key", "sig", "U0123456789", "<@U42>",
+	"://", "@", "?", "&", "=", ":", "#", "\"", "\\", "\\n", "\\u0026", "%3D", "%40", " ", "\n", "token", "password", "key", "sig", "U0123456789", "<@U42>", "<@U42|", ">", "/team/UABCDEFGH",
 	"a", "b.org", "1", "REDACTED", "[redacted:email]", "bearer ", "Basic ", "dXNlcjpwYXNz", "authorization", "cookie", "é", "[", "]", ",", "\"token\":[\"", "\"name\":\"password\",\"value\":", "\\t", "\\r\\n ", "SSWS ", "signature", "%20", hex32, ":\\/\\/", "//", "\\u0040", "\\u003d", "\\u003e", "#64;", "<password>", "</", "hooks.slack.com", "/services/T0/B0/", "%2Fservices%2FT0%2FB0%2F",
 	"discord.com/api/webhooks/1/", "a.webhook.office.com/", "Private-Lines: 2\n", "-----BEGIN%20PRIVATE%20KEY-----%0A", "\\/", "'", "`", ".", "-",
 	join("gh", "p_", alnum36), join("sk-", alnum36), join("eyJ", "hbGciOiJIUzI1NiJ9."), join("-----BEGIN ", "PRIVATE KEY-----"), join("-----END ", "PRIVATE KEY-----"), pemBody,

@@ -73,10 +73,10 @@ func TestCommittedStagesAreThereInTheNextAttempt(t *testing.T) {
 	failed := record(commentator.StageA)
 	failed.Result, failed.Analysis = nil, commentator.Analysis{}
 	failed.ErrorType, failed.ErrorMessage = "timeout", "the model did not answer"
-	if err := s.CommitStage(t.Context(), a.Job, failed, body("stage_a", "x")); err != nil {
+	if err := s.CommitStage(t.Context(), a.Job, failed, body("stage_a", "x"), nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.CommitStage(t.Context(), a.Job, failed, telemetry.Message{}); err == nil {
+	if err := s.CommitStage(t.Context(), a.Job, failed, telemetry.Message{}, nil); err == nil {
 		t.Error("one attempt at a stage was recorded twice")
 	}
 
@@ -100,7 +100,7 @@ func TestEveryWriteOfAnEarlierAttemptIsFenced(t *testing.T) {
 	before := kinds(t, s)
 	inTx := func(*sql.Tx) error { t.Error("the queue's job was completed"); return nil }
 
-	wantErr(t, s.CommitStage(t.Context(), old, record(commentator.StageA), body("stage_a", "x")), ErrFenced)
+	wantErr(t, s.CommitStage(t.Context(), old, record(commentator.StageA), body("stage_a", "x"), nil), ErrFenced)
 	_, err := s.FailAttempt(t.Context(), old)
 	wantErr(t, err, ErrFenced)
 	_, err = s.ReleaseAttempt(t.Context(), old)

@@ -43,7 +43,7 @@ func BenchmarkJob(b *testing.B) {
 					b.Fatal(err)
 				}
 				for _, stage := range commentator.Stages {
-					if err := s.CommitStage(b.Context(), a.Job, record(stage), msg); err != nil {
+					if err := s.CommitStage(b.Context(), a.Job, record(stage), msg, nil); err != nil {
 						b.Fatal(err)
 					}
 				}

@@ -36,7 +36,7 @@ func TestEveryTextIsStored(t *testing.T) {
 	a := begin(t, s, jobs[0].ID)
 	rec := record(commentator.StageRetrieval)
 	rec.ErrorType, rec.ErrorMessage = "odd", "page said \x00\xff"
-	if err := s.CommitStage(t.Context(), a.Job, rec, body("retrieval", "\x00\xff")); err != nil {
+	if err := s.CommitStage(t.Context(), a.Job, rec, body("retrieval", "\x00\xff"), nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Finish(t.Context(), a.Job, Ending{Outcome: commentator.OutcomeError, ErrorMessage: "\x00", At: start}, endedMessage, nil); err != nil {

@@ -1,8 +1,11 @@
 package store
 
 import (
+	"bytes"
 	"database/sql"
 	"errors"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -59,7 +62,7 @@ func TestAFinalJobNeverReopens(t *testing.T) {
 
 	_, err := s.BeginAttempt(t.Context(), id, start, full, startedMessage)
 	wantErr(t, err, ErrFinal)
-	wantErr(t, s.CommitStage(t.Context(), a.Job, record(commentator.StageA), body("stage_a", "x")), ErrFinal)
+	wantErr(t, s.CommitStage(t.Context(), a.Job, record(commentator.StageA), body("stage_a", "x"), nil), ErrFinal)
 	_, err = s.FailAttempt(t.Context(), a.Job)
 	wantErr(t, err, ErrFinal)
 	_, err = s.Finish(t.Context(), a.Job, Ending{Outcome: commentator.OutcomeError, At: start}, endedMessage, nil)
@@ -94,7 +97,7 @@ func TestConcludeEndsAJobWhoeverWorksOnIt(t *testing.T) {
 	if _, err := s.Conclude(t.Context(), running.ID, end, full, startedMessage, endedMessage); err != nil {
 		t.Fatal(err)
 	}
-	wantErr(t, s.CommitStage(t.Context(), running, record(commentator.StageA), telemetry.Message{}), ErrFinal)
+	wantErr(t, s.CommitStage(t.Context(), running, record(commentator.StageA), telemetry.Message{}, nil), ErrFinal)
 	if jobs, err := s.ListJobs(t.Context(), Filter{Outcome: commentator.OutcomeCancelled}); len(jobs) != 2 || err != nil {
 		t.Errorf("%d jobs, %v", len(jobs), err)
 	}
@@ -106,4 +109,30 @@ func TestConcludeEndsAJobWhoeverWorksOnIt(t *testing.T) {
 	}
 	_, err = s.Conclude(t.Context(), 99, end, full, startedMessage, endedMessage)
 	wantErr(t, err, ErrNotFound)
+}
+
+// A defect of telemetry costs the message, and is logged with its place.
+func TestAPanicOfTelemetryDoesNotFailAJob(t *testing.T) {
+	var log bytes.Buffer
+	s, err := Open(t.Context(), newDatabase(t), WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := begin(t, s, newJob(t, s).ID)
+	j, err := s.Finish(t.Context(), a.Job, Ending{Outcome: commentator.OutcomeSuccess, At: start},
+		func(commentator.Job, commentator.Message, []commentator.StageRecord) (telemetry.Message, error) {
+			panic("out of range")
+		}, nil)
+	if err != nil || j.State != commentator.JobFinal {
+		t.Errorf("job is %s, %v", j.State, err)
+	}
+	if got := s.Stats(); got.OutboxBuildFailed != 1 || got.OutboxStored != 1 {
+		t.Errorf("stats %+v", got)
+	}
+	if err := s.Close(); err != nil { // nobody logs any more
+		t.Error(err)
+	}
+	if text := log.String(); !strings.Contains(text, "out of range") || !strings.Contains(text, "TestAPanicOfTelemetryDoesNotFailAJob") {
+		t.Errorf("log is %s", text)
+	}
 }

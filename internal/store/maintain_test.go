@@ -24,7 +24,7 @@ func writeJobs(t *testing.T, s *Store, n int, after func()) {
 	msg := telemetry.Message{Kind: "retrieval", Body: []byte(strings.Repeat("x", 1<<20)), Size: 1 << 20}
 	for range n {
 		a := begin(t, s, newJob(t, s).ID)
-		if err := s.CommitStage(t.Context(), a.Job, record(commentator.StageRetrieval), msg); err != nil {
+		if err := s.CommitStage(t.Context(), a.Job, record(commentator.StageRetrieval), msg, nil); err != nil {
 			t.Fatal(err)
 		}
 		after()

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/technoshare/commentator/internal/pause"
@@ -21,7 +22,7 @@ func (s *Store) enqueueMessage(ctx context.Context, tx *writeTx, jobID int64, bu
 		tx.outbox.writeFailed++
 		return nil
 	}
-	msg, err := build()
+	msg, err := s.built(ctx, jobID, build)
 	switch {
 	case err != nil:
 		tx.outbox.buildFailed++
@@ -38,6 +39,17 @@ func (s *Store) enqueueMessage(ctx context.Context, tx *writeTx, jobID int64, bu
 		return fmt.Errorf("%w of job %d, %s, %d bytes: %w", errOutbox, jobID, msg.Kind, len(msg.Body), err)
 	}
 	return nil
+}
+
+// built makes a message. A defect of telemetry costs the message and not the job.
+func (s *Store) built(ctx context.Context, jobID int64, build func() (telemetry.Message, error)) (msg telemetry.Message, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.log.ErrorContext(ctx, "telemetry panicked", "job", jobID, "panic", r, "stack", string(debug.Stack()))
+			msg, err = telemetry.Message{}, fmt.Errorf("panic: %v", r)
+		}
+	}()
+	return build()
 }
 
 const insertRow = `INSERT INTO outbox (job_id, kind, created_at, body, size) VALUES (?, ?, ?, ?, ?)`

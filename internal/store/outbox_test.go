@@ -105,7 +105,7 @@ func TestAMessageThatDoesNotFitOnTheDiskDoesNotFailAJob(t *testing.T) {
 	}
 	exec(t, s, fmt.Sprintf(`PRAGMA max_page_count = %d`, pages+2)) // room for the record, not for the message
 	big := telemetry.Message{Kind: "retrieval", Body: []byte(strings.Repeat("x", 1<<20)), Size: 1 << 20}
-	if err := s.CommitStage(t.Context(), a.Job, record(commentator.StageRetrieval), big); err != nil {
+	if err := s.CommitStage(t.Context(), a.Job, record(commentator.StageRetrieval), big, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := s.Stats(); got.OutboxWriteFailed != 1 || got.OutboxBytes != int64(len("started")) {
@@ -143,7 +143,7 @@ func TestTheRelayReadsInOrderAndInBatches(t *testing.T) {
 	j := begin(t, s, newJob(t, s).ID).Job // "job started", size 70
 	for i, stage := range commentator.Stages {
 		msg := telemetry.Message{Kind: string(stage), Body: []byte{byte(i)}, Size: 100}
-		if err := s.CommitStage(t.Context(), j, record(stage), msg); err != nil {
+		if err := s.CommitStage(t.Context(), j, record(stage), msg, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

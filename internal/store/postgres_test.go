@@ -135,7 +135,7 @@ func TestJobsOfSeveralProcessesAreWrittenAtOnce(t *testing.T) {
 					return
 				}
 				// Another process may have begun the next attempt: then this one is fenced.
-				if err := s.CommitStage(t.Context(), a.Job, record(commentator.StageRetrieval), body("retrieval", "x")); err != nil && !errors.Is(err, ErrFenced) {
+				if err := s.CommitStage(t.Context(), a.Job, record(commentator.StageRetrieval), body("retrieval", "x"), nil); err != nil && !errors.Is(err, ErrFenced) {
 					t.Error(err)
 				}
 			}

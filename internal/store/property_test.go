@@ -150,7 +150,7 @@ func (m *model) commit(rt *rapid.T) {
 			rt.Skip("recorded already")
 		}
 	}
-	err = m.store.CommitStage(context.Background(), h, record(stage), body(string(stage), "x"))
+	err = m.store.CommitStage(context.Background(), h, record(stage), body(string(stage), "x"), nil)
 	mustBe(rt, err, want(h, row))
 	if err == nil {
 		m.stages[row.ID]++

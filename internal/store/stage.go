@@ -12,9 +12,9 @@ import (
 // CommitStage records a finished attempt at a stage together with its message. What
 // was returned as committed survives the process. The record's attempt is j.Attempt.
 //
-// It returns an ErrFenced when another attempt owns the job. A message that cannot be
-// stored is counted in Stats and is no error.
-func (s *Store) CommitStage(ctx context.Context, j commentator.Job, rec commentator.StageRecord, msg telemetry.Message) error {
+// It returns an ErrFenced when another attempt owns the job. A message that could not be made,
+// for which lost is the reason, or cannot be stored is counted in Stats and is no error.
+func (s *Store) CommitStage(ctx context.Context, j commentator.Job, rec commentator.StageRecord, msg telemetry.Message, lost error) error {
 	err := s.writeJob(ctx, func(tx *writeTx) error {
 		if err := s.fence(ctx, tx, j); err != nil {
 			return err
@@ -22,7 +22,7 @@ func (s *Store) CommitStage(ctx context.Context, j commentator.Job, rec commenta
 		if err := insertStage(ctx, tx, j, rec); err != nil {
 			return err
 		}
-		return s.enqueueMessage(ctx, tx, j.ID, func() (telemetry.Message, error) { return msg, nil })
+		return s.enqueueMessage(ctx, tx, j.ID, func() (telemetry.Message, error) { return msg, lost })
 	})
 	if err != nil {
 		return fmt.Errorf("commit stage %s of job %d: %w", rec.Stage, j.ID, err)

@@ -11,6 +11,7 @@ type Stats struct {
 	OutboxTooLarge    int64 // messages larger than the whole outbox may be
 	OutboxEvicted     int64 // unsent or refused messages deleted to make room
 	OutboxExpired     int64 // unsent or refused messages deleted because they were too old
+	OutboxInPart      int64 // spans that the Collector rejected of messages that it took
 	OutboxRefused     int64 // messages set aside because the Collector refuses them
 	OutboxBytes       int64 // stored bytes of all messages now, sent ones too
 
@@ -28,6 +29,7 @@ func (s *Store) Stats() Stats {
 		OutboxTooLarge:     c.tooLarge.Load(),
 		OutboxEvicted:      c.evicted.Load(),
 		OutboxExpired:      c.expired.Load(),
+		OutboxInPart:       c.inPart.Load(),
 		OutboxRefused:      c.refused.Load(),
 		OutboxBytes:        c.bytes.Load(),
 		Checkpoints:        c.checkpoints.Load(),
@@ -36,12 +38,12 @@ func (s *Store) Stats() Stats {
 }
 
 // Losses are the counts of messages that will not reach the Collector, by the reasons that
-// telemetry reports them with.
+// telemetry reports them with; in_part counts spans.
 func (s Stats) Losses() map[string]int64 {
 	lost := map[string]int64{}
 	for reason, n := range map[string]int64{
 		"build": s.OutboxBuildFailed, "write": s.OutboxWriteFailed, "too_large": s.OutboxTooLarge, "evicted": s.OutboxEvicted,
-		"expired": s.OutboxExpired,
+		"expired": s.OutboxExpired, "in_part": s.OutboxInPart,
 	} {
 		if n > 0 {
 			lost[reason] = n
@@ -51,9 +53,9 @@ func (s Stats) Losses() map[string]int64 {
 }
 
 type counters struct {
-	stored, buildFailed, writeFailed, tooLarge, evicted, expired, refused atomic.Int64
-	bytes                                                                 atomic.Int64
-	checkpoints, checkpointFailures                                       atomic.Int64
+	stored, buildFailed, writeFailed, tooLarge, evicted, expired, inPart, refused atomic.Int64
+	bytes                                                                         atomic.Int64
+	checkpoints, checkpointFailures                                               atomic.Int64
 }
 
 // outboxChange is what a transaction does to the outbox.

@@ -16,7 +16,7 @@ import (
 
 // Keys of the table meta for what one process notes and another one shows.
 const (
-	metaLosses = "outbox_losses" // JSON: how many messages were lost by reason, since the database was made
+	metaLosses = "outbox_losses" // JSON: Status.Losses
 	metaLink   = "outbox_link"   // JSON of telemetry.Link
 )
 
@@ -28,7 +28,7 @@ type Status struct {
 	Unsent, Sent, Refused Pile
 	LastSent              time.Time        // zero: nothing is kept of what was sent
 	LastRefusal           string           // why the last message was set aside
-	Losses                map[string]int64 // messages that were lost, by reason, since the database was made
+	Losses                map[string]int64 // messages that were lost, as in_part spans, by reason, since the database was made
 	Link                  telemetry.Link
 }
 
@@ -113,6 +113,9 @@ func readNote(ctx context.Context, tx querier, key string, into any) error {
 	}
 	return err
 }
+
+// NoteRejected implements telemetry.Outbox.
+func (s *Store) NoteRejected(spans int64) { s.counters.inPart.Add(spans) }
 
 // NoteLink implements telemetry.Outbox.
 func (s *Store) NoteLink(ctx context.Context, l telemetry.Link) error {

@@ -101,7 +101,7 @@ func record(stage commentator.Stage) commentator.StageRecord {
 
 func commit(t *testing.T, s *Store, j commentator.Job, stage commentator.Stage) {
 	t.Helper()
-	if err := s.CommitStage(t.Context(), j, record(stage), body(string(stage), "stage")); err != nil {
+	if err := s.CommitStage(t.Context(), j, record(stage), body(string(stage), "stage"), nil); err != nil {
 		t.Fatal(err)
 	}
 }

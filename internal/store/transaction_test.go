@@ -38,7 +38,7 @@ func TestAStageAndItsMessageAreOneTransaction(t *testing.T) {
 	if before == 0 {
 		t.Fatal("the log has no transactions")
 	}
-	if err := s.CommitStage(t.Context(), a.Job, record(commentator.StageRetrieval), body("retrieval", "x")); err != nil {
+	if err := s.CommitStage(t.Context(), a.Job, record(commentator.StageRetrieval), body("retrieval", "x"), nil); err != nil {
 		t.Fatal(err)
 	}
 	if n := commits(t, path) - before; n != 1 {

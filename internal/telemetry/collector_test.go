@@ -128,13 +128,14 @@ func eachSpan(r *collectorpb.ExportTraceServiceRequest, f func(*tracepb.Span)) {
 
 // memoryOutbox is an Outbox in memory.
 type memoryOutbox struct {
-	mu      sync.Mutex
-	rows    []OutboxRow
-	sent    map[int64]bool
-	refused map[int64]string
-	links   []Link
-	claims  int   // that are not released
-	err     error // of every call, if not nil
+	mu       sync.Mutex
+	rows     []OutboxRow
+	sent     map[int64]bool
+	refused  map[int64]string
+	rejected int64 // spans
+	links    []Link
+	claims   int   // that are not released
+	err      error // of every call, if not nil
 }
 
 func (b *memoryOutbox) add(messages ...Message) {
@@ -211,6 +212,12 @@ func (b *memoryOutbox) Depth(context.Context) (int, int64, time.Time, error) {
 	defer b.mu.Unlock()
 	n := len(b.rows) - len(b.sent) - len(b.refused)
 	return n, int64(n), testStart, b.err
+}
+
+func (b *memoryOutbox) NoteRejected(spans int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.rejected += spans
 }
 
 func (b *memoryOutbox) NoteLink(_ context.Context, l Link) error {

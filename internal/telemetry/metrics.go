@@ -106,7 +106,7 @@ func (m *metrics) instruments() error {
 		metric.WithDescription("Time of one model call."),
 		metric.WithExplicitBucketBoundaries(secondsOfModel...))
 	m.dropped, errs[5] = m.meter.Int64Counter(wire.MetricOutboxDropped, metric.WithUnit("{message}"),
-		metric.WithDescription("Messages that were not kept or were refused for good, by reason."))
+		metric.WithDescription("Messages that were not kept or were refused for good, by reason; as in_part the spans that were rejected of messages that were taken."))
 	m.cut, errs[6] = m.meter.Int64Counter(wire.MetricDetailSpansCut, metric.WithUnit("{span}"),
 		metric.WithDescription("Detail spans that were still open when their stage ended."))
 	m.detailLost, errs[7] = m.meter.Int64Counter(wire.MetricDetailSpansDropped, metric.WithUnit("{span}"),
@@ -213,8 +213,9 @@ func (m *metrics) shutdown(ctx context.Context) error {
 	return nil // what a deadline left unsent is best effort
 }
 
-// OutboxDropped counts messages that the store could not keep, by reason: "build",
-// "write", "too_large", "evicted", "expired".
+// OutboxDropped counts messages that the store could not keep, by reason: "build", "write",
+// "too_large", "evicted", "expired"; and, as "in_part", spans that the Collector rejected of
+// messages that it took.
 func (p *Provider) OutboxDropped(n int64, reason string) {
 	if p != nil {
 		p.metrics.outboxDropped(context.Background(), n, reason)

@@ -52,6 +52,8 @@ type Outbox interface {
 	// Depth returns the number of unsent rows, the bytes of their stored bodies and the
 	// time when the oldest was created; the zero time when there is none.
 	Depth(ctx context.Context) (rows int, bytes int64, oldest time.Time, err error)
+	// NoteRejected counts spans that the Collector rejected of messages that it took.
+	NoteRejected(spans int64)
 	// NoteLink keeps what the relay says of the Collector, for people who ask.
 	NoteLink(ctx context.Context, l Link) error
 }

@@ -81,7 +81,7 @@ func New(ctx context.Context, cfg Config, box Outbox) (*Provider, error) {
 	if box != nil {
 		p.relay = NewRelay(cfg.relay(), box)
 		p.relay.conn = p.conn
-		p.relay.dropped = func(ctx context.Context, reason string) { p.metrics.outboxDropped(ctx, 1, reason) }
+		p.relay.refused = func(ctx context.Context) { p.metrics.outboxDropped(ctx, 1, "refused") }
 		p.relay.shortened = func(n int64) { p.rec.cuts.messages.Add(n) }
 		if err := p.relay.Start(); err != nil {
 			return nil, errors.Join(err, p.Shutdown(ctx))

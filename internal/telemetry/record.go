@@ -248,7 +248,13 @@ func (r *recorder) labels(attrs ...attribute.KeyValue) metric.MeasurementOption 
 	return metric.WithAttributeSet(attribute.NewSet(r.attributes(attrs...).list...))
 }
 
-// resource describes the process. Of two attributes with one key the later wins.
+// resource describes the process by texts. Of two attributes with one key the later wins. People
+// choose keys and values in a setting, so a key may say that its value is a secret.
 func (r *recorder) resource(attrs ...attribute.KeyValue) *resource.Resource {
-	return resource.NewWithAttributes(wire.SchemaURL, r.attributes(attrs...).list...)
+	out := make([]attribute.KeyValue, len(attrs))
+	for i, a := range attrs {
+		text := masked(r.redactor.Named(string(a.Key), valid(a.Value.AsString())))
+		out[i] = attribute.String(string(a.Key), string(r.limited(text)))
+	}
+	return resource.NewWithAttributes(wire.SchemaURL, out...)
 }

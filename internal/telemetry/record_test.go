@@ -143,15 +143,23 @@ func TestNamesAndErrorsAreMasked(t *testing.T) {
 
 func TestResourceIsMasked(t *testing.T) {
 	p, _ := newTestProvider(t, func(c *Config) {
-		c.ResourceAttributes = map[string]string{"database": "postgres://u:p@db/x", "owner": secretAddress}
+		c.ResourceAttributes = map[string]string{
+			"database": "postgres://u:p@db/x", "owner": secretAddress, "service.auth": "oauth2",
+			"api.token": "abc", "db.password": "hunter2 of us", "X-Api-Key": "0123456789abcdef",
+		}
 	})
 	m, err := p.JobStarted(testJob(p, 1), testMessage())
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := values(decodeRequest(t, m).ResourceSpans[0].Resource.Attributes)
-	if got["database"] != "postgres://REDACTED:REDACTED@db/x" || got["owner"] != "[redacted:email]" || got[wire.ResStoreID] != testStore {
-		t.Errorf("resource is %v", got)
+	for key, want := range map[string]string{
+		"database": "postgres://REDACTED:REDACTED@db/x", "owner": "[redacted:email]", "service.auth": "oauth2", wire.ResStoreID: testStore,
+		"api.token": "[redacted:token]", "db.password": "[redacted:password]", "X-Api-Key": "[redacted:api_key]",
+	} {
+		if got[key] != want {
+			t.Errorf("%s is %v, want %s", key, got[key], want)
+		}
 	}
 }
 

@@ -77,9 +77,8 @@ type Relay struct {
 	cfg  RelayConfig
 	box  Outbox
 	conn *grpc.ClientConn // set before Start when it is shared; else the relay's own
-	// dropped counts what is not kept, by reason: a row that was set aside ("refused"), a request
-	// that the Collector took only in part ("in_part"); may be nil.
-	dropped func(ctx context.Context, reason string)
+	// refused is told of each row that was set aside; may be nil.
+	refused func(ctx context.Context)
 	// shortened counts what was cut off a message for a receiver that takes less; may be nil.
 	shortened func(int64)
 

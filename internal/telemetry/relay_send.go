@@ -188,14 +188,10 @@ func (r *Relay) refuse(ctx context.Context, id int64, kind, reason string) error
 	if err := r.claim.Refuse(ctx, id, reason, r.cfg.Now()); err != nil {
 		return fmt.Errorf("set message %d aside: %w", id, err)
 	}
-	r.drop(ctx, "refused")
-	return nil
-}
-
-func (r *Relay) drop(ctx context.Context, reason string) {
-	if r.dropped != nil {
-		r.dropped(ctx, reason)
+	if r.refused != nil {
+		r.refused(ctx)
 	}
+	return nil
 }
 
 // send makes one request of the rows. The only field of an ExportTraceServiceRequest is
@@ -218,9 +214,7 @@ func (r *Relay) send(ctx context.Context, rows []plainRow) error {
 		// The specification forbids sending again.
 		r.cfg.Logger.Warn("the Collector took telemetry only in part",
 			"rejected_spans", p.GetRejectedSpans(), "message", r.said(p.GetErrorMessage()))
-		if p.GetRejectedSpans() > 0 {
-			r.drop(ctx, "in_part")
-		}
+		r.box.NoteRejected(max(0, p.GetRejectedSpans()))
 	}
 	return nil
 }

@@ -313,24 +313,23 @@ func TestRequestTimeoutIsARetry(t *testing.T) {
 func TestPartialSuccessIsAWarning(t *testing.T) {
 	c := &testCollector{answer: func(context.Context, *collectorpb.ExportTraceServiceRequest) (*collectorpb.ExportTraceServiceResponse, error) {
 		return &collectorpb.ExportTraceServiceResponse{PartialSuccess: &collectorpb.ExportTracePartialSuccess{
-			RejectedSpans: 1, ErrorMessage: "one was too old",
+			RejectedSpans: 3, ErrorMessage: "three were too old",
 		}}, nil
 	}}
 	startCollector(t, c)
 	box := &memoryOutbox{}
 	box.add(named(t, "a", "b")...)
 	r, log := newTestRelay(c, box, nil)
-	dropped := map[string]int{}
-	r.dropped = func(_ context.Context, reason string) { dropped[reason]++ }
+	r.refused = func(context.Context) { t.Error("a row is counted as set aside") }
 	start(t, r)
 	if err := r.Stop(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	if dropped["in_part"] != 1 || len(dropped) != 1 {
-		t.Errorf("counted %v", dropped)
+	if box.rejected != 3 {
+		t.Errorf("%d spans are noted as rejected", box.rejected)
 	}
-	if sent, _ := box.state(); sent != 2 || c.count() != 1 || log.count("one was too old") != 1 {
-		t.Errorf("%d rows sent in %d requests, warned %d times", sent, c.count(), log.count("one was too old"))
+	if sent, _ := box.state(); sent != 2 || c.count() != 1 || log.count("three were too old") != 1 {
+		t.Errorf("%d rows sent in %d requests, warned %d times", sent, c.count(), log.count("three were too old"))
 	}
 }
 

@@ -53,6 +53,9 @@ func parseRemote(arg string) (*Remote, error) {
 			if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
 				return nil, wrong("an address; write http://host:5778/sampling")
 			}
+			if strings.ContainsAny(value, "?#") {
+				return nil, wrong("an address without a query, in which the service is asked for; write http://host:5778/sampling")
+			}
 			r.Endpoint = value
 		case "pollingIntervalMs":
 			ms, err := strconv.ParseInt(value, 10, 32)
@@ -77,13 +80,16 @@ func parseRemote(arg string) (*Remote, error) {
 type byRemote struct {
 	rule    string // the endpoint without secrets
 	sampler *jaegerremote.Sampler
+	source  *strategies
+	initial strategy // until there is an answer
 	cancel  context.CancelFunc
 }
 
 func newByRemote(r Remote, service string, log *slog.Logger) *byRemote {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &byRemote{rule: redact.New(nil).Text(r.Endpoint), cancel: cancel, sampler: jaegerremote.New(service,
-		jaegerremote.WithSamplingStrategyFetcher(strategies{endpoint: r.Endpoint, ctx: ctx}),
+	source := &strategies{endpoint: r.Endpoint, ctx: ctx}
+	return &byRemote{rule: redact.New(nil).Text(r.Endpoint), source: source, initial: byRatio(r.Initial), cancel: cancel, sampler: jaegerremote.New(service,
+		jaegerremote.WithSamplingStrategyFetcher(source),
 		jaegerremote.WithSamplingRefreshInterval(r.Interval),
 		jaegerremote.WithInitialSampler(sdktrace.TraceIDRatioBased(r.Initial)),
 		jaegerremote.WithAttributesDisabled(),
@@ -92,7 +98,12 @@ func newByRemote(r Remote, service string, log *slog.Logger) *byRemote {
 }
 
 func (b *byRemote) decide(_ commentator.Job, _ commentator.Message, id trace.TraceID) commentator.Decision {
-	d := commentator.Decision{Detail: commentator.DetailTracking, By: commentator.ByRemote, Rule: b.rule}
+	d := commentator.Decision{Detail: commentator.DetailTracking, By: commentator.ByRemote}
+	if s := b.source.taken.Load(); s != nil {
+		d.Rule, d.Ratio, d.Revision = b.rule+": "+s.says, s.ratio, s.revision
+	} else {
+		d.Rule, d.Ratio = b.rule+", which had given none yet: "+b.initial.says, b.initial.ratio
+	}
 	r := b.sampler.ShouldSample(sdktrace.SamplingParameters{ParentContext: context.Background(), TraceID: id, Name: wire.SpanJob})
 	if r.Decision == sdktrace.RecordAndSample {
 		d.Detail = commentator.DetailFull

@@ -3,15 +3,20 @@ package telemetry
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/gogo/protobuf/jsonpb"
 	jaeger "github.com/jaegertracing/jaeger-idl/proto-gen/api_v2"
+
+	"github.com/technoshare/commentator/internal/wire"
 )
 
 // strategies asks for sampling strategies over HTTP, and lets only those through that
@@ -20,6 +25,20 @@ import (
 type strategies struct {
 	endpoint string
 	ctx      context.Context // ends with the sampler, a question under way too
+	// taken is the last answer that was let through; nil: none. The sampler, which has it a moment
+	// later, does not tell what it goes by.
+	taken atomic.Pointer[strategy]
+}
+
+// strategy is what an answer means for jobs.
+type strategy struct {
+	revision string  // the beginning of the answer's SHA-256
+	says     string  // in words
+	ratio    float64 // share of full jobs; 0 where the answer has another measure
+}
+
+func byRatio(ratio float64) strategy {
+	return strategy{says: fmt.Sprintf("full for %v of the jobs", ratio), ratio: ratio}
 }
 
 const (
@@ -28,7 +47,7 @@ const (
 )
 
 // Fetch returns the answer for a service.
-func (f strategies) Fetch(service string) ([]byte, error) {
+func (f *strategies) Fetch(service string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(f.ctx, strategyTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, f.endpoint+"?"+url.Values{"service": {service}}.Encode(), http.NoBody)
@@ -47,15 +66,50 @@ func (f strategies) Fetch(service string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return body, checkStrategy(body)
+	s, err := readStrategy(body)
+	if err != nil {
+		return nil, err
+	}
+	f.taken.Store(&s)
+	return body, nil
+}
+
+// readStrategy takes what the sampler takes of an answer for the operation of jobs, in its order.
+func readStrategy(body []byte) (strategy, error) {
+	var answer jaeger.SamplingStrategyResponse
+	if err := jsonpb.Unmarshal(bytes.NewReader(body), &answer); err != nil {
+		return strategy{}, fmt.Errorf("its answer is no sampling strategy: %w", err)
+	}
+	if err := checkStrategy(&answer); err != nil {
+		return strategy{}, err
+	}
+	var s strategy
+	operations, share, limit := answer.GetOperationSampling(), answer.GetProbabilisticSampling(), answer.GetRateLimitingSampling()
+	switch {
+	case operations != nil:
+		s = byRatio(operations.GetDefaultSamplingProbability())
+		for _, one := range operations.GetPerOperationStrategies() {
+			if one.GetOperation() == wire.SpanJob {
+				s = byRatio(one.GetProbabilisticSampling().GetSamplingRate())
+			}
+		}
+		if least := operations.GetDefaultLowerBoundTracesPerSecond(); least > 0 {
+			s.says += fmt.Sprintf(", at least %v a second", least)
+		}
+	case share != nil:
+		s = byRatio(share.GetSamplingRate())
+	case limit != nil:
+		s.says = fmt.Sprintf("full for at most %d jobs a second", limit.GetMaxTracesPerSecond())
+	default:
+		return strategy{}, errors.New("its answer has neither probabilisticSampling nor rateLimitingSampling nor operationSampling")
+	}
+	sum := sha256.Sum256(body)
+	s.revision = hex.EncodeToString(sum[:4])
+	return s, nil
 }
 
 // checkStrategy refuses an answer that is no strategy: rates are shares of 0 to 1.
-func checkStrategy(body []byte) error {
-	var s jaeger.SamplingStrategyResponse
-	if err := jsonpb.Unmarshal(bytes.NewReader(body), &s); err != nil {
-		return fmt.Errorf("its answer is no sampling strategy: %w", err)
-	}
+func checkStrategy(s *jaeger.SamplingStrategyResponse) error {
 	share := func(name string, rate float64) error {
 		if rate >= 0 && rate <= 1 {
 			return nil

@@ -35,7 +35,7 @@ func TestRemoteStrategyDecides(t *testing.T) {
 		t.Helper()
 		eventually(t, what, func() bool {
 			d := remote.decide(commentator.Job{}, commentator.Message{}, trace.TraceID{1})
-			return d.Detail == detail && d.By == commentator.ByRemote && d.Rule == server.URL
+			return d.Detail == detail && d.By == commentator.ByRemote && strings.HasPrefix(d.Rule, server.URL+": full for ")
 		})
 	}
 	becomes("full", commentator.DetailFull)
@@ -57,7 +57,7 @@ func TestRemoteStrategyDecides(t *testing.T) {
 
 	// What is no strategy changes nothing.
 	for _, wrong := range []string{
-		`[]`, `{"probabilisticSampling":{"samplingRate":7}}`, `{"probabilistic_sampling":{"sampling_rate":"NaN"}}`,
+		`[]`, `{}`, `{"probabilisticSampling":{"samplingRate":7}}`, `{"probabilistic_sampling":{"sampling_rate":"NaN"}}`,
 		`{"rateLimitingSampling":{"maxTracesPerSecond":-5}}`, `{"operationSampling":{"defaultSamplingProbability":-3}}`,
 		`{"operationSampling":{"perOperationStrategies":[{"operation":"process jobs"}]}}`,
 		`{"operationSampling":{"perOperationStrategies":[{}]}}`, `{"operationSampling":{"perOperationStrategies":[null]}}`,
@@ -65,10 +65,62 @@ func TestRemoteStrategyDecides(t *testing.T) {
 	} {
 		answer.Store(wrong)
 		remote.sampler.UpdateSampler()
-		if err := checkStrategy([]byte(wrong)); err == nil {
+		if _, err := readStrategy([]byte(wrong)); err == nil {
 			t.Errorf("%s is taken", wrong)
 		}
 		becomes("full in spite of "+wrong, commentator.DetailFull)
+	}
+}
+
+// A decision says which answer it goes by, and what that asks for.
+func TestRemoteDecisionsNameTheStrategy(t *testing.T) {
+	var answer atomic.Value
+	asked := make(chan struct{}, 1)
+	answer.Store("")
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(answer.Load().(string)))
+		select {
+		case asked <- struct{}{}:
+		default:
+		}
+	}))
+	defer server.Close()
+	remote := newByRemote(Remote{Endpoint: server.URL, Interval: time.Hour, Initial: 1}, "worker", slog.New(slog.DiscardHandler))
+	defer remote.close()
+	<-asked // by itself it asks no more
+	decide := func(text string) commentator.Decision {
+		answer.Store(text)
+		remote.sampler.UpdateSampler()
+		d := remote.decide(commentator.Job{}, commentator.Message{}, trace.TraceID{1})
+		d.Detail = "" // a limit begins with as much as it likes
+		return d
+	}
+	for _, tc := range []struct {
+		answer string
+		want   commentator.Decision
+	}{
+		{"", commentator.Decision{Rule: ", which had given none yet: full for 1 of the jobs", Ratio: 1}},
+		{
+			`{"probabilisticSampling":{"samplingRate":0.25}}`,
+			commentator.Decision{Rule: ": full for 0.25 of the jobs", Ratio: 0.25, Revision: "5fe1fda0"},
+		},
+		{
+			`{"rateLimitingSampling":{"maxTracesPerSecond":3}}`,
+			commentator.Decision{Rule: ": full for at most 3 jobs a second", Revision: "24a7dbab"},
+		},
+		{
+			`{"operationSampling":{"defaultSamplingProbability":1,"defaultLowerBoundTracesPerSecond":0.5,"perOperationStrategies":[{"operation":"process jobs","probabilisticSampling":{"samplingRate":0.5}}]}}`,
+			commentator.Decision{Rule: ": full for 0.5 of the jobs, at least 0.5 a second", Ratio: 0.5, Revision: "ae373a25"},
+		},
+		{
+			`{"operationSampling":{"defaultSamplingProbability":0}}`,
+			commentator.Decision{Rule: ": full for 0 of the jobs", Revision: "5c812382"},
+		},
+	} {
+		tc.want.By, tc.want.Rule = commentator.ByRemote, server.URL+tc.want.Rule
+		if got := decide(tc.answer); got != tc.want {
+			t.Errorf("%s: decision %+v, want %+v", tc.answer, got, tc.want)
+		}
 	}
 }
 
@@ -120,6 +172,7 @@ func TestArgumentsOfTheRemoteSampler(t *testing.T) {
 	}
 	for arg, want := range map[string]string{
 		"endpoint=collector:5778":  "is not an address",
+		"endpoint=http://h/s?x=1":  "without a query",
 		"pollingIntervalMs=1":      "at least 100",
 		"initialSamplingRate=2":    "from 0 to 1",
 		"initialSamplingRate=NaN":  "from 0 to 1",

@@ -97,7 +97,7 @@ var instruments = []Entry{
 	{Kind: KindMetric, Name: MetricOutboxDepth, Type: "gauge, {message}", Meaning: "OTLP messages that wait for the Collector.", From: byTelemetry, To: toService, Test: testMetrics},
 	{Kind: KindMetric, Name: MetricOutboxSize, Type: "gauge, By", Meaning: "Compressed bytes of these messages.", From: byTelemetry, To: toService, Test: testMetrics},
 	{Kind: KindMetric, Name: MetricOutboxAge, Type: "gauge, s", Meaning: "Age of the oldest of these messages.", From: byTelemetry, To: toService, Test: testMetrics},
-	{Kind: KindMetric, Name: MetricOutboxDropped, Type: "counter, {message}", Meaning: "Messages that were not kept or were refused for good, by reason.", From: byTelemetry, To: toService, Test: testMetrics},
+	{Kind: KindMetric, Name: MetricOutboxDropped, Type: "counter, {message}", Meaning: "Messages that were not kept or were refused for good, by reason; as in_part the spans that were rejected of messages that were taken.", From: byTelemetry, To: toService, Test: testMetrics},
 	{Kind: KindMetric, Name: MetricDetailSpansCut, Type: "counter, {span}", Meaning: "Detail spans that were still open when their stage ended.", From: byTelemetry, To: toBackends, Test: testMetrics},
 	{Kind: KindMetric, Name: MetricDetailSpansDropped, Type: "counter, {span}", Meaning: "Detail spans that did not fit into their stage's message, by reason.", From: byTelemetry, To: toBackends, Test: testMetrics},
 	{Kind: KindMetric, Name: MetricContentCut, Type: "counter, {text}", Meaning: "Texts and artifacts that were cut to a limit of their own or of their message, by reason.", From: byTelemetry, To: toBackends, Test: testMetrics},
