@@ -34,8 +34,9 @@ func TestChaos(t *testing.T) {
 	if !r.passed() {
 		t.Errorf("%+v", r.Log)
 	}
-	if r.Jobs != 25 || r.Counted < 4 || r.DoubleKills < 1 || r.Fills < 1 || r.Compared.Runs < r.Jobs || r.Compared.Artifacts == 0 || r.Compared.Spans == 0 || r.Compared.Moments < 10*r.Jobs {
-		t.Errorf("%d jobs, %d kills, %d double, %d fills, compared %+v", r.Jobs, r.Counted, r.DoubleKills, r.Fills, r.Compared)
+	if r.Jobs != 25 || r.Counted < 4 || r.DoubleKills < 1 || r.Fills < 1 || r.Compared.Runs < r.Jobs || r.Compared.Artifacts == 0 || r.Compared.Spans == 0 || r.Compared.Moments < 10*r.Jobs ||
+		r.Known.Fates != r.Jobs || r.Known.Results < r.Jobs || r.Known.Calls < r.Jobs {
+		t.Errorf("%d jobs, %d kills, %d double, %d fills, compared %+v and %+v", r.Jobs, r.Counted, r.DoubleKills, r.Fills, r.Compared, r.Known)
 	}
 	for name, f := range faults {
 		t.Run(name, func(t *testing.T) { f.mustBeFound(t, dir) })

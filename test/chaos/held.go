@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/technoshare/commentator/internal/reconcile"
+	"github.com/technoshare/commentator/internal/wire"
 )
 
 // readState reads what MLflow holds from its SQLite file and from the artifacts on disk, with
@@ -119,15 +120,47 @@ func (h *heldReader) runs() ([]reconcile.Run, error) {
 	return all, err
 }
 
-// files are the hashes of the files below an artifact address that the server serves.
-func (h *heldReader) files(uri string) (map[string]string, error) {
+// folder is where the files below an artifact address lie that the server serves.
+func (h *heldReader) folder(uri string) (string, error) {
 	below, ok := strings.CutPrefix(uri, "mlflow-artifacts:/")
 	if !ok {
-		return nil, fmt.Errorf("read artifacts: %s is not served by MLflow", uri)
+		return "", fmt.Errorf("read artifacts: %s is not served by MLflow", uri)
 	}
-	root := filepath.Join(h.dir, "mlartifacts", filepath.FromSlash(below))
+	return filepath.Join(h.dir, "mlartifacts", filepath.FromSlash(below)), nil
+}
+
+// foldersOf are the folders of the runs' artifacts by the runs' keys.
+func foldersOf(dir string) (map[string]string, error) {
+	db, err := openReadOnly(filepath.Join(dir, "mlflow.db"))
+	if err != nil {
+		return nil, err
+	}
+	defer db.Close()
+	h := &heldReader{db: db, dir: dir}
+	folders := map[string]string{}
+	err = h.rows(`SELECT t.value, r.artifact_uri FROM runs r JOIN tags t ON t.run_uuid = r.run_uuid AND t.key = '`+wire.TagKey+`'`, func(rows *sql.Rows) error {
+		var key, uri string
+		if err := rows.Scan(&key, &uri); err != nil {
+			return err
+		}
+		var err error
+		folders[key], err = h.folder(uri)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read artifacts of MLflow: %w", err)
+	}
+	return folders, nil
+}
+
+// files are the hashes of the files below an artifact address that the server serves.
+func (h *heldReader) files(uri string) (map[string]string, error) {
+	root, err := h.folder(uri)
+	if err != nil {
+		return nil, err
+	}
 	sums := map[string]string{}
-	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+	err = filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
 		// A server that is killed while it takes a file leaves its own temporary one behind.
 		if err != nil || d.IsDir() || strings.HasPrefix(d.Name(), ".artifact.uploading.") {
 			return err

@@ -41,6 +41,7 @@ type result struct {
 	Trouble     []string `json:"trouble"` // programs that ended by themselves, time that ran out
 
 	Compared compared       `json:"compared"`
+	Known    known          `json:"known"`
 	Outcomes map[string]int `json:"outcomes"` // jobs by outcome
 	Attempts int            `json:"attempts"` // at all jobs together
 
@@ -163,10 +164,16 @@ func (r *result) judge(s *siege) error {
 	if r.Jobs, r.Findings, r.Compared, err = s.judged(); err != nil {
 		return err
 	}
-	r.Lost, r.Doubled, r.Wrong = len(r.Findings.Lost), len(r.Findings.Doubled), len(r.Findings.Wrong)
-	if err := r.judgeInput(s); err != nil {
+	links, err := r.judgeInput(s)
+	if err != nil {
 		return err
 	}
+	other, n, err := s.judgeKnown(context.Background(), links)
+	if err != nil {
+		return err
+	}
+	r.Known, r.Findings.Wrong = n, append(r.Findings.Wrong, other...)
+	r.Lost, r.Doubled, r.Wrong = len(r.Findings.Lost), len(r.Findings.Doubled), len(r.Findings.Wrong)
 	letters, err := filepath.Glob(filepath.Join(s.queue(), "dead-letter", "*.json"))
 	if err != nil {
 		return err
@@ -193,28 +200,29 @@ func refusals(name string) string {
 	return letter.TraceID + ": " + string(letter.Refused)
 }
 
-// judgeInput compares what was put in with the tables of the job database.
-func (r *result) judgeInput(s *siege) error {
+// judgeInput compares what was put in with the tables of the job database, and returns the
+// jobs' links.
+func (r *result) judgeInput(s *siege) (map[int64]string, error) {
 	db, err := openReadOnly(s.database())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer db.Close()
 	rows, err := db.Query(`SELECT m.event_id, j.id, j.url, j.state, j.outcome, j.attempt FROM jobs j JOIN messages m ON m.id = j.message_id`)
 	if err != nil {
-		return fmt.Errorf("read jobs: %w", err)
+		return nil, fmt.Errorf("read jobs: %w", err)
 	}
 	defer rows.Close()
-	links := map[string][]string{}
+	byJob, links := map[int64]string{}, map[string][]string{}
 	r.Outcomes = map[string]int{}
 	for rows.Next() {
 		var id int64
 		var attempts int
 		var event, link, state, outcome string
 		if err := rows.Scan(&event, &id, &link, &state, &outcome, &attempts); err != nil {
-			return fmt.Errorf("read jobs: %w", err)
+			return nil, fmt.Errorf("read jobs: %w", err)
 		}
-		links[event] = append(links[event], link)
+		byJob[id], links[event] = link, append(links[event], link)
 		r.Outcomes[outcome]++
 		r.Attempts += attempts
 		if state != "final" {
@@ -222,7 +230,7 @@ func (r *result) judgeInput(s *siege) error {
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return fmt.Errorf("read jobs: %w", err)
+		return nil, fmt.Errorf("read jobs: %w", err)
 	}
 	for _, in := range s.inputs {
 		want := slices.Sorted(slices.Values(in.Links))
@@ -237,7 +245,7 @@ func (r *result) judgeInput(s *siege) error {
 	for event := range links {
 		r.Input = append(r.Input, fmt.Sprintf("event %s was never put in", event))
 	}
-	return nil
+	return byJob, nil
 }
 
 func (r result) save(path string) error {
@@ -252,8 +260,8 @@ func (r result) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "seed %d: %d jobs in %.0f s, %d kills with work under way (worker %d, Collector %d, MLflow %d), %d of them while the Collector recovered, disk full %d ×\n",
 		r.Seed, r.Jobs, r.Seconds, r.Counted, r.Kills[worker], r.Kills[collector], r.Kills[mlflow], r.DoubleKills, r.Fills)
-	fmt.Fprintf(&b, "compared %d runs, %d artifacts, %d traces, %d spans, and the job database with itself at %d moments: %d lost, %d doubled, %d wrong; all delivered %.0f s after the last kill\n",
-		r.Compared.Runs, r.Compared.Artifacts, r.Compared.Traces, r.Compared.Spans, r.Compared.Moments, r.Lost, r.Doubled, r.Wrong, r.DeliverSeconds)
+	fmt.Fprintf(&b, "compared %d runs, %d artifacts, %d traces, %d spans, and the job database with itself at %d moments; %d ends with the links, %d artifacts with the stages' results, %d spans with counted calls: %d lost, %d doubled, %d wrong; all delivered %.0f s after the last kill\n",
+		r.Compared.Runs, r.Compared.Artifacts, r.Compared.Traces, r.Compared.Spans, r.Compared.Moments, r.Known.Fates, r.Known.Results, r.Known.Calls, r.Lost, r.Doubled, r.Wrong, r.DeliverSeconds)
 	for what, list := range map[string][]reconcile.Finding{"lost": r.Findings.Lost, "doubled": r.Findings.Doubled, "wrong": r.Findings.Wrong} {
 		for i, f := range list {
 			if i == 10 {

@@ -97,7 +97,7 @@ func newSiege(o options, dir string) (*siege, error) {
 	}, filepath.Join(o.bin, "otelcol-mlflow"))
 	s.add(worker, "", nil, []string{
 		"DB_PATH=" + s.database(), "RETRIEVAL_ALLOW_HOSTS=loopback", "SAMPLING_FILE=sampling.yaml",
-		"MLFLOW_ENABLE_TRACKING=true", "MLFLOW_ENABLE_TRACING=true", "OTEL_TRACES_SAMPLER=traceidratio", "OTEL_TRACES_SAMPLER_ARG=0.8",
+		"MLFLOW_ENABLE_TRACKING=true", "MLFLOW_ENABLE_TRACING=true", "OTEL_TRACES_SAMPLER=traceidratio", fmt.Sprintf("OTEL_TRACES_SAMPLER_ARG=%g", fullShare),
 		"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + ports[9], "SLACK_WORKSPACE_URL=https://chaos.slack.com",
 		"OPENAI_API_KEY=chaos", fmt.Sprintf("OPENAI_BASE_URL=http://127.0.0.1:%d/v1", s.site.port), "MODEL_STAGE_A=gpt-4o-mini", "MODEL_STAGE_B=gpt-4o",
 	}, filepath.Join(o.bin, "commentator"), "serve")
