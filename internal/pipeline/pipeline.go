@@ -192,6 +192,7 @@ func (p *Pipeline) stage(ctx context.Context, s stage, v *values) error {
 
 	rec.EndedAt = p.Now()
 	rec.SpanID = span.SpanID()
+	case errors.Is(workErr, commentator.ErrWithdrawn): // whatever ended meanwhile: nobody may post it again
 	if workErr != nil {
 		rec.ErrorType, rec.ErrorMessage = commentator.ErrorCode(workErr), workErr.Error()
 	}
