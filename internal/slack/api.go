@@ -136,7 +136,7 @@ func callError(method, channel string, err error) error {
 	var dial *net.OpError
 	var dns *net.DNSError
 	if _, limited := retryAfter(err); limited {
-		return &commentator.Error{Code: CodeRateLimited, Message: fmt.Sprintf("Slack asks to call %s later", method), Err: err}
+		return &commentator.Error{Code: CodeRateLimited, Later: true, Message: fmt.Sprintf("Slack asks to call %s later", method), Err: err}
 	}
 	switch {
 	case err == nil:
