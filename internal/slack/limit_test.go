@@ -135,3 +135,14 @@ func TestAChannelGetsAMessageASecond(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatSlackHasSurelyNotTaken(t *testing.T) {
+	for code, want := range map[string]bool{
+		"slack_not_in_channel": true, CodeUnreachable: true, CodeRateLimited: true, "slack_http_403": true,
+		CodeAnswerLost: false, "slack_internal_error": false, codeNotTakenBack: false, "attempt_timeout": false, "panic": false, "": false,
+	} {
+		if got := NotTaken(code); got != want {
+			t.Errorf("NotTaken(%q) = %v", code, got)
+		}
+	}
+}
