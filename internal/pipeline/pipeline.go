@@ -164,8 +164,10 @@ func (p *Pipeline) run(ctx context.Context, a store.Attempt) (commentator.Outcom
 			if err := v.load(rec); err != nil {
 				return "", err
 			}
-		} else if ctx.Err() != nil {
+		} else if errors.Is(ctx.Err(), context.Canceled) {
 			return "", ctx.Err()
+		} else if ctx.Err() != nil {
+			return "", timedOut(s.name)
 		} else if err := p.stage(ctx, s, &v); err != nil {
 			return "", err
 		}
@@ -190,6 +192,7 @@ func (p *Pipeline) stage(ctx context.Context, s stage, v *values) error {
 	stageCtx, span := p.Telemetry.StartStage(ctx, v.job, s.name)
 	workErr := p.work(stageCtx, s, v, &rec.Analysis)
 	switch {
+	case errors.Is(workErr, commentator.ErrWithdrawn): // whatever ended meanwhile: nobody may post it again
 	case workErr != nil && errors.Is(ctx.Err(), context.Canceled):
 		return ctx.Err()
 	case workErr != nil && ctx.Err() != nil:
@@ -200,7 +203,6 @@ func (p *Pipeline) stage(ctx context.Context, s stage, v *values) error {
 
 	rec.EndedAt = p.Now()
 	rec.SpanID = span.SpanID()
-	case errors.Is(workErr, commentator.ErrWithdrawn): // whatever ended meanwhile: nobody may post it again
 	if workErr != nil {
 		rec.ErrorType, rec.ErrorMessage = commentator.ErrorCode(workErr), workErr.Error()
 	}
