@@ -58,7 +58,7 @@ func (c *serveCommand) Run(ctx context.Context, a *app) error {
 // unlessStopped leaves out an error of the start when it was asked to stop meanwhile, which is what
 // most of them come from.
 func unlessStopped(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+	if errors.Is(ctx.Err(), context.Canceled) {
 		return nil
 	}
 	return err
