@@ -8,12 +8,13 @@ import (
 
 	"github.com/technoshare/commentator/internal/commentator"
 	"github.com/technoshare/commentator/internal/queue"
+	"github.com/technoshare/commentator/internal/slack"
 	"github.com/technoshare/commentator/internal/store"
 )
 
 type jobsRetryCommand struct {
 	IDs   []int64 `arg:"" name:"job" help:"Ids of jobs that are final."`
-	Again bool    `help:"Also repeat a job that ended in success: it is commented on a second time."`
+	Again bool    `help:"Also repeat a job whose link has a comment, or may have one: it is commented on a second time."`
 }
 
 // Help is shown below the flags.
@@ -27,12 +28,14 @@ func (c *jobsRetryCommand) Run(ctx context.Context, a *app) error {
 		if j.Outcome == commentator.OutcomeSuccess && !c.Again {
 			return usageError{fmt.Errorf("job %d ended in success; --again comments on its link a second time", j.ID)}
 		}
-		again, err := w.store.Retry(ctx, j.ID, time.Now(), w.queue.Enqueue)
+		again, err := w.store.Retry(ctx, j.ID, time.Now(), store.Repeat{Again: c.Again, NotTaken: slack.NotTaken, Enqueue: w.queue.Enqueue})
 		switch {
 		case errors.Is(err, store.ErrOpen):
 			return usageError{fmt.Errorf("job %d cannot be repeated: a job of its link is not final yet; `commentator jobs cancel` ends it", j.ID)}
 		case errors.Is(err, store.ErrWithdrawn):
 			return usageError{fmt.Errorf("job %d cannot be repeated: its link was taken back", j.ID)}
+		case errors.Is(err, store.ErrCommented):
+			return usageError{fmt.Errorf("job %d: %w; look into the thread, --again comments on the link a second time", j.ID, err)}
 		case err != nil:
 			return err
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -56,6 +57,8 @@ func (c *replayCommand) Run(ctx context.Context, a *app) error {
 	defer cancel()
 	if err == nil {
 		err = c.show(endCtx, w, jobs, known)
+	} else if shown := c.show(endCtx, w, w.finalOnes(endCtx, jobs), false); !errors.Is(shown, errSaid) {
+		err = errors.Join(err, shown)
 	}
 	if closeErr := w.close(endCtx); err == nil {
 		err = closeErr
@@ -160,6 +163,16 @@ func (w *worker) awaitFinal(ctx context.Context, jobID int64) (commentator.Job, 
 		case <-tick.C:
 		}
 	}
+}
+
+// finalOnes returns those of the jobs that are final, as they are now.
+func (w *worker) finalOnes(ctx context.Context, jobs []commentator.Job) (final []commentator.Job) {
+	for _, j := range jobs {
+		if now, err := w.store.Job(ctx, j.ID); err == nil && now.State == commentator.JobFinal {
+			final = append(final, now)
+		}
+	}
+	return final
 }
 
 // replayed is the JSON of a replayed job.

@@ -31,7 +31,7 @@ func (c *serveCommand) Run(ctx context.Context, a *app) error {
 	}
 	w, err := a.openWorker(ctx, use{backoff: backoff})
 	if err != nil {
-		return err
+		return unlessStopped(ctx, err)
 	}
 	w.startSlack(ctx)
 	mode, why := resolveMode(a.cfg)
@@ -42,10 +42,7 @@ func (c *serveCommand) Run(ctx context.Context, a *app) error {
 	if err = w.startHealth(ready...); err == nil {
 		err = w.queue.Start(ctx)
 	}
-	switch {
-	case err != nil && ctx.Err() != nil:
-		err = nil // asked to stop while it started
-	case err == nil:
+	if err = unlessStopped(ctx, err); err == nil && ctx.Err() == nil {
 		w.working.Store(true)
 		a.log.InfoContext(ctx, "serving", "database", w.store.Path(), "telemetry", string(mode), "because", why, "version", readBuild().Version)
 		err = c.work(ctx, w)
@@ -58,6 +55,15 @@ func (c *serveCommand) Run(ctx context.Context, a *app) error {
 	return err
 }
 
+// unlessStopped leaves out an error of the start when it was asked to stop meanwhile, which is what
+// most of them come from.
+func unlessStopped(ctx context.Context, err error) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return nil
+	}
+	return err
+}
+
 // work takes events from Slack, unless it only drains, until ctx ends or it cannot go on.
 func (c *serveCommand) work(ctx context.Context, w *worker) error {
 	if c.Drain {
@@ -65,7 +71,7 @@ func (c *serveCommand) work(ctx context.Context, w *worker) error {
 	}
 	r, err := w.receive(ctx)
 	if err != nil {
-		return err
+		return unlessStopped(ctx, err)
 	}
 	w.receiver.Store(r)
 	select {

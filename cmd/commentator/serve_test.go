@@ -19,6 +19,7 @@ import (
 
 	"github.com/technoshare/commentator/internal/commentator"
 	"github.com/technoshare/commentator/internal/store"
+	"github.com/technoshare/commentator/test/sandbox"
 )
 
 // patience bounds every wait.
@@ -329,5 +330,43 @@ func TestServeForgetsOldJobs(t *testing.T) {
 	worker.ended(t)
 	if got := list(); strings.Count(got, "\n") != 1 || !strings.Contains(got, `"job_id":2`) {
 		t.Errorf("jobs\n%s", got)
+	}
+}
+
+// stopper is a log that tells the worker to stop when it says something.
+type stopper struct {
+	lines
+	when string
+	stop context.CancelFunc
+}
+
+// Write implements io.Writer.
+func (s *stopper) Write(p []byte) (int, error) {
+	if strings.Contains(string(p), s.when) {
+		s.stop()
+	}
+	return s.lines.Write(p)
+}
+
+// To be told to stop while it starts is no failure.
+func TestAWorkerThatIsToldToStopWhileItStartsEndsWell(t *testing.T) {
+	events, err := sandbox.FreeAddress()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, when := range []string{"", `"msg":"serving"`} {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		log := &stopper{when: when, stop: cancel}
+		if when == "" {
+			cancel()
+		}
+		environ := []string{
+			"DB_PATH=" + filepath.Join(t.TempDir(), "db.sqlite"), "TECHNOSHARE_CHANNEL_ID=C0123456789",
+			"SLACK_SIGNING_SECRET=0123456789abcdef", "SLACK_EVENTS_ADDR=" + events,
+		}
+		if code := run(ctx, []string{"serve"}, environ, strings.NewReader(""), io.Discard, log); code != exitOK {
+			t.Errorf("told to stop at %q: exit code %d\n%s", when, code, log)
+		}
 	}
 }

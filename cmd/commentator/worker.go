@@ -292,7 +292,11 @@ func (a *app) openStore(ctx context.Context) (*store.Store, error) {
 // workStore opens the job database for a process that works on it.
 func (a *app) workStore(ctx context.Context) (*store.Store, error) {
 	if a.service {
-		return a.store(ctx, store.WithHistory(a.cfg.HistoryKeep))
+		backfill := a.cfg.BackfillMaxAge
+		if a.cfg.SlackBotToken == "" {
+			backfill = 0
+		}
+		return a.store(ctx, store.WithHistory(a.cfg.HistoryKeep, backfill))
 	}
 	return a.store(ctx)
 }

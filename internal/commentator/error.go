@@ -11,6 +11,7 @@ type Error struct {
 	Code    string // lower snake case: "http_404", "private_address", "timeout"
 	Message string // what was wrong, where, and what to do
 	Final   bool   // a repetition cannot help
+	Later   bool   // whoever was asked wants to be asked later, which is no failure
 	Err     error  // the cause, may be nil
 }
 
@@ -40,4 +41,10 @@ func ErrorCode(err error) string {
 func IsFinal(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && e.Final
+}
+
+// IsLater reports whether the first Error in the chain asks to come back later.
+func IsLater(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Later
 }

@@ -83,8 +83,8 @@ type Config struct {
 	// LinkPolicy says which links of a message become jobs: each, up to MAX_LINKS_PER_MESSAGE, or
 	// only the first, as in the old deployment. Default each.
 	LinkPolicy string `env:"LINK_POLICY" envDefault:"each"`
-	// LinkCooldown is for how long a page is not commented on again in the same channel. A Go
-	// duration; 0: always commented on. Default 24h.
+	// LinkCooldown is for how long a page is not commented on again in the same channel, at most
+	// HISTORY_KEEP. A Go duration; 0: always commented on. Default 24h.
 	LinkCooldown time.Duration `env:"LINK_COOLDOWN" envDefault:"24h"`
 	// TrackNoURLs makes a job, with the outcome no_urls, of each message without a link, as in
 	// the old deployment. Default false: such messages are not stored.

@@ -23,6 +23,9 @@ func (c Config) validateService(no, warn func(key, format string, args ...any)) 
 	if keep := c.HistoryKeep; keep != 0 && keep < 48*time.Hour {
 		no("HISTORY_KEEP", "%s is less than Slack may repeat a delivery for; use 48h or more, or 0 to keep all", keep)
 	}
+	if c.HistoryKeep > 0 && c.LinkCooldown > c.HistoryKeep {
+		warn("LINK_COOLDOWN", "%s is cut to HISTORY_KEEP, %s, after which nothing is known of a page; raise that, or lower this", c.LinkCooldown, c.HistoryKeep)
+	}
 	if c.MetricsAddr != "" {
 		host, port, err := net.SplitHostPort(c.MetricsAddr)
 		if n, portErr := strconv.Atoi(port); err != nil || portErr != nil || n < 0 || n > 65535 {

@@ -37,3 +37,18 @@ func TestMetricsBeyondLoopbackAreWarnedAbout(t *testing.T) {
 		}
 	}
 }
+
+func TestACooldownThatTheHistoryCutsIsWarnedAbout(t *testing.T) {
+	for keep, want := range map[string][]string{
+		"0s": nil, "72h": nil,
+		"48h": {"LINK_COOLDOWN: 72h0m0s is cut to HISTORY_KEEP, 48h0m0s, after which nothing is known of a page; raise that, or lower this"},
+	} {
+		_, got, err := load(t, []string{"LINK_COOLDOWN=72h", "HISTORY_KEEP=" + keep}, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: warnings (-want +got):\n%s", keep, diff)
+		}
+	}
+}

@@ -2,11 +2,13 @@ package intake
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/slack"
 )
 
 // Identity says as whom the app writes.
@@ -29,6 +31,10 @@ func (in *Intake) Introduce(ctx context.Context, who Identity) error {
 			return err
 		}
 		wait := pauses.NextBackOff()
+		var limited *slack.RateLimited
+		if errors.As(err, &limited) {
+			wait = max(wait, limited.After)
+		}
 		in.cfg.Logger.WarnContext(ctx, "Slack does not say as whom this app writes", "err", err, "again_in", wait.String())
 		timer := time.NewTimer(wait)
 		select {

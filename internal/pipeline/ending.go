@@ -74,9 +74,9 @@ func panicked(s commentator.Stage, value any) error {
 	}
 }
 
-// timedOut is the error of a stage that ran when the time of the attempt was over.
+// timedOut is the error of a stage that ran, or was to begin, when the time of the attempt was over.
 func timedOut(s commentator.Stage) error {
-	return &commentator.Error{Code: CodeTime, Message: fmt.Sprintf("Stage %s took longer than an attempt may take", s)}
+	return &commentator.Error{Code: CodeTime, Message: fmt.Sprintf("The time of the attempt was over before stage %s ended", s)}
 }
 
 // lost is the end of a job that the queue will never try again.

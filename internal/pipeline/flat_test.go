@@ -59,7 +59,7 @@ func passing() commentator.Comment {
 // A worker that is left running takes no more memory after many jobs than after a few: a
 // tenth of them is done before it is measured for the first time.
 func TestMemoryIsFlat(t *testing.T) {
-	s, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "db.sqlite"), store.WithHistory(store.MinHistory))
+	s, err := store.Open(t.Context(), filepath.Join(t.TempDir(), "db.sqlite"), store.WithHistory(store.MinHistory, 0))
 	if err != nil {
 		t.Fatal(err)
 	}

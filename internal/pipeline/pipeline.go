@@ -61,6 +61,11 @@ type Pipeline struct {
 	reached func(point, commentator.Stage)
 }
 
+// mostPutOff is how many attempts a job may have had when one more is put off without being a
+// failure: enough for most of a day with the pauses of the queue, and an end for a job that would
+// be put off for ever.
+const mostPutOff = 100
+
 // point is a moment in a stage.
 type point string
 
@@ -81,8 +86,9 @@ func New(cfg Config) *Pipeline {
 // final, complete (nil: nothing) has run in the transaction that made it so.
 //
 // An error means that the job is not final: store.ErrFenced when another attempt owns it,
-// ctx's error when the attempt was interrupted, which counts as neither failure nor kill,
-// and else what failed. Another attempt then goes on behind the last recorded stage. A job
+// ctx's error when the attempt was interrupted, one of commentator.IsLater when somebody asks
+// to come back later, which both count as neither failure nor kill, and else what failed.
+// Another attempt then goes on behind the last recorded stage. A job
 // that was final before comes back with nil, and complete has not run.
 func (p *Pipeline) Attempt(ctx context.Context, jobID int64, complete func(tx *sql.Tx) error) (commentator.Job, error) {
 	a, err := p.Store.BeginAttempt(ctx, jobID, p.Now(), p.decide, p.started)
@@ -112,7 +118,9 @@ func (p *Pipeline) Attempt(ctx context.Context, jobID int64, complete func(tx *s
 	case errors.Is(err, commentator.ErrWithdrawn):
 		return p.finish(ctx, a.Job, withdrawn(err), complete)
 	case errors.Is(ctx.Err(), context.Canceled):
-		return p.release(ctx, a.Job)
+		return p.release(ctx, a.Job, fmt.Errorf("interrupt job %d: %w", jobID, context.Cause(ctx)))
+	case commentator.IsLater(err) && a.Job.Attempt < mostPutOff:
+		return p.release(ctx, a.Job, err)
 	case commentator.IsFinal(err) || a.Job.Failures+1 >= commentator.MaxFailures:
 		return p.finish(ctx, a.Job, failed(err), complete)
 	}
@@ -156,8 +164,10 @@ func (p *Pipeline) run(ctx context.Context, a store.Attempt) (commentator.Outcom
 			if err := v.load(rec); err != nil {
 				return "", err
 			}
-		} else if ctx.Err() != nil {
+		} else if errors.Is(ctx.Err(), context.Canceled) {
 			return "", ctx.Err()
+		} else if ctx.Err() != nil {
+			return "", timedOut(s.name)
 		} else if err := p.stage(ctx, s, &v); err != nil {
 			return "", err
 		}
@@ -182,6 +192,7 @@ func (p *Pipeline) stage(ctx context.Context, s stage, v *values) error {
 	stageCtx, span := p.Telemetry.StartStage(ctx, v.job, s.name)
 	workErr := p.work(stageCtx, s, v, &rec.Analysis)
 	switch {
+	case errors.Is(workErr, commentator.ErrWithdrawn): // whatever ended meanwhile: nobody may post it again
 	case workErr != nil && errors.Is(ctx.Err(), context.Canceled):
 		return ctx.Err()
 	case workErr != nil && ctx.Err() != nil:
@@ -260,8 +271,8 @@ func (p *Pipeline) finish(ctx context.Context, j commentator.Job, end store.Endi
 	return j, nil
 }
 
-// release closes an attempt that was interrupted.
-func (p *Pipeline) release(ctx context.Context, j commentator.Job) (commentator.Job, error) {
+// release closes an attempt that ended for a reason that is no failure of the job.
+func (p *Pipeline) release(ctx context.Context, j commentator.Job, why error) (commentator.Job, error) {
 	j, err := p.Store.ReleaseAttempt(context.WithoutCancel(ctx), j)
-	return j, errors.Join(fmt.Errorf("interrupt job %d: %w", j.ID, context.Cause(ctx)), err)
+	return j, errors.Join(why, err)
 }

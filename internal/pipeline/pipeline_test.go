@@ -190,16 +190,26 @@ func TestAnInterruptedAttemptCountsAsNothingAndGoesOn(t *testing.T) {
 
 func TestAnAttemptThatTakesTooLongFails(t *testing.T) {
 	web := newSite(t)
-	r := newRig(t, rigConfig{})
-	r.Analyser = faulty{r.Analyser, func(ctx context.Context) error {
-		<-ctx.Done()
-		return ctx.Err()
-	}}
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-	defer cancel()
-	j, err := r.Attempt(ctx, r.jobs(t, web.URL+"/article/1")[0].ID, nil)
-	if commentator.ErrorCode(err) != CodeTime || j.Failures != 1 {
-		t.Errorf("Attempt() = %d failures, %v", j.Failures, err)
+	for _, between := range []bool{false, true} {
+		r := newRig(t, rigConfig{})
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		if between {
+			r.reached = func(p point, s commentator.Stage) {
+				if p == pointCommitted {
+					<-ctx.Done()
+				}
+			}
+		} else {
+			r.Analyser = faulty{r.Analyser, func(ctx context.Context) error {
+				<-ctx.Done()
+				return ctx.Err()
+			}}
+		}
+		j, err := r.Attempt(ctx, r.jobs(t, web.URL+"/article/1")[0].ID, nil)
+		if commentator.ErrorCode(err) != CodeTime || j.Failures != 1 {
+			t.Errorf("between two stages %v: Attempt() = %d failures, %v", between, j.Failures, err)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -177,5 +178,76 @@ func TestFailuresAreNotedWithTheEndOfTheJob(t *testing.T) {
 	r.finish(t, r.jobs(t, web.URL+"/gone")[0].ID)
 	if due, _ := r.Store.NoticesDue(t.Context()); len(due) != len(want) {
 		t.Errorf("noted %v though nobody tells", due)
+	}
+}
+
+// posting is a poster that does what a test wants.
+type posting func(ctx context.Context) (commentator.Post, error)
+
+func (p posting) Post(ctx context.Context, _ commentator.Job, _ commentator.Message, _ commentator.Rendered) (commentator.Post, error) {
+	return p(ctx)
+}
+
+var errLimited = &commentator.Error{Code: "slack_ratelimited", Message: "Slack asks to come later", Later: true}
+
+// However often Slack asks to come later, the comment comes.
+func TestAJobThatIsPutOffHasNotFailed(t *testing.T) {
+	web := newSite(t)
+	r := newRig(t, rigConfig{mode: telemetry.ModeTracing})
+	calls := 0
+	r.Poster = posting(func(context.Context) (commentator.Post, error) {
+		if calls++; calls <= commentator.MaxFailures+1 {
+			return commentator.Post{}, errLimited
+		}
+		return commentator.Post{Delivery: slack.DeliverySlack}, nil
+	})
+	id := r.jobs(t, web.URL+"/article/1")[0].ID
+	if err := r.Handle(t.Context(), id, nil); !errors.Is(err, errLimited) {
+		t.Errorf("Handle() = %v: the queue would not try it again after a pause", err)
+	}
+	report := r.finish(t, id)
+	j, err := r.Store.Job(t.Context(), id)
+	if err != nil || report.Outcome != commentator.OutcomeSuccess || j.Failures != 0 || j.Kills != 0 || web.count("/article/1") != 1 {
+		t.Errorf("outcome %s (%s), %d failures, %d kills, %v", report.Outcome, report.Error, j.Failures, j.Kills, err)
+	}
+	// Each attempt at the stage is recorded, and the job ended once.
+	kinds, _ := r.outbox(t)
+	posts := 0
+	for _, kind := range kinds {
+		if kind == string(commentator.StageSlackPost) {
+			posts++
+		}
+	}
+	if posts != calls || kinds[len(kinds)-1] != wire.SpanJob {
+		t.Errorf("%d attempts to post, recorded %v", calls, kinds)
+	}
+}
+
+func TestAJobIsNotPutOffForEver(t *testing.T) {
+	web := newSite(t)
+	r := newRig(t, rigConfig{})
+	r.Poster = posting(func(context.Context) (commentator.Post, error) { return commentator.Post{}, errLimited })
+	id := r.jobs(t, web.URL+"/article/1")[0].ID
+	if _, err := r.Store.DB().ExecContext(t.Context(), fmt.Sprintf(`UPDATE jobs SET attempt = %d`, mostPutOff-1)); err != nil {
+		t.Fatal(err)
+	}
+	if report := r.finish(t, id); report.Outcome != commentator.OutcomeError || report.ErrorType != errLimited.Code || report.Attempts != mostPutOff-1+commentator.MaxFailures {
+		t.Errorf("outcome %s (%s) after %d attempts", report.Outcome, report.ErrorType, report.Attempts)
+	}
+}
+
+// That the message is gone is told by the post alone, and the reply is deleted by then: the job
+// must not post again because the worker stops.
+func TestAJobWhoseMessageIsGoneEndsThoughTheWorkerStops(t *testing.T) {
+	web := newSite(t)
+	r := newRig(t, rigConfig{})
+	ctx, cancel := context.WithCancel(t.Context())
+	r.Poster = posting(func(context.Context) (commentator.Post, error) {
+		cancel()
+		return commentator.Post{}, commentator.ErrWithdrawn
+	})
+	j, err := r.Attempt(ctx, r.jobs(t, web.URL+"/article/1")[0].ID, nil)
+	if err != nil || j.Outcome != commentator.OutcomeCancelled || j.ErrorType != "withdrawn" {
+		t.Errorf("Attempt() = %s (%s), %v", j.Outcome, j.ErrorType, err)
 	}
 }

@@ -362,6 +362,32 @@ func TestStopLetsRunningJobsEnd(t *testing.T) {
 	receive(t, calls)
 }
 
+// A job whose end is written when its time is over, or the queue stops, is completed like any other.
+func TestAJobIsCompletedThoughItsContextHasEnded(t *testing.T) {
+	for name, timeout := range map[string]time.Duration{"too slow": 50 * time.Millisecond, "stopped": time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			s := openStore(t, newDatabase(t))
+			running, calls := make(chan int64, 1), make(chan int64, 1)
+			complete := completing(s, calls)
+			q := newQueue(t, s, queue.Config{JobTimeout: timeout, Handler: func(ctx context.Context, id int64, c func(*sql.Tx) error) error {
+				running <- id
+				<-ctx.Done()
+				return complete(context.WithoutCancel(ctx), id, c)
+			}})
+			id := ingest(t, s, q.Enqueue)
+			start(t, q)
+			receive(t, running)
+			if name == "stopped" {
+				stop(t, q)
+			}
+			receive(t, calls)
+			if got, want := states(t, s), fmt.Sprintf("%d completed", id); got != want {
+				t.Errorf("queue holds %q, want %q", got, want)
+			}
+		})
+	}
+}
+
 func TestDepthSaysHowLongTheOldestJobHasWaited(t *testing.T) {
 	s := openStore(t, newDatabase(t))
 	q := newQueue(t, s, queue.Config{})

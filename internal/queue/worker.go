@@ -22,6 +22,9 @@ type worker struct {
 
 func (w *worker) Work(ctx context.Context, job *river.Job[jobArgs]) error {
 	complete := func(tx *sql.Tx) error {
+		// Also when the job's time is over, or the queue stops: what is done is done.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rowTimeout)
+		defer cancel()
 		return w.db.complete(ctx, tx, job)
 	}
 	if job.Args.Quiet {
@@ -40,13 +43,13 @@ func (w *worker) Work(ctx context.Context, job *river.Job[jobArgs]) error {
 	return err
 }
 
-// lookTimeout is how long a try that failed may look whose its row is.
-const lookTimeout = 5 * time.Second
+// rowTimeout is how long a try that is over may take to complete its row, or to look whose it is.
+const rowTimeout = 5 * time.Second
 
 // owns reports whether River's row is still that of this try. One that was believed dead while
 // another one began has lost it. What cannot be found out is taken for the usual.
 func (w *worker) owns(ctx context.Context, job *river.Job[jobArgs]) bool {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rowTimeout)
 	defer cancel()
 	owns, err := w.db.owns(ctx, job)
 	return owns || err != nil && !errors.Is(err, sql.ErrNoRows)

@@ -30,6 +30,8 @@ const (
 	CodeRateLimited = "slack_ratelimited"
 	CodeUnreachable = "slack_unreachable"
 	CodeAnswerLost  = "slack_answer_lost"
+
+	codeNotTakenBack = "slack_not_taken_back"
 )
 
 // APIConfig configures an API.
@@ -124,6 +126,13 @@ func retryAfter(err error) (time.Duration, bool) {
 // passing are the errors of Slack that a later attempt may not meet.
 var passing = map[string]bool{"internal_error": true, "service_unavailable": true, "fatal_error": true, "request_timeout": true}
 
+// NotTaken reports whether an error with a code says that Slack has taken nothing: it refused, or
+// was not asked. After any other, or none, a message may be there.
+func NotTaken(code string) bool {
+	own, ok := strings.CutPrefix(code, "slack_")
+	return ok && code != CodeAnswerLost && code != codeNotTakenBack && !passing[own]
+}
+
 // errNoAnswer is an answer of Slack that says nothing.
 var errNoAnswer = errors.New("the answer is neither a success nor an error")
 
@@ -136,7 +145,7 @@ func callError(method, channel string, err error) error {
 	var dial *net.OpError
 	var dns *net.DNSError
 	if _, limited := retryAfter(err); limited {
-		return &commentator.Error{Code: CodeRateLimited, Message: fmt.Sprintf("Slack asks to call %s later", method), Err: err}
+		return &commentator.Error{Code: CodeRateLimited, Later: true, Message: fmt.Sprintf("Slack asks to call %s later", method), Err: err}
 	}
 	switch {
 	case err == nil:

@@ -201,14 +201,14 @@ func (f *fakeSlack) api() *API {
 type memory struct {
 	mu      sync.Mutex
 	replies map[int64]map[int]*commentator.Reply
-	gone    map[int64]bool // retracted
-	forbid  error          // of AskToPost and AskToNotify
-	posted  error          // of Posted
+	gone    map[replyPart]bool // retracted
+	forbid  error              // of AskToPost and AskToNotify
+	posted  error              // of Posted
 	jobs    map[int64]commentator.Notice
 }
 
 func newMemory() *memory {
-	return &memory{replies: map[int64]map[int]*commentator.Reply{}, gone: map[int64]bool{}, jobs: map[int64]commentator.Notice{}}
+	return &memory{replies: map[int64]map[int]*commentator.Reply{}, gone: map[replyPart]bool{}, jobs: map[int64]commentator.Notice{}}
 }
 
 func (m *memory) put(r commentator.Reply) {
@@ -267,7 +267,7 @@ func (m *memory) RetractionsDue(context.Context, int) (list []commentator.Reply,
 	defer m.mu.Unlock()
 	for id, parts := range m.replies {
 		for _, r := range parts {
-			if !m.gone[id] && !r.RetractAt.IsZero() {
+			if !m.gone[replyPart{id, r.Part}] && !r.RetractAt.IsZero() {
 				list = append(list, *r)
 			}
 		}
@@ -275,10 +275,10 @@ func (m *memory) RetractionsDue(context.Context, int) (list []commentator.Reply,
 	return list, nil
 }
 
-func (m *memory) Retracted(_ context.Context, jobID int64, _ int, _ time.Time) error {
+func (m *memory) Retracted(_ context.Context, jobID int64, part int, _ time.Time) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.gone[jobID] = true
+	m.gone[replyPart{jobID, part}] = true
 	return nil
 }
 

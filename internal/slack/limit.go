@@ -13,7 +13,7 @@ import (
 )
 
 // maxPause is the longest wait that Slack may ask for and a job sits out where it is. A longer
-// one fails its attempt, so that the worker is free for other channels meanwhile.
+// one ends its attempt, so that the worker is free for other channels meanwhile.
 const maxPause = time.Minute
 
 // limits are Slack's own, https://docs.slack.dev/apis/web-api/rate-limits: a message a second and
@@ -59,7 +59,7 @@ func (g *gate) wait(ctx context.Context) error {
 		switch left := g.left(); {
 		case left > maxPause:
 			return &commentator.Error{
-				Code:    CodeRateLimited,
+				Code: CodeRateLimited, Later: true,
 				Message: fmt.Sprintf("Slack asks to call %s later, in %s", g.method, left.Round(time.Second)),
 			}
 		case left > 0:

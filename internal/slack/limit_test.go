@@ -75,7 +75,7 @@ func TestRetryAfterPausesOneMethodOfOneChannel(t *testing.T) {
 	})
 }
 
-// A long wait fails the attempt at once, also of the jobs that come while it lasts.
+// A long wait ends the attempt at once, also of the jobs that come while it lasts.
 func TestALongRetryAfterKeepsNoWorker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig()
@@ -83,7 +83,7 @@ func TestALongRetryAfterKeepsNoWorker(t *testing.T) {
 		start := time.Now()
 		for id := range int64(3) {
 			_, err := r.Post(t.Context(), commentator.Job{ID: id + 1}, message, rendered("text"))
-			if commentator.ErrorCode(err) != CodeRateLimited || commentator.IsFinal(err) {
+			if commentator.ErrorCode(err) != CodeRateLimited || commentator.IsFinal(err) || !commentator.IsLater(err) {
 				t.Errorf("Post() = %v", err)
 			}
 		}
@@ -93,13 +93,13 @@ func TestALongRetryAfterKeepsNoWorker(t *testing.T) {
 	})
 }
 
-// A Slack that never stops saying 429 fails the attempt after some time.
-func TestEndlessRateLimitsFailTheAttempt(t *testing.T) {
+// A Slack that never stops saying 429 ends the attempt after some time.
+func TestEndlessRateLimitsEndTheAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig()
 		r.slack.answer = func(string, int) answer { return answer{status: 429} } // and does not say for how long
 		_, err := r.Post(t.Context(), job, message, rendered("text"))
-		if n := r.slack.made(methodPost); commentator.ErrorCode(err) != CodeRateLimited || commentator.IsFinal(err) || n != maxLimited {
+		if n := r.slack.made(methodPost); commentator.ErrorCode(err) != CodeRateLimited || !commentator.IsLater(err) || n != maxLimited {
 			t.Errorf("Post() = %v after %d posts", err, n)
 		}
 	})
@@ -134,4 +134,15 @@ func TestAChannelGetsAMessageASecond(t *testing.T) {
 			last[c.channel] = c.at
 		}
 	})
+}
+
+func TestWhatSlackHasSurelyNotTaken(t *testing.T) {
+	for code, want := range map[string]bool{
+		"slack_not_in_channel": true, CodeUnreachable: true, CodeRateLimited: true, "slack_http_403": true,
+		CodeAnswerLost: false, "slack_internal_error": false, codeNotTakenBack: false, "attempt_timeout": false, "panic": false, "": false,
+	} {
+		if got := NotTaken(code); got != want {
+			t.Errorf("NotTaken(%q) = %v", code, got)
+		}
+	}
 }

@@ -31,7 +31,7 @@ func Links(text string, limit int) []string {
 	}
 	addBare := func(plain string) {
 		for _, link := range bare.FindAllString(plain, -1) {
-			if link = trim(entities.Replace(link)); !strings.HasSuffix(link, "//") {
+			if link = trim(entities.Replace(link)); bare.MatchString(link) { // "www..." and "https://" are none
 				add(link)
 			}
 		}

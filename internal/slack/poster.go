@@ -167,7 +167,7 @@ func (a *API) takeBack(ctx context.Context, channel, ts string) (err error) {
 		_ = pause.For(ctx, gap) // ends by its time alone
 	}
 	return &commentator.Error{
-		Code: "slack_not_taken_back", Final: true, Err: err,
+		Code: codeNotTakenBack, Final: true, Err: err,
 		Message: fmt.Sprintf("A reply to a message that is gone stands in channel %s at %s; delete it there", channel, ts),
 	}
 }

@@ -22,29 +22,40 @@ func TestRepliesWhoseLinkIsTakenBackAreDeleted(t *testing.T) {
 		now := time.Now()
 		reply := commentator.Reply{JobID: job.ID, Channel: message.Channel, ThreadTS: message.Thread(), Attempt: 1, AskedAt: now, RetractAt: now}
 		tests := []struct {
-			name  string
-			reply func(*rig) commentator.Reply
-			left  int // messages in the thread
-			calls map[string]int
+			name    string
+			replies func(*rig) []commentator.Reply
+			left    int // messages in the thread
+			calls   map[string]int
 		}{
-			{"posted", func(r *rig) commentator.Reply {
+			{"posted", func(r *rig) []commentator.Reply {
 				reply := reply
 				reply.ReplyTS, reply.PostedAt = r.slack.posted(mark{job.StoreID, job.ID, 0}), now
-				return reply
+				return []commentator.Reply{reply}
 			}, 0, map[string]int{methodDelete: 1}},
-			{"deleted by somebody", func(*rig) commentator.Reply {
+			{"in three parts, of which one is not known to be posted", func(r *rig) (parts []commentator.Reply) {
+				for part := range 3 {
+					reply := reply
+					reply.Part, reply.AskedAt = part, time.Now()
+					if ts := r.slack.posted(mark{job.StoreID, job.ID, part}); part < 2 {
+						reply.ReplyTS, reply.PostedAt = ts, now
+					}
+					parts = append(parts, reply)
+				}
+				return parts
+			}, 0, map[string]int{methodDelete: 3}},
+			{"deleted by somebody", func(*rig) []commentator.Reply {
 				reply := reply
 				reply.ReplyTS, reply.PostedAt = "1699999999.000100", now
-				return reply
+				return []commentator.Reply{reply}
 			}, 0, map[string]int{methodDelete: 1}},
-			{"not known to be posted, and there", func(r *rig) commentator.Reply {
+			{"not known to be posted, and there", func(r *rig) []commentator.Reply {
 				r.slack.posted(mark{job.StoreID, job.ID, 0})
 				r.slack.posted(mark{job.StoreID, job.ID + 1, 0})
 				reply := reply
 				reply.AskedAt = time.Now()
-				return reply
+				return []commentator.Reply{reply}
 			}, 1, map[string]int{methodDelete: 1}},
-			{"not to be deleted by us", func(r *rig) commentator.Reply {
+			{"not to be deleted by us", func(r *rig) []commentator.Reply {
 				r.slack.answer = func(method string, _ int) answer {
 					if method == methodDelete {
 						return answer{body: `{"ok":false,"error":"cant_delete_message"}`}
@@ -53,26 +64,29 @@ func TestRepliesWhoseLinkIsTakenBackAreDeleted(t *testing.T) {
 				}
 				reply := reply
 				reply.ReplyTS, reply.PostedAt = r.slack.posted(mark{job.StoreID, job.ID, 0}), now
-				return reply
+				return []commentator.Reply{reply}
 			}, 1, map[string]int{methodDelete: 1}},
-			{"never posted", func(*rig) commentator.Reply { return reply }, 0, map[string]int{methodDelete: 0}},
-			{"a notice without a message", func(*rig) commentator.Reply {
+			{"never posted", func(*rig) []commentator.Reply { return []commentator.Reply{reply} }, 0, map[string]int{methodDelete: 0}},
+			{"a notice without a message", func(*rig) []commentator.Reply {
 				reply := reply
 				reply.Part, reply.PostedAt = commentator.PartNotice, now
-				return reply
+				return []commentator.Reply{reply}
 			}, 0, map[string]int{methodDelete: 0, methodReplies: 0}},
-			{"a notice that nobody asked for yet", func(*rig) commentator.Reply {
+			{"a notice that nobody asked for yet", func(*rig) []commentator.Reply {
 				reply := reply
 				reply.Part, reply.Attempt = commentator.PartNotice, 0
-				return reply
+				return []commentator.Reply{reply}
 			}, 0, map[string]int{methodDelete: 0, methodReplies: 0}},
 		}
 		for _, tt := range tests {
 			r := newRig()
-			r.posts.put(tt.reply(r))
+			replies := tt.replies(r)
+			for _, reply := range replies {
+				r.posts.put(reply)
+			}
 			r.retract(t, time.Minute)
-			if n := len(r.slack.there()); n != tt.left || !r.posts.gone[job.ID] {
-				t.Errorf("%s: %d messages left, noted %v", tt.name, n, r.posts.gone[job.ID])
+			if n := len(r.slack.there()); n != tt.left || len(r.posts.gone) != len(replies) {
+				t.Errorf("%s: %d messages left, noted %v", tt.name, n, r.posts.gone)
 			}
 			for method, want := range tt.calls {
 				if n := r.slack.made(method); n != want {
@@ -147,11 +161,11 @@ func TestAStuckRetractionHoldsUpNoOther(t *testing.T) {
 		r.slack.answer = func(method string, _ int) answer { return answer{} }
 		put(2)
 		pass(10 * time.Second)
-		if !r.posts.gone[2] || r.posts.gone[1] || stuck == 0 {
+		if !r.posts.gone[replyPart{job: 2}] || r.posts.gone[replyPart{job: 1}] || stuck == 0 {
 			t.Errorf("gone after ten seconds: %v", r.posts.gone)
 		}
 		pass(4 * time.Hour)
-		if !r.posts.gone[1] {
+		if !r.posts.gone[replyPart{job: 1}] {
 			t.Error("the one that was refused is not tried again")
 		}
 	})

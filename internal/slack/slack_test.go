@@ -94,6 +94,7 @@ func TestLinks(t *testing.T) {
 		{"limit counts distinct links", "https://a.example https://a.example https://b.example https://c.example", 2, []string{"https://a.example", "https://b.example"}},
 		{"reading order", "https://a.example <https://b.example> https://c.example", 3, []string{"https://a.example", "https://b.example", "https://c.example"}},
 		{"nothing after the scheme", "https:// and http://.", 3, nil},
+		{"nothing after www", "die www... und www.: (www.), <www.>", 3, nil},
 		{"upper case", "HTTPS://A.example/X", 3, []string{"HTTPS://A.example/X"}},
 		{"in bold", "*https://a.example/x*", 3, []string{"https://a.example/x"}},
 	}
@@ -114,6 +115,9 @@ func TestLinksAreBoundedAndDistinct(t *testing.T) {
 		for _, link := range got {
 			if seen[link] {
 				t.Fatalf("%q twice in %q", link, got)
+			}
+			if !strings.HasPrefix(link, "http") {
+				t.Fatalf("%q has no scheme", link)
 			}
 			seen[link] = true
 		}

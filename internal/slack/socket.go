@@ -20,6 +20,11 @@ const (
 	socketRetry     = time.Second // before a connection whose client gave up begins anew
 	socketReadLimit = 4 << 20     // bytes of one message
 	acknowledgeWait = 5 * time.Second
+
+	// socketBudget is for how long an envelope may be handed over. Slack sends it again after three
+	// seconds, and takes a late acknowledgement for one all the same; but all that comes over the
+	// connection waits meanwhile.
+	socketBudget = 30 * time.Second
 )
 
 // SocketsConfig configures a Sockets.
@@ -226,7 +231,9 @@ func (c *connection) handleUnread(ctx context.Context, raw json.RawMessage) {
 
 // deliver hands an envelope over and acknowledges it after that.
 func (c *connection) deliver(ctx context.Context, envelopeID string, payload json.RawMessage, retry int) {
-	err := c.cfg.Sink.Deliver(ctx, Delivery{Source: SourceSocket, Raw: payload, Retry: retry > 0, ReceivedAt: c.cfg.Now()})
+	limited, cancel := context.WithTimeout(ctx, socketBudget)
+	defer cancel()
+	err := c.cfg.Sink.Deliver(limited, Delivery{Source: SourceSocket, Raw: payload, Retry: retry > 0, ReceivedAt: c.cfg.Now()})
 	if err != nil && commentator.ErrorCode(err) != CodeMalformedEvent {
 		if ctx.Err() == nil {
 			c.cfg.Logger.ErrorContext(ctx, "an event of Slack could not be written; Slack sends it again", "err", err)

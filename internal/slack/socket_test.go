@@ -146,6 +146,23 @@ func TestWhatCannotBeWrittenIsNotAcknowledged(t *testing.T) {
 	}
 }
 
+// A database that never answers does not hold up for ever what comes over a connection.
+func TestADeliveryOverASocketHasATime(t *testing.T) {
+	server := newSocketServer(t)
+	limited := make(chan bool, 1)
+	deliver := sinkFunc(func(ctx context.Context) error {
+		_, has := ctx.Deadline()
+		limited <- has
+		return nil
+	})
+	run(t, NewSockets(SocketsConfig{AppToken: "xapp-1", APIURL: server.GetAPIURL(), Sink: deliver, Connections: 1, Logger: quiet()}))
+	server.send("e1", aMessage, 0)
+	if !within(t, limited) {
+		t.Error("it has no deadline")
+	}
+	within(t, server.acks)
+}
+
 // Slack announces that it closes a connection; the other one takes over until it is open again.
 func TestARefreshLeavesNoGap(t *testing.T) {
 	hold, third := make(chan struct{}), make(chan struct{})

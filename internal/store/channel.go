@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -79,4 +80,16 @@ func laterTS(a, b string) bool {
 		return len(aSeconds) > len(bSeconds)
 	}
 	return a > b
+}
+
+// timeTS is a time as Slack writes it, and tsTime the other way; zero: it is none.
+func timeTS(t time.Time) string { return fmt.Sprintf("%d.%06d", t.Unix(), t.Nanosecond()/1000) }
+
+func tsTime(ts string) time.Time {
+	seconds, _, _ := strings.Cut(ts, ".")
+	n, err := strconv.ParseInt(seconds, 10, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.Unix(n, 0).UTC()
 }

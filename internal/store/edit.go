@@ -24,7 +24,8 @@ const CodeWithdrawn = "withdrawn"
 // message that is gone.
 //
 // A message that is older than what is known of its channel, and is not known itself, was
-// there before this program or held no link: then only links that the edit added count.
+// there before this program or held no link, or was removed with its jobs because it is old: then
+// only links that the edit added count.
 func (s *Store) Change(ctx context.Context, e commentator.Edit, m commentator.Message, r Rules) (Received, error) {
 	var out Received
 	err := s.write(ctx, func(tx *writeTx) error {
@@ -95,9 +96,13 @@ func (s *Store) changeUnknown(ctx context.Context, tx *writeTx, e commentator.Ed
 	if err != nil {
 		return err
 	}
+	past, err := readHistory(ctx, tx)
+	if err != nil {
+		return err
+	}
 	links := r.Links(e.Text)
 	taken := limited(links, r.Limit)
-	if laterTS(e.TS, seen) {
+	if laterTS(e.TS, seen) && !past.forgets(tsTime(e.TS)) {
 		out.OverLimit = len(links) - len(taken)
 	} else {
 		taken = without(taken, r.Links(e.Before))
@@ -136,11 +141,18 @@ func (s *Store) edit(ctx context.Context, tx *writeTx, known knownText, e commen
 	}
 	added := limited(without(limited(links, r.Limit), kept), r.Limit-len(kept))
 	before := r.Links(known.text)
+	past, err := readHistory(ctx, tx)
+	if err != nil {
+		return err
+	}
 	for _, link := range added {
 		// A link that had cooled down when the message came has no job either. It stays so,
 		// however much later words around it are changed.
 		cooled := e.ReceivedAt
 		if has(before, link.URL, link.Key) {
+			if past.forgets(known.receivedAt) {
+				continue // its job was removed, or would be by now
+			}
 			cooled = known.receivedAt
 		}
 		if err := s.makeUncooledJob(ctx, tx, known.id, e.Channel, e.ReceivedAt, cooled, link, r, out); err != nil {

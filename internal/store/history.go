@@ -33,7 +33,13 @@ type History struct {
 	LastJob int64     `json:"last_job"`        // the highest id among them
 	// Decided is how many of them each rule of the sampling file had decided.
 	Decided map[string]int64 `json:"decided,omitempty"`
+	// Messages that were received before it may be gone; zero: those of jobs that are gone.
+	Messages time.Time `json:"messages,omitzero"`
 }
+
+// forgets reports whether a message that was received, or written, at a time may be one of which
+// jobs or the message itself were removed.
+func (h History) forgets(at time.Time) bool { return at.Before(h.Before) || at.Before(h.Messages) }
 
 // WithHistory lets the store remove final jobs, with their stages, replies and reactions, and
 // messages without jobs, when they are older than keep; 0 keeps them all. Without it nothing is
@@ -41,14 +47,14 @@ type History struct {
 //
 // A job stays as long as a message of its telemetry waits, a later job repeats it, or its
 // reply is to be deleted in Slack. A message stays as long as Slack's history may bring it
-// again. What was imported from another database counts as old as the import, so that it can
-// be given back.
-func WithHistory(keep time.Duration) Option {
-	return func(s *Store) { s.history = &historian{keep: keep} }
+// again, which is read as far back as backfill; 0: it is not read. What was imported from another
+// database counts as old as the import, so that it can be given back.
+func WithHistory(keep, backfill time.Duration) Option {
+	return func(s *Store) { s.history = &historian{keep, backfill} }
 }
 
 // historian is how the history is kept.
-type historian struct{ keep time.Duration }
+type historian struct{ keep, backfill time.Duration }
 
 // History returns what is no longer in the database.
 func (s *Store) History(ctx context.Context) (History, error) {
@@ -99,7 +105,7 @@ func (s *Store) cleanHistory(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("remove old jobs: %w", explain(err))
 	}
-	messages, err := s.removeMessages(ctx, before)
+	messages, err := s.removeMessages(ctx, before, now.Add(-s.history.backfill))
 	if err != nil {
 		return fmt.Errorf("remove old messages: %w", explain(err))
 	}
@@ -246,26 +252,44 @@ func waitingFor(ctx context.Context, tx *writeTx, batch []int64) (map[int64]bool
 }
 
 // removeMessages removes messages that are old and have no job. One that is not before the
-// time up to which its channel is known may come again with Slack's history.
-func (s *Store) removeMessages(ctx context.Context, before time.Time) (int, error) {
+// time up to which its channel is known may come again with Slack's history, unless it was written
+// before the oldest that is asked for.
+func (s *Store) removeMessages(ctx context.Context, before, oldest time.Time) (int, error) {
 	return s.removeOld(ctx, `
 		SELECT id, received_at, NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.message_id = messages.id) FROM messages WHERE id > ? ORDER BY id LIMIT ?`, before,
 		func(rows *sql.Rows) (id, made int64, done bool, err error) {
 			err = rows.Scan(&id, &made, &done)
 			return id, made, done, err
 		},
-		func(batch []int64) (int, error) {
-			res, err := s.db.ExecContext(ctx, `
-				DELETE FROM messages WHERE id IN `+marks(len(batch))+`
-					AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.message_id = messages.id)
-					AND NOT EXISTS (SELECT 1 FROM channels WHERE channels.channel_id = messages.channel_id AND seen_ts <= message_ts)`,
-				anys(batch)...)
-			if err != nil {
-				return 0, err
-			}
-			n, err := res.RowsAffected()
-			return int(n), err
+		func(batch []int64) (n int, err error) {
+			err = s.write(ctx, func(tx *writeTx) error {
+				n, err = removeMessageBatch(ctx, tx, batch, before, oldest)
+				return err
+			})
+			return n, err
 		})
+}
+
+func removeMessageBatch(ctx context.Context, tx *writeTx, batch []int64, before, oldest time.Time) (int, error) {
+	res, err := tx.ExecContext(ctx, `
+		DELETE FROM messages WHERE id IN `+marks(len(batch))+`
+			AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.message_id = messages.id)
+			AND NOT EXISTS (
+				SELECT 1 FROM channels WHERE channels.channel_id = messages.channel_id AND seen_ts <= message_ts AND message_ts >= ?)`,
+		append(anys(batch), timeTS(oldest))...)
+	if err != nil {
+		return 0, err
+	}
+	n, err := res.RowsAffected()
+	if err != nil || n == 0 {
+		return 0, err
+	}
+	h, err := readHistory(ctx, tx)
+	if err != nil || !before.After(h.Messages) {
+		return int(n), err
+	}
+	h.Messages = before.UTC()
+	return int(n), writeNote(ctx, tx, metaHistory, h)
 }
 
 // each calls fn for every row.

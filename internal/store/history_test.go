@@ -92,7 +92,7 @@ func left(t *testing.T, s *Store, table, column string) []string {
 
 func clean(t *testing.T, s *Store, keep time.Duration) {
 	t.Helper()
-	s.history = &historian{keep: keep} // not by the option: the test says when
+	s.history = &historian{keep: keep, backfill: 3650 * day} // not by the option: the test says when
 	if err := s.cleanHistory(t.Context(), start); err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func TestOldJobsAreRemovedWithAllThatIsTheirs(t *testing.T) {
 	h, err := s.History(t.Context())
 	want := History{
 		Before: start.Add(-90 * day).UTC(), Jobs: 2*historyBatch + 3, LastJob: last,
-		Decided: map[string]int64{"rule 7": 2*historyBatch + 3},
+		Decided: map[string]int64{"rule 7": 2*historyBatch + 3}, Messages: start.Add(-90 * day).UTC(),
 	}
 	if diff := cmp.Diff(want, h); diff != "" || err != nil {
 		t.Errorf("%s %v", diff, err)
@@ -209,6 +209,52 @@ func TestMessagesThatMayComeAgainStay(t *testing.T) {
 	}
 }
 
+// What is older than Slack's history is read back goes, also when nobody reads it and the time up to
+// which the channel is known stays what it was.
+func TestMessagesThatNobodyBringsAgainGo(t *testing.T) {
+	s := newStore(t)
+	alter(t, s, `INSERT INTO channels (channel_id, seen_ts, updated_at) VALUES ('C1', '1000000000.000000', 0)`)
+	for _, ago := range []time.Duration{100 * day, 92 * day} {
+		alter(t, s, `INSERT INTO messages (channel_id, message_ts, received_at, text) VALUES ('C1', ?, ?, 'a')`, timeTS(start.Add(-ago)), micros(start.Add(-ago)))
+	}
+	old, young := timeTS(start.Add(-100*day)), timeTS(start.Add(-92*day))
+	for _, tt := range []struct {
+		backfill time.Duration
+		want     []string
+	}{{101 * day, []string{old, young}}, {95 * day, []string{young}}, {0, nil}} {
+		s.history = &historian{keep: 90 * day, backfill: tt.backfill}
+		if err := s.cleanHistory(t.Context(), start); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(tt.want, left(t, s, "messages", "message_ts")); diff != "" {
+			t.Errorf("backfill %v: %s", tt.backfill, diff)
+		}
+	}
+	// Only what an edit adds to a message that is gone is new.
+	if got := change(t, s, edited(old, timeTS(start), "a", "a b"), testRules()); len(got.Jobs) != 1 || got.Jobs[0].URL != "https://x.test/b" {
+		t.Errorf("an edit of it: %+v", got)
+	}
+}
+
+// An old link does not become new by an edit around it, though nothing is left of its job.
+func TestAnEditOfAMessageWhoseJobIsGoneMakesNoNewOne(t *testing.T) {
+	s := newStore(t)
+	m := said("10.0", "a b")
+	m.ReceivedAt = start.Add(-100 * day)
+	jobs := receive(t, s, m, testRules()).Jobs
+	finish(t, s, begin(t, s, jobs[0].ID).Job, commentator.OutcomeSuccess)
+	alter(t, s, `UPDATE jobs SET finished_at = ? WHERE id = ?`, micros(m.ReceivedAt), jobs[0].ID)
+	send(t, s)
+	clean(t, s, 90*day)
+	if diff := cmp.Diff([]string{fmt.Sprint(jobs[1].ID)}, left(t, s, "jobs", "id")); diff != "" {
+		t.Fatal(diff)
+	}
+	got := change(t, s, edited("10.0", "11.0", "a b", "a b c"), testRules())
+	if diff := cmp.Diff([]string{"c"}, urls(got.Jobs)); diff != "" || len(got.Withdrawn) != 0 {
+		t.Errorf("withdrawn %v, jobs %s", got.Withdrawn, diff)
+	}
+}
+
 func TestHistoryIsKeptForTwoDaysAtLeastAndForEverIfAskedTo(t *testing.T) {
 	s := newStore(t)
 	pastJob(t, s, "10.0", 3*day)
@@ -255,7 +301,7 @@ func TestTheStoreCleansItsHistoryByItself(t *testing.T) {
 	path := newDatabase(t)
 	s := open(t, path)
 	pastJob(t, s, "10.0", 100*day)
-	s = open(t, path, WithHistory(90*day))
+	s = open(t, path, WithHistory(90*day, 0))
 	deadline := time.Now().Add(10 * time.Second)
 	for len(left(t, s, "jobs", "id")) > 0 {
 		if time.Now().After(deadline) {

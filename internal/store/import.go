@@ -72,7 +72,8 @@ func (s *Store) Contents(ctx context.Context) (Contents, error) {
 func (s *Store) Import(ctx context.Context, plan func(Contents) (Import, error),
 	enqueue func(ctx context.Context, tx *sql.Tx, jobID int64) error,
 ) error {
-	err := s.write(ctx, func(tx *writeTx) error {
+	// Not by write: a large database takes its time, and there are no messages.
+	err := s.transact(ctx, &writeTx{}, s.dialect.lockAll, func(tx *writeTx) error {
 		held, err := s.contents(ctx, tx)
 		if err != nil {
 			return err
@@ -84,7 +85,7 @@ func (s *Store) Import(ctx context.Context, plan func(Contents) (Import, error),
 		return s.importRows(ctx, tx, in, enqueue)
 	})
 	if err != nil {
-		return fmt.Errorf("import: %w", err)
+		return fmt.Errorf("import: %w", explain(err))
 	}
 	return nil
 }

@@ -110,7 +110,7 @@ func (s *Store) makeJob(ctx context.Context, tx *writeTx, messageID int64, link 
 	if err != nil {
 		return commentator.Job{}, fmt.Errorf("insert job: %w", err)
 	}
-	if err := enqueue(ctx, tx.Tx, j.ID); err != nil {
+	if err := enqueue(tx.bounded(ctx), tx.Tx, j.ID); err != nil {
 		return commentator.Job{}, fmt.Errorf("enqueue job %d: %w", j.ID, err)
 	}
 	return j, nil

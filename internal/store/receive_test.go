@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/telemetry"
 )
 
 // words makes a link of each word of a text: its page is what precedes a question mark.
@@ -118,28 +119,98 @@ func TestAPageThatFailedDoesNotCoolDown(t *testing.T) {
 	}
 }
 
+// repeat repeats a job of which Slack has refused the comment.
+var repeat = Repeat{NotTaken: func(errorType string) bool { return errorType == "slack_refused" }, Enqueue: noQueue}
+
 func TestRetryMakesANewJobOfAFinalOne(t *testing.T) {
 	s := newStore(t)
 	ctx := t.Context()
 	first := receive(t, s, said("1.1", "a"), testRules()).Jobs[0]
-	_, err := s.Retry(ctx, first.ID, start, noQueue)
+	_, err := s.Retry(ctx, first.ID, start, repeat)
 	wantErr(t, err, ErrOpen)
 	finish(t, s, begin(t, s, first.ID).Job, commentator.OutcomeError)
 	enqueued := int64(0)
-	again, err := s.Retry(ctx, first.ID, start.Add(time.Hour), func(_ context.Context, _ *sql.Tx, id int64) error { enqueued = id; return nil })
+	r := repeat
+	r.Enqueue = func(_ context.Context, _ *sql.Tx, id int64) error { enqueued = id; return nil }
+	again, err := s.Retry(ctx, first.ID, start.Add(time.Hour), r)
 	if err != nil || again.RetryOf != first.ID || again.URL != first.URL || again.State != commentator.JobPending || enqueued != again.ID {
 		t.Errorf("retry is %+v, enqueued %d, %v", again, enqueued, err)
 	}
-	_, err = s.Retry(ctx, first.ID, start, noQueue)
+	_, err = s.Retry(ctx, first.ID, start, repeat)
 	wantErr(t, err, ErrOpen)
 	if got := receive(t, s, said("2.1", "a"), testRules()); len(got.Cooled) != 1 {
 		t.Errorf("the retry's page is not known: %+v", got)
 	}
-	_, err = s.Retry(ctx, 99, start, noQueue)
+	_, err = s.Retry(ctx, 99, start, repeat)
 	wantErr(t, err, ErrNotFound)
 	change(t, s, gone("1.1", "9.0"), testRules())
-	_, err = s.Retry(ctx, first.ID, start, noQueue)
+	_, err = s.Retry(ctx, first.ID, start, repeat)
 	wantErr(t, err, ErrWithdrawn)
+}
+
+// A link that has a comment, or may have one, is commented on a second time on purpose only.
+func TestRetryOfALinkThatMayHaveAComment(t *testing.T) {
+	asked := func(t *testing.T, s *Store, j commentator.Job) {
+		t.Helper()
+		if _, err := s.AskToPost(t.Context(), j, 0, "C1", "1.1", start); err != nil {
+			t.Fatal(err)
+		}
+	}
+	answered := func(t *testing.T, s *Store, j commentator.Job, errorType string) {
+		t.Helper()
+		asked(t, s, j)
+		rec := record(commentator.StageSlackPost)
+		rec.ErrorType = errorType
+		if err := s.CommitStage(t.Context(), j, rec, telemetry.Message{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, tt := range map[string]struct {
+		happens func(t *testing.T, s *Store, j commentator.Job) // in the attempt that fails
+		refused bool
+	}{
+		"nothing was asked for":    {func(*testing.T, *Store, commentator.Job) {}, false},
+		"killed while it asked":    {asked, true},
+		"the answer was lost":      {func(t *testing.T, s *Store, j commentator.Job) { answered(t, s, j, "slack_answer_lost") }, true},
+		"Slack refused":            {func(t *testing.T, s *Store, j commentator.Job) { answered(t, s, j, "slack_refused") }, false},
+		"a part of it is in Slack": {func(t *testing.T, s *Store, j commentator.Job) { reply(t, s, j.ID) }, true},
+		"it is to be deleted": {func(t *testing.T, s *Store, j commentator.Job) {
+			reply(t, s, j.ID)
+			alter(t, s, `UPDATE posts SET retract_at = 3`)
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStore(t)
+			j := begin(t, s, receive(t, s, said("1.1", "a"), testRules()).Jobs[0].ID).Job
+			tt.happens(t, s, j)
+			finish(t, s, j, commentator.OutcomeError)
+			_, err := s.Retry(t.Context(), j.ID, start, repeat)
+			if errors.Is(err, ErrCommented) != tt.refused || (err != nil) != tt.refused {
+				t.Errorf("Retry() = %v", err)
+			}
+			if !tt.refused {
+				return
+			}
+			r := repeat
+			r.Again = true
+			if again, err := s.Retry(t.Context(), j.ID, start, r); err != nil || again.RetryOf != j.ID {
+				t.Errorf("again: %+v, %v", again, err)
+			}
+		})
+	}
+}
+
+func TestRetryOfAJobWhoseRetrySucceeded(t *testing.T) {
+	s := newStore(t)
+	first := receive(t, s, said("1.1", "a"), testRules()).Jobs[0]
+	finish(t, s, begin(t, s, first.ID).Job, commentator.OutcomeError)
+	second, err := s.Retry(t.Context(), first.ID, start, repeat)
+	if err != nil {
+		t.Fatal(err)
+	}
+	finish(t, s, begin(t, s, second.ID).Job, commentator.OutcomeSuccess)
+	_, err = s.Retry(t.Context(), first.ID, start, repeat)
+	wantErr(t, err, ErrCommented)
 }
 
 func TestTheCursorOfAChannelNeverGoesBack(t *testing.T) {

@@ -17,11 +17,25 @@ var (
 
 	// ErrWithdrawn: the job's link or message is gone.
 	ErrWithdrawn = errors.New("the link was taken back")
+
+	// ErrCommented: a job of the link ended in success, or a comment on it is in Slack, or may be
+	// there since Slack was asked for it and nobody knows the answer.
+	ErrCommented = errors.New("the link has a comment, or may have one")
 )
 
+// Repeat says how a job is repeated. All fields but Again are required.
+type Repeat struct {
+	// Again repeats it though its link has a comment or may have one.
+	Again bool
+	// NotTaken says of the error_type of stage slack_post that Slack has taken nothing.
+	NotTaken func(errorType string) bool
+	Enqueue  Enqueue
+}
+
 // Retry makes a new job for the link of a job that is final, and puts it into the queue, in
-// one transaction. The new job's RetryOf is the newest one of that link.
-func (s *Store) Retry(ctx context.Context, jobID int64, at time.Time, enqueue Enqueue) (commentator.Job, error) {
+// one transaction. The new job's RetryOf is the newest one of that link. Unless r says Again, a link
+// that has a comment, or may have one, gets no second one: the error is an ErrCommented.
+func (s *Store) Retry(ctx context.Context, jobID int64, at time.Time, r Repeat) (commentator.Job, error) {
 	var again commentator.Job
 	err := s.write(ctx, func(tx *writeTx) error {
 		var messageID int64
@@ -43,11 +57,51 @@ func (s *Store) Retry(ctx context.Context, jobID int64, at time.Time, enqueue En
 		if open.Valid {
 			return fmt.Errorf("%w: job %d", ErrOpen, open.Int64)
 		}
-		again, err = s.makeJob(ctx, tx, messageID, link, at, enqueue)
+		if !r.Again {
+			if err := uncommented(ctx, tx, messageID, link.URL, r.NotTaken); err != nil {
+				return err
+			}
+		}
+		again, err = s.makeJob(ctx, tx, messageID, link, at, r.Enqueue)
 		return err
 	})
 	if err != nil {
 		return commentator.Job{}, fmt.Errorf("retry job %d: %w", jobID, err)
 	}
 	return again, nil
+}
+
+// uncommented returns an ErrCommented when a link of a message has a comment that stays, or may
+// have one.
+func uncommented(ctx context.Context, tx *writeTx, messageID int64, url string, notTaken func(errorType string) bool) error {
+	var done sql.NullInt64
+	err := tx.QueryRowContext(ctx, `
+		SELECT max(id) FROM jobs WHERE message_id = ? AND url = ? AND outcome = 'success' AND withdrawn_at IS NULL`, messageID, url).Scan(&done)
+	if err != nil {
+		return fmt.Errorf("find job that succeeded: %w", err)
+	}
+	if done.Valid {
+		return fmt.Errorf("%w: job %d", ErrCommented, done.Int64)
+	}
+	// The error is that of the attempt that asked last; it is empty when that one was killed.
+	err = each(ctx, tx, `
+		SELECT posts.job_id, posts.reply_ts, COALESCE(stages.error_type, '')
+		FROM posts JOIN jobs ON jobs.id = posts.job_id
+			LEFT JOIN stages ON stages.job_id = posts.job_id AND stages.attempt = posts.attempt AND stages.stage = ?
+		WHERE jobs.message_id = ? AND jobs.url = ? AND posts.part >= 0 AND posts.retract_at IS NULL ORDER BY posts.id`,
+		[]any{commentator.StageSlackPost, messageID, url}, func(rows *sql.Rows) error {
+			var id int64
+			var replyTS, errorType string
+			if err := rows.Scan(&id, &replyTS, &errorType); err != nil {
+				return err
+			}
+			if replyTS != "" || !notTaken(errorType) {
+				return fmt.Errorf("%w: job %d", ErrCommented, id)
+			}
+			return nil
+		})
+	if err != nil && !errors.Is(err, ErrCommented) {
+		return fmt.Errorf("look for comments: %w", err)
+	}
+	return err
 }

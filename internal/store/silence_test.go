@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/technoshare/commentator/internal/commentator"
 	"github.com/technoshare/commentator/internal/telemetry"
 	"github.com/technoshare/commentator/test/dbtest"
 )
@@ -38,8 +39,7 @@ func openThroughLine(t *testing.T) (*Store, *line) {
 	server := address.Host
 	l.tasks.Go(func() { l.accept(server) })
 	address.Host = l.listener.Addr().String()
-	s := open(t, address.String())
-	s.patience = 300 * time.Millisecond
+	s := open(t, address.String(), func(s *Store) { s.patience, s.writePatience = 300*time.Millisecond, 300*time.Millisecond })
 	t.Cleanup(l.cut) // before the store is closed
 	return s, l
 }
@@ -150,6 +150,43 @@ func TestARelayEndsThoughTheServerIsSilent(t *testing.T) {
 		defer cancel()
 		if err := r.Stop(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 			t.Error(err)
+		}
+	})
+}
+
+// What is to be written although the worker stops waits for a silent server too, and no longer.
+func TestAWriteDoesNotWaitForASilentServer(t *testing.T) {
+	dbtest.PostgresOnly(t)
+	s, l := openThroughLine(t)
+	j := begin(t, s, newJob(t, s).ID).Job
+	close(l.silent)
+	ctx := context.WithoutCancel(t.Context())
+	within(t, func() {
+		if _, err := s.ReleaseAttempt(ctx, j); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("released: %v", err)
+		}
+	})
+	within(t, func() {
+		if _, err := s.Receive(ctx, said("1.1", "a"), testRules()); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("received: %v", err)
+		}
+	})
+}
+
+// A statement that waits in the midst of a transaction is ended too.
+func TestAStatementDoesNotWaitForASilentServer(t *testing.T) {
+	dbtest.PostgresOnly(t)
+	s, l := openThroughLine(t)
+	j := begin(t, s, newJob(t, s).ID).Job
+	silence := sync.OnceFunc(func() { close(l.silent) }) // it is tried again
+	within(t, func() {
+		_, err := s.Finish(context.WithoutCancel(t.Context()), j, Ending{Outcome: commentator.OutcomeSuccess, At: start},
+			func(commentator.Job, commentator.Message, []commentator.StageRecord) (telemetry.Message, error) {
+				silence()
+				return body("process jobs", "ended"), nil
+			}, nil)
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("finished: %v", err)
 		}
 	})
 }

@@ -41,6 +41,8 @@ type Store struct {
 	existing    bool
 	patience    time.Duration
 
+	writePatience time.Duration
+
 	counters counters
 	noted    map[string]int64 // losses of this process that are noted in the database
 	stop     context.CancelFunc
@@ -88,6 +90,8 @@ func Open(ctx context.Context, database string, opts ...Option) (*Store, error) 
 		keepSent:    DefaultKeepSent,
 		maxAge:      DefaultMaxAge,
 		patience:    patience,
+
+		writePatience: writePatience,
 	}
 	for _, opt := range opts {
 		opt(s)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/technoshare/commentator/internal/commentator"
@@ -70,11 +71,30 @@ func (s *Store) writeLocked(ctx context.Context, lock string, fn func(tx *writeT
 	return explain(err)
 }
 
+// writePatience is for how long a transaction that writes may take on PostgreSQL, with the wait
+// for others: a server, or the way to it, that takes longer has fallen silent without a word. What
+// has to be written although the worker stops would wait for it as long as TCP does.
+const writePatience = 30 * time.Second
+
 func (s *Store) writeOnce(ctx context.Context, tx *writeTx, lock string, fn func(tx *writeTx) error) error {
-	var err error
+	if s.dialect == sqliteDialect {
+		return s.transact(ctx, tx, lock, fn)
+	}
+	bounded, cancel := context.WithTimeout(ctx, s.writePatience)
+	defer cancel()
+	err := s.transact(bounded, tx, lock, fn)
+	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
+		return fmt.Errorf("PostgreSQL has not answered for %v: %w", s.writePatience, err)
+	}
+	return err
+}
+
+// transact is one transaction. Its statements end with ctx.
+func (s *Store) transact(ctx context.Context, tx *writeTx, lock string, fn func(tx *writeTx) error) (err error) {
 	if tx.transaction, err = s.db.BeginTx(ctx, nil); err != nil {
 		return err
 	}
+	tx.bounds = ctx
 	defer tx.Rollback()
 	if lock != "" {
 		if _, err := tx.ExecContext(ctx, lock); err != nil {
