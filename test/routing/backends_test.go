@@ -54,9 +54,10 @@ func TestJaegerAndPrometheus(t *testing.T) {
 	for _, j := range append(full, tracked) {
 		c.send(j.requests...)
 	}
-	c.sendMetrics(queueDepth(7))
+	c.sendMetrics(queueDepth("w"))
 
 	server.holds(t, append(full, tracked)...)
+	server.serves(t, "w")
 	for _, j := range full {
 		await(t, "Jaeger to have "+j.trace.String(), func() bool { return len(jaeger.trace(j.trace)) >= len(j.spans()) })
 		checkWhole(t, jaeger, j)
@@ -70,15 +71,17 @@ func TestJaegerAndPrometheus(t *testing.T) {
 	})
 }
 
-func queueDepth(n int64) pmetric.Metrics {
+// queueDepth is a metric of a worker's process.
+func queueDepth(instance string) pmetric.Metrics {
 	md := pmetric.NewMetrics()
 	rm := md.ResourceMetrics().AppendEmpty()
 	rm.Resource().Attributes().PutStr(wire.ResServiceName, "commentator")
+	rm.Resource().Attributes().PutStr(wire.ResServiceInstanceID, instance)
 	m := rm.ScopeMetrics().AppendEmpty().Metrics().AppendEmpty()
 	m.SetName(wire.MetricQueueDepth)
 	p := m.SetEmptyGauge().DataPoints().AppendEmpty()
 	p.SetTimestamp(pcommon.NewTimestampFromTime(time.Now()))
-	p.SetIntValue(n)
+	p.SetIntValue(7)
 	return md
 }
 
@@ -90,7 +93,9 @@ func TestHeadSampling(t *testing.T) {
 	for _, j := range jobs {
 		c.send(j.requests...)
 	}
+	c.sendMetrics(queueDepth("w"))
 	server.holds(t, jobs...)
+	server.serves(t, "w")
 	await(t, "the spans to be sent", func() bool {
 		return c.metric("otelcol_exporter_queue_size", `exporter="otlp_grpc"`) == 0 && c.metric("otelcol_exporter_sent_spans", `exporter="otlp_grpc"`) > 0
 	})

@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,7 +25,8 @@ type configuration struct {
 			Endpoint string `yaml:"endpoint"`
 		} `yaml:"http"`
 	} `yaml:"extensions"`
-	Exporters map[string]struct {
+	Processors map[string]any `yaml:"processors"`
+	Exporters  map[string]struct {
 		DeadLetters string `yaml:"dead_letter_directory"`
 		Queue       struct {
 			Storage string `yaml:"storage"`
@@ -73,9 +75,6 @@ func TestConfigurationsKeepTheRules(t *testing.T) {
 				}
 			}
 			for name, p := range c.Service.Pipelines {
-				if !strings.HasPrefix(name, "traces") {
-					continue
-				}
 				if len(p.Processors) == 0 || p.Processors[0] != "memory_limiter" {
 					t.Errorf("%s does not begin with the memory limiter", name)
 				}
@@ -85,6 +84,34 @@ func TestConfigurationsKeepTheRules(t *testing.T) {
 				}
 				if slices.Contains(p.Exporters, "otlp_grpc") && (!slices.Contains(p.Processors, "filter/backend") || p.Processors[len(p.Processors)-1] != "batch/backend") {
 					t.Errorf("%s leads to another backend through %v", name, p.Processors)
+				}
+			}
+		})
+	}
+}
+
+// A worker sends traces and metrics to one address: what takes the one takes the other, brings
+// it as far, and masks it alike.
+func TestConfigurationsTakeMetrics(t *testing.T) {
+	for _, file := range recipes(t) {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			c := read(t, file)
+			_, writes := c.Exporters["mlflow"]
+			for receiver := range c.Receivers {
+				if receiver == "otlp/replay" {
+					continue
+				}
+				if !slices.ContainsFunc(slices.Collect(maps.Keys(c.Service.Pipelines)), func(name string) bool {
+					p := c.Service.Pipelines[name]
+					return strings.HasPrefix(name, "metrics") && slices.Contains(p.Receivers, receiver) && slices.Contains(p.Exporters, "mlflow") == writes
+				}) {
+					t.Errorf("no pipeline takes the metrics that come to %s", receiver)
+				}
+			}
+			_, masks := c.Processors["transform/redact"]
+			for name, p := range c.Service.Pipelines {
+				if strings.HasPrefix(name, "metrics") && slices.Contains(p.Processors, "transform/redact") != masks {
+					t.Errorf("%s leads through %v", name, p.Processors)
 				}
 			}
 		})
