@@ -124,3 +124,50 @@ func checkNoContent(t *testing.T, b *backend) {
 		}
 	})
 }
+
+// A request that is larger than Jaeger takes comes to it in parts, also when it waited on the
+// disk for a Jaeger that refused, and for the next start.
+func TestLargeRequestReachesJaeger(t *testing.T) {
+	server, jaeger := startMLflow(t), startBackend(t)
+	t.Setenv("OTELCOL_PROMETHEUS_ENDPOINT", freeAddress(t))
+	at := newPlace(t)
+	run := func() *collector {
+		t.Helper()
+		return start(t, at, "jaeger-prometheus.yaml", "exporters::otlp_grpc::retry_on_failure::initial_interval: 50ms", "exporters::otlp_grpc::retry_on_failure::max_interval: 100ms")
+	}
+	jobs, request, spans := copies(t, "success", 0, 20), ptrace.NewTraces(), 0
+	for _, j := range jobs {
+		j.each(func(sp ptrace.Span) { sp.Attributes().PutStr("padding", strings.Repeat("x", 50<<10)) })
+		for _, td := range j.requests {
+			for _, rs := range td.ResourceSpans().All() {
+				rs.CopyTo(request.ResourceSpans().AppendEmpty())
+			}
+		}
+		spans += len(j.spans())
+	}
+	if n := (&ptrace.ProtoMarshaler{}).TracesSize(request); n < 6<<20 {
+		t.Fatalf("the request has %d bytes", n)
+	}
+	jaeger.becomes(refuses)
+	c := run()
+	failed := func() float64 { return c.metric("otelcol_exporter_send_failed_spans", `exporter="otlp_grpc"`) }
+	c.send(request)
+	await(t, "Jaeger to refuse", func() bool { return jaeger.troubled() > 0 || failed() > 0 })
+	if n := failed(); n != 0 {
+		t.Fatalf("%v spans were dropped", n)
+	}
+	server.holds(t, jobs...)
+	c.stop()
+	jaeger.becomes(takes)
+
+	c = run()
+	await(t, "the spans to be sent", func() bool {
+		return failed() > 0 || int(c.metric("otelcol_exporter_sent_spans", `exporter="otlp_grpc"`)) == spans
+	})
+	if n := failed(); n != 0 {
+		t.Errorf("%v spans were dropped", n)
+	}
+	for _, j := range jobs {
+		checkWhole(t, jaeger, j)
+	}
+}

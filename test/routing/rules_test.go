@@ -32,6 +32,10 @@ type configuration struct {
 			Storage string `yaml:"storage"`
 			Size    int64  `yaml:"queue_size"`
 			Block   bool   `yaml:"block_on_overflow"`
+			Batch   struct {
+				Min *int64 `yaml:"min_size"`
+				Max int64  `yaml:"max_size"`
+			} `yaml:"batch"`
 		} `yaml:"sending_queue"`
 		Retry struct {
 			Limit string `yaml:"max_elapsed_time"`
@@ -63,6 +67,7 @@ func read(t *testing.T, file string) configuration {
 // No configuration gives up what it has taken, keeps it in memory or lets another backend
 // stand in MLflow's way. What a test would have to wait five minutes to see is read here.
 func TestConfigurationsKeepTheRules(t *testing.T) {
+	const backendTakes = 4 << 20 // bytes of a request, Jaeger and gRPC servers in general
 	for _, file := range recipes(t) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			c := read(t, file)
@@ -72,6 +77,9 @@ func TestConfigurationsKeepTheRules(t *testing.T) {
 				}
 				if e.Queue.Storage == "" || e.Queue.Size == 0 || e.Queue.Block || e.Retry.Limit != "0s" {
 					t.Errorf("%s has the queue %+v and gives up after %q", name, e.Queue, e.Retry.Limit)
+				}
+				if b := e.Queue.Batch; name == "otlp_grpc" && (b.Min == nil || *b.Min != 0 || b.Max == 0 || b.Max >= backendTakes) {
+					t.Errorf("%s sends requests of up to %d bytes, which another backend need not take", name, b.Max)
 				}
 			}
 			for name, p := range c.Service.Pipelines {
