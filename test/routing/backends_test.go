@@ -41,6 +41,7 @@ func checkForMLflowAlone(t *testing.T, b *backend) {
 // content are the attributes that hold what pages, people and models said.
 var content = []string{
 	wire.AttrInput, wire.AttrOutput, wire.AttrCommentText, wire.AttrGenAIInput, wire.AttrGenAIOutput, wire.AttrGenAIToolArguments, wire.AttrGenAIToolResult,
+	wire.AttrErrorMessage,
 }
 
 // Jaeger gets jobs in full detail, whole; Prometheus the metrics; MLflow everything.
@@ -89,9 +90,9 @@ func queueDepth(instance string) pmetric.Metrics {
 func TestHeadSampling(t *testing.T) {
 	server, tempo := startMLflow(t), startBackend(t)
 	c := start(t, newPlace(t), "head-sampling.yaml")
-	jobs := copies(t, "success", 0, 40)
+	jobs := slices.Concat(copies(t, "success", 0, 40), copies(t, "retried", 0, 40))
 	for _, j := range jobs {
-		c.send(j.requests...)
+		c.send(j.quoting(quote).requests...)
 	}
 	c.sendMetrics(queueDepth("w"))
 	server.holds(t, jobs...)
@@ -99,23 +100,32 @@ func TestHeadSampling(t *testing.T) {
 	await(t, "the spans to be sent", func() bool {
 		return c.metric("otelcol_exporter_queue_size", `exporter="otlp_grpc"`) == 0 && c.metric("otelcol_exporter_sent_spans", `exporter="otlp_grpc"`) > 0
 	})
-	sampled := 0
-	for _, j := range jobs {
+	sampled, failed := 0, 0
+	for i, j := range jobs {
 		if len(tempo.trace(j.trace)) > 0 {
 			sampled++
+			if i >= 40 {
+				failed++
+			}
 			checkWhole(t, tempo, j)
 		}
 	}
 	// The trace ids are always the same, and so are those that are taken.
-	if sampled < 1 || sampled > len(jobs)/4 {
-		t.Errorf("%d of %d jobs went to the backend", sampled, len(jobs))
+	if failed < 1 || sampled == failed || sampled > len(jobs)/4 {
+		t.Errorf("%d of %d jobs went to the backend, %d of those that failed a stage", sampled, len(jobs), failed)
 	}
 	checkForMLflowAlone(t, tempo)
 	checkNoContent(t, tempo)
 }
 
+// quote stands for what a model said and an error quotes.
+const quote = "the model said so"
+
 func checkNoContent(t *testing.T, b *backend) {
 	t.Helper()
+	if strings.Contains(b.text(), quote) {
+		t.Error("the backend has what a model said, in an error")
+	}
 	b.each(func(sp ptrace.Span) {
 		for _, key := range content {
 			if _, ok := sp.Attributes().Get(key); ok {

@@ -6,7 +6,7 @@ import (
 
 // MLflow gets every job; the other backend the one that failed a stage, also what comes of
 // it long after the decision, and neither the dull one nor anything of it. Verdicts that
-// come days later make no trace there.
+// come days later make no trace there. Errors have lost their words.
 func TestTailSampling(t *testing.T) {
 	server, tempo := startMLflow(t), startBackend(t)
 	c := start(t, newPlace(t), "full/tail-sampling.yaml",
@@ -22,7 +22,7 @@ func TestTailSampling(t *testing.T) {
 
 	// Each of these jobs takes longer than the wait: the second half comes after it. That a
 	// gate fails in the second half of the last one comes too late.
-	failed, dull, late := recorded(t, "retried"), recorded(t, "late_feedback"), recorded(t, "gate_failed")
+	failed, dull, late := recorded(t, "retried").quoting(quote), recorded(t, "late_feedback"), recorded(t, "gate_failed")
 	c.send(failed.before("stage_b")...)
 	c.send(dull.before("stage_b")...)
 	c.send(late.before("quality_gates")...)
