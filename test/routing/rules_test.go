@@ -165,3 +165,42 @@ func TestConfigurationsTakeRepairs(t *testing.T) {
 		t.Errorf("only %d configurations have the exporter mlflow", checked)
 	}
 }
+
+// tailSampling is what full/tail-sampling.yaml says of the processor of that name.
+type tailSampling struct {
+	Wait      string           `yaml:"decision_wait"`
+	AfterRoot string           `yaml:"decision_wait_after_root_received"`
+	Traces    int              `yaml:"num_traces"`
+	Size      int              `yaml:"maximum_trace_size_bytes"`
+	Cache     map[string]int   `yaml:"decision_cache"`
+	Policies  []map[string]any `yaml:"policies"`
+}
+
+func readTailSampling(t *testing.T) tailSampling {
+	t.Helper()
+	text, err := yaml.Marshal(read(t, filepath.Join("..", "..", "otel-config", "full", "tail-sampling.yaml")).Processors["tail_sampling"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s tailSampling
+	if err := yaml.Unmarshal(text, &s); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// TestTailSampling changes the waits and the share of the rest; here is what they are. What waits
+// and what is remembered has bounds, and decisions are remembered for longer than spans.
+func TestTailSamplingWaitsAndForgets(t *testing.T) {
+	s := readTailSampling(t)
+	if s.Wait != "5m" || s.AfterRoot != "5s" {
+		t.Errorf("a decision comes after %s, and %s after the root", s.Wait, s.AfterRoot)
+	}
+	if s.Traces == 0 || s.Size == 0 || s.Cache["sampled_cache_size"] <= s.Traces || s.Cache["non_sampled_cache_size"] <= s.Traces {
+		t.Errorf("%d traces of %d bytes wait, decisions on %v are remembered", s.Traces, s.Size, s.Cache)
+	}
+	rest := s.Policies[len(s.Policies)-1]
+	if share, _ := rest["probabilistic"].(map[string]any); rest["type"] != "probabilistic" || share["sampling_percentage"] != 10 {
+		t.Errorf("of the rest %v are taken", rest)
+	}
+}
