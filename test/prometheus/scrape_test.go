@@ -34,8 +34,8 @@ const patience = 3 * time.Minute
 const queueBytes = 300_000
 
 // scrapeAll runs two workers and a Collector, lets happen what makes their counters appear (jobs,
-// messages that are refused for good, a queue without room, an artifact that MLflow refuses) and
-// returns the names of all metrics that they expose.
+// messages and spans that are refused for good, a queue without room, an artifact that MLflow
+// refuses) and returns the names of all metrics that they expose.
 func scrapeAll(t *testing.T) map[string]bool {
 	t.Helper()
 	bin := build(t)
@@ -59,7 +59,8 @@ func scrapeAll(t *testing.T) map[string]bool {
 		"OTELCOL_REPLAY_ENDPOINT=" + at(2), "OTELCOL_HEALTH_ENDPOINT=" + at(3), "OTELCOL_STATUS_ENDPOINT=" + at(4), "OTELCOL_PROMETHEUS_ENDPOINT=" + at(5),
 		fmt.Sprintf("OTELCOL_METRICS_PORT=%d", ports[6]),
 	}, filepath.Join(bin, "otelcol-mlflow"), "--config=file:"+absolute(t, "../../otel-config/mlflow.yaml"),
-		fmt.Sprintf("--config=yaml:exporters::mlflow::sending_queue::queue_size: %d", queueBytes))
+		fmt.Sprintf("--config=yaml:exporters::mlflow::sending_queue::queue_size: %d", queueBytes),
+		fmt.Sprintf("--config=yaml:{exporters: {otlp_grpc: {endpoint: %q, tls: {insecure: true}}}, service: {pipelines: {traces: {exporters: [mlflow, otlp_grpc]}}}}", refusing(t)))
 
 	pages := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
@@ -89,7 +90,8 @@ func scrapeAll(t *testing.T) map[string]bool {
 	exposed := map[string]bool{}
 	collect(t, "http://"+at(7)+"/metrics", exposed, "job_duration_seconds_count")
 	collect(t, "http://"+at(8)+"/metrics", exposed, "telemetry_outbox_dropped_total")
-	collect(t, fmt.Sprintf("http://127.0.0.1:%d/metrics", ports[6]), exposed, "otelcol_exporter_mlflow_delivery_lag_count", "otelcol_exporter_mlflow_dropped_items")
+	collect(t, fmt.Sprintf("http://127.0.0.1:%d/metrics", ports[6]), exposed, "otelcol_exporter_mlflow_delivery_lag_count", "otelcol_exporter_mlflow_dropped_items",
+		"otelcol_exporter_send_failed_spans")
 	overflow(t, at(0))
 	collect(t, fmt.Sprintf("http://127.0.0.1:%d/metrics", ports[6]), exposed, "otelcol_exporter_enqueue_failed_spans")
 	return exposed

@@ -41,6 +41,7 @@ func checkForMLflowAlone(t *testing.T, b *backend) {
 // content are the attributes that hold what pages, people and models said.
 var content = []string{
 	wire.AttrInput, wire.AttrOutput, wire.AttrCommentText, wire.AttrGenAIInput, wire.AttrGenAIOutput, wire.AttrGenAIToolArguments, wire.AttrGenAIToolResult,
+	wire.AttrErrorMessage,
 }
 
 // Jaeger gets jobs in full detail, whole; Prometheus the metrics; MLflow everything.
@@ -54,9 +55,10 @@ func TestJaegerAndPrometheus(t *testing.T) {
 	for _, j := range append(full, tracked) {
 		c.send(j.requests...)
 	}
-	c.sendMetrics(queueDepth(7))
+	c.sendMetrics(queueDepth("w"))
 
 	server.holds(t, append(full, tracked)...)
+	server.serves(t, "w")
 	for _, j := range full {
 		await(t, "Jaeger to have "+j.trace.String(), func() bool { return len(jaeger.trace(j.trace)) >= len(j.spans()) })
 		checkWhole(t, jaeger, j)
@@ -70,15 +72,17 @@ func TestJaegerAndPrometheus(t *testing.T) {
 	})
 }
 
-func queueDepth(n int64) pmetric.Metrics {
+// queueDepth is a metric of a worker's process.
+func queueDepth(instance string) pmetric.Metrics {
 	md := pmetric.NewMetrics()
 	rm := md.ResourceMetrics().AppendEmpty()
 	rm.Resource().Attributes().PutStr(wire.ResServiceName, "commentator")
+	rm.Resource().Attributes().PutStr(wire.ResServiceInstanceID, instance)
 	m := rm.ScopeMetrics().AppendEmpty().Metrics().AppendEmpty()
 	m.SetName(wire.MetricQueueDepth)
 	p := m.SetEmptyGauge().DataPoints().AppendEmpty()
 	p.SetTimestamp(pcommon.NewTimestampFromTime(time.Now()))
-	p.SetIntValue(n)
+	p.SetIntValue(7)
 	return md
 }
 
@@ -86,31 +90,42 @@ func queueDepth(n int64) pmetric.Metrics {
 func TestHeadSampling(t *testing.T) {
 	server, tempo := startMLflow(t), startBackend(t)
 	c := start(t, newPlace(t), "head-sampling.yaml")
-	jobs := copies(t, "success", 0, 40)
+	jobs := slices.Concat(copies(t, "success", 0, 40), copies(t, "retried", 0, 40))
 	for _, j := range jobs {
-		c.send(j.requests...)
+		c.send(j.quoting(quote).requests...)
 	}
+	c.sendMetrics(queueDepth("w"))
 	server.holds(t, jobs...)
+	server.serves(t, "w")
 	await(t, "the spans to be sent", func() bool {
 		return c.metric("otelcol_exporter_queue_size", `exporter="otlp_grpc"`) == 0 && c.metric("otelcol_exporter_sent_spans", `exporter="otlp_grpc"`) > 0
 	})
-	sampled := 0
-	for _, j := range jobs {
+	sampled, failed := 0, 0
+	for i, j := range jobs {
 		if len(tempo.trace(j.trace)) > 0 {
 			sampled++
+			if i >= 40 {
+				failed++
+			}
 			checkWhole(t, tempo, j)
 		}
 	}
 	// The trace ids are always the same, and so are those that are taken.
-	if sampled < 1 || sampled > len(jobs)/4 {
-		t.Errorf("%d of %d jobs went to the backend", sampled, len(jobs))
+	if failed < 1 || sampled == failed || sampled > len(jobs)/4 {
+		t.Errorf("%d of %d jobs went to the backend, %d of those that failed a stage", sampled, len(jobs), failed)
 	}
 	checkForMLflowAlone(t, tempo)
 	checkNoContent(t, tempo)
 }
 
+// quote stands for what a model said and an error quotes.
+const quote = "the model said so"
+
 func checkNoContent(t *testing.T, b *backend) {
 	t.Helper()
+	if strings.Contains(b.text(), quote) {
+		t.Error("the backend has what a model said, in an error")
+	}
 	b.each(func(sp ptrace.Span) {
 		for _, key := range content {
 			if _, ok := sp.Attributes().Get(key); ok {
@@ -118,4 +133,51 @@ func checkNoContent(t *testing.T, b *backend) {
 			}
 		}
 	})
+}
+
+// A request that is larger than Jaeger takes comes to it in parts, also when it waited on the
+// disk for a Jaeger that refused, and for the next start.
+func TestLargeRequestReachesJaeger(t *testing.T) {
+	server, jaeger := startMLflow(t), startBackend(t)
+	t.Setenv("OTELCOL_PROMETHEUS_ENDPOINT", freeAddress(t))
+	at := newPlace(t)
+	run := func() *collector {
+		t.Helper()
+		return start(t, at, "jaeger-prometheus.yaml", "exporters::otlp_grpc::retry_on_failure::initial_interval: 50ms", "exporters::otlp_grpc::retry_on_failure::max_interval: 100ms")
+	}
+	jobs, request, spans := copies(t, "success", 0, 20), ptrace.NewTraces(), 0
+	for _, j := range jobs {
+		j.each(func(sp ptrace.Span) { sp.Attributes().PutStr("padding", strings.Repeat("x", 50<<10)) })
+		for _, td := range j.requests {
+			for _, rs := range td.ResourceSpans().All() {
+				rs.CopyTo(request.ResourceSpans().AppendEmpty())
+			}
+		}
+		spans += len(j.spans())
+	}
+	if n := (&ptrace.ProtoMarshaler{}).TracesSize(request); n < 6<<20 {
+		t.Fatalf("the request has %d bytes", n)
+	}
+	jaeger.becomes(refuses)
+	c := run()
+	failed := func() float64 { return c.metric("otelcol_exporter_send_failed_spans", `exporter="otlp_grpc"`) }
+	c.send(request)
+	await(t, "Jaeger to refuse", func() bool { return jaeger.troubled() > 0 || failed() > 0 })
+	if n := failed(); n != 0 {
+		t.Fatalf("%v spans were dropped", n)
+	}
+	server.holds(t, jobs...)
+	c.stop()
+	jaeger.becomes(takes)
+
+	c = run()
+	await(t, "the spans to be sent", func() bool {
+		return failed() > 0 || int(c.metric("otelcol_exporter_sent_spans", `exporter="otlp_grpc"`)) == spans
+	})
+	if n := failed(); n != 0 {
+		t.Errorf("%v spans were dropped", n)
+	}
+	for _, j := range jobs {
+		checkWhole(t, jaeger, j)
+	}
 }

@@ -9,7 +9,8 @@ import (
 // Two gateways share the jobs of an agent. One of them stops in the middle of jobs, with
 // what it had not written on its disk; the agent gives their rest to the other; the first
 // comes back and writes what it had. Then one is away while the agent still counts on it,
-// and what is meant for it waits. Everything comes to MLflow once.
+// and what is meant for it waits. Everything comes to MLflow once, and each process of a worker
+// has one service run, though its metrics came to both.
 func TestGatewaysComeAndGo(t *testing.T) {
 	server := startMLflow(t)
 	places := []place{newPlace(t), newPlace(t)}
@@ -25,6 +26,8 @@ func TestGatewaysComeAndGo(t *testing.T) {
 		return start(t, at, "full/agent.yaml")
 	}
 	accepted := func(c *collector) float64 { return c.metric("otelcol_receiver_accepted_spans") }
+	measured := func(c *collector) float64 { return c.metric("otelcol_receiver_accepted_metric_points") }
+	processes := []string{"w0", "w1", "w2", "w3", "w4", "w5", "w6", "w7"}
 
 	jobs := slices.Concat(copies(t, "success", 0, 12), copies(t, "retried", 0, 6))
 	for i, j := range jobs {
@@ -40,10 +43,16 @@ func TestGatewaysComeAndGo(t *testing.T) {
 			sent += td.SpanCount()
 		}
 	}
-	await(t, "the gateways to have the first halves", func() bool { return int(accepted(one)+accepted(other)) == sent })
-	if accepted(one) == 0 || accepted(other) == 0 {
-		t.Fatalf("the gateways got %v and %v spans: nothing is shared", accepted(one), accepted(other))
+	for _, w := range processes {
+		a.sendMetrics(queueDepth(w))
 	}
+	await(t, "the gateways to have the first halves", func() bool {
+		return int(accepted(one)+accepted(other)) == sent && int(measured(one)+measured(other)) == len(processes)
+	})
+	if accepted(one) == 0 || accepted(other) == 0 || measured(one) == 0 || measured(other) == 0 {
+		t.Fatalf("the gateways got %v and %v spans, %v and %v metrics: nothing is shared", accepted(one), accepted(other), measured(one), measured(other))
+	}
+	first := measured(one)
 	one.stop()
 	a.stop()
 	server.down.Store(false)
@@ -51,6 +60,9 @@ func TestGatewaysComeAndGo(t *testing.T) {
 	a = agent(places[1])
 	for _, j := range jobs {
 		a.send(j.after("stage_b")...)
+	}
+	for _, w := range processes { // those of the other gateway, too
+		a.sendMetrics(queueDepth(w))
 	}
 	await(t, "the roots of all jobs in MLflow", func() bool {
 		s := server.state(t)
@@ -63,6 +75,11 @@ func TestGatewaysComeAndGo(t *testing.T) {
 
 	one = start(t, places[0], "gateway.yaml")
 	server.holds(t, jobs...)
+	written := func(c *collector) float64 { return c.metric("otelcol_exporter_sent_metric_points") }
+	await(t, "all metrics in MLflow", func() bool {
+		return int(first+measured(other)) == 2*len(processes) && written(one) == first && written(other) == measured(other)
+	})
+	server.serves(t, processes...)
 
 	a = agent(places...)
 	other.stop()

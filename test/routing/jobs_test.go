@@ -125,6 +125,19 @@ func (j job) enlarged() job {
 	return j
 }
 
+// quoting puts a text into the errors of a job: an answer that cannot be read is quoted there.
+func (j job) quoting(text string) job {
+	j.each(func(sp ptrace.Span) {
+		if v, ok := sp.Attributes().Get(wire.AttrErrorMessage); ok {
+			v.SetStr(v.Str() + ": " + text)
+		}
+		if sp.Status().Code() == ptrace.StatusCodeError {
+			sp.Status().SetMessage(sp.Status().Message() + ": " + text)
+		}
+	})
+	return j
+}
+
 func (j job) each(look func(ptrace.Span)) {
 	for _, td := range j.requests {
 		for _, rs := range td.ResourceSpans().All() {

@@ -9,10 +9,10 @@ import (
 
 // Between worker and MLflow lies Kafka. Two consumers share it; one goes away in the middle
 // of jobs and the other goes on with them. MLflow gets every job once, also what is larger
-// than Kafka takes by default.
+// than Kafka takes by default, and each process has one service run.
 func TestKafkaBetween(t *testing.T) {
 	server := startMLflow(t)
-	kafka, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(4, "commentator_spans"), kfake.BrokerConfigs(map[string]string{"message.max.bytes": "16777216"}))
+	kafka, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(4, "commentator_spans", "commentator_metrics"), kfake.BrokerConfigs(map[string]string{"message.max.bytes": "16777216"}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,14 +31,26 @@ func TestKafkaBetween(t *testing.T) {
 	for _, j := range jobs {
 		producer.send(j.before("stage_b")...)
 	}
+	processes := []string{"w0", "w1", "w2", "w3", "w4", "w5"}
+	for _, w := range processes {
+		producer.sendMetrics(queueDepth(w))
+	}
 	await(t, "the first halves in MLflow", func() bool {
 		return len(server.state(t).Runs) == 3*len(jobs) && leaves.metric("otelcol_exporter_queue_size")+stays.metric("otelcol_exporter_queue_size") == 0
 	})
+	server.serves(t, processes...)
+	written := func(c *collector) float64 { return c.metric("otelcol_exporter_sent_metric_points") }
+	first := written(leaves)
 	leaves.stop()
+	for _, w := range processes {
+		producer.sendMetrics(queueDepth(w))
+	}
 	for _, j := range jobs {
 		producer.send(j.after("stage_b")...)
 	}
 	server.holds(t, jobs...)
+	await(t, "the second metrics", func() bool { return int(first+written(stays)) >= 2*len(processes) })
+	server.serves(t, processes...)
 	for name, n := range map[string]float64{
 		"by the producer's queue": producer.metric("otelcol_exporter_enqueue_failed_spans"), "by the producer": producer.metric("otelcol_exporter_send_failed_spans"),
 		"by the consumer": stays.metric("otelcol_exporter_mlflow_dropped_items"),

@@ -80,10 +80,15 @@ func (m *tracker) text() string {
 	return m.told.String()
 }
 
-// state is what the experiment holds.
+// state is what the experiment of jobs holds.
 func (m *tracker) state(t *testing.T) *mlflowtest.State {
 	t.Helper()
-	exp, err := m.client.GetExperimentByName(t.Context(), experiment)
+	return m.stateOf(t, experiment)
+}
+
+func (m *tracker) stateOf(t *testing.T, name string) *mlflowtest.State {
+	t.Helper()
+	exp, err := m.client.GetExperimentByName(t.Context(), name)
 	if mlflow.IsCode(err, mlflow.CodeNotFound) {
 		return &mlflowtest.State{}
 	}
@@ -124,6 +129,35 @@ func (m *tracker) holds(t *testing.T, jobs ...job) {
 		if !want[key] {
 			t.Errorf("MLflow holds %s too", key)
 		}
+	}
+}
+
+// serves waits until MLflow has a service run of each of these processes, and checks that it
+// has no second run of any.
+func (m *tracker) serves(t *testing.T, instances ...string) {
+	t.Helper()
+	runs := func() map[string]int {
+		found := map[string]int{}
+		for _, r := range m.stateOf(t, experiment+"_service").Runs {
+			found[strings.TrimPrefix(r.Name[:strings.LastIndex(r.Name, " ")], "commentator ")]++
+		}
+		return found
+	}
+	want := map[string]int{}
+	for _, instance := range instances {
+		want[instance] = 1
+	}
+	awaitWhy(t, "the service runs", func() string {
+		got := runs()
+		for instance := range want {
+			if got[instance] == 0 {
+				return "none of " + instance
+			}
+		}
+		return ""
+	})
+	if diff := cmp.Diff(want, runs()); diff != "" {
+		t.Errorf("service runs by process (-want +got)\n%s", diff)
 	}
 }
 

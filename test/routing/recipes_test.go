@@ -43,7 +43,9 @@ func TestTrackingAndTracing(t *testing.T) {
 	for _, j := range jobs {
 		c.send(j.requests...)
 	}
+	c.sendMetrics(queueDepth("w"))
 	server.holds(t, jobs...)
+	server.serves(t, "w")
 }
 
 // The workers send jobs in full detail; MLflow gets runs alone.
@@ -52,6 +54,8 @@ func TestTrackingOnly(t *testing.T) {
 	c := start(t, newPlace(t), "tracking-only.yaml")
 	j := recorded(t, "success")
 	c.send(j.requests...)
+	c.sendMetrics(queueDepth("w"))
 	j.expected.Traces = nil
 	server.holds(t, j)
+	server.serves(t, "w")
 }

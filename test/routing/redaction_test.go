@@ -33,6 +33,12 @@ func TestRedaction(t *testing.T) {
 		}
 	})
 	c.send(j.requests...)
+	md := queueDepth(secret)
+	m := md.ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().At(0)
+	m.SetName(wire.MetricOutboxDropped)
+	m.Gauge().DataPoints().At(0).Attributes().PutStr(wire.AttrReason, secrets[1]) // becomes part of a name
+	c.sendMetrics(md)
+	server.serves(t, "[email] [key]")
 	await(t, "the job at the backend", func() bool { return len(tempo.trace(j.trace)) == len(j.spans()) })
 	await(t, "the job in MLflow", func() bool {
 		run := server.state(t).Runs[j.expected.Runs[0].Key]

@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,12 +25,17 @@ type configuration struct {
 			Endpoint string `yaml:"endpoint"`
 		} `yaml:"http"`
 	} `yaml:"extensions"`
-	Exporters map[string]struct {
+	Processors map[string]any `yaml:"processors"`
+	Exporters  map[string]struct {
 		DeadLetters string `yaml:"dead_letter_directory"`
 		Queue       struct {
 			Storage string `yaml:"storage"`
 			Size    int64  `yaml:"queue_size"`
 			Block   bool   `yaml:"block_on_overflow"`
+			Batch   struct {
+				Min *int64 `yaml:"min_size"`
+				Max int64  `yaml:"max_size"`
+			} `yaml:"batch"`
 		} `yaml:"sending_queue"`
 		Retry struct {
 			Limit string `yaml:"max_elapsed_time"`
@@ -61,6 +67,7 @@ func read(t *testing.T, file string) configuration {
 // No configuration gives up what it has taken, keeps it in memory or lets another backend
 // stand in MLflow's way. What a test would have to wait five minutes to see is read here.
 func TestConfigurationsKeepTheRules(t *testing.T) {
+	const backendTakes = 4 << 20 // bytes of a request, Jaeger and gRPC servers in general
 	for _, file := range recipes(t) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			c := read(t, file)
@@ -71,11 +78,11 @@ func TestConfigurationsKeepTheRules(t *testing.T) {
 				if e.Queue.Storage == "" || e.Queue.Size == 0 || e.Queue.Block || e.Retry.Limit != "0s" {
 					t.Errorf("%s has the queue %+v and gives up after %q", name, e.Queue, e.Retry.Limit)
 				}
+				if b := e.Queue.Batch; name == "otlp_grpc" && (b.Min == nil || *b.Min != 0 || b.Max == 0 || b.Max >= backendTakes) {
+					t.Errorf("%s sends requests of up to %d bytes, which another backend need not take", name, b.Max)
+				}
 			}
 			for name, p := range c.Service.Pipelines {
-				if !strings.HasPrefix(name, "traces") {
-					continue
-				}
 				if len(p.Processors) == 0 || p.Processors[0] != "memory_limiter" {
 					t.Errorf("%s does not begin with the memory limiter", name)
 				}
@@ -85,6 +92,34 @@ func TestConfigurationsKeepTheRules(t *testing.T) {
 				}
 				if slices.Contains(p.Exporters, "otlp_grpc") && (!slices.Contains(p.Processors, "filter/backend") || p.Processors[len(p.Processors)-1] != "batch/backend") {
 					t.Errorf("%s leads to another backend through %v", name, p.Processors)
+				}
+			}
+		})
+	}
+}
+
+// A worker sends traces and metrics to one address: what takes the one takes the other, brings
+// it as far, and masks it alike.
+func TestConfigurationsTakeMetrics(t *testing.T) {
+	for _, file := range recipes(t) {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			c := read(t, file)
+			_, writes := c.Exporters["mlflow"]
+			for receiver := range c.Receivers {
+				if receiver == "otlp/replay" {
+					continue
+				}
+				if !slices.ContainsFunc(slices.Collect(maps.Keys(c.Service.Pipelines)), func(name string) bool {
+					p := c.Service.Pipelines[name]
+					return strings.HasPrefix(name, "metrics") && slices.Contains(p.Receivers, receiver) && slices.Contains(p.Exporters, "mlflow") == writes
+				}) {
+					t.Errorf("no pipeline takes the metrics that come to %s", receiver)
+				}
+			}
+			_, masks := c.Processors["transform/redact"]
+			for name, p := range c.Service.Pipelines {
+				if strings.HasPrefix(name, "metrics") && slices.Contains(p.Processors, "transform/redact") != masks {
+					t.Errorf("%s leads through %v", name, p.Processors)
 				}
 			}
 		})
@@ -128,5 +163,44 @@ func TestConfigurationsTakeRepairs(t *testing.T) {
 	}
 	if checked < 9 {
 		t.Errorf("only %d configurations have the exporter mlflow", checked)
+	}
+}
+
+// tailSampling is what full/tail-sampling.yaml says of the processor of that name.
+type tailSampling struct {
+	Wait      string           `yaml:"decision_wait"`
+	AfterRoot string           `yaml:"decision_wait_after_root_received"`
+	Traces    int              `yaml:"num_traces"`
+	Size      int              `yaml:"maximum_trace_size_bytes"`
+	Cache     map[string]int   `yaml:"decision_cache"`
+	Policies  []map[string]any `yaml:"policies"`
+}
+
+func readTailSampling(t *testing.T) tailSampling {
+	t.Helper()
+	text, err := yaml.Marshal(read(t, filepath.Join("..", "..", "otel-config", "full", "tail-sampling.yaml")).Processors["tail_sampling"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s tailSampling
+	if err := yaml.Unmarshal(text, &s); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// TestTailSampling changes the waits and the share of the rest; here is what they are. What waits
+// and what is remembered has bounds, and decisions are remembered for longer than spans.
+func TestTailSamplingWaitsAndForgets(t *testing.T) {
+	s := readTailSampling(t)
+	if s.Wait != "5m" || s.AfterRoot != "5s" {
+		t.Errorf("a decision comes after %s, and %s after the root", s.Wait, s.AfterRoot)
+	}
+	if s.Traces == 0 || s.Size == 0 || s.Cache["sampled_cache_size"] <= s.Traces || s.Cache["non_sampled_cache_size"] <= s.Traces {
+		t.Errorf("%d traces of %d bytes wait, decisions on %v are remembered", s.Traces, s.Size, s.Cache)
+	}
+	rest := s.Policies[len(s.Policies)-1]
+	if share, _ := rest["probabilistic"].(map[string]any); rest["type"] != "probabilistic" || share["sampling_percentage"] != 10 {
+		t.Errorf("of the rest %v are taken", rest)
 	}
 }

@@ -1,20 +1,25 @@
 package routing
 
 import (
+	"encoding/json"
 	"testing"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/technoshare/commentator/internal/wire"
 )
 
 // MLflow gets every job; the other backend the one that failed a stage, also what comes of
 // it long after the decision, and neither the dull one nor anything of it. Verdicts that
-// come days later make no trace there.
+// come days later make no trace there. Errors have lost their words.
 func TestTailSampling(t *testing.T) {
 	server, tempo := startMLflow(t), startBackend(t)
 	c := start(t, newPlace(t), "full/tail-sampling.yaml",
 		"processors::tail_sampling::decision_wait: 1s",
 		"processors::tail_sampling::decision_wait_after_root_received: 0s",
-		// The share of the rest is left to chance; here it is none.
-		"processors::tail_sampling::policies: [{name: failed, type: status_code, status_code: {status_codes: [ERROR]}}, "+
-			"{name: gates, type: boolean_attribute, boolean_attribute: {key: gates.passed, value: false}}]")
+		"processors::tail_sampling::policies: "+policiesWithoutChance(t))
 	decided := func(as string) float64 {
 		return c.metric("otelcol_processor_tail_sampling_global_count_traces_sampled", `sampled="`+as+`"`)
 	}
@@ -22,7 +27,7 @@ func TestTailSampling(t *testing.T) {
 
 	// Each of these jobs takes longer than the wait: the second half comes after it. That a
 	// gate fails in the second half of the last one comes too late.
-	failed, dull, late := recorded(t, "retried"), recorded(t, "late_feedback"), recorded(t, "gate_failed")
+	failed, dull, late := recorded(t, "retried").quoting(quote), recorded(t, "late_feedback"), recorded(t, "gate_failed")
 	c.send(failed.before("stage_b")...)
 	c.send(dull.before("stage_b")...)
 	c.send(late.before("quality_gates")...)
@@ -39,7 +44,14 @@ func TestTailSampling(t *testing.T) {
 	gate := copies(t, "gate_failed", 0, 1)[0]
 	c.send(gate.requests...)
 	await(t, "the job whose gate failed", func() bool { return len(tempo.trace(gate.trace)) == len(gate.spans()) })
-	for _, j := range []job{dull, late} {
+
+	// One that took longer than a minute, and one of just a minute.
+	slow, quick := copies(t, "success", 0, 1)[0].lasting(time.Minute+time.Second), copies(t, "success", 1, 1)[0].lasting(time.Minute-time.Second)
+	c.send(slow.requests...)
+	c.send(quick.requests...)
+	await(t, "the slow job", func() bool { return len(tempo.trace(slow.trace)) == len(slow.spans()) })
+	await(t, "the decision on the quick job", func() bool { return decided("true") == 3 && decided("false") == 3 && forgotten() })
+	for _, j := range []job{dull, late, quick} {
 		if got := tempo.trace(j.trace); len(got) > 0 {
 			t.Errorf("the backend has %v of a job that was not taken", got)
 		}
@@ -49,5 +61,41 @@ func TestTailSampling(t *testing.T) {
 	}
 	checkForMLflowAlone(t, tempo)
 	checkNoContent(t, tempo)
-	server.holds(t, failed, dull, late, gate)
+	c.sendMetrics(queueDepth("w"))
+	server.holds(t, failed, dull, late, gate, slow, quick)
+	server.serves(t, "w")
+}
+
+// policiesWithoutChance are the policies of the configuration, with none of the rest instead of
+// one in ten.
+func policiesWithoutChance(t *testing.T) string {
+	t.Helper()
+	policies := readTailSampling(t).Policies
+	for _, p := range policies {
+		if p["type"] == "probabilistic" {
+			p["probabilistic"] = map[string]any{"sampling_percentage": 0}
+		}
+	}
+	text, err := json.Marshal(policies)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// lasting moves the start of a job so that it takes as long as that from its first span to the
+// end of its last.
+func (j job) lasting(d time.Duration) job {
+	first, last := pcommon.Timestamp(1<<63-1), pcommon.Timestamp(0)
+	j.each(func(sp ptrace.Span) {
+		if tier, _ := sp.Attributes().Get(wire.AttrTier); tier.Str() != wire.TierMessage {
+			first, last = min(first, sp.StartTimestamp()), max(last, sp.EndTimestamp())
+		}
+	})
+	j.each(func(sp ptrace.Span) {
+		if sp.StartTimestamp() == first {
+			sp.SetStartTimestamp(last - pcommon.Timestamp(d))
+		}
+	})
+	return j
 }
