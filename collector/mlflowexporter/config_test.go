@@ -274,6 +274,22 @@ func TestValidateNamesEveryProblem(t *testing.T) {
 			func(c *Config) { c.Queue.Get().WaitForResult, c.Service.Queue.Get().WaitForResult = true, true },
 			[]string{"`sending_queue::wait_for_result` must not be true with `storage`", "`service::sending_queue::wait_for_result` must not be true", "remove it"},
 		},
+		"counts for bytes": {
+			func(c *Config) { c.Queue.Get().QueueSize, c.Service.Queue.Get().QueueSize = 1000, 1 },
+			[]string{
+				"`sending_queue::queue_size` must be at least 65536 with `sizer: bytes`, found 1000", "`service::sending_queue::queue_size` must be at least 65536 with `sizer: bytes`, found 1",
+				"set `sizer` to requests or items",
+			},
+		},
+		"bytes for counts": {
+			func(c *Config) {
+				c.Queue.Get().Sizer, c.Service.Queue.Get().Sizer = exporterhelper.RequestSizerTypeRequests, exporterhelper.RequestSizerTypeItems
+			},
+			[]string{
+				"`sending_queue::queue_size` must be at most 10000000 with `sizer: requests`, found 4294967296", "`service::sending_queue::queue_size` must be at most 10000000 with `sizer: items`, found 67108864",
+				"remove `sizer`",
+			},
+		},
 		"files that are missing": {
 			func(c *Config) {
 				c.PricesFile, c.TLS.CAFile, c.DeadLetterDirectory = "missing.yaml", "missing.pem", "config_test.go"
