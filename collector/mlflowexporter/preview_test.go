@@ -63,10 +63,12 @@ func TestPreview(t *testing.T) {
 	flat.Artifacts.Exclude = []string{"*.txt"}
 	shared := testConfig("http://127.0.0.1:5000")
 	shared.Ownership = ownershipShared
+	below := testConfig("http://127.0.0.1:5000/mlflow")
 	for name, c := range map[string]struct {
 		cfg      *Config
 		messages []ptrace.Traces
 	}{
+		"below_a_path":     {below, []ptrace.Traces{joined(load("cancelled"))}},
 		"success":          {testConfig("http://127.0.0.1:5000"), load("success")},
 		"one_message":      {testConfig("http://127.0.0.1:5000"), []ptrace.Traces{joined(load("success"))}},
 		"flat_gate_failed": {flat, []ptrace.Traces{joined(load("gate_failed"))}},
