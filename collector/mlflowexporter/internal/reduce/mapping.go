@@ -57,6 +57,21 @@ func (m Mapping) stage(s Span) RunMapping {
 	return m.Stage
 }
 
+// shown is a span without what must go nowhere: what the rules of its kind drop, or, of a span that
+// has no rules, those of any kind.
+func (m Mapping) shown(s Span) Span {
+	switch s.Kind {
+	case Job, Member:
+		return m.job(s).without(s)
+	case Stage:
+		return m.stage(s).without(s)
+	}
+	for _, one := range []*RunMapping{&m.Job, &m.Stage, &m.OtherJob, &m.OtherStage, &m.Member} {
+		s = one.without(s)
+	}
+	return s
+}
+
 // experiment is the experiment that a span's resource asks for, "" for the default one.
 func (m Mapping) experiment(s Span) string {
 	return values.Clean(s.resourceText(cmp.Or(m.ExperimentAttribute, wire.ResExperiment)), maxName)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/keys"
 	"github.com/technoshare/commentator/internal/wire"
@@ -26,7 +27,8 @@ type Rule struct {
 	TraceTag  string `mapstructure:"trace_tag"` // name of the trace's tag to set; jobs only
 	// OmitZero leaves a metric out when it is 0, for counts that mean nothing then.
 	OmitZero bool `mapstructure:"omit_zero"`
-	// Drop keeps what matches from going anywhere, whatever other rules say.
+	// Drop keeps what matches, of span and resource, from going anywhere: to runs, their names,
+	// or traces, whatever other rules say.
 	Drop bool `mapstructure:"drop"`
 }
 
@@ -100,21 +102,21 @@ type applied struct {
 	value pcommon.Value
 }
 
-// apply gives the rules that speak of a span's attributes, in order. A rule with a * leaves
-// out attributes that another rule names.
+// apply gives the rules that speak of the attributes of a span without what is dropped, in order.
+// A rule with a * leaves out attributes that another rule names.
 func (m RunMapping) apply(s Span) []applied {
 	var out []applied
 	for i, r := range m.Rules {
 		switch {
 		case r.Drop:
 		case !strings.Contains(r.Attribute, wildcard):
-			if v, ok := s.lookup(r.Attribute); ok && !m.dropped(r.Attribute) {
+			if v, ok := s.lookup(r.Attribute); ok {
 				out = append(out, applied{r, i, v})
 			}
 		default:
 			found := map[string]applied{}
 			for name, v := range s.Span.Attributes().All() {
-				if rest, ok := r.match(name); ok && !m.dropped(name) && !m.named(name) {
+				if rest, ok := r.match(name); ok && !m.named(name) {
 					one := r.named(name, rest)
 					if ownTag(one.Tag) {
 						one.Tag = ""
@@ -128,6 +130,35 @@ func (m RunMapping) apply(s Span) []applied {
 		}
 	}
 	return out
+}
+
+// without is a span, and its resource, without what the rules drop.
+func (m RunMapping) without(s Span) Span {
+	if !slices.ContainsFunc(m.Rules, func(r Rule) bool { return r.Drop }) {
+		return s
+	}
+	found := func(attributes pcommon.Map) bool {
+		for name := range attributes.All() {
+			if m.dropped(name) {
+				return true
+			}
+		}
+		return false
+	}
+	drop := func(name string, _ pcommon.Value) bool { return m.dropped(name) }
+	if found(s.Span.Attributes()) {
+		kept := ptrace.NewSpan()
+		s.Span.CopyTo(kept)
+		kept.Attributes().RemoveIf(drop)
+		s.Span = kept
+	}
+	if found(s.Resource.Attributes()) {
+		kept := pcommon.NewResource()
+		s.Resource.CopyTo(kept)
+		kept.Attributes().RemoveIf(drop)
+		s.Resource = kept
+	}
+	return s
 }
 
 // dropped reports whether a rule keeps an attribute from going anywhere.

@@ -49,7 +49,7 @@ func jobRun(s Span, key, parent string, m Mapping, plan *Plan) Run {
 	}
 	run := b.run(key, parent)
 	run.Experiment = m.experiment(s)
-	run.Prompts = s.prompts(m.job(s).Prompts)
+	run.Prompts = b.span.prompts(m.job(s).Prompts)
 	run.Status = jobStatus(s)
 	run.EndTime = endMS(s.Span)
 	run.Version = versionOf(s.Span)
@@ -87,7 +87,7 @@ func stageRun(s Span, key, parent string, m Mapping, plan *Plan) Run {
 	b.artifacts(m.Artifacts, plan)
 	run := b.run(key, parent)
 	run.Experiment = m.experiment(s)
-	run.Prompts = s.prompts(m.stage(s).Prompts)
+	run.Prompts = b.span.prompts(m.stage(s).Prompts)
 	run.Status = spanStatus(s)
 	run.EndTime = endMS(s.Span)
 	run.Version = versionOf(s.Span)
@@ -110,7 +110,7 @@ func impliedRun(key string, spans []Span, m Mapping) (Run, bool) {
 		clear(b.metrics)
 		switch {
 		case s.Other: // what names a stage does not name its job
-			b.name, b.named = values.Clean(cmp.Or(s.resourceText(wire.ResServiceName), key), maxName), false
+			b.name, b.named = values.Clean(cmp.Or(b.span.resourceText(wire.ResServiceName), key), maxName), false
 		case !b.named:
 			b.name = key // this span's own name would be wrong for its job
 		}
@@ -161,6 +161,7 @@ type builder struct {
 }
 
 func newBuilder(s Span, m RunMapping) *builder {
+	s = m.without(s)
 	b := &builder{span: s, params: map[string]string{}, tags: maps.Clone(m.Tags), metrics: map[string]float64{}}
 	if b.tags == nil {
 		b.tags = map[string]string{}

@@ -74,6 +74,7 @@ func (t *trace) translate(jobs []Span, m Mapping) (Trace, bool) {
 		if !s.InTrace || s.Kind == Started || s.Kind == Feedback {
 			continue
 		}
+		s = m.shown(s)
 		native(s, m, target(out.Spans, byResource, s))
 	}
 	if out.Spans.SpanCount() == 0 {
@@ -95,7 +96,7 @@ func (t *trace) translate(jobs []Span, m Mapping) (Trace, bool) {
 	}
 	if out.Info != nil {
 		for _, s := range jobs {
-			out.Info.Prompts = united(out.Info.Prompts, s.prompts(m.job(s).Prompts))
+			out.Info.Prompts = united(out.Info.Prompts, m.shown(s).prompts(m.job(s).Prompts))
 		}
 		for _, s := range t.of(Stage) {
 			out.Info.Prompts = united(out.Info.Prompts, s.prompts(m.stage(s).Prompts))
@@ -297,6 +298,7 @@ func sanitize(attrs pcommon.Map) {
 // infoOf is what the root says of its trace.
 func infoOf(root Span, m Mapping) *TraceInfo {
 	b := newBuilder(root, m.job(root))
+	said := b.span // without what is dropped
 	info := &TraceInfo{
 		Version:         versionOf(root.Span),
 		Source:          Source{Start: start(root.Span), Span: root.Span.SpanID().String()},
@@ -304,12 +306,12 @@ func infoOf(root Span, m Mapping) *TraceInfo {
 		RequestTimeMS:   startMS(root.Span),
 		DurationMS:      int64(end(root.Span)-start(root.Span)) / nanosPerMilli, //nolint:gosec // a duration
 		State:           stateOK,
-		RequestPreview:  values.Clean(root.text(wire.AttrInput), maxPreview),
-		ResponsePreview: values.Clean(root.text(wire.AttrOutput), maxPreview),
-		Session:         values.Clean(cmp.Or(root.text(wire.AttrSessionID), root.text(attrConversationID)), maxTraceValue),
-		User:            values.Clean(root.text(wire.AttrUserID), maxTraceValue),
-		TokenUsage:      tokenUsage(root),
-		Prompts:         root.prompts(m.job(root).Prompts),
+		RequestPreview:  values.Clean(said.text(wire.AttrInput), maxPreview),
+		ResponsePreview: values.Clean(said.text(wire.AttrOutput), maxPreview),
+		Session:         values.Clean(cmp.Or(said.text(wire.AttrSessionID), said.text(attrConversationID)), maxTraceValue),
+		User:            values.Clean(said.text(wire.AttrUserID), maxTraceValue),
+		TokenUsage:      tokenUsage(said),
+		Prompts:         said.prompts(m.job(root).Prompts),
 	}
 	if spent := root.spend(m.job(root).Costs, m.Prices); spent.known {
 		info.Cost = costJSON(spent.cost)
