@@ -345,11 +345,17 @@ func TestValidateNamesEveryProblem(t *testing.T) {
 				c.Mapping.OtherJob.Tags = map[string]string{"otel.key": "x"}
 				c.Mapping.OtherStage.Tags = map[string]string{"mlflow.parentRunId": "x"}
 				c.Mapping.Member.Tags = map[string]string{"otel.key/": "x"}
-				c.Mapping.Job.Rules = []reduce.Rule{{Attribute: "a", Tag: "otel.key"}, {Attribute: "a", Tag: "./mlflow.runName"}}
+				c.Mapping.Stage.Tags = map[string]string{"run.stale": "x"}
+				c.Mapping.Job.Rules = []reduce.Rule{
+					{Attribute: "a", Tag: "otel.key"}, {Attribute: "a", Tag: "./mlflow.runName"}, {Attribute: "a", Tag: "params.conflicting"},
+					{Attribute: "a", TraceTag: "mlflow.trace.spansLocation"}, {Attribute: "a", TraceTag: "cost.unknown_model"},
+				}
 			},
 			[]string{
 				"`mapping::other_job::tags` must not hold \"otel.key\"", "`mapping::other_stage::tags` must not hold \"mlflow.parentRunId\"", "`mapping::member::tags` must not hold \"otel.key/\"",
 				"`mapping::job::rules[0]`: `tag` must not be \"otel.key\"", "`mapping::job::rules[1]`: `tag` must not be \"./mlflow.runName\"", "choose another name",
+				"`mapping::stage::tags` must not hold \"run.stale\"", "`mapping::job::rules[2]`: `tag` must not be \"params.conflicting\"",
+				"`mapping::job::rules[3]`: `trace_tag` must not be \"mlflow.trace.spansLocation\"", "`mapping::job::rules[4]`: `trace_tag` must not be \"cost.unknown_model\"",
 			},
 		},
 		"mapping": {

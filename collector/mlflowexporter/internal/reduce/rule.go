@@ -65,6 +65,9 @@ func (r Rule) validate(at string) error {
 	if ownTag(r.Tag) {
 		errs = append(errs, fmt.Errorf("%s: `tag` must not be %q, by which the exporter or MLflow knows the run: choose another name", at, r.Tag))
 	}
+	if ownTraceTag(r.TraceTag) {
+		errs = append(errs, fmt.Errorf("%s: `trace_tag` must not be %q, by which the exporter or MLflow keeps the trace: choose another name", at, r.TraceTag))
+	}
 	return errors.Join(errs...)
 }
 
@@ -89,11 +92,23 @@ func (r Rule) named(attribute, rest string) Rule {
 	return r
 }
 
-// ownTags are tags by which the exporter and MLflow know runs; no mapping sets them.
-var ownTags = map[string]bool{wire.TagKey: true, wire.TagClaim: true, wire.TagTraceID: true, "mlflow.parentRunId": true, "mlflow.runName": true}
+// ownTags are tags by which the exporter and MLflow know runs, or that the exporter sets and takes
+// back; no mapping sets them.
+var ownTags = map[string]bool{
+	wire.TagKey: true, wire.TagClaim: true, wire.TagTraceID: true, "mlflow.parentRunId": true, "mlflow.runName": true,
+	wire.TagStale: true, wire.TagParamConflict: true, wire.TagUndelivered: true, wire.TagUnknownModel: true,
+}
+
+// ownTraceTags are the same of traces: where MLflow keeps the spans, and by which it hides a trace.
+// From mlflow/tracing/constant.py.
+var ownTraceTags = map[string]bool{
+	"mlflow.trace.spansLocation": true, "mlflow.artifactLocation": true, "mlflow.trace.sourceScorer": true, wire.TagUnknownModel: true,
+}
 
 // ownTag reports whether a tag would be written under one of those names, as otel.key/ would.
 func ownTag(key string) bool { return ownTags[keys.Clean(key)] }
+
+func ownTraceTag(key string) bool { return ownTraceTags[keys.Clean(key)] }
 
 // applied is a rule that speaks of an attribute of a span.
 type applied struct {
@@ -120,6 +135,9 @@ func (m RunMapping) apply(s Span) []applied {
 					one := r.named(name, rest)
 					if ownTag(one.Tag) {
 						one.Tag = ""
+					}
+					if ownTraceTag(one.TraceTag) {
+						one.TraceTag = ""
 					}
 					found[name] = applied{one, i, v}
 				}

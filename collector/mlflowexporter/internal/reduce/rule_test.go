@@ -80,10 +80,18 @@ func TestRules(t *testing.T) {
 func TestPatternsDoNotSetIdentities(t *testing.T) {
 	m := simple
 	m.Job.Rules = []Rule{{Attribute: "t.*", Tag: "*", TraceTag: "*"}}
-	s := newSpan(t, Job, "job", 1, map[string]any{"t." + wire.TagKey: "forged", "t." + wire.TagTraceID: "forged", "t.mlflow.parentRunId": "forged", "t." + wire.TagKey + "/": "forged", "t.otel.trace%id": "forged", "t.ok": "yes"})
-	run := Reduce([]Span{s}, m).Runs[0]
-	if tagOf(run, wire.TagKey) != "" || tagOf(run, wire.TagTraceID) != traceID.String() || tagOf(run, "mlflow.parentRunId") != "" || tagOf(run, wire.TagKey+"/") != "" || tagOf(run, "otel.trace%id") != "" || tagOf(run, "ok") != "yes" {
+	s := newSpan(t, Job, "job", 1, map[string]any{"t." + wire.TagKey: "forged", "t." + wire.TagTraceID: "forged", "t.mlflow.parentRunId": "forged", "t." + wire.TagKey + "/": "forged", "t.otel.trace%id": "forged",
+		"t." + wire.TagStale: "forged", "t." + wire.TagUnknownModel: "forged", "t.mlflow.trace.spansLocation": "forged", "t.mlflow.artifactLocation/": "forged", "t.mlflow.trace.session": "mine", "t.ok": "yes",
+	})
+	plan := Reduce([]Span{s}, m)
+	run := plan.Runs[0]
+	if tagOf(run, wire.TagKey) != "" || tagOf(run, wire.TagTraceID) != traceID.String() || tagOf(run, "mlflow.parentRunId") != "" || tagOf(run, wire.TagKey+"/") != "" || tagOf(run, "otel.trace%id") != "" || tagOf(run, "ok") != "yes" ||
+		tagOf(run, wire.TagStale) != "" || tagOf(run, wire.TagUnknownModel) != "" {
 		t.Errorf("tags are %v", run.Tags)
+	}
+	trace := Run{Tags: plan.Traces[0].Info.Tags}
+	if tagOf(trace, wire.TagUnknownModel) != "" || tagOf(trace, "mlflow.trace.spansLocation") != "" || tagOf(trace, "mlflow.artifactLocation/") != "" || tagOf(trace, "mlflow.trace.session") != "mine" || tagOf(trace, "ok") != "yes" {
+		t.Errorf("tags of the trace are %v", trace.Tags)
 	}
 }
 
