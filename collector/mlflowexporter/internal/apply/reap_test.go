@@ -36,6 +36,9 @@ func (e *env) status(t *testing.T) (status, stale string) {
 // take it back: a stage lets it run again, and the job's own end counts.
 func TestStaleRunIsKilledAndReopens(t *testing.T) {
 	contract(t, func(t *testing.T, e *env) {
+		ended := &counter{}
+		e.cfg.Finished = func(status string) { ended.add(status, 1) }
+		e.restart(t)
 		parts := split(e.plan(1))
 		check := func(when, wantStatus, wantTag string) {
 			t.Helper()
@@ -51,8 +54,8 @@ func TestStaleRunIsKilledAndReopens(t *testing.T) {
 		check("after a restart and 10 h more", mlflow.StatusRunning, "")
 		e.pass(t, time.Hour)
 		check("after 24 h", mlflow.StatusKilled, "no news for 24h0m0s")
-		if n := e.events.get(apply.EventStaleRun); n != 1 {
-			t.Errorf("counted %d", n)
+		if n, killed := e.events.get(apply.EventStaleRun), ended.get(mlflow.StatusKilled); n != 1 || killed != 1 {
+			t.Errorf("counted %d, and %d that ended as KILLED", n, killed)
 		}
 		e.requests.take()
 		e.pass(t, 48*time.Hour)
