@@ -145,6 +145,17 @@ type job struct {
 	mu      sync.Mutex // for what follows, and intents of entry
 	errs    []*ItemError
 	refused []deadletter.Refusal
+	counts  map[string]int64 // by event, what the ledger does not note and the next attempt meets again
+}
+
+// count notes what is counted once the job does not come again.
+func (j *job) count(event string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.counts == nil {
+		j.counts = map[string]int64{}
+	}
+	j.counts[event]++
 }
 
 // fail notes an error and reports whether the job may go on. Permanent errors don't stop
@@ -216,6 +227,7 @@ func (a *Applier) apply(ctx context.Context, jobs []*job, source Source) error {
 			j.fail(err)
 		}
 		a.writeLetters(all, source)
+		a.tellCounts(all)
 		return report(append(errs, errsOf(jobs)...))
 	}
 	for i, j := range jobs {
@@ -251,7 +263,20 @@ func (a *Applier) apply(ctx context.Context, jobs []*job, source Source) error {
 			j.fail(err)
 		}
 	}
+	a.tellCounts(all)
 	return report(append(errs, errsOf(jobs)...))
+}
+
+// tellCounts tells what was counted of the jobs that do not come again.
+func (a *Applier) tellCounts(jobs []*job) {
+	for _, j := range jobs {
+		if j.stopped() {
+			continue
+		}
+		for event, n := range j.counts {
+			a.cfg.Count(event, n)
+		}
+	}
 }
 
 // reachable keeps the jobs whose experiments are known, so that nothing is noted about
@@ -277,7 +302,7 @@ func (a *Applier) reachable(ctx context.Context, jobs []*job) (ready []*job, cla
 			continue
 		}
 		if j.fail(err) {
-			a.buryJob(j, err)
+			j.buryAll(err)
 		}
 		j.giveUp()
 		errs = append(errs, j.errs...)
