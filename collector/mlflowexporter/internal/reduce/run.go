@@ -43,8 +43,8 @@ func jobRun(s Span, key, parent string, m Mapping, plan *Plan) Run {
 	b := newBuilder(s, m.job(s))
 	b.otherwise(metricLatency, seconds(s.Span))
 	b.cost(m.job(s), m.Prices, plan)
-	b.artifacts(m.Artifacts, plan)
-	if note := noteOf(s); note != "" {
+	b.artifacts(m.Artifacts, "", plan)
+	if note := noteOf(b.span); note != "" {
 		b.tags[tagNote] = note
 	}
 	run := b.run(key, parent)
@@ -79,12 +79,12 @@ func spanStatus(s Span) string {
 }
 
 // stageRun is the run of one attempt at a stage. Gates that fail are a result, not a
-// failure of the stage.
-func stageRun(s Span, key, parent string, m Mapping, plan *Plan) Run {
+// failure of the stage. Folder is that of its files in the flat layout.
+func stageRun(s Span, key, parent, folder string, m Mapping, plan *Plan) Run {
 	b := newBuilder(s, m.stage(s))
 	b.otherwise(metricLatency, seconds(s.Span))
 	b.cost(m.stage(s), m.Prices, plan)
-	b.artifacts(m.Artifacts, plan)
+	b.artifacts(m.Artifacts, folder, plan)
 	run := b.run(key, parent)
 	run.Experiment = m.experiment(s)
 	run.Prompts = b.span.prompts(m.stage(s).Prompts)
@@ -167,18 +167,7 @@ func newBuilder(s Span, m RunMapping) *builder {
 		b.tags = map[string]string{}
 	}
 	maps.DeleteFunc(b.tags, func(_, value string) bool { return value == "" })
-	name, complete := expand(m.Name, func(attribute string) (string, bool) {
-		v, ok := s.lookup(attribute)
-		if !ok {
-			return "", false
-		}
-		return v.AsString(), true
-	})
-	name = values.Clean(name, maxName)
-	if complete = complete && !blank(name); !complete {
-		name = values.Clean(s.Span.Name(), maxName)
-	}
-	b.name, b.named = name, complete
+	b.name, b.named = m.nameOf(s)
 	if m.Explain != "" {
 		b.why = map[string]string{}
 		for key := range b.tags {
@@ -196,6 +185,23 @@ func newBuilder(s Span, m RunMapping) *builder {
 		}
 	}
 	return b
+}
+
+// nameOf is the name of the run of a span without what is dropped, and whether the span has every
+// attribute of it: otherwise it is the name of the span.
+func (m RunMapping) nameOf(s Span) (name string, complete bool) {
+	name, complete = expand(m.Name, func(attribute string) (string, bool) {
+		v, ok := s.lookup(attribute)
+		if !ok {
+			return "", false
+		}
+		return v.AsString(), true
+	})
+	name = values.Clean(name, maxName)
+	if complete = complete && !blank(name); !complete {
+		name = values.Clean(s.Span.Name(), maxName)
+	}
+	return name, complete
 }
 
 // source sets the tags that tell who made the run, as MLflow's SDK does.
@@ -271,7 +277,7 @@ func (b *builder) merge(o *builder) {
 // artifacts reads the files that the span's events carry. A file whose hash is not what
 // the worker wrote was changed on the way, for instance by a redaction processor; it is
 // delivered as it is and named in a tag, as is one that the configuration leaves out.
-func (b *builder) artifacts(filter *ArtifactFilter, plan *Plan) {
+func (b *builder) artifacts(filter *ArtifactFilter, folder string, plan *Plan) {
 	var truncated, altered, skipped []string
 	for _, e := range b.span.Span.Events().All() {
 		if e.Name() != wire.EventArtifact {
@@ -284,7 +290,7 @@ func (b *builder) artifacts(filter *ArtifactFilter, plan *Plan) {
 			})
 			continue
 		}
-		if !filter.keeps(a) {
+		if !filter.keeps(a, folder) {
 			skipped = append(skipped, a.Path)
 			continue
 		}
