@@ -280,6 +280,9 @@ func (c *Config) validateTimes() error {
 			errs = append(errs, fmt.Errorf("`retry_on_failure::%s` must be at least %s, found %s, or a batch is sent over and over without a pause; 1s to 4s is the default; write the unit", interval.key, minRetryInterval, interval.value))
 		}
 	}
+	if c.Retry.InitialInterval > c.Retry.MaxInterval {
+		errs = append(errs, fmt.Errorf("`retry_on_failure::initial_interval` must be at most `max_interval`, found %s and %s: make it shorter, or `max_interval` longer", c.Retry.InitialInterval, c.Retry.MaxInterval))
+	}
 	if c.Retry.Multiplier < 1 {
 		errs = append(errs, fmt.Errorf("`retry_on_failure::multiplier` must be at least 1, found %v, or the pauses shrink; 1.5 is the default", c.Retry.Multiplier))
 	}

@@ -21,6 +21,7 @@ import (
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/metadata"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/service"
 	"github.com/technoshare/commentator/internal/wire"
 )
 
@@ -76,7 +77,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 	if err := confmap.Validate(cfg); err != nil {
 		t.Fatal(err)
 	}
-	if got, _ := cfg.Headers.Get("Authorization"); got != configopaque.String("Bearer ${env:MLFLOW_TRACKING_TOKEN}") {
+	if got, _ := cfg.Headers.Get("X-Team"); got != configopaque.String("search") {
 		t.Errorf("header is %q", string(got))
 	}
 	if !cfg.Auth.HasValue() || cfg.UIURL == "" || cfg.HostHeader == "" {
@@ -252,6 +253,65 @@ func TestValidateNamesEveryProblem(t *testing.T) {
 				c.Auth = configoptional.Some(configauth.Config{})
 			},
 			[]string{"`headers`: \"Bad Header\" is no name of a header", "`headers`: \"\" is no name", "`headers`: the value of X-Token has a line break", "remove it", "`auth::authenticator` must name an extension"},
+		},
+		"headers that are not sent so": {
+			func(c *Config) {
+				for _, name := range []string{"user-agent", "Content-Length", "Transfer-Encoding", "Trailer", "Accept-Encoding", "content-encoding"} {
+					c.Headers.Set(name, "s3cr3t")
+				}
+				c.Headers.Set("X-Team", "a")
+				c.Headers.Set("x-team", "b")
+			},
+			[]string{
+				"`headers` must not hold user-agent, which each request sets for itself: remove it", "must not hold Content-Length", "must not hold Transfer-Encoding", "must not hold Trailer",
+				"must not hold Accept-Encoding", "must not hold content-encoding", "`headers` must not hold X-Team and x-team, which are one header: remove one",
+			},
+		},
+		"two ways to say who asks": {
+			func(c *Config) {
+				c.Endpoint = "http://user:s3cr3t@127.0.0.1:5000"
+				c.Headers.Set("authorization", "s3cr3t")
+				c.Auth = configoptional.Some(configauth.Config{AuthenticatorID: id})
+			},
+			[]string{"`auth::authenticator` must not be set beside Authorization in `headers`", "`auth::authenticator` must not be set beside credentials in `endpoint`", "remove one of them"},
+		},
+		"TLS to http": {
+			func(c *Config) { c.TLS.CAFile, c.TLS.CertFile, c.TLS.KeyFile = "a", "b", "c" },
+			[]string{
+				"`tls::ca_file` must not be set with an http:// `endpoint`", "`tls::cert_file` must not be set with an http:// `endpoint`", "`tls::key_file` must not be set with an http:// `endpoint`", "write https://, or remove the key",
+			},
+		},
+		"no TLS to https": {
+			func(c *Config) { c.Endpoint, c.TLS.Insecure = "https://127.0.0.1:5000", true },
+			[]string{"`tls::insecure` must not be true with an https:// `endpoint`", "set `tls::insecure_skip_verify`"},
+		},
+		"retries that begin late": {
+			func(c *Config) { c.Retry.InitialInterval = time.Minute },
+			[]string{"`retry_on_failure::initial_interval` must be at most `max_interval`, found 1m0s and 4s"},
+		},
+		"rules of members without a tag": {
+			func(c *Config) {
+				c.Mapping.Member.Rules = []reduce.Rule{{Attribute: "a", Drop: true}, {Attribute: "a", Tag: "a", Param: "a"}, {Attribute: "a", TraceTag: "a", Tag: "a"}}
+			},
+			[]string{"`mapping::member::rules[1]`: a member has a trace and no run, so only `trace_tag` counts: set it, or remove the rule"},
+		},
+		"a port and no host": {
+			func(c *Config) { c.HostHeader = ":80" },
+			[]string{"`host_header` must be a host, or host:port with a port of 1 to 65535"},
+		},
+		"a host and no port": {
+			func(c *Config) { c.HostHeader = "host:" },
+			[]string{"`host_header` must be a host, or host:port"},
+		},
+		"a port that is none": {
+			func(c *Config) { c.HostHeader = "host:99999" },
+			[]string{"`host_header` must be a host, or host:port"},
+		},
+		"metrics that are chosen already": {
+			func(c *Config) {
+				c.Service.Metrics = []service.Rule{{Name: "process.*"}, {Name: "process.cpu.time", By: []string{"state"}}, {Name: "job.active"}, {Name: "job.active"}}
+			},
+			[]string{"service", "`metrics[1]`: \"process.cpu.time\" is chosen by \"process.*\" before it", "`metrics[3]`: \"job.active\" is chosen by \"job.active\" before it", "put it in front, or remove it"},
 		},
 		"blanks": {
 			func(c *Config) { c.ExperimentAttribute, c.Service.ExperimentSuffix = " ", "  " },

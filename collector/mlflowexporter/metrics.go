@@ -82,6 +82,7 @@ func (c *ServiceConfig) Validate() error {
 	if len(c.Metrics) == 0 {
 		errs = append(errs, errors.New("`metrics` must name metrics: list some, or set `enabled: false`"))
 	}
+	errs = append(errs, service.Validate(c.Metrics))
 	if c.Queue.HasValue() && c.Queue.Get().StorageID != nil {
 		errs = append(errs, errors.New("`sending_queue::storage` must not be set: set `storage` of the exporter, which is used for all queues"))
 	}

@@ -115,6 +115,9 @@ func (m RunMapping) validate(kind string) error {
 		if r.TraceTag != "" && r.Param+r.Tag+r.Metric == "" && strings.HasSuffix(kind, "stage") {
 			errs = append(errs, fmt.Errorf("%s: `trace_tag` alone does nothing: a trace has the tags of its job, so move the rule there, or set `tag`", at))
 		}
+		if kind == "member" && r.Attribute != "" && r.TraceTag == "" && !r.Drop {
+			errs = append(errs, fmt.Errorf("%s: a member has a trace and no run, so only `trace_tag` counts: set it, or remove the rule", at))
+		}
 	}
 	for i, c := range m.Costs {
 		if c.Model == "" || c.Usage == "" {
