@@ -252,7 +252,7 @@ func (p *Preview) printTrace(out *printer, t reduce.Trace) {
 		tags := written{}
 		for _, kv := range t.Info.Tags {
 			key, note := tags.key(kv.Key)
-			rule := cmp.Or(p.whyTags[t.TraceID]["trace_tag "+kv.Key], p.run(t.RunKey).Why["trace_tag "+kv.Key])
+			rule := cmp.Or(p.whyTags[t.TraceID]["trace_tag "+kv.Key], p.run(t.RunKey).Why["trace_tag "+kv.Key], builtIn[kv.Key])
 			row("tag "+key, shown(kv.Value), joinNotes(rule, note))
 		}
 	})

@@ -25,11 +25,12 @@ type Plan struct {
 	Repair map[string]string
 	// Dropped lists what the batch holds and MLflow cannot take, for counting.
 	Dropped []Drop
-	// Unpriced lists the models without a price, each once for each run that used one.
+	// Unpriced lists the models without a price, each once for each run that used one, and once for
+	// a trace that has calls of one that no run of the batch names.
 	Unpriced []Unpriced
 }
 
-// Unpriced is a model without a price that a run of a trace used.
+// Unpriced is a model without a price that a run, or a call, of a trace used.
 type Unpriced struct {
 	TraceID string // hex
 	Model   string

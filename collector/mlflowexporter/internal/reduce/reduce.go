@@ -155,7 +155,7 @@ func (t *trace) reduce(m Mapping, plan *Plan) {
 		run.Experiment = experiment
 		plan.Runs = append(plan.Runs, run)
 	}
-	if out, ok := t.translate(jobs, m); ok {
+	if out, ok := t.translate(jobs, m, plan); ok {
 		out.Experiment = experiment
 		plan.Traces = append(plan.Traces, out)
 	}

@@ -65,9 +65,10 @@ var usageAttributes = []string{
 	wire.AttrUsageInput, wire.AttrUsageOutput, wire.AttrUsageCacheRead, wire.AttrUsageCacheCreation, wire.AttrUsageReasoning,
 }
 
-// translate makes the part of the MLflow trace that the batch holds. It reports false
-// when none of its spans belongs there.
-func (t *trace) translate(jobs []Span, m Mapping) (Trace, bool) {
+// translate makes the part of the MLflow trace that the batch holds, and adds to the plan the models
+// without a price that no run named. It reports false when none of its spans belongs there.
+func (t *trace) translate(jobs []Span, m Mapping, plan *Plan) (Trace, bool) {
+	var unpriced []string
 	out := Trace{TraceID: pcommon.TraceID(t.id).String(), RunKey: wire.JobKey(t.id), Spans: ptrace.NewTraces()}
 	byResource := map[string]ptrace.SpanSlice{}
 	for _, s := range t.ordered() {
@@ -75,14 +76,14 @@ func (t *trace) translate(jobs []Span, m Mapping) (Trace, bool) {
 			continue
 		}
 		s = m.shown(s)
-		native(s, m, target(out.Spans, byResource, s))
+		unpriced = append(unpriced, native(s, m, target(out.Spans, byResource, s))...)
 	}
 	if out.Spans.SpanCount() == 0 {
 		return Trace{}, false
 	}
 	if root, ok := rootOf(jobs); ok {
 		out.RunKey = t.jobKey(root)
-		out.Info = infoOf(root, m)
+		out.Info, unpriced = infoOf(root, m, unpriced)
 		out.Info.Source.Rank = RankChild
 		if root.Span.ParentSpanID().IsEmpty() {
 			out.Info.Source.Rank = RankRoot
@@ -91,7 +92,7 @@ func (t *trace) translate(jobs []Span, m Mapping) (Trace, bool) {
 		if owner, ok := root.owner(); ok {
 			out.RunKey = owner
 		}
-		out.Info = infoOf(root, m)
+		out.Info, unpriced = infoOf(root, m, unpriced)
 		out.Info.Source.Rank = RankMember
 	}
 	if out.Info != nil {
@@ -99,7 +100,12 @@ func (t *trace) translate(jobs []Span, m Mapping) (Trace, bool) {
 			out.Info.Prompts = united(out.Info.Prompts, m.shown(s).prompts(m.job(s).Prompts))
 		}
 		for _, s := range t.of(Stage) {
-			out.Info.Prompts = united(out.Info.Prompts, s.prompts(m.stage(s).Prompts))
+			out.Info.Prompts = united(out.Info.Prompts, m.shown(s).prompts(m.stage(s).Prompts))
+		}
+	}
+	for _, model := range slices.Compact(slices.Sorted(slices.Values(unpriced))) {
+		if one := (Unpriced{TraceID: out.TraceID, Model: model}); !slices.Contains(plan.Unpriced, one) {
+			plan.Unpriced = append(plan.Unpriced, one)
 		}
 	}
 	return out, true
@@ -151,8 +157,9 @@ func target(td ptrace.Traces, byResource map[string]ptrace.SpanSlice, s Span) pt
 	return slice.AppendEmpty()
 }
 
-// native copies a span into the form in which MLflow's own SDK would have written it.
-func native(s Span, m Mapping, dst ptrace.Span) {
+// native copies a span into the form in which MLflow's own SDK would have written it. It gives the
+// models without a price that the span says were called.
+func native(s Span, m Mapping, dst ptrace.Span) (unpriced []string) {
 	s.Span.CopyTo(dst)
 	dst.SetName(values.Clean(dst.Name(), maxName))
 	clampTimes(dst)
@@ -174,10 +181,11 @@ func native(s Span, m Mapping, dst ptrace.Span) {
 	cleanMap(attrs)
 	// The order matters: usage and content are read before what they come from is removed.
 	spanType := typeOf(s, m)
-	usage(s, attrs, m.Prices)
+	unpriced = usage(s, attrs, m.Prices)
 	content(s, attrs)
 	attrs.PutStr(attrSpanType, values.Clean(spanType, maxSpanType))
 	sanitize(attrs)
+	return unpriced
 }
 
 // typeOf is what the span says itself, what its GenAI operation means, or what the
@@ -213,8 +221,8 @@ func typeOf(s Span, m Mapping) string {
 
 // usage writes model, provider and tokens of a model call, and takes the totals off the
 // spans above it: MLflow adds them up itself, before 3.15 without noticing that it counts
-// twice.
-func usage(s Span, attrs pcommon.Map, prices *pricing.Table) {
+// twice. It gives the models without a price.
+func usage(s Span, attrs pcommon.Map, prices *pricing.Table) (unpriced []string) {
 	operation := s.text(wire.AttrGenAIOperation)
 	total := s.Kind != Detail || operation == "invoke_agent" || operation == "create_agent" || operation == "invoke_workflow"
 	if total {
@@ -223,7 +231,7 @@ func usage(s Span, attrs pcommon.Map, prices *pricing.Table) {
 		}
 		attrs.Remove(AttrTokenUsage)
 		attrs.Remove(attrCost)
-		return
+		return nil
 	}
 	for _, name := range usageAttributes { // MLflow would read what we do not
 		if v, ok := attrs.Get(name); ok {
@@ -245,11 +253,13 @@ func usage(s Span, attrs pcommon.Map, prices *pricing.Table) {
 	// Without a cost of ours MLflow computes one itself: without regard to the cache, and the
 	// first time for seconds, while it tries to fetch prices.
 	if own, ok := attrs.Get(attrCost); ok && wholeCost(own.AsString()) {
-		return
+		return nil
 	}
-	if spent := s.spend(nil, prices); spent.known {
+	spent := s.spend(nil, prices)
+	if spent.known {
 		attrs.PutStr(attrCost, costJSON(spent.cost))
 	}
+	return spent.unknown
 }
 
 // tokenUsage gives the five counts that MLflow knows, or nil when no token was used. The
@@ -295,8 +305,9 @@ func sanitize(attrs pcommon.Map) {
 	}
 }
 
-// infoOf is what the root says of its trace.
-func infoOf(root Span, m Mapping) *TraceInfo {
+// infoOf is what the root says of its trace. To the models without a price that were called below it
+// those are added that it speaks of itself, and a tag names all.
+func infoOf(root Span, m Mapping, unpriced []string) (*TraceInfo, []string) {
 	b := newBuilder(root, m.job(root))
 	said := b.span // without what is dropped
 	info := &TraceInfo{
@@ -313,9 +324,14 @@ func infoOf(root Span, m Mapping) *TraceInfo {
 		TokenUsage:      tokenUsage(said),
 		Prompts:         said.prompts(m.job(root).Prompts),
 	}
-	if spent := root.spend(m.job(root).Costs, m.Prices); spent.known {
+	spent := said.spend(m.job(root).Costs, m.Prices)
+	if spent.known {
 		info.Cost = costJSON(spent.cost)
 	}
+	if _, told := b.metrics[metricCost]; !told {
+		unpriced = append(unpriced, spent.unknown...)
+	}
+	unpriced = slices.Compact(slices.Sorted(slices.Values(unpriced)))
 	if jobStatus(root) != statusFinished {
 		info.State = stateError
 	}
@@ -324,8 +340,8 @@ func infoOf(root Span, m Mapping) *TraceInfo {
 			info.Metadata = append(info.Metadata, KeyValue{key, values.Clean(v, maxMetadata)})
 		}
 	}
-	tags := map[string]string{}
-	for _, a := range m.job(root).apply(root) {
+	tags := map[string]string{wire.TagUnknownModel: strings.Join(unpriced, ", ")}
+	for _, a := range m.job(root).apply(said) {
 		if a.TraceTag != "" {
 			tags[a.TraceTag] = a.value.AsString()
 		}
@@ -335,5 +351,5 @@ func infoOf(root Span, m Mapping) *TraceInfo {
 			info.Tags = append(info.Tags, KeyValue{key, values.Clean(tags[key], maxTag)})
 		}
 	}
-	return info
+	return info, unpriced
 }
