@@ -3,6 +3,7 @@ package mlflowexporter
 import (
 	"bytes"
 	"flag"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -97,8 +98,9 @@ func TestPreviewNamesWhatIsLeftOut(t *testing.T) {
 	cfg.Mapping.OtherStage.Condition = `Len(span.attributes["run.metric.rows"]) > 1`
 	messages := otherApplication(t, map[string]any{"service.name": "etl"})
 	messages[0].ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).SetSpanID([8]byte{})
+	messages[3].ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Attributes().PutDouble("run.metric.bad", math.NaN())
 	got := preview(t, cfg, messages...)
-	for _, want := range []string{"LEFT OUT", "invalid_id", "GET", `classify span "extract"`, "no condition holds"} {
+	for _, want := range []string{"LEFT OUT", "invalid_id", "GET", "nan_metric", "nightly: metric bad is NaN", `classify span "extract"`, "no condition holds"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("lacks %q:\n%s", want, got)
 		}

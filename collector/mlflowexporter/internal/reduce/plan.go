@@ -48,6 +48,7 @@ const (
 	DropInvalidID       = "invalid_id"       // a span without trace id or span id
 	DropInvalidArtifact = "invalid_artifact" // an artifact event without content, with an unusable name, or on a span that is no run
 	DropInvalidScore    = "invalid_score"    // an evaluation event without a name, or without a verdict
+	DropNaN             = "nan_metric"       // a metric that is NaN or infinite
 )
 
 // Run is one MLflow run, as far as one batch knows it.

@@ -2,6 +2,7 @@ package reduce
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -73,6 +74,28 @@ func TestRules(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A metric that is no number for MLflow is left out and told, once for each run; a text that is none
+// was never meant as one.
+func TestMetricsThatAreNoNumbersAreTold(t *testing.T) {
+	m := simple
+	m.Job.Rules = []Rule{{Attribute: "m.*", Metric: "*"}}
+	m.Stage.Rules = m.Job.Rules
+	attrs := map[string]any{"m.nan": math.NaN(), "m.inf": "-Inf", "m.text": "x", "m.n": 1}
+	for _, m.Layout = range []string{LayoutNested, LayoutFlat} {
+		plan := Reduce([]Span{newSpan(t, Job, "job", 1, attrs), newSpan(t, Stage, "stage", 2, attrs)}, m)
+		var want []Drop
+		for _, detail := range []string{"job: metric inf is -Inf", "job: metric nan is NaN", "stage: metric inf is -Inf", "stage: metric nan is NaN"} {
+			want = append(want, Drop{TraceID: traceID.String(), Reason: DropNaN, Detail: detail})
+		}
+		if diff := cmp.Diff(want, plan.Dropped); diff != "" {
+			t.Errorf("%s (-want +got)\n%s", m.Layout, diff)
+		}
+		if _, ok := metricOf(plan.Runs[0], "n"); !ok || len(plan.Runs[0].Metrics) != 2 {
+			t.Errorf("%s: metrics are %v", m.Layout, plan.Runs[0].Metrics)
+		}
 	}
 }
 

@@ -6,9 +6,11 @@ import (
 	"encoding/hex"
 	"fmt"
 	"maps"
+	"math"
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -47,6 +49,7 @@ func jobRun(s Span, key, parent string, m Mapping, plan *Plan) Run {
 	if note := noteOf(b.span); note != "" {
 		b.tags[tagNote] = note
 	}
+	plan.Dropped = append(plan.Dropped, b.dropped...)
 	run := b.run(key, parent)
 	run.Experiment = m.experiment(s)
 	run.Prompts = b.span.prompts(m.job(s).Prompts)
@@ -85,6 +88,7 @@ func stageRun(s Span, key, parent, folder string, m Mapping, plan *Plan) Run {
 	b.otherwise(metricLatency, seconds(s.Span))
 	b.cost(m.stage(s), m.Prices, plan)
 	b.artifacts(m.Artifacts, folder, plan)
+	plan.Dropped = append(plan.Dropped, b.dropped...)
 	run := b.run(key, parent)
 	run.Experiment = m.experiment(s)
 	run.Prompts = b.span.prompts(m.stage(s).Prompts)
@@ -157,6 +161,7 @@ type builder struct {
 	tags    map[string]string
 	metrics map[string]float64
 	files   []Artifact
+	dropped []Drop            // metrics that are no numbers for MLflow
 	why     map[string]string // see Run.Why
 }
 
@@ -237,8 +242,13 @@ func (b *builder) apply(r Rule, v pcommon.Value) {
 		}
 	}
 	if r.Metric != "" {
-		if f, ok := number(v); ok && (f != 0 || !r.OmitZero) {
+		switch f, ok := number(v); {
+		case ok && (f != 0 || !r.OmitZero):
 			b.metric(r.Metric, f)
+		case math.IsNaN(f) || math.IsInf(f, 0):
+			b.dropped = append(b.dropped, Drop{
+				TraceID: b.span.Span.TraceID().String(), Reason: DropNaN, Detail: b.span.Span.Name() + ": metric " + r.Metric + " is " + strconv.FormatFloat(f, 'g', -1, 64),
+			})
 		}
 	}
 }
