@@ -205,7 +205,14 @@ func (a *Applier) ApplyFrom(ctx context.Context, p reduce.Plan, source Source) e
 	if err != nil {
 		a.doubt(ctx)
 	}
-	a.troubled.Store(slices.ContainsFunc(Errors(err), func(i *ItemError) bool { return !i.Permanent }))
+	troubled := false
+	for _, item := range Errors(err) {
+		if !item.Permanent {
+			troubled = true
+			a.ledger.Seen(item.TraceID) // its run is not stale for want of this
+		}
+	}
+	a.troubled.Store(troubled)
 	return err
 }
 

@@ -144,3 +144,51 @@ func TestReapGoesOnAfterAFault(t *testing.T) {
 	want := e.plan(1)
 	e.mustApply(t, reduce.Plan{Runs: want.Runs})
 }
+
+// News that cannot be written keep their run, whatever else is written meanwhile.
+func TestNewsThatCannotBeWrittenAreNews(t *testing.T) {
+	e, s := faulty(t)
+	parts := split(e.plan(1))
+	e.mustApply(t, parts[0])
+	for range 3 {
+		if err := e.cfg.Ledger.AddUptime(t.Context(), staleAfter-time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		s.Fail(failing(http.MethodPost, "/runs/create", mlflowtest.Internal()))
+		e.goesOn(t, parts[1])
+		s.Fail(nil)
+		e.mustApply(t, e.plan(2))
+		if !e.Healthy() {
+			t.Fatal("not healthy after a plan that was written")
+		}
+		e.pass(t, time.Hour)
+		if status, _ := e.status(t); status != mlflow.StatusRunning {
+			t.Errorf("run is %s although its stage waits to be written", status)
+		}
+	}
+	e.pass(t, staleAfter)
+	if status, _ := e.status(t); status != mlflow.StatusKilled {
+		t.Errorf("run is %s without news", status)
+	}
+}
+
+// Time that could not be noted does not count, or a restart would find less of it.
+func TestUptimeThatIsNotWrittenDoesNotCount(t *testing.T) {
+	e, _ := faulty(t)
+	e.mustApply(t, split(e.plan(1))[0])
+	e.store.fail = func() error { return errStorage }
+	for range 30 {
+		if err := e.cfg.Ledger.AddUptime(t.Context(), time.Hour); err == nil {
+			t.Fatal("no error")
+		}
+	}
+	e.store.fail = nil
+	e.pass(t, 0)
+	if status, tag := e.status(t); status != mlflow.StatusRunning || tag != "" {
+		t.Errorf("run is %s with tag %q", status, tag)
+	}
+	e.pass(t, staleAfter)
+	if status, _ := e.status(t); status != mlflow.StatusKilled {
+		t.Errorf("run is %s", status)
+	}
+}
