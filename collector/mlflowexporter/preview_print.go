@@ -91,6 +91,9 @@ func (p *Preview) printRun(out *printer, r reduce.Run) {
 		if r.ParentKey != "" {
 			row("below", p.runName(r.ParentKey))
 		}
+		if note := r.Why["name run"]; note != "" && !r.Implied { // else its own span will name it
+			row("name", note)
+		}
 		row("experiment", cmp.Or(r.Experiment, p.experiment))
 		if r.Implied {
 			row("status", "RUNNING: its own span is not in the file")

@@ -131,6 +131,20 @@ func TestPreviewShowsNamesAsTheyAreWritten(t *testing.T) {
 	}
 }
 
+// A run that has not the name of the mapping says why.
+func TestPreviewSaysWhyARunHasTheNameOfItsSpan(t *testing.T) {
+	messages := otherApplication(t, map[string]any{"service.name": "etl", "run.traces": "true"})
+	const note = "  name        not mapping::other_stage::name, which needs an attribute that the span does not have: the name of the span\n"
+	for _, layout := range []string{reduce.LayoutNested, reduce.LayoutFlat} {
+		cfg := testConfig("http://127.0.0.1:5000")
+		cfg.Layout = layout
+		got := preview(t, cfg, messages...)
+		if want := layout == reduce.LayoutNested; strings.Count(got, note) == 1 != want || strings.Contains(got, "other_job::name") { // extract has no run.name
+			t.Errorf("%s:\n%s", layout, got)
+		}
+	}
+}
+
 // What comes from outside makes up no lines of the plan and tells the terminal nothing.
 func TestPreviewEscapesControlCharacters(t *testing.T) {
 	messages := otherApplication(t, map[string]any{"service.name": "etl\x1b[2J", "experiment.name": "n\nRUN forged", "run.traces": "true"})

@@ -132,6 +132,9 @@ func partOf(s Span, r Run, name string) Part {
 	}
 	for what, rule := range r.Why {
 		kind, key, _ := strings.Cut(what, " ")
+		if kind == "name" {
+			continue // a part has its own in that of everything else
+		}
 		p.Why[kind+" "+keys.Under(name, key)] = rule
 	}
 	return p

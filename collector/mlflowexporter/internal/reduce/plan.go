@@ -83,8 +83,9 @@ type Run struct {
 	Prompts []Prompt
 	// Parts are what stages add in the flat layout, in the order of their ends.
 	Parts []Part
-	// Why names the rule behind "param x", "tag x", "metric x" and "trace_tag x", as far as there is one;
-	// nil unless the mapping explains.
+	// Why names the rule behind "param x", "tag x", "metric x" and "trace_tag x", as far as there is one,
+	// and why the run has not the name that the mapping gives by "name run"; nil unless the mapping
+	// explains.
 	Why map[string]string
 }
 

@@ -178,6 +178,9 @@ func newBuilder(s Span, m RunMapping) *builder {
 		for key := range b.tags {
 			b.because("tag", key, "mapping::"+m.Explain+"::tags")
 		}
+		if !b.named {
+			b.because("name", "run", "not mapping::"+m.Explain+"::name, which needs an attribute that the span does not have: the name of the span")
+		}
 	}
 	b.source()
 	for _, a := range m.apply(s) {
