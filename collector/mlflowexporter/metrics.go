@@ -106,7 +106,7 @@ func createMetrics(ctx context.Context, set exporter.Settings, cfg component.Con
 	if err != nil {
 		return nil, err
 	}
-	return &recoveringMetrics{metrics, recovery{storage: config.Storage, signal: pipeline.SignalMetrics, log: set.Logger}}, nil
+	return &recoveringMetrics{metrics, recovery{storage: config.Storage, signal: pipeline.SignalMetrics, log: set.Logger, status: &e.status}}, nil
 }
 
 func (e *mlflowExporter) newAggregator() *service.Aggregator {
