@@ -87,18 +87,16 @@ func (c *Config) validateCredentials() error {
 
 // validateScheme refuses settings of TLS that the scheme of the endpoint makes void.
 func (c *Config) validateScheme() error {
-	u, err := mlflow.ParseAddress(c.Endpoint)
-	if err != nil {
-		return nil // told apart from this
-	}
 	var errs []error
-	if u.Scheme == "http" {
+	switch u, err := mlflow.ParseAddress(c.Endpoint); {
+	case err != nil: // told apart from this
+	case u.Scheme == "http":
 		for _, f := range []struct{ key, value string }{{"ca_file", c.TLS.CAFile}, {"cert_file", c.TLS.CertFile}, {"key_file", c.TLS.KeyFile}} {
 			if f.value != "" {
 				errs = append(errs, fmt.Errorf("`tls::%s` must not be set with an http:// `endpoint`, to which nothing is encrypted: write https://, or remove the key", f.key))
 			}
 		}
-	} else if c.TLS.Insecure {
+	case c.TLS.Insecure:
 		errs = append(errs, errors.New("`tls::insecure` must not be true with an https:// `endpoint`, which is encrypted all the same: write http://, or set `tls::insecure_skip_verify` for a certificate that nobody vouches for"))
 	}
 	return errors.Join(errs...)

@@ -148,16 +148,6 @@ type job struct {
 	counts  map[string]int64 // by event, what the ledger does not note and the next attempt meets again
 }
 
-// count notes what is counted once the job does not come again.
-func (j *job) count(event string) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.counts == nil {
-		j.counts = map[string]int64{}
-	}
-	j.counts[event]++
-}
-
 // fail notes an error and reports whether the job may go on. Permanent errors don't stop
 // it: one bad item never costs another.
 func (j *job) fail(err error) bool {
@@ -272,18 +262,6 @@ func (a *Applier) apply(ctx context.Context, jobs []*job, source Source) error {
 	}
 	a.tellCounts(all)
 	return report(append(errs, errsOf(jobs)...))
-}
-
-// tellCounts tells what was counted of the jobs that do not come again.
-func (a *Applier) tellCounts(jobs []*job) {
-	for _, j := range jobs {
-		if j.stopped() {
-			continue
-		}
-		for event, n := range j.counts {
-			a.cfg.Count(event, n)
-		}
-	}
 }
 
 // reachable keeps the jobs whose experiments are known, so that nothing is noted about

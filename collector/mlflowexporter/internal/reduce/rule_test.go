@@ -103,7 +103,8 @@ func TestMetricsThatAreNoNumbersAreTold(t *testing.T) {
 func TestPatternsDoNotSetIdentities(t *testing.T) {
 	m := simple
 	m.Job.Rules = []Rule{{Attribute: "t.*", Tag: "*", TraceTag: "*"}}
-	s := newSpan(t, Job, "job", 1, map[string]any{"t." + wire.TagKey: "forged", "t." + wire.TagTraceID: "forged", "t.mlflow.parentRunId": "forged", "t." + wire.TagKey + "/": "forged", "t.otel.trace%id": "forged",
+	s := newSpan(t, Job, "job", 1, map[string]any{
+		"t." + wire.TagKey: "forged", "t." + wire.TagTraceID: "forged", "t.mlflow.parentRunId": "forged", "t." + wire.TagKey + "/": "forged", "t.otel.trace%id": "forged",
 		"t." + wire.TagStale: "forged", "t." + wire.TagUnknownModel: "forged", "t.mlflow.trace.spansLocation": "forged", "t.mlflow.artifactLocation/": "forged", "t.mlflow.trace.session": "mine", "t.ok": "yes",
 	})
 	plan := Reduce([]Span{s}, m)
@@ -123,8 +124,14 @@ func TestPatternsDoNotSetIdentities(t *testing.T) {
 func TestDroppedAttributesGoNowhere(t *testing.T) {
 	const secret = "s3cr3t"
 	rules := []Rule{
-		{Attribute: "app.*", Tag: "*", TraceTag: "*"}, {Attribute: "app.pin", Param: "pin", TraceTag: "pin"}, {Attribute: wire.ResServiceVersion, Tag: "version"},
-		{Attribute: "app.secret.*", Drop: true}, {Attribute: "app.pin", Drop: true}, {Attribute: wire.AttrInput, Drop: true}, {Attribute: wire.AttrCommentText, Drop: true}, {Attribute: wire.ResServiceVersion, Drop: true},
+		{Attribute: "app.*", Tag: "*", TraceTag: "*"},
+		{Attribute: "app.pin", Param: "pin", TraceTag: "pin"},
+		{Attribute: wire.ResServiceVersion, Tag: "version"},
+		{Attribute: "app.secret.*", Drop: true},
+		{Attribute: "app.pin", Drop: true},
+		{Attribute: wire.AttrInput, Drop: true},
+		{Attribute: wire.AttrCommentText, Drop: true},
+		{Attribute: wire.ResServiceVersion, Drop: true},
 	}
 	m := Mapping{
 		Job:   RunMapping{Name: "{{app.name}} {{app.secret.id}}", Rules: rules},
