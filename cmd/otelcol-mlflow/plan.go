@@ -29,7 +29,8 @@ func newPlanCommand() *cobra.Command {
 		Short: "Show what would be written to MLflow for some spans, and why",
 		Long: `plan reads spans from a file (- is the standard input) and prints the runs, params,
 metrics, artifacts and traces that they become, the rule behind each, and the requests that
-would be made. It uses no network. The file holds OTLP: JSON, one message after the other or
+would be made to a server that has the experiments, no prompts in its registry, and nothing of
+these jobs. It uses no network. The file holds OTLP: JSON, one message after the other or
 in a list, as the Collector's file exporter writes it, a dead letter, or one message in
 protobuf; each may be packed with gzip.`,
 		Args: cobra.ExactArgs(1),

@@ -100,15 +100,18 @@ exporters:
   mlflow/c: {endpoint: "c", storage: file_storage}
 service: {pipelines: {traces: {receivers: [otlp], exporters: [mlflow/a]}}}
 `))
-	for _, c := range []struct{ args, want string }{
-		{spans + " --exporter mlflow/a", "to http://a:1\n"},
-		{spans + " --exporter mlflow/b", "artifact  retrieval/evidence.json"},
-		{spans, "choose one of mlflow/a, mlflow/b, mlflow/c with --exporter"},
-		{spans + " --exporter mlflow/x", "has no exporter mlflow/x: --exporter must be one of mlflow/a,"},
-		{spans + " --exporter mlflow/c", "exporters::mlflow/c: `endpoint`: "},
+	for _, c := range []struct {
+		args, want string
+		wantErr    bool
+	}{
+		{spans + " --exporter mlflow/a", "to http://a:1\n", false},
+		{spans + " --exporter mlflow/b", "artifact  retrieval/evidence.json", false},
+		{spans, "choose one of mlflow/a, mlflow/b, mlflow/c with --exporter", true},
+		{spans + " --exporter mlflow/x", "has no exporter mlflow/x: --exporter must be one of mlflow/a,", true},
+		{spans + " --exporter mlflow/c", "exporters::mlflow/c: `endpoint`: ", true},
 	} {
 		out, err := execute(t, append([]string{"plan", "--config", config}, strings.Fields(c.args)...)...)
-		if !strings.Contains(out, c.want) {
+		if !strings.Contains(out, c.want) || (err != nil) != c.wantErr {
 			t.Errorf("%s: %v\n%s", c.args, err, out)
 		}
 	}

@@ -34,6 +34,11 @@ const (
 	minTimeout = time.Second
 	// minRetryInterval is where pauses between attempts are none.
 	minRetryInterval = time.Millisecond
+	// minQueueBytes is where the size of a queue in bytes is a count: a job's message with its
+	// evidence takes some 100 kB.
+	minQueueBytes = 64 << 10
+	// maxQueueItems is where a count is a size in bytes, such as those of the defaults.
+	maxQueueItems = 10_000_000
 )
 
 // headerWorkspace names the workspace to MLflow 3.10 and newer.
@@ -276,6 +281,9 @@ func (c *Config) validateTimes() error {
 			errs = append(errs, fmt.Errorf("`retry_on_failure::%s` must be at least %s, found %s, or a batch is sent over and over without a pause; 1s to 4s is the default; write the unit", interval.key, minRetryInterval, interval.value))
 		}
 	}
+	if c.Retry.InitialInterval > c.Retry.MaxInterval {
+		errs = append(errs, fmt.Errorf("`retry_on_failure::initial_interval` must be at most `max_interval`, found %s and %s: make it shorter, or `max_interval` longer", c.Retry.InitialInterval, c.Retry.MaxInterval))
+	}
 	if c.Retry.Multiplier < 1 {
 		errs = append(errs, fmt.Errorf("`retry_on_failure::multiplier` must be at least 1, found %v, or the pauses shrink; 1.5 is the default", c.Retry.Multiplier))
 	}
@@ -305,9 +313,13 @@ func (c *Config) validateDelivery() error {
 		key   string
 		queue configoptional.Optional[exporterhelper.QueueBatchConfig]
 	}{{"sending_queue", c.Queue}, {"service::sending_queue", c.Service.Queue}} {
-		if c.Storage != nil && queue.queue.HasValue() && queue.queue.Get().WaitForResult {
+		if !queue.queue.HasValue() {
+			continue
+		}
+		if c.Storage != nil && queue.queue.Get().WaitForResult {
 			errs = append(errs, fmt.Errorf("`%s::wait_for_result` must not be true with `storage`: who sends is answered when the queue on disk has the data; remove it", queue.key))
 		}
+		errs = append(errs, validateQueueSize(queue.key, *queue.queue.Get()))
 	}
 	if c.AllowDataLoss {
 		return errors.Join(errs...)
@@ -326,6 +338,18 @@ func (c *Config) validateDelivery() error {
 		errs = append(errs, fmt.Errorf("`retry_on_failure::max_elapsed_time` must be 0, found %s: after that time a batch is dropped; remove it%s", c.Retry.MaxElapsedTime, remedy))
 	}
 	return errors.Join(errs...)
+}
+
+// validateQueueSize refuses a size that is meant in another unit than `sizer` has: a queue of a
+// thousand bytes takes no message, and one of four thousand million messages has no bound.
+func validateQueueSize(key string, q exporterhelper.QueueBatchConfig) error {
+	switch bytes := q.Sizer == exporterhelper.RequestSizerTypeBytes; {
+	case bytes && q.QueueSize < minQueueBytes:
+		return fmt.Errorf("`%s::queue_size` must be at least %d with `sizer: bytes`, found %d, or no message fits in: write bytes, or set `sizer` to requests or items", key, minQueueBytes, q.QueueSize)
+	case !bytes && q.QueueSize > maxQueueItems:
+		return fmt.Errorf("`%s::queue_size` must be at most %d with `sizer: %s`, found %d, which are bytes: set it to how many may wait, or remove `sizer`", key, maxQueueItems, q.Sizer.String(), q.QueueSize)
+	}
+	return nil
 }
 
 func (m MappingConfig) conditions() selection.Conditions {

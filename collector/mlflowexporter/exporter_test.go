@@ -320,6 +320,13 @@ func TestOperationsHaveNoIDs(t *testing.T) {
 		"/api/3.0/mlflow/traces":                                     "traces",
 		"/api/3.0/mlflow/traces/tr-0123":                             "traces",
 		"/version":                                                   "other",
+		"/mlflow/api/2.0/mlflow/runs/create":                         "runs/create",
+		"/mlflow/api/3.0/mlflow/traces/tr-0123/assessments":          "traces",
+		"/mlflow/api/2.0/mlflow/api/2.0/mlflow/experiments/search":   "experiments/search",
+		"/mlflow/ajax-api/2.0/mlflow/upload-artifact":                "artifacts",
+		"/mlflow/v1/traces":                                          "otlp",
+		"/mlflow/version":                                            "other",
+		"/api/2.0/mlflow-artifacts/artifacts/1/api/2.0/mlflow/a":     "artifacts",
 	} {
 		if got := operation(path); got != want {
 			t.Errorf("%s: %s, want %s", path, got, want)

@@ -118,7 +118,7 @@ func createTraces(ctx context.Context, set exporter.Settings, cfg component.Conf
 	if err != nil {
 		return nil, err
 	}
-	return &recoveringTraces{traces, recovery{storage: config.Storage, signal: pipeline.SignalTraces, log: set.Logger}}, nil
+	return &recoveringTraces{traces, recovery{storage: config.Storage, signal: pipeline.SignalTraces, log: set.Logger, status: &e.status}}, nil
 }
 
 // onStorage is a configured queue, kept by the storage of the exporter. The configuration

@@ -55,9 +55,8 @@ func (m *maintenance) run(ctx context.Context) {
 func (m *maintenance) once(ctx context.Context, now time.Time, elapsed time.Duration) {
 	if m.staleAfter > 0 && m.applier.Healthy() {
 		if err := m.ledger.AddUptime(ctx, elapsed); err != nil {
-			m.log.Warn("Uptime was not counted", zap.Error(err))
-		}
-		if err := m.applier.Reap(ctx, m.staleAfter); err != nil && ctx.Err() == nil {
+			m.log.Warn("Uptime was not counted, and no stale run is ended", zap.Error(err))
+		} else if err := m.applier.Reap(ctx, m.staleAfter); err != nil && ctx.Err() == nil {
 			m.log.Warn("Stale runs were not ended; they are tried again", zap.Error(err))
 		}
 	}

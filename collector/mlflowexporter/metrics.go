@@ -82,6 +82,7 @@ func (c *ServiceConfig) Validate() error {
 	if len(c.Metrics) == 0 {
 		errs = append(errs, errors.New("`metrics` must name metrics: list some, or set `enabled: false`"))
 	}
+	errs = append(errs, service.Validate(c.Metrics))
 	if c.Queue.HasValue() && c.Queue.Get().StorageID != nil {
 		errs = append(errs, errors.New("`sending_queue::storage` must not be set: set `storage` of the exporter, which is used for all queues"))
 	}
@@ -105,7 +106,7 @@ func createMetrics(ctx context.Context, set exporter.Settings, cfg component.Con
 	if err != nil {
 		return nil, err
 	}
-	return &recoveringMetrics{metrics, recovery{storage: config.Storage, signal: pipeline.SignalMetrics, log: set.Logger}}, nil
+	return &recoveringMetrics{metrics, recovery{storage: config.Storage, signal: pipeline.SignalMetrics, log: set.Logger, status: &e.status}}, nil
 }
 
 func (e *mlflowExporter) newAggregator() *service.Aggregator {

@@ -91,6 +91,9 @@ func (p *Preview) printRun(out *printer, r reduce.Run) {
 		if r.ParentKey != "" {
 			row("below", p.runName(r.ParentKey))
 		}
+		if note := r.Why["name run"]; note != "" && !r.Implied { // else its own span will name it
+			row("name", note)
+		}
 		row("experiment", cmp.Or(r.Experiment, p.experiment))
 		if r.Implied {
 			row("status", "RUNNING: its own span is not in the file")
@@ -252,7 +255,7 @@ func (p *Preview) printTrace(out *printer, t reduce.Trace) {
 		tags := written{}
 		for _, kv := range t.Info.Tags {
 			key, note := tags.key(kv.Key)
-			rule := cmp.Or(p.whyTags[t.TraceID]["trace_tag "+kv.Key], p.run(t.RunKey).Why["trace_tag "+kv.Key])
+			rule := cmp.Or(p.whyTags[t.TraceID]["trace_tag "+kv.Key], p.run(t.RunKey).Why["trace_tag "+kv.Key], builtIn[kv.Key])
 			row("tag "+key, shown(kv.Value), joinNotes(rule, note))
 		}
 	})

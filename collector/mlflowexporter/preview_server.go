@@ -89,7 +89,7 @@ func readBody(r *http.Request) ([]byte, error) {
 
 // answer describes a request and answers it.
 func (s *plannedServer) answer(one *plannedRequest, r *http.Request, body []byte) (string, error) {
-	switch _, operation, _ := strings.Cut(one.path, "/mlflow/"); {
+	switch operation := mlflow.Call(one.path); {
 	case strings.HasSuffix(one.path, "/version"):
 		one.rank = rankProbe
 		return "3.17.2", nil
@@ -178,7 +178,7 @@ func (s *plannedServer) answer(one *plannedRequest, r *http.Request, body []byte
 		one.rank, one.what = rankProbe, "which versions of the prompt are there?"
 	case strings.HasSuffix(operation, "/assessments"):
 		one.rank, one.what = rankScore, "verdict"
-		one.path = "/api/3.0/mlflow/traces/…/assessments"
+		one.path = strings.TrimSuffix(one.path, operation) + "traces/…/assessments"
 	default:
 		one.rank, one.what = rankTrace, "is the trace there already?"
 	}

@@ -3,6 +3,7 @@ package mlflowexporter
 import (
 	"bytes"
 	"flag"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -63,10 +64,12 @@ func TestPreview(t *testing.T) {
 	flat.Artifacts.Exclude = []string{"*.txt"}
 	shared := testConfig("http://127.0.0.1:5000")
 	shared.Ownership = ownershipShared
+	below := testConfig("http://127.0.0.1:5000/mlflow")
 	for name, c := range map[string]struct {
 		cfg      *Config
 		messages []ptrace.Traces
 	}{
+		"below_a_path":     {below, []ptrace.Traces{joined(load("cancelled"))}},
 		"success":          {testConfig("http://127.0.0.1:5000"), load("success")},
 		"one_message":      {testConfig("http://127.0.0.1:5000"), []ptrace.Traces{joined(load("success"))}},
 		"flat_gate_failed": {flat, []ptrace.Traces{joined(load("gate_failed"))}},
@@ -95,8 +98,9 @@ func TestPreviewNamesWhatIsLeftOut(t *testing.T) {
 	cfg.Mapping.OtherStage.Condition = `Len(span.attributes["run.metric.rows"]) > 1`
 	messages := otherApplication(t, map[string]any{"service.name": "etl"})
 	messages[0].ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).SetSpanID([8]byte{})
+	messages[3].ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Attributes().PutDouble("run.metric.bad", math.NaN())
 	got := preview(t, cfg, messages...)
-	for _, want := range []string{"LEFT OUT", "invalid_id", "GET", `classify span "extract"`, "no condition holds"} {
+	for _, want := range []string{"LEFT OUT", "invalid_id", "GET", "nan_metric", "nightly: metric bad is NaN", `classify span "extract"`, "no condition holds"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("lacks %q:\n%s", want, got)
 		}
@@ -124,6 +128,20 @@ func TestPreviewShowsNamesAsTheyAreWritten(t *testing.T) {
 	}
 	if strings.Contains(got, long[:keys.Max+1]) {
 		t.Errorf("shows a name that is cut:\n%s", got)
+	}
+}
+
+// A run that has not the name of the mapping says why.
+func TestPreviewSaysWhyARunHasTheNameOfItsSpan(t *testing.T) {
+	messages := otherApplication(t, map[string]any{"service.name": "etl", "run.traces": "true"})
+	const note = "  name        not mapping::other_stage::name, which needs an attribute that the span does not have: the name of the span\n"
+	for _, layout := range []string{reduce.LayoutNested, reduce.LayoutFlat} {
+		cfg := testConfig("http://127.0.0.1:5000")
+		cfg.Layout = layout
+		got := preview(t, cfg, messages...)
+		if want := layout == reduce.LayoutNested; strings.Count(got, note) == 1 != want || strings.Contains(got, "other_job::name") { // extract has no run.name
+			t.Errorf("%s:\n%s", layout, got)
+		}
 	}
 }
 

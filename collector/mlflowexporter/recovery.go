@@ -19,6 +19,7 @@ type recovery struct {
 	storage *component.ID // nil: the queue is in memory
 	signal  pipeline.Signal
 	log     *zap.Logger
+	status  *status
 	host    *diskqueue.Host // set by on, unless the queue is in memory
 }
 
@@ -27,7 +28,7 @@ func (r *recovery) on(host component.Host) component.Host {
 	if r.storage == nil {
 		return host
 	}
-	r.host = diskqueue.NewHost(host, *r.storage, r.log, r.signal.String())
+	r.host = diskqueue.NewHost(host, *r.storage, r.log, func() { r.status.disk(r.host) }, r.signal.String())
 	return r.host
 }
 

@@ -26,7 +26,8 @@ func TestFullDiskRefusesWhatComes(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := traces.(*recoveringTraces)
-	if err := e.Start(t.Context(), host{storageID: d.kept}); err != nil {
+	told := &watched{Host: host{storageID: d.kept}}
+	if err := e.Start(t.Context(), told); err != nil {
 		t.Fatal(err)
 	}
 	batches := 0
@@ -44,7 +45,7 @@ func TestFullDiskRefusesWhatComes(t *testing.T) {
 	if err := e.ConsumeTraces(t.Context(), messages[0]); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(10 * time.Second); e.takes() == nil; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); e.takes() == nil || told.reports() == 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the queue does not say that its disk is full")
 		}
@@ -55,6 +56,7 @@ func TestFullDiskRefusesWhatComes(t *testing.T) {
 	if err := e.Shutdown(t.Context()); err != nil {
 		t.Error(err)
 	}
+	told.check(t, "with a full disk to the end", recoverable)
 	d.revive()
 	if left := d.life(t, messages[1:], nil); len(left) > 0 {
 		t.Errorf("%d messages are refused", len(left))

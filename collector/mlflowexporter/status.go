@@ -2,6 +2,7 @@ package mlflowexporter
 
 import (
 	"errors"
+	"slices"
 	"sync"
 
 	"go.opentelemetry.io/collector/component"
@@ -28,8 +29,28 @@ func (s *status) join(host component.Host) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.hosts = append(s.hosts, host)
-	if s.last.Away != "" {
-		report(host, s.last.Away)
+	if ill := s.ill(host); ill != "" {
+		report(host, ill)
+	}
+}
+
+// ill is what is wrong for a host: MLflow is away, or the disk of its queue takes nothing. Empty: nothing.
+func (s *status) ill(host component.Host) string {
+	if queue, ok := host.(interface{ Err() error }); ok && s.last.Away == "" {
+		if err := queue.Err(); err != nil {
+			return err.Error()
+		}
+	}
+	return s.last.Away
+}
+
+// disk reports that the disk of a host's queue takes nothing, or something again. While MLflow is away
+// the host was told of that, and hears of the disk when MLflow is back.
+func (s *status) disk(host component.Host) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.last.Away == "" && slices.Contains(s.hosts, host) {
+		report(host, s.ill(host))
 	}
 }
 
@@ -60,14 +81,14 @@ func (s *status) update(state func() apply.State) {
 		s.log.Warn("MLflow is away", zap.String("reason", now.Away))
 	}
 	for _, h := range s.hosts {
-		report(h, now.Away)
+		report(h, s.ill(h))
 	}
 }
 
-func report(host component.Host, away string) {
+func report(host component.Host, ill string) {
 	event := componentstatus.NewEvent(componentstatus.StatusOK)
-	if away != "" {
-		event = componentstatus.NewRecoverableErrorEvent(errors.New(away))
+	if ill != "" {
+		event = componentstatus.NewRecoverableErrorEvent(errors.New(ill))
 	}
 	componentstatus.ReportStatus(host, event)
 }

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/apply"
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/diskqueue"
 )
 
 // watched is a host that notes what is reported to it.
@@ -25,6 +26,12 @@ func (w *watched) Report(e *componentstatus.Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.events = append(w.events, e)
+}
+
+func (w *watched) reports() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.events)
 }
 
 func (w *watched) check(t *testing.T, when string, want ...componentstatus.Status) {
@@ -47,6 +54,42 @@ const (
 	ok          = componentstatus.StatusOK
 	recoverable = componentstatus.StatusRecoverableError
 )
+
+// onDisk is a host with a queue on a disk.
+type onDisk struct {
+	watched
+	err error
+}
+
+func (h *onDisk) Err() error { return h.err }
+
+// A host hears of the disk of its queue, and while MLflow is away of that alone.
+func TestStatusTellsOfTheDisk(t *testing.T) {
+	s := status{log: zap.NewNop()}
+	full, other := &onDisk{}, &onDisk{}
+	becomes := func(away string) { s.update(func() apply.State { return apply.State{Away: away} }) }
+	disk := func(err error) { full.err = err; s.disk(full) }
+	s.join(full)
+	s.join(other)
+	disk(diskqueue.ErrDisk)
+	full.check(t, "full", recoverable)
+	disk(nil)
+	full.check(t, "with room", recoverable, ok)
+	becomes("connection refused")
+	disk(diskqueue.ErrDisk)
+	full.check(t, "full while MLflow is away", recoverable, ok, recoverable)
+	becomes("")
+	full.check(t, "full when MLflow is back", recoverable, ok, recoverable, recoverable)
+	late := &onDisk{err: diskqueue.ErrDisk}
+	s.join(late)
+	late.check(t, "full before it came", recoverable)
+	disk(nil)
+	full.check(t, "well", recoverable, ok, recoverable, recoverable, ok)
+	other.check(t, "whose disk has room", recoverable, ok)
+	s.end()
+	disk(diskqueue.ErrDisk)
+	full.check(t, "after the end", recoverable, ok, recoverable, recoverable, ok)
+}
 
 // Each host hears of a change once, one that comes later of what is so, and none of anything
 // after the first has left.

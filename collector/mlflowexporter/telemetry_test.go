@@ -2,6 +2,7 @@ package mlflowexporter
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -186,6 +187,104 @@ func TestOwnTelemetry(t *testing.T) {
 		Bounds:       []float64{0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 30, 60, 300, 900, 3600, 21600, 86400},
 		BucketCounts: []uint64{0, 0, 0, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0},
 	}}, metricdatatest.IgnoreTimestamp(), metricdatatest.IgnoreExemplars())
+}
+
+// counts are the values of a counter, or how often a histogram was told something, by the values of
+// its attributes in the order of their names.
+func counts(t *testing.T, tel *componenttest.Telemetry, name string) map[string]int64 {
+	t.Helper()
+	m, err := tel.GetMetric(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]int64{}
+	add := func(set attribute.Set, n int64) {
+		var values []string
+		for _, kv := range set.ToSlice() {
+			values = append(values, kv.Value.AsString())
+		}
+		got[strings.Join(values, " ")] += n
+	}
+	switch data := m.Data.(type) {
+	case metricdata.Sum[int64]:
+		for _, p := range data.DataPoints {
+			add(p.Attributes, p.Value)
+		}
+	case metricdata.Histogram[float64]:
+		for _, p := range data.DataPoints {
+			add(p.Attributes, int64(p.Count)) //nolint:gosec // a few
+		}
+	default:
+		t.Fatalf("%s is %T", name, m.Data)
+	}
+	return got
+}
+
+// Requests are counted by how they ended and timed, and runs are counted by their status, of each
+// exporter apart.
+func TestRequestsAndRunsAreCounted(t *testing.T) {
+	server := mlflowtest.Start()
+	defer server.Close()
+	tel := componenttest.NewTelemetry()
+	defer func() { _ = tel.Shutdown(context.Background()) }()
+	e := startExporter(t, testConfig(server.URL), metadatatest.NewSettings(tel), host{storageID: &memory{data: map[string][]byte{}}})
+	defer stop(t, e)
+	otherSet := metadatatest.NewSettings(tel)
+	otherSet.ID = component.MustNewIDWithName("mlflow", "other")
+	away := startExporter(t, testConfig("http://127.0.0.1:1"), otherSet, host{storageID: &memory{data: map[string][]byte{}}})
+	defer stop(t, away)
+
+	ended := map[string]int64{}
+	var refused atomic.Int64
+	for _, name := range []string{"success", "five_failures", "cancelled"} {
+		requests, expected := loadFixture(t, name)
+		consume(t, e, requests)
+		for _, r := range expected.Runs {
+			ended["mlflow "+r.Status]++
+		}
+		server.Fail(func(r *http.Request) *mlflowtest.Fault { // from the second on
+			if !strings.HasSuffix(r.URL.Path, "/v1/traces") {
+				return nil
+			}
+			refused.Add(1)
+			return &mlflowtest.Fault{Status: http.StatusBadRequest, Body: `{"error_code":"INVALID_PARAMETER_VALUE"}`}
+		})
+	}
+	first, _ := loadFixture(t, "success")
+	if err := away.ConsumeTraces(t.Context(), first[0]); err == nil {
+		t.Fatal("no error")
+	}
+
+	if got := counts(t, tel, "otelcol_exporter_mlflow_runs"); !maps.Equal(got, ended) || len(ended) != 3 {
+		t.Errorf("runs are %v, want %v", got, ended)
+	}
+	asked := map[string]int64{}
+	for _, call := range server.Calls() {
+		_, path, _ := strings.Cut(call, " ")
+		asked["mlflow "+operation(path)]++
+	}
+	requests, timed := counts(t, tel, "otelcol_exporter_mlflow_requests"), counts(t, tel, "otelcol_exporter_mlflow_request_duration")
+	for _, op := range []string{"runs/create", "runs/log-batch", "runs/update", "artifacts", "otlp"} { // the others are asked for at any time, or have ids in their paths
+		id := "mlflow " + op
+		if got := requests[id+" 2xx"] + requests[id+" 4xx"]; got == 0 || got != asked[id] || timed[id] != asked[id] {
+			t.Errorf("%s: %d are counted and %d timed, want %d", op, got, timed[id], asked[id])
+		}
+	}
+	if got := requests["mlflow otlp 4xx"]; got == 0 || got != refused.Load() || requests["mlflow otlp 2xx"] == 0 {
+		t.Errorf("%d refused requests are counted, want %d, in %v", got, refused.Load(), requests)
+	}
+	var errs, others int64
+	for id, n := range requests {
+		if strings.HasPrefix(id, "mlflow/other ") {
+			others += n
+			if strings.HasSuffix(id, " error") {
+				errs += n
+			}
+		}
+	}
+	if errs == 0 || errs != others {
+		t.Errorf("%d of %d requests without an answer are counted as errors", errs, others)
+	}
 }
 
 // The README and the generated documentation name the same metrics.

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/technoshare/commentator/internal/mlflow"
 )
 
 // measuredTransport counts and times requests.
@@ -32,20 +34,17 @@ func (t *measuredTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // operation names a request by its path without ids, such as runs/create.
 func operation(path string) string {
-	switch {
-	case strings.Contains(path, "/mlflow-artifacts/"), strings.HasSuffix(path, "/upload-artifact"):
+	switch call := mlflow.Call(path); {
+	case mlflow.IsArtifact(path):
 		return "artifacts"
+	case call == "traces", strings.HasPrefix(call, "traces/tr-"):
+		return "traces"
+	case call != "":
+		return call
 	case strings.HasSuffix(path, "/v1/traces"):
 		return "otlp"
 	}
-	_, call, ok := strings.Cut(path, "/mlflow/")
-	if !ok {
-		return "other"
-	}
-	if call == "traces" || strings.HasPrefix(call, "traces/tr-") {
-		return "traces"
-	}
-	return call
+	return "other"
 }
 
 // homeTransport sends what goes to one scheme and host with credentials, and all else without.

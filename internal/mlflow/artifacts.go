@@ -47,7 +47,7 @@ func (c *Client) PutArtifact(ctx context.Context, dir, path string, content []by
 // are. It is the endpoint behind MLflow's own UI and takes at most MaxUpload bytes.
 func (c *Client) UploadArtifact(ctx context.Context, runID, path string, content []byte) error {
 	return c.put(ctx, request{
-		method: http.MethodPost, path: "/ajax-api/2.0/mlflow/upload-artifact",
+		method: http.MethodPost, path: ajaxAPI + "/upload-artifact",
 		query:  url.Values{"run_uuid": {runID}, "path": {path}},
 		header: http.Header{"Content-Type": {"application/octet-stream"}}, body: content,
 	})

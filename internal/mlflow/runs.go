@@ -14,6 +14,8 @@ import (
 const (
 	api2 = "/api/2.0/mlflow"
 	api3 = "/api/3.0/mlflow"
+	// ajaxAPI is what the UI uses; some calls are there only.
+	ajaxAPI = "/ajax-api/2.0/mlflow"
 )
 
 // Limits of one log-batch call and of what it holds. Values and keys are in characters.
@@ -349,7 +351,7 @@ func (c *Client) MetricHistories(ctx context.Context, runIDs []string, key strin
 		} `json:"metrics"`
 	}
 	q := url.Values{"run_id": runIDs, "metric_key": {key}}
-	if err := c.call(ctx, http.MethodGet, "/ajax-api/2.0/mlflow/metrics/get-history-bulk", q, nil, &out); err != nil {
+	if err := c.call(ctx, http.MethodGet, ajaxAPI+"/metrics/get-history-bulk", q, nil, &out); err != nil {
 		return nil, err
 	}
 	points := map[string][]Metric{}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -15,6 +16,8 @@ import (
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/extension"
+
+	"github.com/technoshare/commentator/internal/mlflow"
 )
 
 // watch is an extension that authenticates nothing and says on standard output what the
@@ -113,13 +116,10 @@ func (w *watch) note(path string, status int, took time.Duration, rec *recorded)
 }
 
 func operationOf(path string) string {
-	if strings.Contains(path, "/mlflow-artifacts/") {
+	if mlflow.IsArtifact(path) {
 		return "artifact"
 	}
-	if _, rest, ok := strings.Cut(path, "/mlflow/"); ok {
-		return rest
-	}
-	return strings.TrimPrefix(path, "/")
+	return cmp.Or(mlflow.Call(path), strings.TrimPrefix(path, "/"))
 }
 
 type roundTripper func(*http.Request) (*http.Response, error)

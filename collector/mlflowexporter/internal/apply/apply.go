@@ -145,6 +145,7 @@ type job struct {
 	mu      sync.Mutex // for what follows, and intents of entry
 	errs    []*ItemError
 	refused []deadletter.Refusal
+	counts  map[string]int64 // by event, what the ledger does not note and the next attempt meets again
 }
 
 // fail notes an error and reports whether the job may go on. Permanent errors don't stop
@@ -194,7 +195,14 @@ func (a *Applier) ApplyFrom(ctx context.Context, p reduce.Plan, source Source) e
 	if err != nil {
 		a.doubt(ctx)
 	}
-	a.troubled.Store(slices.ContainsFunc(Errors(err), func(i *ItemError) bool { return !i.Permanent }))
+	troubled := false
+	for _, item := range Errors(err) {
+		if !item.Permanent {
+			troubled = true
+			a.ledger.Seen(item.TraceID) // its run is not stale for want of this
+		}
+	}
+	a.troubled.Store(troubled)
 	return err
 }
 
@@ -216,6 +224,7 @@ func (a *Applier) apply(ctx context.Context, jobs []*job, source Source) error {
 			j.fail(err)
 		}
 		a.writeLetters(all, source)
+		a.tellCounts(all)
 		return report(append(errs, errsOf(jobs)...))
 	}
 	for i, j := range jobs {
@@ -251,6 +260,7 @@ func (a *Applier) apply(ctx context.Context, jobs []*job, source Source) error {
 			j.fail(err)
 		}
 	}
+	a.tellCounts(all)
 	return report(append(errs, errsOf(jobs)...))
 }
 
@@ -277,7 +287,7 @@ func (a *Applier) reachable(ctx context.Context, jobs []*job) (ready []*job, cla
 			continue
 		}
 		if j.fail(err) {
-			a.buryJob(j, err)
+			j.buryAll(err)
 		}
 		j.giveUp()
 		errs = append(errs, j.errs...)

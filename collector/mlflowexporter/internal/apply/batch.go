@@ -74,10 +74,15 @@ func (a *Applier) send(ctx context.Context, r *run, b batch) error {
 		}
 	}
 	if e = nil; errors.As(err, &e) && e.ParamConflict() {
-		if b, err = a.withoutConflicts(ctx, r, b); err != nil {
+		var names []string
+		if b, names, err = a.withoutConflicts(ctx, r, b); err != nil {
 			return err
 		}
-		err = a.logBatch(ctx, r, b)
+		if err = a.logBatch(ctx, r, b); err == nil {
+			a.cfg.Count(EventParamConflict, int64(len(names)))
+			a.log.Warn("MLflow holds params with other values, which never change there",
+				zap.String("trace_id", r.TraceID), zap.String("run_id", r.rec.ID), zap.Strings("params", names))
+		}
 	}
 	return err
 }
@@ -91,18 +96,17 @@ func (a *Applier) logBatch(ctx context.Context, r *run, b batch) error {
 	}))
 }
 
-// withoutConflicts drops the params that the run has with another value, and adds a tag
-// that names them.
-func (a *Applier) withoutConflicts(ctx context.Context, r *run, b batch) (batch, error) {
+// withoutConflicts drops the params that the run has with another value, which it names, and adds
+// a tag that names them and those of before.
+func (a *Applier) withoutConflicts(ctx context.Context, r *run, b batch) (rest batch, names []string, err error) {
 	now, err := a.readRun(ctx, r.rec.ID)
 	if err != nil {
-		return b, fmt.Errorf("read params: %w", err)
+		return b, nil, fmt.Errorf("read params: %w", err)
 	}
 	has := map[string]string{}
 	for _, p := range now.Data.Params {
 		has[p.Key] = p.Value
 	}
-	var names []string
 	b.params = slices.DeleteFunc(slices.Clone(b.params), func(p mlflow.KeyValue) bool {
 		value, ok := has[p.Key]
 		if ok && value != p.Value {
@@ -110,21 +114,18 @@ func (a *Applier) withoutConflicts(ctx context.Context, r *run, b batch) (batch,
 		}
 		return ok
 	})
+	all := slices.Clone(names)
 	for _, old := range strings.Split(now.Tag(wire.TagParamConflict), ", ") {
 		if old != "" {
-			names = append(names, old)
+			all = append(all, old)
 		}
 	}
-	slices.Sort(names)
-	names = slices.Compact(names)
-	a.cfg.Count(EventParamConflict, int64(len(names)))
-	a.log.Warn("MLflow holds params with other values, which never change there",
-		zap.String("trace_id", r.TraceID), zap.String("run_id", r.rec.ID), zap.Strings("params", names))
-	b.tags = append(slices.Clip(b.tags), mlflow.KeyValue{Key: wire.TagParamConflict, Value: values.Clean(strings.Join(names, ", "), a.maxTag())})
+	slices.Sort(all)
+	b.tags = append(slices.Clip(b.tags), mlflow.KeyValue{Key: wire.TagParamConflict, Value: values.Clean(strings.Join(slices.Compact(all), ", "), a.maxTag())})
 	if len(b.tags) > mlflow.MaxBatchTags {
 		b.tags = b.tags[1:] // the batch was full; its first tag is repeated by nobody, the note matters more
 	}
-	return b, nil
+	return b, names, nil
 }
 
 // identityTags are those that the bridge and MLflow know a run by. They are written by themselves:

@@ -6,10 +6,20 @@ import (
 	"github.com/technoshare/commentator/collector/mlflowexporter/deadletter"
 )
 
-// bury notes that MLflow refused a piece of a job for good. Kind is run, artifact, spans
-// or trace_info, or that of another piece; name says which one.
+// bury notes that MLflow refused a piece of a job for good, which the ledger takes for done. Kind is
+// run, artifact, spans or trace_info, or that of another piece; name says which one.
 func (a *Applier) bury(j *job, kind, name string, reason error) {
 	a.cfg.Count(EventDeadLetter, 1)
+	j.refuse(kind, name, reason)
+}
+
+// buryAgain is bury for a piece that the ledger does not note: each attempt at the job meets it.
+func (j *job) buryAgain(kind, name string, reason error) {
+	j.count(EventDeadLetter)
+	j.refuse(kind, name, reason)
+}
+
+func (j *job) refuse(kind, name string, reason error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.refused = append(j.refused, deadletter.Refusal{Kind: kind, Name: name, Reason: reason.Error()})
@@ -33,28 +43,28 @@ func (a *Applier) writeLetters(jobs []*job, source Source) {
 }
 
 // buryTree buries a run and what would hang under it.
-func (a *Applier) buryTree(r *run, reason error) {
-	a.bury(r.job, "run", r.Name, reason)
+func (r *run) buryTree(reason error) {
+	r.job.buryAgain("run", r.Name, reason)
 	for _, child := range r.children() {
-		a.buryTree(child, reason)
+		child.buryTree(reason)
 	}
 }
 
-// buryJob buries everything that a plan says of a job.
-func (a *Applier) buryJob(j *job, reason error) {
+// buryAll buries everything that a plan says of a job.
+func (j *job) buryAll(reason error) {
 	for _, r := range j.runs {
-		a.bury(j, "run", r.Name, reason)
+		j.buryAgain("run", r.Name, reason)
 	}
 	for _, t := range j.traces {
-		a.buryTrace(t, reason)
+		t.bury(reason)
 	}
 }
 
-func (a *Applier) buryTrace(t *trace, reason error) {
+func (t *trace) bury(reason error) {
 	if hasSpans(t.Spans) {
-		a.bury(t.job, "spans", t.TraceID, reason)
+		t.job.buryAgain("spans", t.TraceID, reason)
 	}
 	if t.Info != nil {
-		a.bury(t.job, "trace_info", t.TraceID, reason)
+		t.job.buryAgain("trace_info", t.TraceID, reason)
 	}
 }

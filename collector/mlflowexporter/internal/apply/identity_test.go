@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/apply"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
 	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/wire"
@@ -114,6 +115,9 @@ func TestJobStaysInItsExperiment(t *testing.T) {
 		e.lose(t) // then nobody knows, and the trace stays where it is
 		if item := refused(t, e.Apply(t.Context(), moved(e.plan(1)))); !strings.Contains(item.Error(), "foreign_trace") {
 			t.Errorf("got %v", item)
+		}
+		if n := e.events.get(apply.EventForeignTrace); n != 1 {
+			t.Errorf("counted %d", n)
 		}
 		e.check(t, e.plan(1))
 	})

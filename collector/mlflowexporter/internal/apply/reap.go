@@ -106,11 +106,15 @@ func (a *Applier) reapRun(ctx context.Context, j *job, key string, newsMS int64,
 	if err != nil && !permanent(err) {
 		return err
 	}
+	rec.Closed = true
 	if err != nil {
 		a.log.Warn("A stale run cannot be ended", zap.String("run_id", rec.ID), zap.Error(err))
+		return nil
 	}
-	rec.Closed = true
-	a.cfg.Count(EventStaleRun, 1)
+	if rec.EndsAs == "" { // else it ends as it should: a worker that stopped
+		a.cfg.Count(EventStaleRun, 1)
+		a.cfg.Finished(mlflow.StatusKilled)
+	}
 	a.log.Info("A run without news was ended", zap.String("run_id", rec.ID), zap.String("trace_id", j.traceID), zap.Duration("stale_after", after))
 	return nil
 }

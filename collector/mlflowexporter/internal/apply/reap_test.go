@@ -36,6 +36,9 @@ func (e *env) status(t *testing.T) (status, stale string) {
 // take it back: a stage lets it run again, and the job's own end counts.
 func TestStaleRunIsKilledAndReopens(t *testing.T) {
 	contract(t, func(t *testing.T, e *env) {
+		ended := &counter{}
+		e.cfg.Finished = func(status string) { ended.add(status, 1) }
+		e.restart(t)
 		parts := split(e.plan(1))
 		check := func(when, wantStatus, wantTag string) {
 			t.Helper()
@@ -51,8 +54,8 @@ func TestStaleRunIsKilledAndReopens(t *testing.T) {
 		check("after a restart and 10 h more", mlflow.StatusRunning, "")
 		e.pass(t, time.Hour)
 		check("after 24 h", mlflow.StatusKilled, "no news for 24h0m0s")
-		if n := e.events.get(apply.EventStaleRun); n != 1 {
-			t.Errorf("counted %d", n)
+		if n, killed := e.events.get(apply.EventStaleRun), ended.get(mlflow.StatusKilled); n != 1 || killed != 1 {
+			t.Errorf("counted %d, and %d that ended as KILLED", n, killed)
 		}
 		e.requests.take()
 		e.pass(t, 48*time.Hour)
@@ -140,4 +143,52 @@ func TestReapGoesOnAfterAFault(t *testing.T) {
 	}
 	want := e.plan(1)
 	e.mustApply(t, reduce.Plan{Runs: want.Runs})
+}
+
+// News that cannot be written keep their run, whatever else is written meanwhile.
+func TestNewsThatCannotBeWrittenAreNews(t *testing.T) {
+	e, s := faulty(t)
+	parts := split(e.plan(1))
+	e.mustApply(t, parts[0])
+	for range 3 {
+		if err := e.cfg.Ledger.AddUptime(t.Context(), staleAfter-time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		s.Fail(failing(http.MethodPost, "/runs/create", mlflowtest.Internal()))
+		e.goesOn(t, parts[1])
+		s.Fail(nil)
+		e.mustApply(t, e.plan(2))
+		if !e.Healthy() {
+			t.Fatal("not healthy after a plan that was written")
+		}
+		e.pass(t, time.Hour)
+		if status, _ := e.status(t); status != mlflow.StatusRunning {
+			t.Errorf("run is %s although its stage waits to be written", status)
+		}
+	}
+	e.pass(t, staleAfter)
+	if status, _ := e.status(t); status != mlflow.StatusKilled {
+		t.Errorf("run is %s without news", status)
+	}
+}
+
+// Time that could not be noted does not count, or a restart would find less of it.
+func TestUptimeThatIsNotWrittenDoesNotCount(t *testing.T) {
+	e, _ := faulty(t)
+	e.mustApply(t, split(e.plan(1))[0])
+	e.store.fail = func() error { return errStorage }
+	for range 30 {
+		if err := e.cfg.Ledger.AddUptime(t.Context(), time.Hour); err == nil {
+			t.Fatal("no error")
+		}
+	}
+	e.store.fail = nil
+	e.pass(t, 0)
+	if status, tag := e.status(t); status != mlflow.StatusRunning || tag != "" {
+		t.Errorf("run is %s with tag %q", status, tag)
+	}
+	e.pass(t, staleAfter)
+	if status, _ := e.status(t); status != mlflow.StatusKilled {
+		t.Errorf("run is %s", status)
+	}
 }

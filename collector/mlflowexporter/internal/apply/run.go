@@ -172,7 +172,7 @@ func (a *Applier) applyTree(ctx context.Context, r *run) bool {
 		goesOn := r.job.fail(err)
 		r.abandon()
 		if goesOn {
-			a.buryTree(r, err)
+			r.buryTree(err)
 		}
 		return goesOn
 	}

@@ -38,6 +38,9 @@ func (a *Applier) ApplyService(ctx context.Context, runs []service.Run) error {
 			a.refuseMetrics(days[0], points(days), err)
 			err = nil
 		}
+		if err != nil {
+			a.ledger.Seen("service-" + worker)
+		}
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)

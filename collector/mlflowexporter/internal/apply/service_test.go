@@ -191,11 +191,17 @@ func TestServiceRunWhoseServerFails(t *testing.T) {
 // same day goes on in its run.
 func TestServiceRunOfAStoppedWorkerFinishes(t *testing.T) {
 	contract(t, func(t *testing.T, e *env) {
+		ended := &counter{}
+		e.cfg.Finished = func(status string) { ended.add(status, 1) }
+		e.restart(t)
 		e.mustApplyService(t, e.serviceRun(0, 1))
 		e.pass(t, staleAfter)
 		runs := e.serviceRuns(t)
 		if len(runs) != 1 || !strings.HasPrefix(runs[0], "day 0 FINISHED") || strings.Contains(runs[0], " - ") {
 			t.Errorf("after the worker stopped: %v", runs)
+		}
+		if n, killed := e.events.get(apply.EventStaleRun), ended.get(mlflow.StatusKilled); n != 0 || killed != 0 {
+			t.Errorf("counted %d as dropped and %d as KILLED although it ended as it should", n, killed)
 		}
 		e.mustApplyService(t, e.serviceRun(0, 2))
 		runs = e.serviceRuns(t)

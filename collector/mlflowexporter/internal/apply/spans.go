@@ -158,8 +158,7 @@ func (a *Applier) export(ctx context.Context, experimentID string, spans []span,
 	case answered && permanent(err) && (e.NoRoute() || e.Status == 501):
 		a.noTraces(err)
 		for _, t := range tracesOf(spans) {
-			t.skip = true
-			a.cfg.Count(EventTracesOff, 1)
+			t.off()
 		}
 	case !permanent(err):
 		for _, t := range tracesOf(spans) {

@@ -34,7 +34,7 @@ func TestPingFindsOutWhetherMLflowIsThere(t *testing.T) {
 			t.Errorf("state is %+v", state)
 		}
 	}
-	ping(1, true)
+	ping(2, true) // the version, too
 	*now = now.Add(9 * time.Second)
 	ping(0, true) // it is known
 

@@ -47,8 +47,7 @@ type trace struct {
 func (a *Applier) prepare(ctx context.Context, t *trace) error {
 	j := t.job
 	if !a.takesTraces() {
-		t.skip = true
-		a.cfg.Count(EventTracesOff, 1)
+		t.off()
 		return nil
 	}
 	if j.entry.Job.Trace == nil {
@@ -71,9 +70,9 @@ func (a *Applier) prepare(ctx context.Context, t *trace) error {
 		if !replaced {
 			// MLflow would move the whole trace.
 			t.skip = true
-			a.cfg.Count(EventForeignTrace, 1)
+			j.count(EventForeignTrace)
 			err := finalError{fmt.Errorf("the trace lives in experiment %s, not %s: foreign_trace", id, t.exp.id)}
-			a.buryTrace(t, err)
+			t.bury(err)
 			return err
 		}
 		*t.rec = ledger.Trace{Experiment: t.exp.ref} // the same id in a new database
@@ -84,6 +83,14 @@ func (a *Applier) prepare(ctx context.Context, t *trace) error {
 	t.spans = missing(t.Spans, t.rec.Spans)
 	t.first = len(t.spans) > 0 && len(t.rec.Spans) == 0 && len(t.rec.Info) == 0 && a.toldFirst() && t.tellable()
 	return nil
+}
+
+// off leaves out a trace that the server does not take.
+func (t *trace) off() {
+	if !t.skip {
+		t.skip = true
+		t.job.count(EventTracesOff)
+	}
 }
 
 // tellable reports whether spans leave what info says as it is. MLflow 3.15 and newer look

@@ -24,9 +24,9 @@ type Host struct {
 var _ componentstatus.Reporter = (*Host)(nil)
 
 // NewHost wraps a host. Names are those of the storage clients that hold a queue:
-// exporterhelper takes the signal's.
-func NewHost(host component.Host, storageID component.ID, log *zap.Logger, names ...string) *Host {
-	h := &Host{Host: host, extensions: maps.Clone(host.GetExtensions()), patience: patience{ending: make(chan struct{})}}
+// exporterhelper takes the signal's. Changed is called when Err becomes another.
+func NewHost(host component.Host, storageID component.ID, log *zap.Logger, changed func(), names ...string) *Host {
+	h := &Host{Host: host, extensions: maps.Clone(host.GetExtensions()), patience: patience{ending: make(chan struct{}), changed: changed}}
 	if ext, ok := h.extensions[storageID].(storage.Extension); ok {
 		h.extensions[storageID] = &recovering{Extension: ext, names: names, patience: &h.patience, log: log}
 	}

@@ -30,6 +30,7 @@ type patience struct {
 	ending  chan struct{} // closed when the queues are about to shut down
 	once    sync.Once
 	waiting atomic.Int32 // queues that wait for their disk
+	changed func()       // is called when one begins to wait, and when it has waited
 }
 
 // patient is the storage client of a queue that waits until its disk has room.
@@ -57,17 +58,20 @@ func (p *patient) Batch(ctx context.Context, ops ...*storage.Operation) error {
 	}
 	p.log.Warn("The disk of the sending queue takes nothing; deliveries wait, and what comes is refused, until it does", zap.Error(err))
 	p.waiting.Add(1)
-	defer p.waiting.Add(-1)
+	p.changed()
 	for wait := firstWait; err != nil; wait = min(2*wait, lastWait) {
 		select {
 		case <-time.After(wait):
 		case <-p.ending:
 			p.givenUp.Store(true)
+			p.waiting.Add(-1) // what ends is neither well nor ill: that is no change
 			return errors.Join(errGivenUp, err)
 		}
 		err = p.Client.Batch(ctx, ops...)
 	}
+	p.waiting.Add(-1)
 	p.log.Info("The disk of the sending queue takes something again")
+	p.changed()
 	return nil
 }
 

@@ -72,10 +72,11 @@ func (d *fullDisk) Set(ctx context.Context, key string, value []byte) error {
 type consumer struct {
 	inHand, allow chan struct{}
 	delivered     chan string
+	full          chan bool // what its host says of the disk, at each change
 }
 
 func newConsumer() *consumer {
-	return &consumer{make(chan struct{}, 100), make(chan struct{}), make(chan string, 100)}
+	return &consumer{make(chan struct{}, 100), make(chan struct{}), make(chan string, 100), make(chan bool, 100)}
 }
 
 func (c *consumer) consume(_ context.Context, td ptrace.Traces) error {
@@ -96,7 +97,8 @@ func queueOn(t *testing.T, d *fullDisk, c *consumer) (exporter.Traces, *Host) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	host := NewHost(extensions{storageID: d}, storageID, zap.NewNop(), "traces")
+	var host *Host
+	host = NewHost(extensions{storageID: d}, storageID, zap.NewNop(), func() { c.full <- host.Err() != nil }, "traces")
 	if err := e.Start(context.Background(), host); err != nil {
 		t.Fatal(err)
 	}
@@ -157,6 +159,9 @@ func TestFullDiskLosesNothing(t *testing.T) {
 	if err := host.Err(); err != nil {
 		t.Errorf("with room again: %v", err)
 	}
+	if n := len(c.full); n != 2 || !<-c.full || <-c.full {
+		t.Errorf("%d changes are told, want that the disk is full and that it is not", n)
+	}
 	host.End()
 	stop(t, e)
 }
@@ -187,7 +192,7 @@ func TestFullDiskEndsWithNothingLost(t *testing.T) {
 // TestOnlyWhatTakesOutWaits: what cannot be put in is refused at once.
 func TestOnlyWhatTakesOutWaits(t *testing.T) {
 	d := &fullDisk{memory: memory{}, full: true}
-	p := &patient{Client: d, patience: &patience{ending: make(chan struct{})}, log: zap.NewNop()}
+	p := &patient{Client: d, patience: &patience{ending: make(chan struct{}), changed: func() {}}, log: zap.NewNop()}
 	for name, ops := range map[string][]*storage.Operation{
 		"put in":    {storage.SetOperation(metadataKey, nil), storage.SetOperation("1", nil)},
 		"delivered": {storage.SetOperation(metadataKey, nil), storage.DeleteOperation("1")},

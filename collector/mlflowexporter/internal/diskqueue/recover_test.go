@@ -178,7 +178,7 @@ func (l *life) run(t *testing.T, d *disk) {
 		t.Fatal(err)
 	}
 	defer stop(t, e)
-	host := NewHost(extensions{storageID: d}, storageID, zap.NewNop(), "traces")
+	host := NewHost(extensions{storageID: d}, storageID, zap.NewNop(), func() {}, "traces")
 	defer host.End()
 	if err := e.Start(t.Context(), host); err != nil {
 		if !errors.Is(err, errDead) {

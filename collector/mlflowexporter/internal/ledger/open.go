@@ -141,16 +141,29 @@ func (l *Ledger) note(e *Entry, now time.Time) (ops []*storage.Operation, after 
 	return nil, func() {}
 }
 
-// AddUptime counts time in which the bridge was there for news.
+// Seen notes that there was news of a record which could not be written, and comes again. After a
+// restart the queue still has it.
+func (l *Ledger) Seen(traceID string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if one, ok := l.open[traceID]; ok {
+		one.SeenMS = l.head.UpMS
+		l.open[traceID] = one
+	}
+}
+
+// AddUptime counts time in which the bridge was there for news. What cannot be written is not counted.
 func (l *Ledger) AddUptime(ctx context.Context, d time.Duration) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	before, unsaved := l.head.UpMS, l.unsaved
 	l.head.UpMS += d.Milliseconds()
 	l.unsaved = true
 	if len(l.open) == 0 {
 		return nil // there is nothing that it is counted for
 	}
 	if err := l.store.Batch(ctx, storage.SetOperation(headKey, encode(l.head))); err != nil {
+		l.head.UpMS, l.unsaved = before, unsaved
 		return fmt.Errorf("write uptime to ledger: %w", err)
 	}
 	l.unsaved = false

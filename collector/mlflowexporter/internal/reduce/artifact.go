@@ -118,12 +118,16 @@ type ArtifactFilter struct {
 	maxBytes         int64
 }
 
-func (f *ArtifactFilter) keeps(a Artifact) bool {
+// keeps reports whether a file is written. Folder is where the flat layout puts it: patterns may
+// speak of its path with that folder and without.
+func (f *ArtifactFilter) keeps(a Artifact, folder string) bool {
 	if f == nil {
 		return true
 	}
-	return (len(f.include) == 0 || matches(f.include, a.Path)) && !matches(f.exclude, a.Path) &&
-		(f.maxBytes == 0 || int64(len(a.Content)) <= f.maxBytes)
+	match := func(patterns []string) bool {
+		return matches(patterns, a.Path) || (folder != "" && matches(patterns, folder+"/"+a.Path))
+	}
+	return (len(f.include) == 0 || match(f.include)) && !match(f.exclude) && (f.maxBytes == 0 || int64(len(a.Content)) <= f.maxBytes)
 }
 
 // matches looks at the whole path, and at the file's name for patterns without a slash,

@@ -85,6 +85,40 @@ func TestPatterns(t *testing.T) {
 	}
 }
 
+// In the flat layout patterns may speak of a file's path with the folder of its stage and without.
+func TestPatternsSeeThePathOfTheFlatLayout(t *testing.T) {
+	for name, c := range map[string]struct {
+		rules ArtifactRules
+		kept  string
+	}{
+		"written path excluded":        {ArtifactRules{Exclude: []string{"load/raw/**"}}, "load/notes.txt"},
+		"path of the stage excluded":   {ArtifactRules{Exclude: []string{"raw/**"}}, "load/notes.txt"},
+		"written path included":        {ArtifactRules{Include: []string{"load/raw/*"}}, "load/raw/page.json"},
+		"path of the stage included":   {ArtifactRules{Include: []string{"raw/*"}}, "load/raw/page.json"},
+		"both, of which exclude wins":  {ArtifactRules{Include: []string{"load/**"}, Exclude: []string{"raw/**"}}, "load/notes.txt"},
+		"folder of another stage":      {ArtifactRules{Exclude: []string{"unload/**"}}, "load/notes.txt, load/raw/page.json"},
+		"name of the file is the same": {ArtifactRules{Include: []string{"*.json"}}, "load/raw/page.json"},
+	} {
+		filter, err := c.rules.Compile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := simple
+		m.Artifacts, m.Layout = filter, LayoutFlat
+		s := newSpan(t, Stage, "x", 2, map[string]any{"app.step": "load"})
+		for _, path := range []string{"notes.txt", "raw/page.json"} {
+			addArtifact(s, map[string]any{wire.AttrArtifactName: path, wire.AttrArtifactContent: "c"})
+		}
+		var kept []string
+		for _, a := range Reduce([]Span{s}, m).Runs[0].Parts[0].Artifacts {
+			kept = append(kept, a.Path)
+		}
+		if got := strings.Join(kept, ", "); got != c.kept {
+			t.Errorf("%s: kept %q, want %q", name, got, c.kept)
+		}
+	}
+}
+
 // A pattern that could match less than it seems to is refused, with what to write.
 func TestNoPatterns(t *testing.T) {
 	for pattern, want := range map[string]string{

@@ -77,6 +77,44 @@ func TestUnknownModelHasNoCost(t *testing.T) {
 	}
 }
 
+// A model without a price that only calls of a trace name is told once for the trace, and its tag
+// names it; what a run named is not told again.
+func TestUnknownModelOfACall(t *testing.T) {
+	call := func(id byte, model string) Span {
+		return newSpan(t, Detail, "chat", id, map[string]any{wire.AttrGenAIOperation: "chat", wire.AttrGenAIRequestModel: model, wire.AttrUsageInput: 10})
+	}
+	used := map[string]any{wire.AttrGenAIRequestModel: "named", wire.AttrUsageInput: 10}
+	job, stage, member := newSpan(t, Job, "job", 1, nil), newSpan(t, Stage, "stage", 7, used), newSpan(t, Member, "member", 8, used)
+	priced := call(6, "ours")
+	priced.Span.Attributes().PutStr(attrCost, `{"input_cost":1,"output_cost":2,"total_cost":3}`)
+	m := Mapping{Job: RunMapping{Name: "job"}, Stage: RunMapping{Name: "stage"}, Member: RunMapping{Name: "member"}, Prices: pricing.Default()}
+	for name, c := range map[string]struct {
+		spans    []Span
+		unpriced []string
+		tag      string
+	}{
+		"calls":              {[]Span{job, call(2, "b"), call(3, "a"), call(4, "b"), call(5, "gpt-4o"), priced}, []string{"a", "b"}, "a, b"},
+		"calls alone":        {[]Span{call(2, "b"), call(4, "b")}, []string{"b"}, ""},
+		"named by its stage": {[]Span{job, stage, call(2, "named"), call(3, "a")}, []string{"named", "a"}, "a, named"},
+		"of a member":        {[]Span{member, call(2, "a")}, []string{"a", "named"}, "a, named"},
+		"none":               {[]Span{job, call(5, "gpt-4o"), priced}, nil, ""},
+	} {
+		plan := Reduce(c.spans, m)
+		var got []string
+		for _, u := range plan.Unpriced {
+			got = append(got, u.Model)
+		}
+		if diff := cmp.Diff(c.unpriced, got); diff != "" {
+			t.Errorf("%s: models (-want +got)\n%s", name, diff)
+		}
+		if info := plan.Traces[0].Info; info != nil {
+			if tag := tagOf(Run{Tags: info.Tags}, wire.TagUnknownModel); tag != c.tag {
+				t.Errorf("%s: tag %q, want %q", name, tag, c.tag)
+			}
+		}
+	}
+}
+
 // A model call carries its cost in MLflow's form, unless the application gave a valid one.
 func TestCostOfAModelCall(t *testing.T) {
 	call := map[string]any{

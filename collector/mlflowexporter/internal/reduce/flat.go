@@ -65,19 +65,35 @@ func (t *trace) partName(s Span, names map[string]string) string {
 	return strings.Join(parts, "/")
 }
 
-// flatten moves what stages say into the runs that hold them.
-func (t *trace) flatten(runs []Run, stages []Span, stageRuns []Run) {
-	names := map[string]string{}
-	for i, s := range stages {
-		names[s.Span.SpanID().String()] = stageRuns[i].Name
+// partNames are the names under which the flat layout has stages, empty in another layout.
+func (t *trace) partNames(stages []Span, m Mapping) []string {
+	if m.Layout != LayoutFlat {
+		return make([]string, len(stages))
 	}
+	names := map[string]string{}
+	for _, s := range stages {
+		name, _ := m.stage(s).nameOf(m.shown(s))
+		if blank(name) {
+			name = t.stageKey(s)
+		}
+		names[s.Span.SpanID().String()] = name
+	}
+	parts := make([]string, len(stages))
+	for i, s := range stages {
+		parts[i] = t.partName(s, names)
+	}
+	return parts
+}
+
+// flatten moves what stages say into the runs that hold them, under the names of the parts.
+func (t *trace) flatten(runs []Run, stages []Span, stageRuns []Run, parts []string) {
 	at := map[string]int{}
 	for i, r := range runs {
 		at[r.Key] = i
 	}
 	for i, s := range stages {
 		owner := &runs[at[stageRuns[i].ParentKey]]
-		owner.Parts = append(owner.Parts, partOf(s, stageRuns[i], t.partName(s, names)))
+		owner.Parts = append(owner.Parts, partOf(s, stageRuns[i], parts[i]))
 		if !owner.Implied { // else the job's own span would take the others back
 			owner.Prompts = united(owner.Prompts, stageRuns[i].Prompts)
 		}
@@ -116,6 +132,9 @@ func partOf(s Span, r Run, name string) Part {
 	}
 	for what, rule := range r.Why {
 		kind, key, _ := strings.Cut(what, " ")
+		if kind == "name" {
+			continue // a part has its own in that of everything else
+		}
 		p.Why[kind+" "+keys.Under(name, key)] = rule
 	}
 	return p

@@ -57,6 +57,21 @@ func (m Mapping) stage(s Span) RunMapping {
 	return m.Stage
 }
 
+// shown is a span without what must go nowhere: what the rules of its kind drop, or, of a span that
+// has no rules, those of any kind.
+func (m Mapping) shown(s Span) Span {
+	switch s.Kind {
+	case Job, Member:
+		return m.job(s).without(s)
+	case Stage:
+		return m.stage(s).without(s)
+	}
+	for _, one := range []*RunMapping{&m.Job, &m.Stage, &m.OtherJob, &m.OtherStage, &m.Member} {
+		s = one.without(s)
+	}
+	return s
+}
+
 // experiment is the experiment that a span's resource asks for, "" for the default one.
 func (m Mapping) experiment(s Span) string {
 	return values.Clean(s.resourceText(cmp.Or(m.ExperimentAttribute, wire.ResExperiment)), maxName)
@@ -99,6 +114,9 @@ func (m RunMapping) validate(kind string) error {
 		errs = append(errs, r.validate(at))
 		if r.TraceTag != "" && r.Param+r.Tag+r.Metric == "" && strings.HasSuffix(kind, "stage") {
 			errs = append(errs, fmt.Errorf("%s: `trace_tag` alone does nothing: a trace has the tags of its job, so move the rule there, or set `tag`", at))
+		}
+		if kind == "member" && r.Attribute != "" && r.TraceTag == "" && !r.Drop {
+			errs = append(errs, fmt.Errorf("%s: a member has a trace and no run, so only `trace_tag` counts: set it, or remove the rule", at))
 		}
 	}
 	for i, c := range m.Costs {

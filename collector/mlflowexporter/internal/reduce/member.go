@@ -65,8 +65,8 @@ func owners(members []Span, m Mapping, plan *Plan) {
 
 // ownerRun is the run that a member belongs to, as far as the member knows it.
 func ownerRun(s Span, key string, m Mapping) Run {
-	b := newBuilder(s, RunMapping{Name: m.Member.Name, Tags: m.Member.Tags, Explain: m.Member.Explain})
-	b.name = values.Clean(cmp.Or(s.text(wire.AttrRunTraceName), s.resourceText(wire.ResServiceName), key), maxName)
+	b := newBuilder(m.shown(s), RunMapping{Name: m.Member.Name, Tags: m.Member.Tags, Explain: m.Member.Explain})
+	b.name = values.Clean(cmp.Or(b.span.text(wire.AttrRunTraceName), b.span.resourceText(wire.ResServiceName), key), maxName)
 	b.tags[wire.TagTraceID] = key
 	run := b.run(key, "")
 	run.TraceID = key

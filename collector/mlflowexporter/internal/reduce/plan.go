@@ -25,11 +25,12 @@ type Plan struct {
 	Repair map[string]string
 	// Dropped lists what the batch holds and MLflow cannot take, for counting.
 	Dropped []Drop
-	// Unpriced lists the models without a price, each once for each run that used one.
+	// Unpriced lists the models without a price, each once for each run that used one, and once for
+	// a trace that has calls of one that no run of the batch names.
 	Unpriced []Unpriced
 }
 
-// Unpriced is a model without a price that a run of a trace used.
+// Unpriced is a model without a price that a run, or a call, of a trace used.
 type Unpriced struct {
 	TraceID string // hex
 	Model   string
@@ -47,6 +48,7 @@ const (
 	DropInvalidID       = "invalid_id"       // a span without trace id or span id
 	DropInvalidArtifact = "invalid_artifact" // an artifact event without content, with an unusable name, or on a span that is no run
 	DropInvalidScore    = "invalid_score"    // an evaluation event without a name, or without a verdict
+	DropNaN             = "nan_metric"       // a metric that is NaN or infinite
 )
 
 // Run is one MLflow run, as far as one batch knows it.
@@ -81,8 +83,9 @@ type Run struct {
 	Prompts []Prompt
 	// Parts are what stages add in the flat layout, in the order of their ends.
 	Parts []Part
-	// Why names the rule behind "param x", "tag x", "metric x" and "trace_tag x", as far as there is one;
-	// nil unless the mapping explains.
+	// Why names the rule behind "param x", "tag x", "metric x" and "trace_tag x", as far as there is one,
+	// and why the run has not the name that the mapping gives by "name run"; nil unless the mapping
+	// explains.
 	Why map[string]string
 }
 

@@ -129,8 +129,8 @@ func (t *trace) reduce(m Mapping, plan *Plan) {
 		}
 		runs = append(runs, run)
 	}
-	stageRuns := make([]Run, 0, len(stages))
-	for _, s := range stages {
+	stageRuns, parts := make([]Run, 0, len(stages)), t.partNames(stages, m)
+	for i, s := range stages {
 		parent := t.parentKey(s)
 		if parent == "" {
 			parent = wire.JobKey(t.id)
@@ -138,7 +138,7 @@ func (t *trace) reduce(m Mapping, plan *Plan) {
 		if m.Layout == LayoutFlat {
 			parent = t.ownerKey(s)
 		}
-		stageRuns = append(stageRuns, stageRun(s, t.stageKey(s), parent, m, plan))
+		stageRuns = append(stageRuns, stageRun(s, t.stageKey(s), parent, parts[i], m, plan))
 	}
 	if key := wire.JobKey(t.id); !known[key] {
 		if run, ok := impliedRun(key, slices.Concat(messages, stagesOf(stages, stageRuns, key)), m); ok {
@@ -146,7 +146,7 @@ func (t *trace) reduce(m Mapping, plan *Plan) {
 		}
 	}
 	if m.Layout == LayoutFlat {
-		t.flatten(runs, stages, stageRuns)
+		t.flatten(runs, stages, stageRuns, parts)
 	} else {
 		runs = append(runs, stageRuns...)
 	}
@@ -155,7 +155,7 @@ func (t *trace) reduce(m Mapping, plan *Plan) {
 		run.Experiment = experiment
 		plan.Runs = append(plan.Runs, run)
 	}
-	if out, ok := t.translate(jobs, m); ok {
+	if out, ok := t.translate(jobs, m, plan); ok {
 		out.Experiment = experiment
 		plan.Traces = append(plan.Traces, out)
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/keys"
 	"github.com/technoshare/commentator/internal/wire"
@@ -26,7 +27,8 @@ type Rule struct {
 	TraceTag  string `mapstructure:"trace_tag"` // name of the trace's tag to set; jobs only
 	// OmitZero leaves a metric out when it is 0, for counts that mean nothing then.
 	OmitZero bool `mapstructure:"omit_zero"`
-	// Drop keeps what matches from going anywhere, whatever other rules say.
+	// Drop keeps what matches, of span and resource, from going anywhere: to runs, their names,
+	// or traces, whatever other rules say.
 	Drop bool `mapstructure:"drop"`
 }
 
@@ -63,6 +65,9 @@ func (r Rule) validate(at string) error {
 	if ownTag(r.Tag) {
 		errs = append(errs, fmt.Errorf("%s: `tag` must not be %q, by which the exporter or MLflow knows the run: choose another name", at, r.Tag))
 	}
+	if ownTraceTag(r.TraceTag) {
+		errs = append(errs, fmt.Errorf("%s: `trace_tag` must not be %q, by which the exporter or MLflow keeps the trace: choose another name", at, r.TraceTag))
+	}
 	return errors.Join(errs...)
 }
 
@@ -87,11 +92,23 @@ func (r Rule) named(attribute, rest string) Rule {
 	return r
 }
 
-// ownTags are tags by which the exporter and MLflow know runs; no mapping sets them.
-var ownTags = map[string]bool{wire.TagKey: true, wire.TagClaim: true, wire.TagTraceID: true, "mlflow.parentRunId": true, "mlflow.runName": true}
+// ownTags are tags by which the exporter and MLflow know runs, or that the exporter sets and takes
+// back; no mapping sets them.
+var ownTags = map[string]bool{
+	wire.TagKey: true, wire.TagClaim: true, wire.TagTraceID: true, "mlflow.parentRunId": true, "mlflow.runName": true,
+	wire.TagStale: true, wire.TagParamConflict: true, wire.TagUndelivered: true, wire.TagUnknownModel: true,
+}
+
+// ownTraceTags are the same of traces: where MLflow keeps the spans, and by which it hides a trace.
+// From mlflow/tracing/constant.py.
+var ownTraceTags = map[string]bool{
+	"mlflow.trace.spansLocation": true, "mlflow.artifactLocation": true, "mlflow.trace.sourceScorer": true, wire.TagUnknownModel: true,
+}
 
 // ownTag reports whether a tag would be written under one of those names, as otel.key/ would.
 func ownTag(key string) bool { return ownTags[keys.Clean(key)] }
+
+func ownTraceTag(key string) bool { return ownTraceTags[keys.Clean(key)] }
 
 // applied is a rule that speaks of an attribute of a span.
 type applied struct {
@@ -100,24 +117,27 @@ type applied struct {
 	value pcommon.Value
 }
 
-// apply gives the rules that speak of a span's attributes, in order. A rule with a * leaves
-// out attributes that another rule names.
+// apply gives the rules that speak of the attributes of a span without what is dropped, in order.
+// A rule with a * leaves out attributes that another rule names.
 func (m RunMapping) apply(s Span) []applied {
 	var out []applied
 	for i, r := range m.Rules {
 		switch {
 		case r.Drop:
 		case !strings.Contains(r.Attribute, wildcard):
-			if v, ok := s.lookup(r.Attribute); ok && !m.dropped(r.Attribute) {
+			if v, ok := s.lookup(r.Attribute); ok {
 				out = append(out, applied{r, i, v})
 			}
 		default:
 			found := map[string]applied{}
 			for name, v := range s.Span.Attributes().All() {
-				if rest, ok := r.match(name); ok && !m.dropped(name) && !m.named(name) {
+				if rest, ok := r.match(name); ok && !m.named(name) {
 					one := r.named(name, rest)
 					if ownTag(one.Tag) {
 						one.Tag = ""
+					}
+					if ownTraceTag(one.TraceTag) {
+						one.TraceTag = ""
 					}
 					found[name] = applied{one, i, v}
 				}
@@ -128,6 +148,35 @@ func (m RunMapping) apply(s Span) []applied {
 		}
 	}
 	return out
+}
+
+// without is a span, and its resource, without what the rules drop.
+func (m RunMapping) without(s Span) Span {
+	if !slices.ContainsFunc(m.Rules, func(r Rule) bool { return r.Drop }) {
+		return s
+	}
+	found := func(attributes pcommon.Map) bool {
+		for name := range attributes.All() {
+			if m.dropped(name) {
+				return true
+			}
+		}
+		return false
+	}
+	drop := func(name string, _ pcommon.Value) bool { return m.dropped(name) }
+	if found(s.Span.Attributes()) {
+		kept := ptrace.NewSpan()
+		s.Span.CopyTo(kept)
+		kept.Attributes().RemoveIf(drop)
+		s.Span = kept
+	}
+	if found(s.Resource.Attributes()) {
+		kept := pcommon.NewResource()
+		s.Resource.CopyTo(kept)
+		kept.Attributes().RemoveIf(drop)
+		s.Resource = kept
+	}
+	return s
 }
 
 // dropped reports whether a rule keeps an attribute from going anywhere.

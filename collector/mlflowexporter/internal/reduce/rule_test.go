@@ -1,10 +1,15 @@
 package reduce
 
 import (
+	"fmt"
+	"math"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/technoshare/commentator/internal/wire"
 )
@@ -72,13 +77,93 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// A metric that is no number for MLflow is left out and told, once for each run; a text that is none
+// was never meant as one.
+func TestMetricsThatAreNoNumbersAreTold(t *testing.T) {
+	m := simple
+	m.Job.Rules = []Rule{{Attribute: "m.*", Metric: "*"}}
+	m.Stage.Rules = m.Job.Rules
+	attrs := map[string]any{"m.nan": math.NaN(), "m.inf": "-Inf", "m.text": "x", "m.n": 1}
+	for _, m.Layout = range []string{LayoutNested, LayoutFlat} {
+		plan := Reduce([]Span{newSpan(t, Job, "job", 1, attrs), newSpan(t, Stage, "stage", 2, attrs)}, m)
+		var want []Drop
+		for _, detail := range []string{"job: metric inf is -Inf", "job: metric nan is NaN", "stage: metric inf is -Inf", "stage: metric nan is NaN"} {
+			want = append(want, Drop{TraceID: traceID.String(), Reason: DropNaN, Detail: detail})
+		}
+		if diff := cmp.Diff(want, plan.Dropped); diff != "" {
+			t.Errorf("%s (-want +got)\n%s", m.Layout, diff)
+		}
+		if _, ok := metricOf(plan.Runs[0], "n"); !ok || len(plan.Runs[0].Metrics) != 2 {
+			t.Errorf("%s: metrics are %v", m.Layout, plan.Runs[0].Metrics)
+		}
+	}
+}
+
 // What a pattern carries over cannot take the identity of the run.
 func TestPatternsDoNotSetIdentities(t *testing.T) {
 	m := simple
 	m.Job.Rules = []Rule{{Attribute: "t.*", Tag: "*", TraceTag: "*"}}
-	s := newSpan(t, Job, "job", 1, map[string]any{"t." + wire.TagKey: "forged", "t." + wire.TagTraceID: "forged", "t.mlflow.parentRunId": "forged", "t." + wire.TagKey + "/": "forged", "t.otel.trace%id": "forged", "t.ok": "yes"})
-	run := Reduce([]Span{s}, m).Runs[0]
-	if tagOf(run, wire.TagKey) != "" || tagOf(run, wire.TagTraceID) != traceID.String() || tagOf(run, "mlflow.parentRunId") != "" || tagOf(run, wire.TagKey+"/") != "" || tagOf(run, "otel.trace%id") != "" || tagOf(run, "ok") != "yes" {
+	s := newSpan(t, Job, "job", 1, map[string]any{
+		"t." + wire.TagKey: "forged", "t." + wire.TagTraceID: "forged", "t.mlflow.parentRunId": "forged", "t." + wire.TagKey + "/": "forged", "t.otel.trace%id": "forged",
+		"t." + wire.TagStale: "forged", "t." + wire.TagUnknownModel: "forged", "t.mlflow.trace.spansLocation": "forged", "t.mlflow.artifactLocation/": "forged", "t.mlflow.trace.session": "mine", "t.ok": "yes",
+	})
+	plan := Reduce([]Span{s}, m)
+	run := plan.Runs[0]
+	if tagOf(run, wire.TagKey) != "" || tagOf(run, wire.TagTraceID) != traceID.String() || tagOf(run, "mlflow.parentRunId") != "" || tagOf(run, wire.TagKey+"/") != "" || tagOf(run, "otel.trace%id") != "" || tagOf(run, "ok") != "yes" ||
+		tagOf(run, wire.TagStale) != "" || tagOf(run, wire.TagUnknownModel) != "" {
 		t.Errorf("tags are %v", run.Tags)
+	}
+	trace := Run{Tags: plan.Traces[0].Info.Tags}
+	if tagOf(trace, wire.TagUnknownModel) != "" || tagOf(trace, "mlflow.trace.spansLocation") != "" || tagOf(trace, "mlflow.artifactLocation/") != "" || tagOf(trace, "mlflow.trace.session") != "mine" || tagOf(trace, "ok") != "yes" {
+		t.Errorf("tags of the trace are %v", trace.Tags)
+	}
+}
+
+// What a rule drops is in no run, no name, no tag and on no span, of span and resource; all else stays,
+// and what came is left as it is.
+func TestDroppedAttributesGoNowhere(t *testing.T) {
+	const secret = "s3cr3t"
+	rules := []Rule{
+		{Attribute: "app.*", Tag: "*", TraceTag: "*"},
+		{Attribute: "app.pin", Param: "pin", TraceTag: "pin"},
+		{Attribute: wire.ResServiceVersion, Tag: "version"},
+		{Attribute: "app.secret.*", Drop: true},
+		{Attribute: "app.pin", Drop: true},
+		{Attribute: wire.AttrInput, Drop: true},
+		{Attribute: wire.AttrCommentText, Drop: true},
+		{Attribute: wire.ResServiceVersion, Drop: true},
+	}
+	m := Mapping{
+		Job:   RunMapping{Name: "{{app.name}} {{app.secret.id}}", Rules: rules},
+		Stage: RunMapping{Name: "{{app.pin}}", Rules: rules[:len(rules)-2]},
+	}
+	attributes := map[string]any{"app.name": "open", "app.secret.id": secret, "app.pin": secret, wire.AttrInput: secret, wire.AttrJobOutcome: "success", wire.AttrCommentText: secret}
+	spans := []Span{
+		newSpan(t, Job, "job", 1, attributes),
+		newSpan(t, Stage, "stage", 2, map[string]any{"app.name": "open", "app.secret.id": secret, "app.pin": secret}),
+		newSpan(t, Detail, "detail", 3, attributes),
+	}
+	for i := range spans {
+		spans[i].Resource.Attributes().PutStr(wire.ResServiceName, "service")
+	}
+	spans[0].Resource.Attributes().PutStr(wire.ResServiceVersion, secret)
+	for _, m.Layout = range []string{LayoutNested, LayoutFlat} {
+		for _, some := range [][]Span{spans, spans[1:2], spans[2:]} {
+			plan := Reduce(some, m)
+			written, err := (&ptrace.JSONMarshaler{}).MarshalTraces(plan.Traces[0].Spans)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text := fmt.Sprintf("%+v %+v %s", plan.Runs, plan.Traces[0].Info, written)
+			if strings.Contains(text, secret) || !strings.Contains(string(written), `"open"`) {
+				t.Errorf("%s: %s", m.Layout, text)
+			}
+			if i := slices.IndexFunc(plan.Runs, func(r Run) bool { return r.ParentKey == "" && !r.Implied }); i >= 0 && plan.Runs[i].Name != "job" {
+				t.Errorf("%s: the job's run is %q; want the name of its span", m.Layout, plan.Runs[i].Name)
+			}
+		}
+	}
+	if v, ok := spans[0].Span.Attributes().Get("app.pin"); !ok || v.Str() != secret {
+		t.Error("what came was changed")
 	}
 }

@@ -6,9 +6,11 @@ import (
 	"encoding/hex"
 	"fmt"
 	"maps"
+	"math"
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -43,13 +45,14 @@ func jobRun(s Span, key, parent string, m Mapping, plan *Plan) Run {
 	b := newBuilder(s, m.job(s))
 	b.otherwise(metricLatency, seconds(s.Span))
 	b.cost(m.job(s), m.Prices, plan)
-	b.artifacts(m.Artifacts, plan)
-	if note := noteOf(s); note != "" {
+	b.artifacts(m.Artifacts, "", plan)
+	if note := noteOf(b.span); note != "" {
 		b.tags[tagNote] = note
 	}
+	plan.Dropped = append(plan.Dropped, b.dropped...)
 	run := b.run(key, parent)
 	run.Experiment = m.experiment(s)
-	run.Prompts = s.prompts(m.job(s).Prompts)
+	run.Prompts = b.span.prompts(m.job(s).Prompts)
 	run.Status = jobStatus(s)
 	run.EndTime = endMS(s.Span)
 	run.Version = versionOf(s.Span)
@@ -79,15 +82,16 @@ func spanStatus(s Span) string {
 }
 
 // stageRun is the run of one attempt at a stage. Gates that fail are a result, not a
-// failure of the stage.
-func stageRun(s Span, key, parent string, m Mapping, plan *Plan) Run {
+// failure of the stage. Folder is that of its files in the flat layout.
+func stageRun(s Span, key, parent, folder string, m Mapping, plan *Plan) Run {
 	b := newBuilder(s, m.stage(s))
 	b.otherwise(metricLatency, seconds(s.Span))
 	b.cost(m.stage(s), m.Prices, plan)
-	b.artifacts(m.Artifacts, plan)
+	b.artifacts(m.Artifacts, folder, plan)
+	plan.Dropped = append(plan.Dropped, b.dropped...)
 	run := b.run(key, parent)
 	run.Experiment = m.experiment(s)
-	run.Prompts = s.prompts(m.stage(s).Prompts)
+	run.Prompts = b.span.prompts(m.stage(s).Prompts)
 	run.Status = spanStatus(s)
 	run.EndTime = endMS(s.Span)
 	run.Version = versionOf(s.Span)
@@ -110,7 +114,7 @@ func impliedRun(key string, spans []Span, m Mapping) (Run, bool) {
 		clear(b.metrics)
 		switch {
 		case s.Other: // what names a stage does not name its job
-			b.name, b.named = values.Clean(cmp.Or(s.resourceText(wire.ResServiceName), key), maxName), false
+			b.name, b.named = values.Clean(cmp.Or(b.span.resourceText(wire.ResServiceName), key), maxName), false
 		case !b.named:
 			b.name = key // this span's own name would be wrong for its job
 		}
@@ -135,19 +139,6 @@ func impliedRun(key string, spans []Span, m Mapping) (Run, bool) {
 	return run, true
 }
 
-// identifies reports whether a rule's attribute is part of the run's name: such an
-// attribute means the same on every span of the job.
-func identifies(r Rule, name string) (found bool) {
-	expand(name, func(attribute string) (string, bool) {
-		found = found || attribute == r.Attribute
-		return "", true
-	})
-	return found
-}
-
-// blank reports whether a name shows nothing.
-func blank(name string) bool { return strings.TrimSpace(name) == "" }
-
 // builder collects what one span says of a run.
 type builder struct {
 	span    Span
@@ -157,31 +148,25 @@ type builder struct {
 	tags    map[string]string
 	metrics map[string]float64
 	files   []Artifact
+	dropped []Drop            // metrics that are no numbers for MLflow
 	why     map[string]string // see Run.Why
 }
 
 func newBuilder(s Span, m RunMapping) *builder {
+	s = m.without(s)
 	b := &builder{span: s, params: map[string]string{}, tags: maps.Clone(m.Tags), metrics: map[string]float64{}}
 	if b.tags == nil {
 		b.tags = map[string]string{}
 	}
 	maps.DeleteFunc(b.tags, func(_, value string) bool { return value == "" })
-	name, complete := expand(m.Name, func(attribute string) (string, bool) {
-		v, ok := s.lookup(attribute)
-		if !ok {
-			return "", false
-		}
-		return v.AsString(), true
-	})
-	name = values.Clean(name, maxName)
-	if complete = complete && !blank(name); !complete {
-		name = values.Clean(s.Span.Name(), maxName)
-	}
-	b.name, b.named = name, complete
+	b.name, b.named = m.nameOf(s)
 	if m.Explain != "" {
 		b.why = map[string]string{}
 		for key := range b.tags {
 			b.because("tag", key, "mapping::"+m.Explain+"::tags")
+		}
+		if !b.named {
+			b.because("name", "run", "not mapping::"+m.Explain+"::name, which needs an attribute that the span does not have: the name of the span")
 		}
 	}
 	b.source()
@@ -230,8 +215,13 @@ func (b *builder) apply(r Rule, v pcommon.Value) {
 		}
 	}
 	if r.Metric != "" {
-		if f, ok := number(v); ok && (f != 0 || !r.OmitZero) {
+		switch f, ok := number(v); {
+		case ok && (f != 0 || !r.OmitZero):
 			b.metric(r.Metric, f)
+		case math.IsNaN(f) || math.IsInf(f, 0):
+			b.dropped = append(b.dropped, Drop{
+				TraceID: b.span.Span.TraceID().String(), Reason: DropNaN, Detail: b.span.Span.Name() + ": metric " + r.Metric + " is " + strconv.FormatFloat(f, 'g', -1, 64),
+			})
 		}
 	}
 }
@@ -270,7 +260,7 @@ func (b *builder) merge(o *builder) {
 // artifacts reads the files that the span's events carry. A file whose hash is not what
 // the worker wrote was changed on the way, for instance by a redaction processor; it is
 // delivered as it is and named in a tag, as is one that the configuration leaves out.
-func (b *builder) artifacts(filter *ArtifactFilter, plan *Plan) {
+func (b *builder) artifacts(filter *ArtifactFilter, folder string, plan *Plan) {
 	var truncated, altered, skipped []string
 	for _, e := range b.span.Span.Events().All() {
 		if e.Name() != wire.EventArtifact {
@@ -283,7 +273,7 @@ func (b *builder) artifacts(filter *ArtifactFilter, plan *Plan) {
 			})
 			continue
 		}
-		if !filter.keeps(a) {
+		if !filter.keeps(a, folder) {
 			skipped = append(skipped, a.Path)
 			continue
 		}

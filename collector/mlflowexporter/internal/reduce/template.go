@@ -3,6 +3,8 @@ package reduce
 import (
 	"fmt"
 	"strings"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/values"
 )
 
 const (
@@ -55,3 +57,33 @@ func expand(template string, lookup func(string) (string, bool)) (string, bool) 
 		rest = tail
 	}
 }
+
+// nameOf is the name of the run of a span without what is dropped, and whether the span has every
+// attribute of it: otherwise it is the name of the span.
+func (m RunMapping) nameOf(s Span) (name string, complete bool) {
+	name, complete = expand(m.Name, func(attribute string) (string, bool) {
+		v, ok := s.lookup(attribute)
+		if !ok {
+			return "", false
+		}
+		return v.AsString(), true
+	})
+	name = values.Clean(name, maxName)
+	if complete = complete && !blank(name); !complete {
+		name = values.Clean(s.Span.Name(), maxName)
+	}
+	return name, complete
+}
+
+// identifies reports whether a rule's attribute is part of the run's name: such an
+// attribute means the same on every span of the job.
+func identifies(r Rule, name string) (found bool) {
+	expand(name, func(attribute string) (string, bool) {
+		found = found || attribute == r.Attribute
+		return "", true
+	})
+	return found
+}
+
+// blank reports whether a name shows nothing.
+func blank(name string) bool { return strings.TrimSpace(name) == "" }

@@ -65,23 +65,25 @@ var usageAttributes = []string{
 	wire.AttrUsageInput, wire.AttrUsageOutput, wire.AttrUsageCacheRead, wire.AttrUsageCacheCreation, wire.AttrUsageReasoning,
 }
 
-// translate makes the part of the MLflow trace that the batch holds. It reports false
-// when none of its spans belongs there.
-func (t *trace) translate(jobs []Span, m Mapping) (Trace, bool) {
+// translate makes the part of the MLflow trace that the batch holds, and adds to the plan the models
+// without a price that no run named. It reports false when none of its spans belongs there.
+func (t *trace) translate(jobs []Span, m Mapping, plan *Plan) (Trace, bool) {
+	var unpriced []string
 	out := Trace{TraceID: pcommon.TraceID(t.id).String(), RunKey: wire.JobKey(t.id), Spans: ptrace.NewTraces()}
 	byResource := map[string]ptrace.SpanSlice{}
 	for _, s := range t.ordered() {
 		if !s.InTrace || s.Kind == Started || s.Kind == Feedback {
 			continue
 		}
-		native(s, m, target(out.Spans, byResource, s))
+		s = m.shown(s)
+		unpriced = append(unpriced, native(s, m, target(out.Spans, byResource, s))...)
 	}
 	if out.Spans.SpanCount() == 0 {
 		return Trace{}, false
 	}
 	if root, ok := rootOf(jobs); ok {
 		out.RunKey = t.jobKey(root)
-		out.Info = infoOf(root, m)
+		out.Info, unpriced = infoOf(root, m, unpriced)
 		out.Info.Source.Rank = RankChild
 		if root.Span.ParentSpanID().IsEmpty() {
 			out.Info.Source.Rank = RankRoot
@@ -90,15 +92,20 @@ func (t *trace) translate(jobs []Span, m Mapping) (Trace, bool) {
 		if owner, ok := root.owner(); ok {
 			out.RunKey = owner
 		}
-		out.Info = infoOf(root, m)
+		out.Info, unpriced = infoOf(root, m, unpriced)
 		out.Info.Source.Rank = RankMember
 	}
 	if out.Info != nil {
 		for _, s := range jobs {
-			out.Info.Prompts = united(out.Info.Prompts, s.prompts(m.job(s).Prompts))
+			out.Info.Prompts = united(out.Info.Prompts, m.shown(s).prompts(m.job(s).Prompts))
 		}
 		for _, s := range t.of(Stage) {
-			out.Info.Prompts = united(out.Info.Prompts, s.prompts(m.stage(s).Prompts))
+			out.Info.Prompts = united(out.Info.Prompts, m.shown(s).prompts(m.stage(s).Prompts))
+		}
+	}
+	for _, model := range slices.Compact(slices.Sorted(slices.Values(unpriced))) {
+		if one := (Unpriced{TraceID: out.TraceID, Model: model}); !slices.Contains(plan.Unpriced, one) {
+			plan.Unpriced = append(plan.Unpriced, one)
 		}
 	}
 	return out, true
@@ -150,8 +157,9 @@ func target(td ptrace.Traces, byResource map[string]ptrace.SpanSlice, s Span) pt
 	return slice.AppendEmpty()
 }
 
-// native copies a span into the form in which MLflow's own SDK would have written it.
-func native(s Span, m Mapping, dst ptrace.Span) {
+// native copies a span into the form in which MLflow's own SDK would have written it. It gives the
+// models without a price that the span says were called.
+func native(s Span, m Mapping, dst ptrace.Span) (unpriced []string) {
 	s.Span.CopyTo(dst)
 	dst.SetName(values.Clean(dst.Name(), maxName))
 	clampTimes(dst)
@@ -173,10 +181,11 @@ func native(s Span, m Mapping, dst ptrace.Span) {
 	cleanMap(attrs)
 	// The order matters: usage and content are read before what they come from is removed.
 	spanType := typeOf(s, m)
-	usage(s, attrs, m.Prices)
+	unpriced = usage(s, attrs, m.Prices)
 	content(s, attrs)
 	attrs.PutStr(attrSpanType, values.Clean(spanType, maxSpanType))
 	sanitize(attrs)
+	return unpriced
 }
 
 // typeOf is what the span says itself, what its GenAI operation means, or what the
@@ -212,8 +221,8 @@ func typeOf(s Span, m Mapping) string {
 
 // usage writes model, provider and tokens of a model call, and takes the totals off the
 // spans above it: MLflow adds them up itself, before 3.15 without noticing that it counts
-// twice.
-func usage(s Span, attrs pcommon.Map, prices *pricing.Table) {
+// twice. It gives the models without a price.
+func usage(s Span, attrs pcommon.Map, prices *pricing.Table) (unpriced []string) {
 	operation := s.text(wire.AttrGenAIOperation)
 	total := s.Kind != Detail || operation == "invoke_agent" || operation == "create_agent" || operation == "invoke_workflow"
 	if total {
@@ -222,7 +231,7 @@ func usage(s Span, attrs pcommon.Map, prices *pricing.Table) {
 		}
 		attrs.Remove(AttrTokenUsage)
 		attrs.Remove(attrCost)
-		return
+		return nil
 	}
 	for _, name := range usageAttributes { // MLflow would read what we do not
 		if v, ok := attrs.Get(name); ok {
@@ -244,11 +253,13 @@ func usage(s Span, attrs pcommon.Map, prices *pricing.Table) {
 	// Without a cost of ours MLflow computes one itself: without regard to the cache, and the
 	// first time for seconds, while it tries to fetch prices.
 	if own, ok := attrs.Get(attrCost); ok && wholeCost(own.AsString()) {
-		return
+		return nil
 	}
-	if spent := s.spend(nil, prices); spent.known {
+	spent := s.spend(nil, prices)
+	if spent.known {
 		attrs.PutStr(attrCost, costJSON(spent.cost))
 	}
+	return spent.unknown
 }
 
 // tokenUsage gives the five counts that MLflow knows, or nil when no token was used. The
@@ -294,9 +305,11 @@ func sanitize(attrs pcommon.Map) {
 	}
 }
 
-// infoOf is what the root says of its trace.
-func infoOf(root Span, m Mapping) *TraceInfo {
+// infoOf is what the root says of its trace. To the models without a price that were called below it
+// those are added that it speaks of itself, and a tag names all.
+func infoOf(root Span, m Mapping, unpriced []string) (*TraceInfo, []string) {
 	b := newBuilder(root, m.job(root))
+	said := b.span // without what is dropped
 	info := &TraceInfo{
 		Version:         versionOf(root.Span),
 		Source:          Source{Start: start(root.Span), Span: root.Span.SpanID().String()},
@@ -304,16 +317,21 @@ func infoOf(root Span, m Mapping) *TraceInfo {
 		RequestTimeMS:   startMS(root.Span),
 		DurationMS:      int64(end(root.Span)-start(root.Span)) / nanosPerMilli, //nolint:gosec // a duration
 		State:           stateOK,
-		RequestPreview:  values.Clean(root.text(wire.AttrInput), maxPreview),
-		ResponsePreview: values.Clean(root.text(wire.AttrOutput), maxPreview),
-		Session:         values.Clean(cmp.Or(root.text(wire.AttrSessionID), root.text(attrConversationID)), maxTraceValue),
-		User:            values.Clean(root.text(wire.AttrUserID), maxTraceValue),
-		TokenUsage:      tokenUsage(root),
-		Prompts:         root.prompts(m.job(root).Prompts),
+		RequestPreview:  values.Clean(said.text(wire.AttrInput), maxPreview),
+		ResponsePreview: values.Clean(said.text(wire.AttrOutput), maxPreview),
+		Session:         values.Clean(cmp.Or(said.text(wire.AttrSessionID), said.text(attrConversationID)), maxTraceValue),
+		User:            values.Clean(said.text(wire.AttrUserID), maxTraceValue),
+		TokenUsage:      tokenUsage(said),
+		Prompts:         said.prompts(m.job(root).Prompts),
 	}
-	if spent := root.spend(m.job(root).Costs, m.Prices); spent.known {
+	spent := said.spend(m.job(root).Costs, m.Prices)
+	if spent.known {
 		info.Cost = costJSON(spent.cost)
 	}
+	if _, told := b.metrics[metricCost]; !told {
+		unpriced = append(unpriced, spent.unknown...)
+	}
+	unpriced = slices.Compact(slices.Sorted(slices.Values(unpriced)))
 	if jobStatus(root) != statusFinished {
 		info.State = stateError
 	}
@@ -322,8 +340,8 @@ func infoOf(root Span, m Mapping) *TraceInfo {
 			info.Metadata = append(info.Metadata, KeyValue{key, values.Clean(v, maxMetadata)})
 		}
 	}
-	tags := map[string]string{}
-	for _, a := range m.job(root).apply(root) {
+	tags := map[string]string{wire.TagUnknownModel: strings.Join(unpriced, ", ")}
+	for _, a := range m.job(root).apply(said) {
 		if a.TraceTag != "" {
 			tags[a.TraceTag] = a.value.AsString()
 		}
@@ -333,5 +351,5 @@ func infoOf(root Span, m Mapping) *TraceInfo {
 			info.Tags = append(info.Tags, KeyValue{key, values.Clean(tags[key], maxTag)})
 		}
 	}
-	return info
+	return info, unpriced
 }

@@ -46,8 +46,8 @@ func (s Span) resourceText(name string) string {
 }
 
 // number reads a metric's value: numbers as they are, booleans as 0 and 1, and numbers
-// that came as text. NaN and the infinities are left out: MLflow before 3.16 answers 400
-// when a NaN is sent twice.
+// that came as text. NaN and the infinities are given, and are none: MLflow before 3.16 answers
+// 400 when a NaN is sent twice.
 func number(v pcommon.Value) (float64, bool) {
 	var f float64
 	switch v.Type() {

@@ -37,6 +37,17 @@ func (r *Rule) Validate() error {
 	return nil
 }
 
+// Validate refuses rules that never decide, because one before them does.
+func Validate(rules []Rule) error {
+	var errs []error
+	for i, r := range rules {
+		if first := ruleFor(rules[:i], r.Name); first != nil {
+			errs = append(errs, fmt.Errorf("`metrics[%d]`: %q is chosen by %q before it, and the first that matches decides: put it in front, or remove it", i, r.Name, first.Name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 func ruleFor(rules []Rule, name string) *Rule {
 	for i := range rules {
 		if ok, err := path.Match(rules[i].Name, name); ok && err == nil {
