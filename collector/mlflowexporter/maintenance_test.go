@@ -9,7 +9,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"go.opentelemetry.io/collector/exporter/exportertest"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
@@ -77,10 +76,10 @@ func (f answers) RoundTrip(r *http.Request) (*http.Response, error) { return f(r
 // From the start on, and while nothing is written, MLflow is asked whether it is there.
 func TestMaintenanceAsksAfterMLflow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		asked := map[string]int{}
+		asked := 0
 		client, err := mlflow.New(mlflow.Config{Endpoint: "http://mlflow", Wrap: func(http.RoundTripper) (http.RoundTripper, error) {
-			return answers(func(r *http.Request) *http.Response {
-				asked[r.URL.Path]++
+			return answers(func(*http.Request) *http.Response {
+				asked++
 				body := `{"error_code": "RESOURCE_DOES_NOT_EXIST"}`
 				return &http.Response{StatusCode: http.StatusNotFound, Body: io.NopCloser(strings.NewReader(body))}
 			}), nil
@@ -99,9 +98,8 @@ func TestMaintenanceAsksAfterMLflow(t *testing.T) {
 		time.Sleep(59 * time.Second)
 		cancel()
 		synctest.Wait()
-		want := map[string]int{"/api/2.0/mlflow/experiments/get-by-name": 4, "/version": 1} // after 0, 15, 30 and 45 s, and at the start
-		if diff := cmp.Diff(want, asked); diff != "" {
-			t.Errorf("asked in a minute (-want +got)\n%s", diff)
+		if asked != 4 { // after 0, 15, 30 and 45 s
+			t.Errorf("asked %d times in a minute", asked)
 		}
 	})
 }

@@ -31,8 +31,7 @@ func (a *Applier) State() State {
 
 // Ping finds out whether the server is there unless a request within a given time has
 // shown it. It asks what every job asks for: GET /version is answered, too, when the host
-// check refuses everything else. A server that is there is asked for its version when that is due,
-// which at the start may be long before the first job.
+// check refuses everything else.
 func (a *Applier) Ping(ctx context.Context, within time.Duration) {
 	if a.breaker.heardWithin(within) {
 		return
@@ -42,11 +41,7 @@ func (a *Applier) Ping(ctx context.Context, within time.Duration) {
 			_, err := a.client.GetExperimentByName(ctx, a.cfg.DefaultExperiment)
 			return err
 		})
-		if _, gone := away(err); !gone {
-			_ = a.probe(ctx) // the next one, or a job, asks again
-			return
-		}
-		if a.State().Away != "" {
+		if _, gone := away(err); !gone || a.State().Away != "" {
 			return
 		}
 	}
