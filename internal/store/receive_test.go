@@ -161,7 +161,7 @@ func TestRetryOfALinkThatMayHaveAComment(t *testing.T) {
 		asked(t, s, j)
 		rec := record(commentator.StageSlackPost)
 		rec.ErrorType = errorType
-		if err := s.CommitStage(t.Context(), j, rec, telemetry.Message{}); err != nil {
+		if err := s.CommitStage(t.Context(), j, rec, telemetry.Message{}, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
