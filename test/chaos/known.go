@@ -147,8 +147,8 @@ func judgeFile(d done, trace, folder string) ([]reconcile.Finding, error) {
 		return nil, err
 	}
 	var held, want any
-	if err := json.Unmarshal(file, &held); err != nil {
-		f.Detail = "is no JSON: " + err.Error()
+	if json.Unmarshal(file, &held) != nil {
+		f.Detail = fmt.Sprintf("is no JSON (%d bytes)", len(file))
 		return []reconcile.Finding{f}, nil
 	}
 	if err := json.Unmarshal([]byte(d.result), &want); err != nil {

@@ -99,8 +99,12 @@ func TestArtifactsHoldTheResults(t *testing.T) {
 
 func TestDetailSpansAreTheCountedCalls(t *testing.T) {
 	spans := []reconcile.Span{
-		{Parent: "a", Name: "chat gpt-4o"}, {Parent: "a", Name: "execute_tool search"}, {Parent: "a", Name: "chat gpt-4o"},
-		{Parent: "b", Name: "chat gpt-4o"}, {Parent: "a", Name: "chat.postMessage"}, {Parent: "a", Name: "GET"},
+		{Parent: "a", Name: "chat gpt-4o"},
+		{Parent: "a", Name: "execute_tool search"},
+		{Parent: "a", Name: "chat gpt-4o"},
+		{Parent: "b", Name: "chat gpt-4o"},
+		{Parent: "a", Name: "chat.postMessage"},
+		{Parent: "a", Name: "GET"},
 	}
 	for _, c := range []struct{ calls, tools, wrong int }{{2, 1, 0}, {3, 1, 1}, {2, 2, 1}, {1, 0, 2}} {
 		if found := judgeDetails(done{span: "a", calls: c.calls, tools: c.tools}, reconcile.Job{TraceID: traceIn}, spans); len(found) != c.wrong {
