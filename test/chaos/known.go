@@ -146,10 +146,13 @@ func judgeFile(d done, trace, folder string) ([]reconcile.Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	var held, want any
-	if json.Unmarshal(file, &held) != nil {
+	if !json.Valid(file) {
 		f.Detail = fmt.Sprintf("is no JSON (%d bytes)", len(file))
 		return []reconcile.Finding{f}, nil
+	}
+	var held, want any
+	if err := json.Unmarshal(file, &held); err != nil {
+		return nil, fmt.Errorf("read %s of job %d: %w", name, d.job, err)
 	}
 	if err := json.Unmarshal([]byte(d.result), &want); err != nil {
 		return nil, fmt.Errorf("read result of %s of job %d: %w", d.stage, d.job, err)
