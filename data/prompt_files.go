@@ -79,7 +79,7 @@ func lockPrompts(folder string, alone bool) (unlock func(), err error) {
 	var free bool
 	var lock *flock.Flock
 	if alone {
-		lock = flock.New(path)
+		lock = flock.New(path, flock.SetPermissions(0o644))
 		free, err = lock.TryLock()
 	} else {
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {

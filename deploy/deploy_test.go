@@ -74,7 +74,7 @@ func TestSettingsAndProfileReachTheContainers(t *testing.T) {
 	}
 	for name, content := range map[string]string{
 		"docker-compose.yml": string(text),
-		".env":               "COMMENTATOR_PROFILE=staging\nLOG_LEVEL=DEBUG\n",
+		".env":               "COMMENTATOR_PROFILE=staging\nLOG_LEVEL=DEBUG\n" + strings.Join(ofTheWorker, "=hush\n") + "=hush\n",
 		".env.staging":       "LOG_LEVEL=ERROR\nMLFLOW_EXPERIMENT_NAME=staging\nMLFLOW_TRACKING_URI=http://elsewhere:5000\nOTEL_EXPORTER_OTLP_ENDPOINT=http://elsewhere:4317\n",
 	} {
 		if err := os.WriteFile(filepath.Join(root, name), []byte(content), 0o600); err != nil {
@@ -82,6 +82,11 @@ func TestSettingsAndProfileReachTheContainers(t *testing.T) {
 		}
 	}
 	for profile, experiment := range map[string]string{"": "", "staging": "staging"} {
+		for name, value := range composeIn(t, root, "COMMENTATOR_PROFILE="+profile).Services["collector"].Environment {
+			if value != nil && *value == "hush" {
+				t.Errorf("profile %q: the Collector has %s of .env", profile, name)
+			}
+		}
 		// Docker Compose takes what it puts in from .env; the library is told it here.
 		project := composeIn(t, root, "COMMENTATOR_PROFILE="+profile)
 		for service, own := range map[string][2]string{
@@ -99,6 +104,12 @@ func TestSettingsAndProfileReachTheContainers(t *testing.T) {
 			}
 		}
 	}
+}
+
+// ofTheWorker are secrets of the worker, and what would steer the Collector's own telemetry.
+var ofTheWorker = []string{
+	"DATABASE_URL", "GITHUB_TOKEN", "OPENAI_API_KEY", "SLACK_APP_TOKEN", "SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET",
+	"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_SERVICE_NAME", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG",
 }
 
 // At whatever port of the host MLflow is published, its Host check takes the addresses under

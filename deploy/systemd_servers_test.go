@@ -231,6 +231,11 @@ func TestDoctorLooksWhereTheOthersAre(t *testing.T) {
 			t.Errorf("%s: no other unit says so", setting)
 		}
 	}
+	for _, name := range []string{"DB_PATH", "DATA_DIR", "METRICS_ADDR"} {
+		if !slices.ContainsFunc(got["Service.Environment"], func(setting string) bool { return strings.HasPrefix(setting, name+"=") }) {
+			t.Errorf("it does not say %s, which the worker's unit says", name)
+		}
+	}
 	if user, state := got["Service.User"][0], got["Service.StateDirectory"][0]; user+".service" != filepath.Base(unitFile) || state != options(t, unitFile)["Service.StateDirectory"][0] {
 		t.Errorf("it is %s in %s, which is not the worker", user, state)
 	}

@@ -74,8 +74,8 @@ control=${MLFLOWCTL:-$root/bin/mlflowctl}
 same=()
 for ((i = 0; i < ${#more[@]}; i++)); do
 	case ${more[i]} in
-	--without | --mlflow-store | --artifacts) same+=("${more[i]}" "${more[i + 1]-}") ;;
-	--without=* | --mlflow-store=* | --artifacts=*) same+=("${more[i]}") ;;
+	--without | --mlflow-store | --artifacts | --tracking-uri) same+=("${more[i]}" "${more[i + 1]-}") ;;
+	--without=* | --mlflow-store=* | --artifacts=* | --tracking-uri=*) same+=("${more[i]}") ;;
 	esac
 done
 
@@ -92,14 +92,20 @@ if [ -z "$yes" ]; then
 fi
 was=$("$root/scripts/start_mlflow.sh" --status 2>&1 || true)
 "$root/scripts/start_mlflow.sh" --stop
-made=$("$control" backup create --to "$to" --json ${more[@]+"${more[@]}"}) || {
+stopped() {
 	case $was in
 	*"The Collector is running"*) say "MLflow and the Collector are stopped; start them again: $root/scripts/start_mlflow.sh --background --with-collector" ;;
 	*"MLflow is running"*) say "MLflow is stopped; start it again: $root/scripts/start_mlflow.sh --background" ;;
 	esac
+}
+made=$("$control" backup create --to "$to" --json ${more[@]+"${more[@]}"}) || {
+	stopped
 	fail "there is no backup, so nothing was removed."
 }
 dir=$(python3 -c 'import json, sys; print(json.loads(sys.argv[1])["dir"])' "$made")
 say "The backup is $dir."
-"$control" rollback --backup "$dir" ${same[@]+"${same[@]}"}
+"$control" rollback --backup "$dir" ${same[@]+"${same[@]}"} || {
+	stopped
+	fail "it was not taken back; the backup stays."
+}
 say "Start the worker again: it reads its settings when it starts."

@@ -195,3 +195,20 @@ func TestAFailedBackupSaysHowToStartAgain(t *testing.T) {
 	c.says(true, mlflowRuns, "start_mlflow.sh", "--background", "--with-collector")
 	c.says(false, "MLflow and the Collector are stopped; start them again: "+again+" --with-collector\nrollback: ", "rollback.sh", "--yes")
 }
+
+// Likewise when the removal itself refuses. Which MLflow is asked is handed on to it.
+func TestAFailedRemovalSaysHowToStartAgain(t *testing.T) {
+	t.Parallel()
+	c := newServers(t)
+	c.program("mlflowctl", `#!/bin/sh
+case "$*" in
+rollback\ --dry-run*--tracking-uri\ http://here*) ;;
+backup*) echo '{"dir": "made"}' ;;
+*) echo "asked: $*" >&2; exit 1 ;;
+esac
+`)
+	c.env = append(c.env, "MLFLOWCTL="+c.path("mlflowctl"))
+	c.says(true, mlflowRuns, "start_mlflow.sh", "--background")
+	c.says(false, "asked: rollback --backup made --tracking-uri http://here\nMLflow is stopped; start it again: "+c.path("scripts/start_mlflow.sh")+" --background\nrollback: it was not taken back",
+		"rollback.sh", "--yes", "--", "--tracking-uri", "http://here")
+}

@@ -69,9 +69,13 @@ func (c *Config) validateAccess() error {
 	return errors.Join(errs...)
 }
 
+// sayWho are the types of authenticators that set Authorization. Others, such as headers_setter, may
+// go with what is set here.
+var sayWho = []string{"basicauth", "bearertokenauth", "oauth2client"}
+
 // validateCredentials refuses two ways to say who asks, of which one would not be sent.
 func (c *Config) validateCredentials() error {
-	if !c.Auth.HasValue() {
+	if !c.Auth.HasValue() || !slices.Contains(sayWho, c.Auth.Get().AuthenticatorID.Type().String()) {
 		return nil
 	}
 	var errs []error

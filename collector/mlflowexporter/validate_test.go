@@ -103,7 +103,7 @@ func TestValidateNamesEveryProblem(t *testing.T) {
 			func(c *Config) {
 				c.Endpoint = "http://user:s3cr3t@127.0.0.1:5000"
 				c.Headers.Set("authorization", "s3cr3t")
-				c.Auth = configoptional.Some(configauth.Config{AuthenticatorID: id})
+				c.Auth = configoptional.Some(configauth.Config{AuthenticatorID: component.MustNewID("bearertokenauth")})
 			},
 			[]string{"`auth::authenticator` must not be set beside Authorization in `headers`", "`auth::authenticator` must not be set beside credentials in `endpoint`", "remove one of them"},
 		},
@@ -125,7 +125,7 @@ func TestValidateNamesEveryProblem(t *testing.T) {
 			func(c *Config) {
 				c.Mapping.Member.Rules = []reduce.Rule{{Attribute: "a", Drop: true}, {Attribute: "a", Tag: "a", Param: "a"}, {Attribute: "a", TraceTag: "a", Tag: "a"}}
 			},
-			[]string{"`mapping::member::rules[1]`: a member has a trace and no run, so only `trace_tag` counts: set it, or remove the rule"},
+			[]string{"`mapping::member::rules[1]`: a member has a trace and no run, so only `trace_tag`, a `tag` of mlflow.source.git.commit, mlflow.source.name, mlflow.source.type, mlflow.user, and the `metric` cost_usd count: set one, or remove the rule"},
 		},
 		"a port and no host": {
 			func(c *Config) { c.HostHeader = ":80" },
@@ -285,5 +285,27 @@ func TestValidateNamesEveryProblem(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What looks like one of these and has an effect is valid.
+func TestValidateLeavesWhatHasAnEffect(t *testing.T) {
+	for name, set := range map[string]func(*Config){
+		"an authenticator that sets other headers": func(c *Config) {
+			c.Headers.Set("Authorization", "Bearer s3cr3t")
+			c.Auth = configoptional.Some(configauth.Config{AuthenticatorID: component.MustNewID("headers_setter")})
+		},
+		"rules of members that the trace shows": func(c *Config) {
+			c.Mapping.Member.Rules = []reduce.Rule{{Attribute: "enduser.id", Tag: "mlflow.user"}, {Attribute: "app.cost", Metric: "cost_usd"}}
+		},
+		"patterns that leave something to another": func(c *Config) {
+			c.Service.Metrics = []service.Rule{{Name: "[^p]*"}, {Name: "process.cpu.?"}, {Name: "process.cpu.*"}, {Name: "*", By: []string{"state"}}}
+		},
+	} {
+		c := testConfig("http://127.0.0.1:5000")
+		set(c)
+		if err := confmap.Validate(c); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

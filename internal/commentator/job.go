@@ -86,7 +86,7 @@ type Job struct {
 // Values of Decision.By when no rule of the sampling file decided.
 const (
 	BySettings = "settings"
-	ByRemote   = "remote" // a strategy that an address told; Decision.Rule is the address
+	ByRemote   = "remote" // a strategy that an address told; Decision.Rule is the address and what it told; of older releases the address alone
 )
 
 // Decision says how much of a job is recorded, and why. It is taken once, when the job

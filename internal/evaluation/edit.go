@@ -64,7 +64,6 @@ func writeJSON(path string, v any) error {
 	return writeFile(path, b.Bytes())
 }
 
-// writeFile writes a file whole or not at all.
 // CheckWritable returns an error when results could not be saved under a name, whose folder it makes.
 func CheckWritable(path string) error {
 	if at, err := os.Stat(path); err == nil && at.IsDir() {
@@ -83,6 +82,7 @@ func CheckWritable(path string) error {
 	return nil
 }
 
+// writeFile writes a file whole or not at all.
 func writeFile(path string, content []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -82,14 +81,5 @@ func laterTS(a, b string) bool {
 	return a > b
 }
 
-// timeTS is a time as Slack writes it, and tsTime the other way; zero: it is none.
+// timeTS is a time as Slack writes it; slackTime is the other way.
 func timeTS(t time.Time) string { return fmt.Sprintf("%d.%06d", t.Unix(), t.Nanosecond()/1000) }
-
-func tsTime(ts string) time.Time {
-	seconds, _, _ := strings.Cut(ts, ".")
-	n, err := strconv.ParseInt(seconds, 10, 64)
-	if err != nil {
-		return time.Time{}
-	}
-	return time.Unix(n, 0).UTC()
-}

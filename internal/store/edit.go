@@ -102,7 +102,11 @@ func (s *Store) changeUnknown(ctx context.Context, tx *writeTx, e commentator.Ed
 	}
 	links := r.Links(e.Text)
 	taken := limited(links, r.Limit)
-	if laterTS(e.TS, seen) && !past.forgets(tsTime(e.TS)) {
+	written, err := slackTime(e.TS)
+	if err != nil {
+		return err
+	}
+	if laterTS(e.TS, seen) && !past.forgets(written) {
 		out.OverLimit = len(links) - len(taken)
 	} else {
 		taken = without(taken, r.Links(e.Before))

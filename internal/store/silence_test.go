@@ -39,7 +39,7 @@ func openThroughLine(t *testing.T) (*Store, *line) {
 	server := address.Host
 	l.tasks.Go(func() { l.accept(server) })
 	address.Host = l.listener.Addr().String()
-	s := open(t, address.String(), func(s *Store) { s.patience, s.writePatience = 300*time.Millisecond, 300*time.Millisecond })
+	s := open(t, address.String(), func(s *Store) { s.patience, s.writePatience = 300*time.Millisecond, 2*time.Second })
 	t.Cleanup(l.cut) // before the store is closed
 	return s, l
 }

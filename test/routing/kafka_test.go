@@ -40,6 +40,7 @@ func TestKafkaBetween(t *testing.T) {
 	})
 	server.serves(t, processes...)
 	written := func(c *collector) float64 { return c.metric("otelcol_exporter_sent_metric_points") }
+	await(t, "the first metrics", func() bool { return int(written(leaves)+written(stays)) == len(processes) })
 	first := written(leaves)
 	leaves.stop()
 	for _, w := range processes {

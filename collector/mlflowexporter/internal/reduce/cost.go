@@ -78,7 +78,7 @@ func (b *builder) cost(m RunMapping, prices *pricing.Table, plan *Plan) {
 	if _, told := b.metrics[metricCost]; told {
 		return
 	}
-	spent := b.span.spend(m.Costs, prices)
+	spent := b.raw.spend(m.Costs, prices)
 	if spent.known {
 		b.metric(metricCost, spent.cost.Total())
 	}

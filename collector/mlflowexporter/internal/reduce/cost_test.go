@@ -2,6 +2,7 @@ package reduce
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"testing"
 
@@ -55,6 +56,40 @@ func TestCostOfAJob(t *testing.T) {
 				t.Errorf("unpriced %v", plan.Unpriced)
 			}
 		})
+	}
+}
+
+// What a rule drops is not shown, and costs and links to prompts are those of what came.
+func TestDroppedUsageCostsAsMuch(t *testing.T) {
+	m := Mapping{Job: RunMapping{
+		Name:    "job",
+		Costs:   []CostSource{{Model: "a.model", Usage: "a.usage"}},
+		Prompts: []PromptSource{{Name: "a.prompt", SHA256: "a.sha256"}},
+	}, Prices: pricing.Default()}
+	spans := []Span{
+		newSpan(t, Job, "job", 1, map[string]any{
+			"a.model": "gpt-4o", "a.usage.input_tokens": 1000, "a.usage.cache_read.input_tokens": 400, "a.prompt": "p", "a.sha256": "abc",
+		}),
+		newSpan(t, Detail, "chat", 2, map[string]any{
+			wire.AttrGenAIProvider: "openai", wire.AttrGenAIRequestModel: "gpt-4o", wire.AttrUsageInput: 1000, wire.AttrUsageCacheRead: 400,
+		}),
+	}
+	all := Reduce(spans, m)
+	m.Job.Rules = []Rule{{Attribute: "a.*", Drop: true}, {Attribute: wire.AttrUsageCacheRead, Drop: true}}
+	less := Reduce(spans, m)
+	for name, of := range map[string]func(Plan) any{
+		"cost of the run":      func(p Plan) any { cost, _ := metricOf(p.Runs[0], "cost_usd"); return cost },
+		"prompts of the run":   func(p Plan) any { return p.Runs[0].Prompts },
+		"cost of the trace":    func(p Plan) any { return p.Traces[0].Info.Cost },
+		"prompts of the trace": func(p Plan) any { return p.Traces[0].Info.Prompts },
+		"cost of the call": func(p Plan) any {
+			v, _ := p.Traces[0].Spans.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(1).Attributes().Get(attrCost)
+			return v.AsString()
+		},
+	} {
+		if diff := cmp.Diff(of(all), of(less)); diff != "" || fmt.Sprint(of(all)) == "" || fmt.Sprint(of(all)) == "0" || fmt.Sprint(of(all)) == "[]" {
+			t.Errorf("%s: %v without the rule; %s", name, of(all), diff)
+		}
 	}
 }
 

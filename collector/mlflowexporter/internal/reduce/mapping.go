@@ -115,8 +115,8 @@ func (m RunMapping) validate(kind string) error {
 		if r.TraceTag != "" && r.Param+r.Tag+r.Metric == "" && strings.HasSuffix(kind, "stage") {
 			errs = append(errs, fmt.Errorf("%s: `trace_tag` alone does nothing: a trace has the tags of its job, so move the rule there, or set `tag`", at))
 		}
-		if kind == "member" && r.Attribute != "" && r.TraceTag == "" && !r.Drop {
-			errs = append(errs, fmt.Errorf("%s: a member has a trace and no run, so only `trace_tag` counts: set it, or remove the rule", at))
+		if kind == "member" && r.Attribute != "" && r.TraceTag == "" && !r.Drop && r.Metric != metricCost && !slices.Contains(sourceTags, r.Tag) {
+			errs = append(errs, fmt.Errorf("%s: a member has a trace and no run, so only `trace_tag`, a `tag` of %s, and the `metric` %s count: set one, or remove the rule", at, strings.Join(sourceTags, ", "), metricCost))
 		}
 	}
 	for i, c := range m.Costs {

@@ -52,7 +52,7 @@ func jobRun(s Span, key, parent string, m Mapping, plan *Plan) Run {
 	plan.Dropped = append(plan.Dropped, b.dropped...)
 	run := b.run(key, parent)
 	run.Experiment = m.experiment(s)
-	run.Prompts = b.span.prompts(m.job(s).Prompts)
+	run.Prompts = s.prompts(m.job(s).Prompts)
 	run.Status = jobStatus(s)
 	run.EndTime = endMS(s.Span)
 	run.Version = versionOf(s.Span)
@@ -91,7 +91,7 @@ func stageRun(s Span, key, parent, folder string, m Mapping, plan *Plan) Run {
 	plan.Dropped = append(plan.Dropped, b.dropped...)
 	run := b.run(key, parent)
 	run.Experiment = m.experiment(s)
-	run.Prompts = b.span.prompts(m.stage(s).Prompts)
+	run.Prompts = s.prompts(m.stage(s).Prompts)
 	run.Status = spanStatus(s)
 	run.EndTime = endMS(s.Span)
 	run.Version = versionOf(s.Span)
@@ -141,7 +141,8 @@ func impliedRun(key string, spans []Span, m Mapping) (Run, bool) {
 
 // builder collects what one span says of a run.
 type builder struct {
-	span    Span
+	span    Span // without what is dropped
+	raw     Span // as it came
 	name    string
 	named   bool // every attribute of the name's template was there
 	params  map[string]string
@@ -153,8 +154,9 @@ type builder struct {
 }
 
 func newBuilder(s Span, m RunMapping) *builder {
+	raw := s
 	s = m.without(s)
-	b := &builder{span: s, params: map[string]string{}, tags: maps.Clone(m.Tags), metrics: map[string]float64{}}
+	b := &builder{span: s, raw: raw, params: map[string]string{}, tags: maps.Clone(m.Tags), metrics: map[string]float64{}}
 	if b.tags == nil {
 		b.tags = map[string]string{}
 	}

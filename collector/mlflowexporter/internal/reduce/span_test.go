@@ -38,7 +38,7 @@ func newSpan(t testing.TB, kind Kind, name string, id byte, attrs map[string]any
 func nativeAttrs(t testing.TB, s Span) map[string]any {
 	t.Helper()
 	dst := ptrace.NewSpan()
-	native(s, Mapping{SpanTypes: map[string]string{"retrieval": "RETRIEVER"}, Prices: pricing.Default()}, dst)
+	native(s, s, Mapping{SpanTypes: map[string]string{"retrieval": "RETRIEVER"}, Prices: pricing.Default()}, dst)
 	return dst.Attributes().AsRaw()
 }
 

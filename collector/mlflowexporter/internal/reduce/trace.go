@@ -75,8 +75,8 @@ func (t *trace) translate(jobs []Span, m Mapping, plan *Plan) (Trace, bool) {
 		if !s.InTrace || s.Kind == Started || s.Kind == Feedback {
 			continue
 		}
-		s = m.shown(s)
-		unpriced = append(unpriced, native(s, m, target(out.Spans, byResource, s))...)
+		shown := m.shown(s)
+		unpriced = append(unpriced, native(s, shown, m, target(out.Spans, byResource, shown))...)
 	}
 	if out.Spans.SpanCount() == 0 {
 		return Trace{}, false
@@ -97,10 +97,10 @@ func (t *trace) translate(jobs []Span, m Mapping, plan *Plan) (Trace, bool) {
 	}
 	if out.Info != nil {
 		for _, s := range jobs {
-			out.Info.Prompts = united(out.Info.Prompts, m.shown(s).prompts(m.job(s).Prompts))
+			out.Info.Prompts = united(out.Info.Prompts, s.prompts(m.job(s).Prompts))
 		}
 		for _, s := range t.of(Stage) {
-			out.Info.Prompts = united(out.Info.Prompts, m.shown(s).prompts(m.stage(s).Prompts))
+			out.Info.Prompts = united(out.Info.Prompts, s.prompts(m.stage(s).Prompts))
 		}
 	}
 	for _, model := range slices.Compact(slices.Sorted(slices.Values(unpriced))) {
@@ -157,9 +157,9 @@ func target(td ptrace.Traces, byResource map[string]ptrace.SpanSlice, s Span) pt
 	return slice.AppendEmpty()
 }
 
-// native copies a span into the form in which MLflow's own SDK would have written it. It gives the
-// models without a price that the span says were called.
-func native(s Span, m Mapping, dst ptrace.Span) (unpriced []string) {
+// native copies a span, without what is dropped, into the form in which MLflow's own SDK would have
+// written it. It gives the models without a price that the span as it came says were called.
+func native(raw, s Span, m Mapping, dst ptrace.Span) (unpriced []string) {
 	s.Span.CopyTo(dst)
 	dst.SetName(values.Clean(dst.Name(), maxName))
 	clampTimes(dst)
@@ -181,7 +181,7 @@ func native(s Span, m Mapping, dst ptrace.Span) (unpriced []string) {
 	cleanMap(attrs)
 	// The order matters: usage and content are read before what they come from is removed.
 	spanType := typeOf(s, m)
-	unpriced = usage(s, attrs, m.Prices)
+	unpriced = usage(raw, s, attrs, m.Prices)
 	content(s, attrs)
 	attrs.PutStr(attrSpanType, values.Clean(spanType, maxSpanType))
 	sanitize(attrs)
@@ -221,8 +221,8 @@ func typeOf(s Span, m Mapping) string {
 
 // usage writes model, provider and tokens of a model call, and takes the totals off the
 // spans above it: MLflow adds them up itself, before 3.15 without noticing that it counts
-// twice. It gives the models without a price.
-func usage(s Span, attrs pcommon.Map, prices *pricing.Table) (unpriced []string) {
+// twice. It gives the models without a price. What is dropped costs as much as it did.
+func usage(raw, s Span, attrs pcommon.Map, prices *pricing.Table) (unpriced []string) {
 	operation := s.text(wire.AttrGenAIOperation)
 	total := s.Kind != Detail || operation == "invoke_agent" || operation == "create_agent" || operation == "invoke_workflow"
 	if total {
@@ -255,7 +255,7 @@ func usage(s Span, attrs pcommon.Map, prices *pricing.Table) (unpriced []string)
 	if own, ok := attrs.Get(attrCost); ok && wholeCost(own.AsString()) {
 		return nil
 	}
-	spent := s.spend(nil, prices)
+	spent := raw.spend(nil, prices)
 	if spent.known {
 		attrs.PutStr(attrCost, costJSON(spent.cost))
 	}
@@ -305,6 +305,9 @@ func sanitize(attrs pcommon.Map) {
 	}
 }
 
+// sourceTags are the tags of a run that are metadata of its trace too, sorted.
+var sourceTags = []string{tagGitCommit, tagSourceName, tagSourceType, tagUser}
+
 // infoOf is what the root says of its trace. To the models without a price that were called below it
 // those are added that it speaks of itself, and a tag names all.
 func infoOf(root Span, m Mapping, unpriced []string) (*TraceInfo, []string) {
@@ -322,9 +325,9 @@ func infoOf(root Span, m Mapping, unpriced []string) (*TraceInfo, []string) {
 		Session:         values.Clean(cmp.Or(said.text(wire.AttrSessionID), said.text(attrConversationID)), maxTraceValue),
 		User:            values.Clean(said.text(wire.AttrUserID), maxTraceValue),
 		TokenUsage:      tokenUsage(said),
-		Prompts:         said.prompts(m.job(root).Prompts),
+		Prompts:         root.prompts(m.job(root).Prompts),
 	}
-	spent := said.spend(m.job(root).Costs, m.Prices)
+	spent := root.spend(m.job(root).Costs, m.Prices)
 	if spent.known {
 		info.Cost = costJSON(spent.cost)
 	}
@@ -335,7 +338,7 @@ func infoOf(root Span, m Mapping, unpriced []string) (*TraceInfo, []string) {
 	if jobStatus(root) != statusFinished {
 		info.State = stateError
 	}
-	for _, key := range []string{tagGitCommit, tagSourceName, tagSourceType, tagUser} { // sorted
+	for _, key := range sourceTags {
 		if v, ok := b.tags[key]; ok {
 			info.Metadata = append(info.Metadata, KeyValue{key, values.Clean(v, maxMetadata)})
 		}

@@ -68,7 +68,7 @@ func TestSpansThatEndedWithoutErrorAreOK(t *testing.T) {
 	} {
 		s, dst := newSpan(t, Detail, "GET", 2, nil), ptrace.NewSpan()
 		s.Span.Status().SetCode(code)
-		native(s, Mapping{}, dst)
+		native(s, s, Mapping{}, dst)
 		if got := dst.Status().Code(); got != want {
 			t.Errorf("%s becomes %s; want %s", code, got, want)
 		}
@@ -150,7 +150,7 @@ func TestHarmfulAttributesAreSanitized(t *testing.T) {
 	s.Span.SetEndTimestamp(0)
 	s.Span.Status().SetMessage("m\x00")
 	dst := ptrace.NewSpan()
-	native(s, Mapping{}, dst)
+	native(s, s, Mapping{}, dst)
 	got := dst.Attributes().AsRaw()
 	cut := strings.Repeat("ä", 249) + "…"
 	want := map[string]any{
@@ -188,7 +188,7 @@ func TestAnySpanIsReadable(t *testing.T) {
 	deepest.PutStr(bad, bad)
 	list.AppendEmpty().SetStr(bad)
 	dst := ptrace.NewSpan()
-	native(s, Mapping{}, dst)
+	native(s, s, Mapping{}, dst)
 
 	got := dst.Attributes().AsRaw()
 	depth := 0

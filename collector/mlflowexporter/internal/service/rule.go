@@ -41,11 +41,21 @@ func (r *Rule) Validate() error {
 func Validate(rules []Rule) error {
 	var errs []error
 	for i, r := range rules {
-		if first := ruleFor(rules[:i], r.Name); first != nil {
-			errs = append(errs, fmt.Errorf("`metrics[%d]`: %q is chosen by %q before it, and the first that matches decides: put it in front, or remove it", i, r.Name, first.Name))
+		if at := slices.IndexFunc(rules[:i], func(before Rule) bool { return before.covers(r) }); at >= 0 {
+			errs = append(errs, fmt.Errorf("`metrics[%d]`: %q is chosen by %q before it, and the first that matches decides: put it in front, or remove it", i, r.Name, rules[at].Name))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// covers reports whether a rule surely chooses all that another one does. Of patterns with ? or a
+// class matching one with the other does not tell.
+func (r Rule) covers(other Rule) bool {
+	if r.Name == other.Name {
+		return true
+	}
+	ok, err := path.Match(r.Name, other.Name)
+	return ok && err == nil && !strings.ContainsAny(r.Name+other.Name, `?[\`)
 }
 
 func ruleFor(rules []Rule, name string) *Rule {
