@@ -136,9 +136,11 @@ func (c *replayCommand) replay(ctx context.Context, w *worker, m commentator.Mes
 		return jobs, known, err
 	}
 	for i, j := range jobs {
-		if jobs[i], err = w.awaitFinal(ctx, j.ID); err != nil {
-			return jobs, false, err
+		final, err := w.awaitFinal(ctx, j.ID)
+		if err != nil {
+			return jobs, false, err // with the id of this one, which may be final by now
 		}
+		jobs[i] = final
 	}
 	return jobs, false, nil
 }
