@@ -21,12 +21,11 @@ import (
 // readState reads what MLflow holds from its SQLite file and from the artifacts on disk, with
 // nothing of MLflow's own code. Service runs are left out: metrics are best effort.
 func readState(dir string) (reconcile.State, error) {
-	db, err := openReadOnly(filepath.Join(dir, "mlflow.db"))
+	h, err := openHeld(dir)
 	if err != nil {
 		return reconcile.State{}, err
 	}
-	defer db.Close()
-	h := &heldReader{db: db, dir: dir}
+	defer h.db.Close()
 	var s reconcile.State
 	if s.Runs, err = h.runs(); err != nil {
 		return s, fmt.Errorf("read runs of MLflow: %w", err)
@@ -40,6 +39,11 @@ func readState(dir string) (reconcile.State, error) {
 type heldReader struct {
 	db  *sql.DB
 	dir string
+}
+
+func openHeld(dir string) (*heldReader, error) {
+	db, err := openReadOnly(filepath.Join(dir, "mlflow.db"))
+	return &heldReader{db: db, dir: dir}, err
 }
 
 // rows calls scan for each row of a query.
@@ -129,16 +133,10 @@ func (h *heldReader) folder(uri string) (string, error) {
 	return filepath.Join(h.dir, "mlartifacts", filepath.FromSlash(below)), nil
 }
 
-// foldersOf are the folders of the runs' artifacts by the runs' keys.
-func foldersOf(dir string) (map[string]string, error) {
-	db, err := openReadOnly(filepath.Join(dir, "mlflow.db"))
-	if err != nil {
-		return nil, err
-	}
-	defer db.Close()
-	h := &heldReader{db: db, dir: dir}
+// folders are those of the runs' artifacts by the runs' keys.
+func (h *heldReader) folders() (map[string]string, error) {
 	folders := map[string]string{}
-	err = h.rows(`SELECT t.value, r.artifact_uri FROM runs r JOIN tags t ON t.run_uuid = r.run_uuid AND t.key = '`+wire.TagKey+`'`, func(rows *sql.Rows) error {
+	err := h.rows(`SELECT t.value, r.artifact_uri FROM runs r JOIN tags t ON t.run_uuid = r.run_uuid AND t.key = '`+wire.TagKey+`'`, func(rows *sql.Rows) error {
 		var key, uri string
 		if err := rows.Scan(&key, &uri); err != nil {
 			return err

@@ -211,15 +211,20 @@ func (s *siege) judgeKnown(ctx context.Context, links map[int64]string) (found [
 	if err != nil {
 		return nil, n, err
 	}
-	held, err := readState(s.mlflow())
+	held, err := openHeld(s.mlflow())
 	if err != nil {
 		return nil, n, err
 	}
+	defer held.db.Close()
+	traces, err := held.traces()
+	if err != nil {
+		return nil, n, fmt.Errorf("read traces of MLflow: %w", err)
+	}
 	spans := map[string][]reconcile.Span{}
-	for _, t := range held.Traces {
+	for _, t := range traces {
 		spans[t.ID] = t.Spans
 	}
-	folders, err := foldersOf(s.mlflow())
+	folders, err := held.folders()
 	if err != nil {
 		return nil, n, err
 	}
