@@ -173,7 +173,10 @@ func (c *Client) send(ctx context.Context, r request) (*http.Response, string, e
 	}
 	if res.StatusCode < 200 || res.StatusCode > 299 {
 		defer res.Body.Close()
-		b, _ := io.ReadAll(io.LimitReader(res.Body, maxErrorBody))
+		b, err := io.ReadAll(io.LimitReader(res.Body, maxErrorBody))
+		if err != nil { // which failure it reports is in the part that did not come
+			return nil, "", transportError(call, err)
+		}
 		return nil, "", responseError(call, res, b)
 	}
 	return res, call, nil

@@ -123,6 +123,24 @@ func TestBrokenConnectionMayHaveBeenSent(t *testing.T) {
 	}
 }
 
+// What an error answer says decides what becomes of an item: one that is cut, by a proxy or by the
+// end of the server, says nothing.
+func TestErrorAnswerThatIsCut(t *testing.T) {
+	for _, status := range []int{400, 403, 404, 422, 500} {
+		c := serve(t, mlflow.Config{}, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.Header().Set("Content-Length", "80")
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, `{"error_code":"RESOURCE_DOES`)
+		})
+		_, err := c.GetTraceInfo(t.Context(), "tr-0")
+		var e *mlflow.Error
+		if !errors.As(err, &e) || !e.Retryable() || e.NoRoute() || e.NotSent() {
+			t.Errorf("%d: got %v", status, err)
+		}
+	}
+}
+
 func TestCallEndsAfterItsTimeout(t *testing.T) {
 	done := make(chan struct{})
 	c := serve(t, mlflow.Config{Timeout: 50 * time.Millisecond}, func(_ http.ResponseWriter, r *http.Request) {

@@ -1,6 +1,7 @@
 package apply_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/technoshare/commentator/collector/mlflowexporter/deadletter"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/apply"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
 	"github.com/technoshare/commentator/internal/mlflow"
@@ -399,16 +401,78 @@ func TestDeadLetterHoldsTheItem(t *testing.T) {
 	if !errors.As(item, &answer) || answer.Status != http.StatusBadRequest {
 		t.Errorf("got %v", item)
 	}
-	files, err := os.ReadDir(e.cfg.DeadLetterDir)
+	letter := e.onlyLetter(t)
+	if r := letter.Refused; letter.TraceID != jobID(e.experiment, 1) || len(r) != 1 || r[0].Kind != "trace_info" ||
+		!strings.Contains(r[0].Reason, "HTTP 400") || !strings.Contains(string(letter.OTLP), `"resourceSpans"`) {
+		t.Errorf("got %+v", letter)
+	}
+}
+
+// What MLflow, or who guards it, refuses to tell before something is written costs what was to be
+// written, which then is in the directory.
+func TestRefusedQuestionMakesADeadLetter(t *testing.T) {
+	forbidden := &mlflowtest.Fault{Status: http.StatusForbidden, Body: `{"error_code":"PERMISSION_DENIED","message":"no"}`}
+	for name, c := range map[string]struct {
+		before       func(e *env) reduce.Plan
+		then         func(e *env) reduce.Plan
+		method, path string
+		kinds        []string
+	}{
+		"where the trace is": {
+			then:   func(e *env) reduce.Plan { return e.plan(1) },
+			method: http.MethodGet, path: "/traces/tr-", kinds: []string{"spans", "trace_info"},
+		},
+		"what the run has": {
+			before: func(e *env) reduce.Plan { return split(e.plan(1))[0] },
+			then:   func(e *env) reduce.Plan { return reduce.Plan{Runs: e.plan(1).Runs[:1]} },
+			method: http.MethodGet, path: "/runs/get", kinds: []string{"run"},
+		},
+		"which run a verdict is about": {
+			then:   func(e *env) reduce.Plan { return scored(e.score(1, "a", 1, new(1.0))) },
+			method: http.MethodPost, path: "/runs/search", kinds: []string{"score"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, s := faulty(t)
+			e.cfg.Shared = true
+			e.restart(t)
+			e.mustApply(t, e.plan(0))
+			if c.before != nil {
+				e.mustApply(t, c.before(e))
+			}
+			s.Fail(func(r *http.Request) *mlflowtest.Fault {
+				if r.Method == c.method && strings.Contains(r.URL.Path, c.path) {
+					return forbidden
+				}
+				return nil
+			})
+			refused(t, e.Apply(t.Context(), c.then(e)))
+			var kinds []string
+			for _, refusal := range e.onlyLetter(t).Refused {
+				kinds = append(kinds, refusal.Kind)
+			}
+			if !slices.Equal(kinds, c.kinds) || e.events.get(apply.EventDeadLetter) != int64(len(c.kinds)) {
+				t.Errorf("the letter has %q, counted are %d", kinds, e.events.get(apply.EventDeadLetter))
+			}
+		})
+	}
+}
+
+// onlyLetter reads the one dead letter that there is.
+func (e *env) onlyLetter(t *testing.T) (letter deadletter.Letter) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(e.cfg.DeadLetterDir, "*"))
 	if err != nil || len(files) != 1 {
 		t.Fatalf("got %v, %v", files, err)
 	}
-	text, err := os.ReadFile(filepath.Join(e.cfg.DeadLetterDir, files[0].Name()))
-	for _, want := range []string{`"trace_id":"` + jobID(e.experiment, 1), `"kind":"trace_info"`, `HTTP 400`, `"resourceSpans"`} {
-		if err != nil || !strings.Contains(string(text), want) {
-			t.Errorf("no %s in %s, %v", want, text, err)
-		}
+	text, err := os.ReadFile(files[0])
+	if err == nil {
+		err = json.Unmarshal(text, &letter)
 	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return letter
 }
 
 // A server, or a proxy, that gives up waiting may have made the run all the same.

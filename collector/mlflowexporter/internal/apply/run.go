@@ -190,7 +190,11 @@ func (a *Applier) applyTree(ctx context.Context, r *run) bool {
 			}
 		})
 	}
-	ok := r.job.fail(a.fill(ctx, r))
+	err = a.fill(ctx, r)
+	ok := r.job.fail(err)
+	if err != nil && ok {
+		r.job.buryAgain("run", r.Name, err)
+	}
 	wg.Wait()
 	return ok && !slices.Contains(done, false)
 }

@@ -51,7 +51,10 @@ func (a *Applier) applyScores(ctx context.Context, j *job) {
 	}
 	for _, key := range slices.SortedFunc(maps.Keys(named), func(x, y [3]string) int { return slices.Compare(x[:], y[:]) }) {
 		if err := a.applyNamed(ctx, j, ids, named[key]); err != nil {
-			j.fail(fmt.Errorf("write score %s: %w", key[2], err))
+			err = fmt.Errorf("write score %s: %w", key[2], err)
+			if j.fail(err) {
+				j.buryAgain("score", key[2], err)
+			}
 		}
 	}
 }

@@ -53,7 +53,11 @@ func (a *Applier) prepare(ctx context.Context, t *trace) error {
 	if j.entry.Job.Trace == nil {
 		home, err := a.home(ctx, t)
 		if err != nil {
-			return err
+			if permanent(err) {
+				t.skip = true
+				t.bury(err)
+			}
+			return fmt.Errorf("find the trace: %w", err)
 		}
 		j.entry.Job.Trace = &ledger.Trace{Experiment: cmp.Or(home, t.exp.ref), Spans: ledger.Spans{}}
 	}
