@@ -171,11 +171,11 @@ func TestADirectoryForArtifactsIsTried(t *testing.T) {
 }
 
 func TestASlowServerAndOneBehindDelaysAreToldApart(t *testing.T) {
-	slow := serve(t, func(http.ResponseWriter, *http.Request) { time.Sleep(20 * time.Millisecond) })
+	slow := serve(t, func(http.ResponseWriter, *http.Request) { time.Sleep(50 * time.Millisecond) })
 	r := newRig(t, "MLFLOW_TRACKING_URI="+slow)
-	r.limits.Slow = 10 * time.Millisecond // as a real one of 35 ms, for a test that is short
+	r.limits.Slow = 40 * time.Millisecond
 	names(t, r.probe(t, "mlflow-latency"), Warn, "although a connection takes", "name MLflow itself", "--workers 1")
-	slower := serve(t, func(http.ResponseWriter, *http.Request) { time.Sleep(60 * time.Millisecond) })
+	slower := serve(t, func(http.ResponseWriter, *http.Request) { time.Sleep(170 * time.Millisecond) })
 	r.set("MLFLOW_TRACKING_URI=" + slower)
 	names(t, r.probe(t, "mlflow-latency"), Warn, "a connection", "load")
 }

@@ -42,17 +42,17 @@ func (f *File) Write(p []byte) (int, error) {
 	return f.file.Write(p)
 }
 
-// Reopen opens the file at the path anew and closes the old one. When it cannot be opened, the
-// old one goes on to be used.
+// Reopen opens the file at the path anew and closes the old one, which gets nothing more once the
+// new one is there. When it cannot be opened, the old one goes on to be used.
 func (f *File) Reopen() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	next, err := open(f.path)
 	if err != nil {
 		return err
 	}
-	f.mu.Lock()
 	old := f.file
 	f.file = next
-	f.mu.Unlock()
 	return old.Close()
 }
 
