@@ -82,6 +82,8 @@ func TestErrorsAreClassified(t *testing.T) {
 		{"FileStore", 501, `{"error_code":"NOT_IMPLEMENTED","message":"x"}`, false, false, nil},
 		{"bad gateway", 502, "<html>nginx</html>", true, false, nil},
 		{"locked database", 503, `{"error_code":"TEMPORARILY_UNAVAILABLE","message":"(sqlite3.OperationalError) database is locked"}`, true, false, nil},
+		{"other server of a connection", 421, "", true, false, nil},
+		{"unknown to the proxy", 407, "<html>who are you</html>", false, true, nil},
 		{"no artifacts here", 503, `{"detail":"Artifact serving is disabled. Run ` + "`mlflow server` with `--serve-artifacts`" + ` to enable."}`, false, false, nil},
 		{"slow gateway", 504, "", true, false, nil},
 	} {
@@ -126,17 +128,21 @@ func TestBrokenConnectionMayHaveBeenSent(t *testing.T) {
 // What an error answer says decides what becomes of an item: one that is cut, by a proxy or by the
 // end of the server, says nothing.
 func TestErrorAnswerThatIsCut(t *testing.T) {
-	for _, status := range []int{400, 403, 404, 422, 500} {
-		c := serve(t, mlflow.Config{}, func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", "application/json")
-			w.Header().Set("Content-Length", "80")
-			w.WriteHeader(status)
-			_, _ = io.WriteString(w, `{"error_code":"RESOURCE_DOES`)
-		})
-		_, err := c.GetTraceInfo(t.Context(), "tr-0")
-		var e *mlflow.Error
-		if !errors.As(err, &e) || !e.Retryable() || e.NoRoute() || e.NotSent() {
-			t.Errorf("%d: got %v", status, err)
+	for _, length := range []string{"80", ""} { // the second is how proxies of HTTP/1.0 cut
+		for _, status := range []int{400, 403, 404, 422, 500} {
+			c := serve(t, mlflow.Config{}, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				if length != "" {
+					w.Header().Set("Content-Length", length)
+				}
+				w.WriteHeader(status)
+				_, _ = io.WriteString(w, `{"error_code":"RESOURCE_DOES`)
+			})
+			_, err := c.GetTraceInfo(t.Context(), "tr-0")
+			var e *mlflow.Error
+			if !errors.As(err, &e) || !e.Retryable() || e.NoRoute() || e.NotSent() {
+				t.Errorf("%d, length %q: got %v", status, length, err)
+			}
 		}
 	}
 }

@@ -34,7 +34,8 @@ type Error struct {
 	notSent bool
 	// elsewhere is set when a route is not there that every MLflow has, or what is there is no MLflow.
 	elsewhere bool
-	// strange is set when an answer that reports success is none of MLflow's.
+	// strange is set when an answer that reports success is none of MLflow's, and when one that reports
+	// a failure is the beginning of JSON.
 	strange bool
 	cause   error
 }
@@ -58,7 +59,7 @@ func (e *Error) Retryable() bool {
 		return true
 	}
 	switch e.Status {
-	case 0, http.StatusRequestTimeout, http.StatusConflict, http.StatusTooManyRequests, 499,
+	case 0, http.StatusRequestTimeout, http.StatusConflict, http.StatusMisdirectedRequest, http.StatusTooEarly, http.StatusTooManyRequests, 499,
 		http.StatusBadGateway, http.StatusGatewayTimeout:
 		return true
 	case http.StatusBadRequest, http.StatusUnprocessableEntity:
@@ -121,18 +122,18 @@ func (e *Error) Inactive() bool {
 // NoRoute reports whether the server does not know the path, because it is too old, has
 // another prefix, or is no MLflow.
 func (e *Error) NoRoute() bool {
-	return e.Status == http.StatusNotFound && (e.HTML || e.Code == "ENDPOINT_NOT_FOUND" || e.Code == "")
+	return e.Status == http.StatusNotFound && !e.strange && (e.HTML || e.Code == "ENDPOINT_NOT_FOUND" || e.Code == "")
 }
 
-// Strange reports whether an answer reports success and is none of MLflow's: the page of a proxy, or
-// JSON that was cut. Whether the server did what it was asked is not known.
+// Strange reports whether an answer reports success and is none of MLflow's, the page of a proxy for
+// instance, or is JSON that was cut. Whether the server did what it was asked is not known.
 func (e *Error) Strange() bool { return e.strange }
 
 // Configuration reports whether credentials, permissions, the server's host check, a
 // workspace that it does not have, or an address where there is no MLflow stand in the way of
 // every request alike, which a person has to change.
 func (e *Error) Configuration() bool {
-	return e.Status == http.StatusUnauthorized || (e.Status == http.StatusForbidden && e.Code == "") ||
+	return e.Status == http.StatusUnauthorized || e.Status == http.StatusProxyAuthRequired || (e.Status == http.StatusForbidden && e.Code == "") ||
 		(e.Status >= 300 && e.Status < 400) || e.workspace() || e.elsewhere
 }
 
@@ -146,10 +147,11 @@ func (e *Error) workspace() bool {
 // NotSent reports whether the request cannot have reached the server.
 func (e *Error) NotSent() bool { return e.notSent }
 
-// IsCode reports whether err is an *Error with the MLflow error code.
+// IsCode reports whether err is an *Error with the MLflow error code. That a workspace is not found says
+// nothing of what was looked for in it, and is no CodeNotFound.
 func IsCode(err error, code string) bool {
 	var e *Error
-	return errors.As(err, &e) && e.Code == code
+	return errors.As(err, &e) && e.Code == code && (code != CodeNotFound || !e.workspace())
 }
 
 func transportError(call string, err error) *Error {
@@ -194,6 +196,7 @@ func responseError(call string, res *http.Response, body []byte) *Error {
 	default:
 		e.Message = strings.TrimSpace(string(body))
 		e.HTML = isHTML(e.Message)
+		e.strange = isObject(body) && !json.Valid(body) && len(body) < maxErrorBody
 	}
 	if loc := res.Header.Get("Location"); loc != "" && e.Status < 400 {
 		e.Message = "redirects to " + clip(loc, 200) + ", which is not followed: configure that address"

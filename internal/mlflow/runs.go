@@ -155,7 +155,7 @@ func (c *Client) GetExperimentByName(ctx context.Context, name string) (Experime
 		err = strangeError("GET "+api2+"/experiments/get-by-name", []byte("no experiment"), nil)
 	}
 	var e *Error
-	if errors.As(err, &e) && e.strange {
+	if errors.As(err, &e) && (e.strange || (e.Status >= 400 && e.Status < 500 && e.Code == "" && !e.Retryable())) {
 		e.elsewhere = true // the first call of all: nothing else would do better
 	}
 	return out.Experiment, err
@@ -167,6 +167,9 @@ func (c *Client) GetExperiment(ctx context.Context, id string) (Experiment, erro
 		Experiment Experiment `json:"experiment"`
 	}
 	err := c.call(ctx, http.MethodGet, api2+"/experiments/get", url.Values{"experiment_id": {id}}, nil, &out)
+	if err == nil && out.Experiment.ID == "" {
+		err = strangeError("GET "+api2+"/experiments/get", []byte("no experiment"), nil)
+	}
 	return out.Experiment, err
 }
 

@@ -23,6 +23,7 @@ import (
 
 	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/wire"
+	"github.com/technoshare/commentator/test/sandbox"
 )
 
 // Fault is what happens to a request instead of, or after, being served.
@@ -97,9 +98,33 @@ type Server struct {
 func Start() *Server {
 	s := &Server{Version: "3.17.2", traces: map[string]*traceState{}, files: map[string][]byte{}, prompts: map[string][]mlflow.ModelVersion{}, models: map[string]*mlflow.Prompt{}, mux: http.NewServeMux()}
 	s.routes()
-	s.http = httptest.NewServer(http.HandlerFunc(s.serve))
+	l, err := listen()
+	if err != nil {
+		panic(fmt.Sprint("mlflowtest: ", err)) // as httptest does
+	}
+	s.serveOn(l)
 	s.URL = s.http.URL
 	return s
+}
+
+// listen takes an address that systems do not give to clients, so that it is free for Revive.
+func listen() (l net.Listener, err error) {
+	for range 10 { // somebody else may be faster
+		var address string
+		if address, err = sandbox.FreeAddress(); err != nil {
+			return nil, err
+		}
+		var c net.ListenConfig
+		if l, err = c.Listen(context.Background(), "tcp", address); err == nil {
+			return l, nil
+		}
+	}
+	return nil, err
+}
+
+func (s *Server) serveOn(l net.Listener) {
+	s.http = &httptest.Server{Listener: l, Config: &http.Server{Handler: http.HandlerFunc(s.serve), ReadHeaderTimeout: time.Minute}}
+	s.http.Start()
 }
 
 // Revive starts a server that was killed again, at the same address and with what it held.
@@ -113,8 +138,7 @@ func (s *Server) Revive() error {
 	s.mu.Lock()
 	s.dead = false
 	s.mu.Unlock()
-	s.http = &httptest.Server{Listener: l, Config: &http.Server{Handler: http.HandlerFunc(s.serve), ReadHeaderTimeout: time.Minute}}
-	s.http.Start()
+	s.serveOn(l)
 	return nil
 }
 

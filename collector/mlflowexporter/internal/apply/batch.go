@@ -78,7 +78,10 @@ func (a *Applier) send(ctx context.Context, r *run, b batch) error {
 		if b, names, err = a.withoutConflicts(ctx, r, b); err != nil {
 			return err
 		}
-		if err = a.logBatch(ctx, r, b); err == nil {
+		for !b.empty() && err == nil { // two when there is no room for the tag
+			err = a.logBatch(ctx, r, b.next())
+		}
+		if err == nil {
 			a.cfg.Count(EventParamConflict, int64(len(names)))
 			a.log.Warn("MLflow holds params with other values, which never change there",
 				zap.String("trace_id", r.TraceID), zap.String("run_id", r.rec.ID), zap.Strings("params", names))
@@ -97,7 +100,7 @@ func (a *Applier) logBatch(ctx context.Context, r *run, b batch) error {
 }
 
 // withoutConflicts drops the params that the run has with another value, which it names, and adds
-// a tag that names them and those of before.
+// a tag that names them and those of before, with which there may be one too many.
 func (a *Applier) withoutConflicts(ctx context.Context, r *run, b batch) (rest batch, names []string, err error) {
 	now, err := a.readRun(ctx, r.rec.ID)
 	if err != nil {
@@ -122,9 +125,6 @@ func (a *Applier) withoutConflicts(ctx context.Context, r *run, b batch) (rest b
 	}
 	slices.Sort(all)
 	b.tags = append(slices.Clip(b.tags), mlflow.KeyValue{Key: wire.TagParamConflict, Value: values.Clean(strings.Join(slices.Compact(all), ", "), a.maxTag())})
-	if len(b.tags) > mlflow.MaxBatchTags {
-		b.tags = b.tags[1:] // the batch was full; its first tag is repeated by nobody, the note matters more
-	}
 	return b, names, nil
 }
 

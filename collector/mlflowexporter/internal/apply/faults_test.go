@@ -411,7 +411,6 @@ func TestDeadLetterHoldsTheItem(t *testing.T) {
 // What MLflow, or who guards it, refuses to tell before something is written costs what was to be
 // written, which then is in the directory.
 func TestRefusedQuestionMakesADeadLetter(t *testing.T) {
-	forbidden := &mlflowtest.Fault{Status: http.StatusForbidden, Body: `{"error_code":"PERMISSION_DENIED","message":"no"}`}
 	for name, c := range map[string]struct {
 		before       func(e *env) reduce.Plan
 		then         func(e *env) reduce.Plan

@@ -71,8 +71,7 @@ func (a *Applier) reapRun(ctx context.Context, j *job, key string, newsMS int64,
 	r := &run{job: j, rec: rec, Run: reduce.Run{Key: key, TraceID: j.traceID, Name: rec.Name, Version: rec.Version}}
 	now, err := a.readRun(ctx, rec.ID)
 	if mlflow.IsCode(err, mlflow.CodeNotFound) || (err == nil && now.Info.Stage == mlflow.Deleted) {
-		rec.Gone = true
-		return nil
+		return a.gone(ctx, rec, err)
 	}
 	if err == nil && now.Info.Status != mlflow.StatusRunning {
 		rec.Closed = true
@@ -96,8 +95,7 @@ func (a *Applier) reapRun(ctx context.Context, j *job, key string, newsMS int64,
 		})
 	}
 	if mlflow.IsCode(err, mlflow.CodeNotFound) {
-		rec.Gone = true
-		return nil
+		return a.gone(ctx, rec, err)
 	}
 	err = a.lost(ctx, r, err)
 	if rec.Gone {
@@ -116,6 +114,24 @@ func (a *Applier) reapRun(ctx context.Context, j *job, key string, newsMS int64,
 		a.cfg.Finished(mlflow.StatusKilled)
 	}
 	a.log.Info("A run without news was ended", zap.String("run_id", rec.ID), zap.String("trace_id", j.traceID), zap.Duration("stale_after", after))
+	return nil
+}
+
+// gone notes that a run is not there any more, if that is what it means that it is not found: in
+// another database it is made anew when there is news of it.
+func (a *Applier) gone(ctx context.Context, rec *ledger.Run, notFound error) error {
+	if notFound != nil {
+		elsewhere, err := a.replaced(ctx, rec.Experiment)
+		if err != nil {
+			return err
+		}
+		if elsewhere {
+			a.forgetAll()
+			rec.Closed = true
+			return nil
+		}
+	}
+	rec.Gone = true
 	return nil
 }
 

@@ -69,11 +69,19 @@ func (a *Applier) again(ctx context.Context, r *run) error {
 		return nil
 	}
 	now, err := a.readRun(ctx, r.rec.ID)
-	if mlflow.IsCode(err, mlflow.CodeNotFound) || (err == nil && now.Info.Stage == mlflow.Deleted) {
-		return nil
+	if mlflow.IsCode(err, mlflow.CodeNotFound) {
+		a.forget(r.Experiment)
+		exp, err := a.experiment(ctx, r.Experiment)
+		if err == nil && exp.ref != r.rec.Experiment {
+			err = fmt.Errorf("MLflow has another database: %w", errRetry)
+		}
+		return err
 	}
 	if err != nil {
 		return err
+	}
+	if now.Info.Stage == mlflow.Deleted {
+		return nil
 	}
 	r.rec.Restored()
 	return nil

@@ -286,7 +286,7 @@ func (a *Applier) create(ctx context.Context, r *run, exp experiment) error {
 	if (err == nil && !a.cfg.Shared) || (errors.As(err, &e) && (e.NotSent() || refusal(e))) {
 		r.job.setOpen(r.Key, false)
 	}
-	if e != nil && (e.Inactive() || e.Code == mlflow.CodeNotFound) {
+	if e != nil && (e.Inactive() || mlflow.IsCode(err, mlflow.CodeNotFound)) {
 		// The experiment was deleted or replaced while we ran.
 		a.forget(r.Experiment)
 		if _, gone := a.experiment(ctx, r.Experiment); gone != nil {
@@ -382,10 +382,11 @@ func (a *Applier) finished(r *run) {
 // more: then there is nothing left to do for it. It gives back all other errors.
 func (a *Applier) lost(ctx context.Context, r *run, err error) error {
 	var e *mlflow.Error
-	if !errors.As(err, &e) || (!e.Inactive() && e.Code != mlflow.CodeNotFound) {
+	gone := mlflow.IsCode(err, mlflow.CodeNotFound)
+	if !errors.As(err, &e) || (!e.Inactive() && !gone) {
 		return err
 	}
-	if e.Code == mlflow.CodeNotFound {
+	if gone {
 		// Removed for good, or the server has another database now.
 		a.forget(r.Experiment)
 		exp, err := a.experiment(ctx, r.Experiment)

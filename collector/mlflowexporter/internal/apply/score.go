@@ -38,7 +38,7 @@ func (a *Applier) applyScores(ctx context.Context, j *job) {
 	}
 	if j.asked != "" { // the run may have been made anew
 		for _, s := range j.entry.Job.Scores {
-			s.Counted, s.Traced = false, false
+			s.Counted, s.Traced, s.Held = false, false, false
 		}
 	}
 	j.ownScores()
@@ -109,11 +109,12 @@ func (a *Applier) applyNamed(ctx context.Context, j *job, ids []string, scores [
 		if !there {
 			continue
 		}
-		err = a.failed.result("score", id, a.assess(ctx, j, id, s))
+		held, err := a.assess(ctx, j, exp, id, s)
+		err = a.failed.result("score", id, err)
 		if err != nil && !permanent(err) {
 			return err
 		}
-		s.Traced, s.Held = true, !s.Retracted
+		s.Traced, s.Held = true, held
 		if err != nil {
 			j.fail(fmt.Errorf("write score %s: %w", s.Name, err))
 			a.bury(j, "score", s.Name, err)
@@ -161,6 +162,14 @@ func (a *Applier) dropWaiting(ctx context.Context, j *job) error {
 	if a.applyScores(ctx, j); j.stopped() {
 		return report(j.errs)
 	}
+	// What is refused now has no letter: the message that it came with is long done.
+	for _, item := range j.errs {
+		a.log.Error("A verdict is lost: MLflow refuses it for good", zap.String("trace_id", j.traceID), zap.Error(item.Err))
+	}
+	if n := len(j.refused); n > 0 {
+		a.cfg.Count(EventDeadLetterFailed, int64(n))
+	}
+	a.tellCounts([]*job{j})
 	for id, s := range j.entry.Job.Scores {
 		if s.Waiting() {
 			delete(j.entry.Job.Scores, id)
@@ -226,7 +235,11 @@ func (a *Applier) countScores(ctx context.Context, j *job, rec *ledger.Run, scor
 	}
 	err = a.lost(ctx, r, a.send(ctx, r, b))
 	if err == nil && sum.words == "" && now.Tag(tag) != "" && !rec.Gone {
-		err = a.lost(ctx, r, a.call(ctx, func() error { return a.client.DeleteTag(ctx, rec.ID, tag) }))
+		err = a.call(ctx, func() error { return a.client.DeleteTag(ctx, rec.ID, tag) })
+		if mlflow.IsCode(err, mlflow.CodeNotFound) {
+			err = nil // the run was there a moment ago: somebody else has removed the tag
+		}
+		err = a.lost(ctx, r, err)
 	}
 	if err != nil && !permanent(err) {
 		return err
@@ -246,8 +259,9 @@ func (a *Applier) withHeld(ctx context.Context, j *job, rec *ledger.Run, scores 
 		return scores, nil
 	}
 	info, err := a.readTrace(ctx, j.traceID)
-	if err != nil && !permanent(err) {
-		return nil, err
+	var e *mlflow.Error
+	if err != nil && !mlflow.IsCode(err, mlflow.CodeNotFound) && (!errors.As(err, &e) || !e.NoRoute()) {
+		return nil, fmt.Errorf("look for other verdicts: %w", err)
 	}
 	all := slices.Clone(scores)
 	for _, one := range info.Assessments {
@@ -344,15 +358,15 @@ func (a *Applier) tracedAlready(ctx context.Context, j *job, exp experiment, s *
 	return err == nil, err
 }
 
-// assess makes a trace hold a verdict. That the trace is gone is no error: somebody removed it.
-func (a *Applier) assess(ctx context.Context, j *job, id string, s *ledger.Score) error {
+// assess makes a trace hold a verdict, and reports whether it has one of this source then. That the
+// trace is gone is no error: somebody removed it, or what was refused of it is yet to be mended.
+func (a *Applier) assess(ctx context.Context, j *job, exp experiment, id string, s *ledger.Score) (held bool, err error) {
 	in := assessment(j.traceID, id, s)
 	if t := j.entry.Job.Trace; s.Uncounted && t != nil && t.Run != "" {
 		in.Metadata[mlflow.MetaAssessedIn] = t.Run
 	} else if rec := j.entry.Job.Runs[s.RunKey]; !s.Uncounted && s.RunKey != j.traceID && rec != nil && rec.ID != "" {
 		in.Metadata[mlflow.MetaAssessedIn] = rec.ID
 	}
-	var err error
 	switch {
 	case s.Retracted:
 		err = a.call(ctx, func() error { return a.client.DeleteAssessment(ctx, in.TraceID, id) })
@@ -364,11 +378,18 @@ func (a *Applier) assess(ctx context.Context, j *job, id string, s *ledger.Score
 			err = a.overwrite(ctx, in, s)
 		}
 	}
-	var e *mlflow.Error
-	if errors.As(err, &e) && e.Code == mlflow.CodeNotFound {
-		return nil
+	switch {
+	case err == nil:
+		return !s.Retracted, nil
+	case !mlflow.IsCode(err, mlflow.CodeNotFound):
+		return s.Held, err
 	}
-	return err
+	a.forget(s.Experiment)
+	now, there, err := a.experimentIfThere(ctx, s.Experiment)
+	if err == nil && (!there || now.ref != exp.ref) {
+		err = fmt.Errorf("MLflow has another database: %w", errRetry)
+	}
+	return false, err
 }
 
 // overwrite updates an assessment unless it holds this verdict, or a later one.

@@ -135,6 +135,14 @@ func (a *Applier) replaced(ctx context.Context, ref string) (bool, error) {
 // refOf names an experiment for good.
 func refOf(e mlflow.Experiment) string { return e.ID + "@" + strconv.FormatInt(e.CreationTime, 10) }
 
+// forgetAll is forget for all experiments: what MLflow has is another database.
+func (a *Applier) forgetAll() {
+	a.forgetPrompts()
+	a.server.mu.Lock()
+	defer a.server.mu.Unlock()
+	clear(a.server.experiments)
+}
+
 // forget makes experiment ask again, and versions: the experiment may be gone with the database.
 func (a *Applier) forget(name string) {
 	a.forgetPrompts()

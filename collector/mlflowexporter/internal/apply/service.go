@@ -112,6 +112,7 @@ func (a *Applier) applyDay(ctx context.Context, j *job, d service.Run) error {
 	if err != nil {
 		return fmt.Errorf("create run %s: %w", r.Name, err)
 	}
+	wasGone := r.rec.Gone
 	b := batch{metrics: metrics(r.Metrics)}
 	if d.Retag && !r.created {
 		b.tags = a.tags(r)
@@ -126,6 +127,9 @@ func (a *Applier) applyDay(ctx context.Context, j *job, d service.Run) error {
 		if err != nil {
 			return fmt.Errorf("log to run %s: %w", r.Name, err)
 		}
+	}
+	if wasGone {
+		a.cfg.Count(EventDeletedRun, 1)
 	}
 	last := uint64(d.Points[len(d.Points)-1].TimeMS) * uint64(time.Millisecond) //nolint:gosec // a time after 1970
 	r.rec.Version = reduce.Version{EndUnixNano: max(r.rec.Version.EndUnixNano, last), Hash: serviceHash}

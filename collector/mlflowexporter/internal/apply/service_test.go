@@ -150,8 +150,8 @@ func TestDeletedServiceRunStaysDeleted(t *testing.T) {
 		}
 		e.mustApplyService(t, e.serviceRun(0, 2))
 		e.mustApplyService(t, e.serviceRun(0, 3))
-		if n := e.events.get(apply.EventDeletedRun); n != 1 {
-			t.Errorf("counted %d", n)
+		if n := e.events.get(apply.EventDeletedRun); n != 2 {
+			t.Errorf("counted %d, want one for each message", n)
 		}
 	})
 }

@@ -169,7 +169,7 @@ func (a *Applier) export(ctx context.Context, experimentID string, spans []span,
 		givenUp = givenUp || repeats(err)
 		a.export(ctx, experimentID, first, left, givenUp)
 		a.export(ctx, experimentID, rest, left, givenUp)
-	case answered && e.Code == mlflow.CodeNotFound && a.moved(ctx, spans[0].of):
+	case mlflow.IsCode(err, mlflow.CodeNotFound) && a.moved(ctx, spans[0].of):
 		for _, t := range tracesOf(spans) {
 			t.job.fail(fmt.Errorf("send spans: the experiment changed: %w", errRetry))
 		}

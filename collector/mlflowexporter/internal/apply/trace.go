@@ -205,7 +205,7 @@ func (a *Applier) tell(ctx context.Context, t *trace) error {
 	}
 	err := a.failed.result("trace", t.TraceID, a.startTrace(ctx, "tr-"+t.TraceID, t.rec.Info))
 	var e *mlflow.Error
-	if errors.As(err, &e) && (e.Inactive() || e.Code == mlflow.CodeNotFound) && a.moved(ctx, t) {
+	if errors.As(err, &e) && (e.Inactive() || mlflow.IsCode(err, mlflow.CodeNotFound)) && a.moved(ctx, t) {
 		return fmt.Errorf("the experiment changed: %w", errRetry)
 	}
 	t.rec.Told = err == nil || permanent(err)
