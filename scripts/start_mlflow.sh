@@ -253,9 +253,19 @@ wait_healthy() {
 	leader mlflow >/dev/null || fail "another program answers on $url; MLflow's log is $state/mlflow.log."
 }
 
+# answers: does MLflow answer, or does it only not in a moment in which much else runs?
+answers() {
+	for _ in 1 2 3 4 5; do
+		leader mlflow >/dev/null || return 1
+		healthy && return 0
+		sleep 0.5
+	done
+	return 1
+}
+
 status() {
 	local up=0
-	if leader mlflow >/dev/null && healthy; then
+	if answers; then
 		say "MLflow is running on $url."
 	elif leader mlflow >/dev/null; then
 		say "MLflow is running but does not answer on $url; its log is $state/mlflow.log."

@@ -32,6 +32,10 @@ import (
 	"github.com/technoshare/commentator/internal/telemetry"
 )
 
+// memories is how often the heap is looked at in a phase: what the relay tries to send at that moment is
+// part of it one time in three.
+const memories = 480
+
 // hourResult is what became of jobs while nobody listened for an hour of the injected clock.
 type hourResult struct {
 	OutageSeconds float64 `json:"outage_seconds"` // by the injected clock
@@ -197,7 +201,7 @@ func (h *hour) close() error {
 func (h *hour) work(ctx context.Context, p phase, jobs int, pace time.Duration) error {
 	tick := time.NewTicker(pace / 2)
 	defer tick.Stop()
-	every := max(1, jobs/120)
+	every := max(1, jobs/memories)
 	turn := []*hour{h, h.beside}
 	for i := range jobs {
 		if i%every == 0 {

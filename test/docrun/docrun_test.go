@@ -187,7 +187,11 @@ func TestAFailingCommandIsNamedWithItsLine(t *testing.T) {
 		"```sh\n# not run in tests: x\nif\n```\n":            "bash does not understand it",
 		"```sh\nsleep 60\n```\n":                             "deadline exceeded",
 	} {
-		s := shell(t, Config{Timeout: 2 * time.Second})
+		var cfg Config
+		if strings.Contains(text, "sleep") {
+			cfg.Timeout = 2 * time.Second
+		}
+		s := shell(t, cfg)
 		out, err := s.Run(t.Context(), blocks(t, text)[0])
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v; want %s", text, err, want)

@@ -23,6 +23,12 @@ var loop string
 // started.
 const mark = "DOCRUN_SHELL"
 
+// endMark follows what a shell says of itself.
+const endMark = "ended"
+
+// killWithin bounds how long what was killed takes to end.
+const killWithin = 30 * time.Second
+
 // Config configures a Shell.
 type Config struct {
 	// Dir is where the first command runs.
@@ -44,10 +50,10 @@ type Shell struct {
 	scratch string // holds the pipes, the blocks and what they print
 	replace *strings.Replacer
 	cmd     *exec.Cmd
-	state   *os.File // how blocks ended comes out
-	next    *os.File // names of files with blocks go in
-	said    chan string
-	ended   chan struct{}
+	state   *os.File      // how blocks ended comes out
+	next    *os.File      // names of files with blocks go in
+	said    chan string   // closed once nothing more comes
+	ended   chan struct{} // closed when the shell has
 	n       int
 }
 
@@ -94,11 +100,12 @@ func (s *Shell) start() error {
 	}
 	go func() {
 		defer close(s.ended)
-		_ = s.cmd.Wait() // the shell itself says how it ended
+		_ = s.cmd.Wait()               // the shell itself says how it ended
+		fmt.Fprintln(s.state, endMark) // behind that
 	}()
 	go func() {
 		defer close(s.said)
-		for lines := bufio.NewScanner(s.state); lines.Scan(); { // until Close
+		for lines := bufio.NewScanner(s.state); lines.Scan() && lines.Text() != endMark; {
 			s.said <- lines.Text()
 		}
 	}()
@@ -150,22 +157,18 @@ func (s *Shell) run(ctx context.Context, b Block, file string) error {
 	if _, err := fmt.Fprintln(s.next, file); err != nil {
 		return fmt.Errorf("%s: %w", b, err)
 	}
-	var state string
 	select {
 	case <-ctx.Done():
 		return fmt.Errorf("%s: %w", b, ctx.Err())
-	case state = <-s.said:
-	case <-s.ended:
-		select { // what it said last may still be on its way
-		case state = <-s.said:
-		case <-time.After(time.Second):
+	case state, ok := <-s.said:
+		switch {
+		case !ok:
 			return fmt.Errorf("%s: the shell has ended", b)
+		case state == "done":
+			return nil
 		}
+		return b.failed(state)
 	}
-	if state == "done" {
-		return nil
-	}
-	return b.failed(state)
 }
 
 // failed makes an error of what the shell said when it ended: its status, and the status and the
@@ -188,16 +191,19 @@ func (b Block) failed(state string) error {
 func (s *Shell) Close() (left []string) {
 	_ = s.cmd.Process.Kill() // unless it has ended
 	<-s.ended
-	for range 10 { // what is killed may just have started something
+	killed := map[int]bool{}
+	for late := time.Now().Add(killWithin); time.Now().Before(late); time.Sleep(20 * time.Millisecond) { // what is killed may just have started something
 		pids := s.descendants()
 		if len(pids) == 0 {
 			break
 		}
 		for pid, command := range pids {
-			left = append(left, command)
+			if !killed[pid] {
+				left = append(left, command)
+			}
+			killed[pid] = true
 			_ = syscall.Kill(pid, syscall.SIGKILL) // unless it has ended
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
 	s.next.Close()
 	s.state.Close()

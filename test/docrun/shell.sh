@@ -8,12 +8,17 @@ set -eEo pipefail
 trap 'docrun_failed="$? $LINENO"' ERR
 trap 'printf "%s %s\n" "$?" "$docrun_failed" 1<>"$docrun_state"' EXIT
 while true; do
-    # Whoever runs the blocks may be killed, and then nobody closes this shell.
-    IFS= read -r -t 2 docrun_file <>"$docrun_next" || {
-        kill -0 "$docrun_parent" 2>/dev/null && continue
-        trap - EXIT # nobody reads how it ended
-        break
-    }
+    # Whoever runs the blocks may be killed, and then nobody closes this shell. What came of a line
+    # when the time was over is its beginning.
+    docrun_file=
+    until IFS= read -r -t 2 docrun_part <>"$docrun_next"; do
+        docrun_file+=$docrun_part
+        kill -0 "$docrun_parent" 2>/dev/null || {
+            trap - EXIT # nobody reads how it ended
+            break 2
+        }
+    done
+    docrun_file+=$docrun_part
     exec >"$docrun_file.out" 2>&1
     . "$docrun_file" </dev/null
     printf 'done\n' 1<>"$docrun_state"

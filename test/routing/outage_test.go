@@ -25,6 +25,7 @@ func deadBackend(t *testing.T, trouble mode) {
 		bound  = 200_000 // bytes; some twenty jobs
 		burst  = 10      // jobs
 		bursts = 40      // in an outage of a given length
+		least  = 7       // bursts, of which the median is taken
 	)
 	startMLflow(t)
 	startBackend(t)
@@ -53,7 +54,7 @@ func deadBackend(t *testing.T, trouble mode) {
 	since, fullest := time.Now(), 0.0
 	pace := time.NewTicker(max(*outage/bursts, time.Millisecond))
 	defer pace.Stop()
-	for of("enqueue_failed_spans", "otlp_grpc") == 0 || jaeger.troubled() == 0 || time.Since(since) < *outage {
+	for len(during) < least || of("enqueue_failed_spans", "otlp_grpc") == 0 || jaeger.troubled() == 0 || time.Since(since) < *outage {
 		if time.Since(since) > patience+*outage {
 			t.Fatal("the backend's queue drops nothing")
 		}

@@ -28,9 +28,9 @@ func TestTailSampling(t *testing.T) {
 	// Each of these jobs takes longer than the wait: the second half comes after it. That a
 	// gate fails in the second half of the last one comes too late.
 	failed, dull, late := recorded(t, "retried").quoting(quote), recorded(t, "late_feedback"), recorded(t, "gate_failed")
-	c.send(failed.before("stage_b")...)
-	c.send(dull.before("stage_b")...)
-	c.send(late.before("quality_gates")...)
+	c.send(joined(failed.before("stage_b")))
+	c.send(joined(dull.before("stage_b")))
+	c.send(joined(late.before("quality_gates")))
 	await(t, "the decisions", func() bool { return decided("true") == 1 && decided("false") == 2 && forgotten() })
 	c.send(failed.after("stage_b")...)
 	c.send(dull.after("stage_b")...) // with the verdict
@@ -42,13 +42,13 @@ func TestTailSampling(t *testing.T) {
 
 	// A job within the wait is seen whole, though its root comes last.
 	gate := copies(t, "gate_failed", 0, 1)[0]
-	c.send(gate.requests...)
+	c.send(joined(gate.requests))
 	await(t, "the job whose gate failed", func() bool { return len(tempo.trace(gate.trace)) == len(gate.spans()) })
 
 	// One that took longer than a minute, and one of just a minute.
 	slow, quick := copies(t, "success", 0, 1)[0].lasting(time.Minute+time.Second), copies(t, "success", 1, 1)[0].lasting(time.Minute-time.Second)
-	c.send(slow.requests...)
-	c.send(quick.requests...)
+	c.send(joined(slow.requests))
+	c.send(joined(quick.requests))
 	await(t, "the slow job", func() bool { return len(tempo.trace(slow.trace)) == len(slow.spans()) })
 	await(t, "the decision on the quick job", func() bool { return decided("true") == 3 && decided("false") == 3 && forgotten() })
 	for _, j := range []job{dull, late, quick} {
@@ -64,6 +64,18 @@ func TestTailSampling(t *testing.T) {
 	c.sendMetrics(queueDepth("w"))
 	server.holds(t, failed, dull, late, gate, slow, quick)
 	server.serves(t, "w")
+}
+
+// joined makes one request of several, in their order, so that what is decided in time of a job has
+// come in time.
+func joined(requests []ptrace.Traces) ptrace.Traces {
+	one := ptrace.NewTraces()
+	for _, td := range requests {
+		for _, rs := range td.ResourceSpans().All() {
+			rs.CopyTo(one.ResourceSpans().AppendEmpty())
+		}
+	}
+	return one
 }
 
 // policiesWithoutChance are the policies of the configuration, with none of the rest instead of

@@ -189,7 +189,7 @@ func refused(t *testing.T, err error, code string) {
 // message waits for the event of a message.
 func (p place) message(t *testing.T, ts string) delivered {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		if d, ok := p.inbox.of(ts); ok {
 			return d
 		}
@@ -212,7 +212,7 @@ func (p place) reply(t *testing.T, thread, text string, metadata slack.SlackMeta
 // thread reads a thread, waiting until a reply is in it unless that is empty.
 func (p place) thread(t *testing.T, ts, reply string) []slack.Message {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
 		messages, _, _, err := p.api.GetConversationRepliesContext(t.Context(), &slack.GetConversationRepliesParameters{
 			ChannelID: p.channel, Timestamp: ts, IncludeAllMetadata: true, Limit: 100,
 		})

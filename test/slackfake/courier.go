@@ -116,14 +116,17 @@ func (c *courier) note(change func(*Deliveries)) {
 	change(&c.d)
 }
 
-func (c *courier) sleep(d time.Duration) bool {
+func (c *courier) sleep(d time.Duration) bool { return sleep(c.ctx, d) }
+
+// sleep reports whether the context lasted that long.
+func sleep(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
-		return c.ctx.Err() == nil
+		return ctx.Err() == nil
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
-	case <-c.ctx.Done():
+	case <-ctx.Done():
 		return false
 	case <-timer.C:
 		return true
@@ -146,7 +149,7 @@ func (c *courier) deliver(w *Workspace, e Event, t Treatment) {
 		case err == nil:
 			c.note(func(d *Deliveries) { d.Unheard++ })
 			reason = "timeout"
-			if !c.sleep(w.cfg.AckWithin - took) {
+			if !w.cfg.Wait(c.ctx, w.cfg.AckWithin-took) {
 				return
 			}
 		case errors.Is(err, errNoRetry):

@@ -109,7 +109,7 @@ func (s *sockets) choose() *socket {
 	var list []*socket
 	for one := range s.open {
 		one.mu.Lock()
-		if !one.leaving {
+		if !one.leaving && !one.ended() {
 			list = append(list, one)
 		}
 		one.mu.Unlock()
@@ -178,6 +178,16 @@ func (s *socket) close() {
 	default:
 		close(s.gone)
 		_ = s.conn.NetConn().Close()
+	}
+}
+
+// ended reports whether the connection is closed, although what serves it may not know yet.
+func (s *socket) ended() bool {
+	select {
+	case <-s.gone:
+		return true
+	default:
+		return false
 	}
 }
 

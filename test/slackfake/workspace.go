@@ -42,6 +42,9 @@ type Config struct {
 	AckWithin time.Duration
 	// Redeliver are the waits before an event is delivered again. Default 0, 1 min, 5 min.
 	Redeliver []time.Duration
+	// Wait lets the rest of AckWithin pass after an acknowledgement that Slack does not hear, and
+	// reports whether it did. Default: it takes that long.
+	Wait func(ctx context.Context, d time.Duration) bool
 
 	// Treat chooses what happens to the deliveries of an event. Default: nothing does.
 	Treat func(Event) Treatment
@@ -72,6 +75,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Redeliver == nil {
 		c.Redeliver = []time.Duration{0, time.Minute, 5 * time.Minute}
+	}
+	if c.Wait == nil {
+		c.Wait = sleep
 	}
 	if c.Treat == nil {
 		c.Treat = func(Event) Treatment { return Treatment{} }
