@@ -14,11 +14,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gofrs/flock"
 	"github.com/rogpeppe/go-internal/testscript"
 	coltrace "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/grpc"
 
+	"github.com/technoshare/commentator/internal/queue"
 	"github.com/technoshare/commentator/test/dbtest"
 	"github.com/technoshare/commentator/test/race"
 	"github.com/technoshare/commentator/test/sandbox"
@@ -182,19 +182,22 @@ func expand(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
 }
 
+// longest is how long a script waits for another process.
+const longest = time.Minute
+
 // waitForWorker waits until a process works on the database of DATABASE_URL.
 func waitForWorker(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 0 {
 		ts.Fatalf("usage: wait_for_worker")
 	}
-	for range 400 {
+	for deadline := time.Now().Add(longest); time.Now().Before(deadline); {
 		ts.Check(ts.Exec("commentator", "status", "--json"))
 		if strings.Contains(ts.ReadFile("stdout"), `"worker": true`) {
 			return
 		}
 		time.Sleep(25 * time.Millisecond) // another process is polled
 	}
-	ts.Fatalf("nobody works on the database after 10 s")
+	ts.Fatalf("nobody works on the database after %v", longest)
 }
 
 // waitForLock waits until a process works on the database.
@@ -203,19 +206,15 @@ func waitForLock(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: wait_for_lock FILE")
 	}
 	path := ts.MkAbs(args[0])
-	for range 400 {
-		if _, err := os.Stat(path); err == nil {
-			lock := flock.New(path)
-			free, err := lock.TryLock()
-			ts.Check(err)
-			if !free {
-				return
-			}
-			ts.Check(lock.Unlock())
+	for deadline := time.Now().Add(longest); time.Now().Before(deadline); {
+		busy, err := queue.Busy(path) // a process that starts in that moment waits for it
+		ts.Check(err)
+		if busy {
+			return
 		}
 		time.Sleep(25 * time.Millisecond) // another process is polled
 	}
-	ts.Fatalf("nobody holds %s after 10 s", args[0])
+	ts.Fatalf("nobody holds %s after %v", args[0], longest)
 }
 
 // runSQL runs the statements of files on a SQLite database, which it creates: sql DATABASE FILE…

@@ -47,7 +47,7 @@ func waitForAddress(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: wait_for_address HOST:PORT")
 	}
-	for range 400 {
+	for deadline := time.Now().Add(longest); time.Now().Before(deadline); {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(args[0], "http://"))
 		if err == nil {
 			ts.Check(conn.Close())
@@ -55,5 +55,5 @@ func waitForAddress(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		time.Sleep(25 * time.Millisecond) // another process is polled
 	}
-	ts.Fatalf("nobody listens at %s after 10 s", args[0])
+	ts.Fatalf("nobody listens at %s after %v", args[0], longest)
 }

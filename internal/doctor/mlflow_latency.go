@@ -34,15 +34,24 @@ func probeLatency(ctx context.Context, p *Patient) Finding {
 	if err != nil {
 		return skip("it stopped answering: %v", err)
 	}
-	if quick < p.Limits.Slow {
-		if plain-quick >= p.Limits.Slow/2 {
+	way := time.Duration(0)
+	if quick >= p.Limits.Slow {
+		way = connectTime(ctx, p.MLflow)
+	}
+	return judgeLatency(quick, plain, way, p.Limits.Slow)
+}
+
+// judgeLatency says what it means how long a request takes, one that leaves acknowledgements to
+// the system, and the way there and back, which is asked for when a request is slow.
+func judgeLatency(quick, plain, way, slow time.Duration) Finding {
+	if quick < slow {
+		if plain-quick >= slow/2 {
 			return ok("%s a request; a client that leaves acknowledgements to the system waits %s, since MLflow's server keeps small packets back (Nagle's algorithm). "+
 				"The Collector and mlflowctl acknowledge at once; MLflow's Python client does not", ms(quick), ms(plain))
 		}
 		return ok("%s a request, and no delayed acknowledgements (%s without own ones)", ms(quick), ms(plain))
 	}
-	way := connectTime(ctx, p.MLflow)
-	if way < p.Limits.Slow/3 && quick < 4*p.Limits.Slow {
+	if way < slow/3 && quick < 4*slow {
 		return Finding{
 			Status: Warn, Found: fmt.Sprintf("%s a request, although a connection takes %s", ms(quick), ms(way)),
 			Means: "Somebody on the way waits for delayed acknowledgements, a proxy that keeps its connections to MLflow above all: a job takes a second longer.",

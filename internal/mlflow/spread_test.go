@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,25 +19,38 @@ import (
 // moment nor after it.
 func TestConnectionsAreMadeWhileTheServerIsBusy(t *testing.T) {
 	defer goleak.VerifyNone(t)
-	asked := make(chan time.Time, 2)
+	asked := make(chan struct{}, 2)
 	answer := make(chan struct{})
 	server, accepted := watched(func(http.ResponseWriter, *http.Request) {
-		asked <- time.Now()
+		asked <- struct{}{}
 		<-answer
 	})
 	defer server.Close()
 	transport := newTransport(Config{})
 	defer transport.CloseIdleConnections()
+	dialled := make(chan *watchedConn, 2)
+	dial := transport.DialContext
+	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := dial(ctx, network, address)
+		if err == nil {
+			dialled <- c.(*watchedConn)
+		}
+		return c, err
+	}
 	client := &http.Client{Transport: transport}
-	requests := ask(t, client, server.URL, 2)
-	first, _ := <-asked, <-asked // both wait for their answers, so there are two connections
+	one := ask(t, client, server.URL, 1)
+	<-asked
+	first := time.Unix(0, (<-dialled).asked.Load()) // the server may have noticed much later
+	other := ask(t, client, server.URL, 1)
+	<-asked // both wait for their answers, so there are two connections
 	close(answer)
-	requests.Wait()
+	one.Wait()
+	other.Wait()
 	made := accepted()
 	if len(made) != 2 {
 		t.Fatalf("%d connections, want 2", len(made))
 	}
-	if after := made[1].Sub(first); after < busyFrom-time.Millisecond {
+	if after := made[1].Sub(first); after < busyFrom {
 		t.Errorf("the second connection came %v after the first request, want it in the middle of that", after)
 	}
 }
@@ -105,12 +119,23 @@ func TestClosedConnectionsAreForgotten(t *testing.T) {
 // A request that waits takes the next connection that is free, and none is made that nobody needs.
 func TestWaitingRequestsMakeNoConnections(t *testing.T) {
 	defer goleak.VerifyNone(t)
-	server, accepted := watched(func(http.ResponseWriter, *http.Request) { time.Sleep(5 * time.Millisecond) })
+	const n = 60 // on one connection they take longer than the second one waits at most
+	var asked atomic.Int64
+	var accepted func() []time.Time
+	server, accepted := watched(func(http.ResponseWriter, *http.Request) {
+		time.Sleep(5 * time.Millisecond)
+		if asked.Add(1) < n {
+			return
+		}
+		// On a busy machine nobody may have come to make the second connection yet.
+		for deadline := time.Now().Add(20 * time.Second); len(accepted()) < 2 && time.Now().Before(deadline); {
+			time.Sleep(time.Millisecond)
+		}
+	})
 	defer server.Close()
 	transport := newTransport(Config{MaxConns: 2})
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport}
-	const n = 60 // on one connection they take longer than the second one waits at most
 	ask(t, client, server.URL, n).Wait()
 	if made := len(accepted()); made != 2 {
 		t.Errorf("%d requests made %d connections, want 2", n, made)

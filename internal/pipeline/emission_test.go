@@ -88,7 +88,7 @@ func (r *receiver) received() []*tracepb.Span {
 // await waits until a span with this name has arrived.
 func (r *receiver) await(t *testing.T, name string) []*tracepb.Span {
 	t.Helper()
-	timeout := time.After(20 * time.Second)
+	timeout := time.After(2 * time.Minute)
 	for {
 		spans := r.received()
 		if slices.ContainsFunc(spans, func(s *tracepb.Span) bool { return s.Name == name }) {
@@ -97,7 +97,7 @@ func (r *receiver) await(t *testing.T, name string) []*tracepb.Span {
 		select {
 		case <-r.arrived:
 		case <-timeout:
-			t.Fatalf("no span %q after 20 s", name)
+			t.Fatalf("no span %q after two minutes", name)
 		}
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -188,20 +187,38 @@ func TestAnInterruptedAttemptCountsAsNothingAndGoesOn(t *testing.T) {
 	}
 }
 
+// expiring is a context whose time is over when a test says so.
+type expiring struct {
+	context.Context
+	over chan struct{}
+}
+
+func (e expiring) Done() <-chan struct{} { return e.over }
+
+func (e expiring) Err() error {
+	select {
+	case <-e.over:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
 func TestAnAttemptThatTakesTooLongFails(t *testing.T) {
 	web := newSite(t)
 	for _, between := range []bool{false, true} {
 		r := newRig(t, rigConfig{})
-		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-		defer cancel()
+		ctx := expiring{t.Context(), make(chan struct{})}
 		if between {
 			r.reached = func(p point, s commentator.Stage) {
 				if p == pointCommitted {
-					<-ctx.Done()
+					close(ctx.over)
 				}
 			}
 		} else {
+			over := ctx.over
 			r.Analyser = faulty{r.Analyser, func(ctx context.Context) error {
+				close(over)
 				<-ctx.Done()
 				return ctx.Err()
 			}}

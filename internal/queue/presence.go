@@ -132,6 +132,8 @@ func (p *presence) end() error {
 	<-p.done
 	ctx, cancel := context.WithTimeout(context.Background(), presencePing)
 	defer cancel()
+	// Close waits for no answer: until the server comes to it, others would find the locks held.
+	_, _ = p.conn.Exec(ctx, `SELECT pg_advisory_unlock_all()`) // a broken connection holds none
 	if err := p.conn.Close(ctx); err != nil {
 		return fmt.Errorf("close connection: %w", err)
 	}

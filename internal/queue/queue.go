@@ -91,6 +91,9 @@ type Config struct {
 
 	// Logger gets River's warnings and errors. Default: nothing is logged.
 	Logger *slog.Logger
+
+	// pollEvery is how often River looks for jobs that nobody told it of. Zero: River's default, 1 s.
+	pollEvery time.Duration
 }
 
 func (c Config) withDefaults() Config {
@@ -176,6 +179,7 @@ func (q *Queue) prepare(ctx context.Context, log *slog.Logger) (err error) {
 		Logger:               log,
 		MaxAttempts:          riverMaxAttempts,
 		FetchCooldown:        fetchCooldown,
+		FetchPollInterval:    q.cfg.pollEvery,
 		JobTimeout:           q.cfg.JobTimeout,
 		RescueStuckJobsAfter: q.cfg.JobTimeout + time.Minute,
 		RetryPolicy:          backoff(q.cfg.Backoff),

@@ -106,7 +106,13 @@ func TestAJobThatIsWorkedOnIsNotLost(t *testing.T) {
 			return nil // and leaves the job open
 		},
 		OpenJobs: s.OpenJobs, SweepEvery: 5 * time.Millisecond,
-		Lost: func(_ context.Context, id int64, _ queue.Fate) error { lost <- id; return nil },
+		Lost: func(ctx context.Context, id int64, _ queue.Fate) error {
+			select {
+			case lost <- id:
+			case <-ctx.Done(): // nobody looks any more
+			}
+			return nil
+		},
 	})
 	start(t, q)
 	busy := ingest(t, s, q.Enqueue)

@@ -25,14 +25,20 @@ type claim struct {
 // the way to it, that takes longer has fallen silent without a word.
 const patience = 10 * time.Second
 
+// errLate: a step succeeded at the moment at which its connection was given up.
+var errLate = errors.New("the answer came too late")
+
 // inTime takes a step of the claim's transaction, and ends its connection if it takes too long.
 func (c *claim) inTime(step func() error) error {
 	timer := time.AfterFunc(c.store.patience, c.end)
 	err := step()
-	if !timer.Stop() && err != nil {
-		return fmt.Errorf("PostgreSQL has not answered for %v: %w", c.store.patience, err)
+	if timer.Stop() {
+		return err
 	}
-	return err
+	if err == nil {
+		err = errLate
+	}
+	return fmt.Errorf("PostgreSQL has not answered for %v: %w", c.store.patience, err)
 }
 
 // Claim implements telemetry.Outbox.
@@ -83,7 +89,7 @@ func (c *claim) Release() error {
 		return nil
 	}
 	defer c.end()
-	if err := c.inTime(c.tx.Commit); err != nil {
+	if err := c.inTime(c.tx.Commit); err != nil && !errors.Is(err, errLate) { // what is committed is
 		return fmt.Errorf("mark messages: %w", explain(err))
 	}
 	return nil

@@ -39,7 +39,7 @@ func openThroughLine(t *testing.T) (*Store, *line) {
 	server := address.Host
 	l.tasks.Go(func() { l.accept(server) })
 	address.Host = l.listener.Addr().String()
-	s := open(t, address.String(), func(s *Store) { s.patience, s.writePatience = 300*time.Millisecond, 2*time.Second })
+	s := open(t, address.String())
 	t.Cleanup(l.cut) // before the store is closed
 	return s, l
 }
@@ -99,6 +99,14 @@ func (l *line) cut() {
 	l.tasks.Wait()
 }
 
+// impatient makes a store that nobody uses just now wait for a short time only. What is done
+// before the silence has all the time that it needs.
+func impatient(s *Store) {
+	s.stop()
+	s.tasks.Wait()
+	s.patience, s.writePatience = 300*time.Millisecond, 2*time.Second
+}
+
 // within fails the test when f takes longer than it may when PostgreSQL is silent.
 func within(t *testing.T, f func()) {
 	t.Helper()
@@ -109,7 +117,7 @@ func within(t *testing.T, f func()) {
 	}()
 	select {
 	case <-done:
-	case <-time.After(8 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("it waits for a server that is silent")
 	}
 }
@@ -122,6 +130,7 @@ func TestAClaimDoesNotWaitForASilentServer(t *testing.T) {
 	if err != nil || len(c.Rows()) != 3 {
 		t.Fatalf("claimed %v, %v", c, err)
 	}
+	impatient(s)
 	close(l.silent)
 	within(t, func() {
 		if err := c.Release(); err == nil {
@@ -135,9 +144,19 @@ func TestAClaimDoesNotWaitForASilentServer(t *testing.T) {
 	})
 }
 
+// A transaction that began when its connection was given up already is none.
+func TestAStepThatEndsTooLateIsNoClaim(t *testing.T) {
+	ended := make(chan struct{})
+	c := &claim{store: &Store{}, end: func() { close(ended) }}
+	if err := c.inTime(func() error { <-ended; return nil }); !errors.Is(err, errLate) {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestARelayEndsThoughTheServerIsSilent(t *testing.T) {
 	dbtest.PostgresOnly(t)
 	s, l := openThroughLine(t)
+	impatient(s) // what fails before the silence is tried again
 	r := telemetry.NewRelay(telemetry.RelayConfig{Endpoint: "http://127.0.0.1:1", BatchWait: time.Millisecond}, s)
 	if err := r.Start(); err != nil {
 		t.Fatal(err)
@@ -159,6 +178,7 @@ func TestAWriteDoesNotWaitForASilentServer(t *testing.T) {
 	dbtest.PostgresOnly(t)
 	s, l := openThroughLine(t)
 	j := begin(t, s, newJob(t, s).ID).Job
+	impatient(s)
 	close(l.silent)
 	ctx := context.WithoutCancel(t.Context())
 	within(t, func() {
@@ -178,6 +198,7 @@ func TestAStatementDoesNotWaitForASilentServer(t *testing.T) {
 	dbtest.PostgresOnly(t)
 	s, l := openThroughLine(t)
 	j := begin(t, s, newJob(t, s).ID).Job
+	impatient(s)
 	silence := sync.OnceFunc(func() { close(l.silent) }) // it is tried again
 	within(t, func() {
 		_, err := s.Finish(context.WithoutCancel(t.Context()), j, Ending{Outcome: commentator.OutcomeSuccess, At: start},

@@ -36,7 +36,7 @@ func TestPrometheusSeesJobsInEveryMode(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer func() {
-				end, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+				end, cancel := context.WithTimeout(context.Background(), time.Minute)
 				defer cancel()
 				if err := p.Shutdown(end); err != nil {
 					t.Error(err)

@@ -198,7 +198,7 @@ func (p *Provider) decide() {
 	}
 	p.decider = settings
 	if c.Mode == ModeTracing && c.Remote != nil {
-		p.remote = newByRemote(*c.Remote, c.ServiceName, c.Logger)
+		p.remote = newByRemote(*c.Remote, c.ServiceName, strategyTimeout, c.Logger)
 		p.decider = p.remote
 	}
 	if c.SamplingFile != "" {

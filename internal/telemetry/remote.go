@@ -85,9 +85,9 @@ type byRemote struct {
 	cancel  context.CancelFunc
 }
 
-func newByRemote(r Remote, service string, log *slog.Logger) *byRemote {
+func newByRemote(r Remote, service string, timeout time.Duration, log *slog.Logger) *byRemote {
 	ctx, cancel := context.WithCancel(context.Background())
-	source := &strategies{endpoint: r.Endpoint, ctx: ctx}
+	source := &strategies{endpoint: r.Endpoint, ctx: ctx, timeout: timeout}
 	return &byRemote{rule: redact.New(nil).Text(r.Endpoint), source: source, initial: byRatio(r.Initial), cancel: cancel, sampler: jaegerremote.New(service,
 		jaegerremote.WithSamplingStrategyFetcher(source),
 		jaegerremote.WithSamplingRefreshInterval(r.Interval),

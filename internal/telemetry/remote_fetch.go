@@ -25,6 +25,7 @@ import (
 type strategies struct {
 	endpoint string
 	ctx      context.Context // ends with the sampler, a question under way too
+	timeout  time.Duration   // of a question
 	// taken is the last answer that was let through; nil: none. The sampler, which has it a moment
 	// later, does not tell what it goes by.
 	taken atomic.Pointer[strategy]
@@ -48,7 +49,7 @@ const (
 
 // Fetch returns the answer for a service.
 func (f *strategies) Fetch(service string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(f.ctx, strategyTimeout)
+	ctx, cancel := context.WithTimeout(f.ctx, f.timeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, f.endpoint+"?"+url.Values{"service": {service}}.Encode(), http.NoBody)
 	if err != nil {

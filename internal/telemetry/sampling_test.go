@@ -132,7 +132,7 @@ func TestHostsAreComparedAsTheyAre(t *testing.T) {
 
 func TestRulesOfSeveralWritersAreAllKept(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s.yaml")
-	const writers = 12
+	const writers = 4
 	var all sync.WaitGroup
 	for i := range writers {
 		all.Go(func() {
