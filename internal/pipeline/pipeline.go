@@ -62,8 +62,8 @@ type Pipeline struct {
 }
 
 // mostPutOff is how many attempts a job may have had when one more is put off without being a
-// failure: enough for most of a day with the pauses of the queue, and an end for a job that would
-// be put off for ever.
+// failure: enough for most of a day with the pauses of the queue, which keeps those that are asked
+// for, and an end for a job that would be put off for ever.
 const mostPutOff = 100
 
 // point is a moment in a stage.

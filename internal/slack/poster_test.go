@@ -481,3 +481,26 @@ func TestAThreadThatIsGoneHasNoNoticeAndNothingToDelete(t *testing.T) {
 		}
 	})
 }
+
+// A long limit is told with how long it lasts, by whoever ran into it and by whoever comes meanwhile.
+func TestALongRateLimitSaysWhenItEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig()
+		r.slack.answer = func(method string, _ int) answer {
+			if method == methodPost {
+				return answer{status: 429, after: "1800"}
+			}
+			return answer{}
+		}
+		for _, want := range []time.Duration{30 * time.Minute, 20 * time.Minute} {
+			_, err := r.Post(t.Context(), job, message, rendered("text"))
+			if got := commentator.After(err); got > want || got < want-time.Minute {
+				t.Errorf("Post() = %v, to be asked after %v, want %v", err, got, want)
+			}
+			time.Sleep(10 * time.Minute)
+		}
+		if n := r.slack.made(methodPost); n != 1 {
+			t.Errorf("%d posts", n)
+		}
+	})
+}
