@@ -16,14 +16,10 @@ import (
 // them, since that makes garbage too.
 const idleAfter = 300 * time.Millisecond
 
-const (
-	// burstJobs are as many jobs without a pause as count as one burst.
-	burstJobs = 20
-	// burstRoom is the garbage of half as many, in bytes, which the heap takes before it is
-	// collected. With heapGrowth alone it was full after five, and after more of them with a
-	// Collector there, whose buffers are part of what lives.
-	burstRoom = 24 << 20
-)
+// burstRoom is the garbage of ten jobs, in bytes, which the heap takes before it is collected. With
+// heapGrowth alone it was full after five, and after more of them with a Collector there, whose
+// buffers are part of what lives.
+const burstRoom = 24 << 20
 
 // idleCollector collects garbage when no job has run for a moment, and gives the heap room for a
 // burst. Jobs come in bursts, a message with some links each. What the last burst left behind would
@@ -31,25 +27,45 @@ const (
 // Collector to send to, happens to do it.
 type idleCollector struct {
 	collect func() // when no job runs
-	busy    func() // when a burst does not end
 
 	mu      sync.Mutex
 	running int
-	jobs    int // since the last collection
+	rooms   int // how often the heap was given room
 	timer   *time.Timer
 }
 
 // newIdleCollector leaves the growth of the heap as it is if GOGC says it.
 func newIdleCollector() *idleCollector {
-	if readMetric("/gc/gogc:percent") != heapGrowth {
-		return &idleCollector{collect: runtime.GC, busy: func() {}}
-	}
-	return &idleCollector{
-		collect: func() {
+	c := &idleCollector{collect: runtime.GC}
+	if readMetric("/gc/gogc:percent") == heapGrowth {
+		c.collect = func() {
 			runtime.GC()
-			debug.SetGCPercent(growthFor(readMetric("/gc/heap/live:bytes")))
-		},
-		busy: func() { debug.SetGCPercent(heapGrowth) },
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.giveRoom()
+		}
+	}
+	return c
+}
+
+// giveRoom lets the heap grow by burstRoom until the next collection. The runtime takes the percentage
+// for a lasting one, of whatever lives then: several times as much as a burst needs.
+func (c *idleCollector) giveRoom() {
+	debug.SetGCPercent(growthFor(readMetric("/gc/heap/live:bytes")))
+	c.rooms++
+	runtime.AddCleanup(new([64]byte), c.collected, c.rooms) // nobody holds it: the next collection finds that
+}
+
+// collected is called after the collection that ended a room.
+func (c *idleCollector) collected(room int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case room != c.rooms: // there is a newer one
+	case c.running == 0:
+		c.giveRoom() // the runtime collects every two minutes, and the burst is still to come
+	default:
+		debug.SetGCPercent(heapGrowth)
 	}
 }
 
@@ -81,9 +97,6 @@ func (c *idleCollector) begin() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.running++
-	if c.jobs++; c.jobs == burstJobs {
-		c.busy()
-	}
 	if c.timer != nil {
 		c.timer.Stop()
 	}
@@ -96,15 +109,8 @@ func (c *idleCollector) end() {
 		return
 	}
 	if c.timer == nil {
-		c.timer = time.AfterFunc(idleAfter, c.idle)
+		c.timer = time.AfterFunc(idleAfter, c.collect)
 		return
 	}
 	c.timer.Reset(idleAfter)
-}
-
-func (c *idleCollector) idle() {
-	c.mu.Lock()
-	c.jobs = 0
-	c.mu.Unlock()
-	c.collect()
 }

@@ -3,16 +3,18 @@ package commentator
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Error is a failure with a code for machines and a sentence for people. The code
 // becomes error.type on spans and jobs.error_type in the database.
 type Error struct {
-	Code    string // lower snake case: "http_404", "private_address", "timeout"
-	Message string // what was wrong, where, and what to do
-	Final   bool   // a repetition cannot help
-	Later   bool   // whoever was asked wants to be asked later, which is no failure
-	Err     error  // the cause, may be nil
+	Code    string        // lower snake case: "http_404", "private_address", "timeout"
+	Message string        // what was wrong, where, and what to do
+	Final   bool          // a repetition cannot help
+	Later   bool          // whoever was asked wants to be asked later, which is no failure
+	After   time.Duration // how much later; 0: he did not say
+	Err     error         // the cause, may be nil
 }
 
 func (e *Error) Error() string {
@@ -47,4 +49,13 @@ func IsFinal(err error) bool {
 func IsLater(err error) bool {
 	var e *Error
 	return errors.As(err, &e) && e.Later
+}
+
+// After returns how long the first Error in the chain asks to wait; 0: it does not.
+func After(err error) time.Duration {
+	var e *Error
+	if errors.As(err, &e) && e.Later {
+		return e.After
+	}
+	return 0
 }

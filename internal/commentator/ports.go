@@ -22,7 +22,8 @@ type Renderer func(c Comment, link string) Rendered
 
 // Poster delivers the rendered comment. It returns what was, or would have been, sent.
 //
-// It returns ErrWithdrawn when the link was taken back before the comment was posted.
+// It returns ErrWithdrawn when the link was taken back before the comment was posted. After it, and
+// after an error that wraps ErrNotTakenBack, nobody may post the comment again.
 type Poster interface {
 	Post(ctx context.Context, j Job, m Message, r Rendered) (Post, error)
 }

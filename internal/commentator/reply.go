@@ -2,6 +2,7 @@ package commentator
 
 import (
 	"encoding/json"
+	"errors"
 	"time"
 )
 
@@ -45,3 +46,7 @@ var ErrWithdrawn error = &Error{
 	Code: "withdrawn", Final: true,
 	Message: "The message or its link was taken back before the comment was posted",
 }
+
+// ErrNotTakenBack is wrapped by the final error of a post that Slack put into the channel, because
+// the message is gone, and that could not be deleted. Nobody may post such a comment again.
+var ErrNotTakenBack = errors.New("the reply could not be deleted")

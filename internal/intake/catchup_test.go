@@ -16,6 +16,7 @@ import (
 
 	"github.com/technoshare/commentator/internal/commentator"
 	"github.com/technoshare/commentator/internal/slack"
+	"github.com/technoshare/commentator/internal/store"
 )
 
 // history is a channel's messages, given as Slack does: the newest first, in pages.
@@ -345,4 +346,70 @@ func TestNothingIsMissedWhateverFails(t *testing.T) {
 			rt.Fatalf("the cursor is at %s, %v, want %s", seen, err, want)
 		}
 	})
+}
+
+// Nobody read the history while a message and its job grew old and were removed. Once somebody does,
+// further back than that, only what nobody ever received is new.
+func TestWhatWasRemovedDoesNotComeAgain(t *testing.T) {
+	for _, edited := range []bool{false, true} {
+		t.Run(fmt.Sprintf("edited %v", edited), func(t *testing.T) {
+			r := newRig(t, func(c *Config) { c.Channels = nil })
+			ctx := t.Context()
+			began := time.Now().Add(-75 * time.Hour) // what removes goes by the real clock
+			if err := r.startChannel(ctx, "C9", slack.TS(began)); err != nil {
+				t.Fatal(err)
+			}
+			h := &history{channel: "C9", page: 10}
+			received := began.Add(time.Hour)
+			link := h.wrote(received, 1)
+			if edited {
+				h.messages[0].EditedTS = slack.TS(received.Add(time.Minute))
+			}
+			missed := h.wrote(began.Add(2*time.Hour), 2)
+			r.now = received
+			if got := r.deliver(t, message(slack.TS(received), "<"+link+">", map[string]any{"channel": "C9"})); got != Accepted {
+				t.Fatal(got)
+			}
+			if _, err := r.store.DB().ExecContext(ctx, fmt.Sprintf(
+				`UPDATE jobs SET state = 'final', outcome = 'success', finished_at = %d`, received.UnixMicro())); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.store.Close(); err != nil {
+				t.Fatal(err)
+			}
+			r.sweep(t, 48*time.Hour, 24*time.Hour)
+			r.open(t, func(c *Config) { c.Channels = nil })
+			r.now = time.Now()
+			c := newCatchUp(r, h)
+			c.cfg.Channels, c.cfg.MaxAge = []string{"C9"}, 30*24*time.Hour
+			if err := c.round(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if diff := gocmp.Diff([]string{missed}, r.links(t)); diff != "" {
+				t.Errorf("links (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// sweep lets the store remove all messages there are.
+func (r *rig) sweep(t *testing.T, keep, backfill time.Duration) {
+	t.Helper()
+	s, err := store.Open(t.Context(), r.path, store.WithHistory(keep, backfill))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		var n int
+		if err := s.Reader().QueryRowContext(t.Context(), `SELECT count(*) FROM messages`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		if n == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("nothing is removed")
+		}
+	}
 }

@@ -62,8 +62,8 @@ type Pipeline struct {
 }
 
 // mostPutOff is how many attempts a job may have had when one more is put off without being a
-// failure: enough for most of a day with the pauses of the queue, and an end for a job that would
-// be put off for ever.
+// failure: enough for most of a day with the pauses of the queue, which keeps those that are asked
+// for, and an end for a job that would be put off for ever.
 const mostPutOff = 100
 
 // point is a moment in a stage.
@@ -117,6 +117,8 @@ func (p *Pipeline) Attempt(ctx context.Context, jobID int64, complete func(tx *s
 		return a.Job, err
 	case errors.Is(err, commentator.ErrWithdrawn):
 		return p.finish(ctx, a.Job, withdrawn(err), complete)
+	case errors.Is(err, commentator.ErrNotTakenBack):
+		return p.finish(ctx, a.Job, failed(err), complete)
 	case errors.Is(ctx.Err(), context.Canceled):
 		return p.release(ctx, a.Job, fmt.Errorf("interrupt job %d: %w", jobID, context.Cause(ctx)))
 	case commentator.IsLater(err) && a.Job.Attempt < mostPutOff:
@@ -192,7 +194,8 @@ func (p *Pipeline) stage(ctx context.Context, s stage, v *values) error {
 	stageCtx, span := p.Telemetry.StartStage(ctx, v.job, s.name)
 	workErr := p.work(stageCtx, s, v, &rec.Analysis)
 	switch {
-	case errors.Is(workErr, commentator.ErrWithdrawn): // whatever ended meanwhile: nobody may post it again
+	case errors.Is(workErr, commentator.ErrWithdrawn), errors.Is(workErr, commentator.ErrNotTakenBack):
+		// Whatever ended meanwhile: nobody may post it again.
 	case workErr != nil && errors.Is(ctx.Err(), context.Canceled):
 		return ctx.Err()
 	case workErr != nil && ctx.Err() != nil:

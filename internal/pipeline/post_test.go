@@ -10,6 +10,7 @@ import (
 	"path"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -249,5 +250,45 @@ func TestAJobWhoseMessageIsGoneEndsThoughTheWorkerStops(t *testing.T) {
 	j, err := r.Attempt(ctx, r.jobs(t, web.URL+"/article/1")[0].ID, nil)
 	if err != nil || j.Outcome != commentator.OutcomeCancelled || j.ErrorType != "withdrawn" {
 		t.Errorf("Attempt() = %s (%s), %v", j.Outcome, j.ErrorType, err)
+	}
+}
+
+// lateContext is one whose deadline has passed once it is late.
+type lateContext struct {
+	context.Context
+	late atomic.Bool
+}
+
+func (c *lateContext) Err() error {
+	if c.late.Load() {
+		return context.DeadlineExceeded
+	}
+	return c.Context.Err()
+}
+
+// The same holds for a reply that stands in the channel and could not be deleted: another attempt
+// would put a second one beside it.
+func TestAJobWhoseReplyCouldNotBeTakenBackEndsWhateverEndsMeanwhile(t *testing.T) {
+	web := newSite(t)
+	stays := &commentator.Error{Code: "slack_not_taken_back", Final: true, Message: "It stands there", Err: commentator.ErrNotTakenBack}
+	for _, what := range []string{"the worker stops", "the time of the attempt is over"} {
+		t.Run(what, func(t *testing.T) {
+			r := newRig(t, rigConfig{})
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			late := &lateContext{Context: ctx}
+			r.Poster = posting(func(context.Context) (commentator.Post, error) {
+				if what == "the worker stops" {
+					cancel()
+				} else {
+					late.late.Store(true)
+				}
+				return commentator.Post{}, stays
+			})
+			j, err := r.Attempt(late, r.jobs(t, web.URL+"/article/1")[0].ID, nil)
+			if err != nil || j.State != commentator.JobFinal || j.Outcome != commentator.OutcomeError || j.ErrorType != stays.Code {
+				t.Errorf("Attempt() = %s, %s (%s), %v", j.State, j.Outcome, j.ErrorType, err)
+			}
+		})
 	}
 }

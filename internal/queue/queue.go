@@ -22,10 +22,11 @@ import (
 //
 // It calls complete in the transaction that makes the job final, and then returns nil,
 // which it also does for a job that it finds final already: the queue then forgets it.
-// Any error means that the job is to be tried again after the next back-off, or at once
-// after the next start when ctx was cancelled because the queue stops. Errors are not
-// logged here. A try that finds its job owned by a newer one returns an error too: the
-// queue must not forget what that one may still need.
+// Any error means that the job is to be tried again after the next back-off, or after what
+// commentator.After says of it if that is longer, or at once after the next start when ctx
+// was cancelled because the queue stops. Errors are not logged here. A try that finds its job
+// owned by a newer one returns an error too: the queue must not forget what that one may
+// still need.
 type Handler func(ctx context.Context, jobID int64, complete func(tx *sql.Tx) error) error
 
 // Fate says why the queue will not try a job that is not final.
@@ -163,7 +164,7 @@ func New(ctx context.Context, cfg Config) (*Queue, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open queue: %w", err)
 	}
-	q := &Queue{cfg: cfg, db: db, worker: &worker{handle: cfg.Handler, db: db}}
+	q := &Queue{cfg: cfg, db: db, worker: &worker{handle: cfg.Handler, db: db, backoff: cfg.Backoff}}
 	if err := q.prepare(ctx, log); err != nil {
 		db.close()
 		return nil, err

@@ -251,6 +251,49 @@ func TestAFailedJobIsTriedAgainAfterItsBackoff(t *testing.T) {
 	}
 }
 
+// Whoever asks to be asked later says when; the pauses of the queue may be much shorter.
+func TestAJobThatIsPutOffWaitsForWhatIsAskedFor(t *testing.T) {
+	s := openStore(t, newDatabase(t))
+	tried := make(chan int64, 10)
+	later := map[int64]time.Duration{}
+	q := newQueue(t, s, queue.Config{
+		Backoff: []time.Duration{5 * time.Minute},
+		Handler: func(_ context.Context, id int64, _ func(*sql.Tx) error) error {
+			defer func() { tried <- id }()
+			return fmt.Errorf("put off: %w", &commentator.Error{Code: "limited", Later: true, After: later[id]})
+		},
+	})
+	tests := []struct {
+		after       time.Duration
+		least, most string
+	}{
+		{8 * time.Minute, "+5 minutes", "+8 minutes"},
+		{time.Hour, "+8 minutes", "+10 minutes"},
+		{time.Second, "+1 minutes", "+5 minutes"},
+	}
+	var ids []int64
+	for _, tt := range tests {
+		id := ingest(t, s, q.Enqueue)
+		ids = append(ids, id)
+		later[id] = tt.after
+	}
+	start(t, q)
+	for range tests {
+		receive(t, tried)
+	}
+	for i, tt := range tests {
+		within := fmt.Sprintf(`SELECT count(*) FROM river_job WHERE %s = %d AND scheduled_at > %s AND scheduled_at <= %s`,
+			jobID(), ids[i], nowAnd(tt.least), nowAnd(tt.most))
+		eventually(t, fmt.Sprintf("put off by what lies between %s and %s", tt.least, tt.most), func() bool {
+			var n int
+			if err := s.Reader().QueryRowContext(t.Context(), within).Scan(&n); err != nil {
+				t.Fatal(err)
+			}
+			return n == 1
+		})
+	}
+}
+
 func TestOneProcessWorksAndOthersMayEnqueue(t *testing.T) {
 	dbtest.SQLiteOnly(t)
 	path := newDatabase(t)

@@ -10,14 +10,17 @@ import (
 
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/rivertype"
+
+	"github.com/technoshare/commentator/internal/commentator"
 )
 
 // worker hands River's jobs to the handler.
 type worker struct {
 	river.WorkerDefaults[jobArgs]
-	handle Handler
-	db     database
-	active active
+	handle  Handler
+	db      database
+	backoff backoff
+	active  active
 }
 
 func (w *worker) Work(ctx context.Context, job *river.Job[jobArgs]) error {
@@ -40,8 +43,15 @@ func (w *worker) Work(ctx context.Context, job *river.Job[jobArgs]) error {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return river.JobSnooze(0) // the queue stops: no failure, go on at the next start
 	}
+	if wait := min(commentator.After(err), longestWait); wait > w.backoff.after(len(job.Errors)) {
+		return river.JobSnooze(wait)
+	}
 	return err
 }
+
+// longestWait is for how long a job that somebody wants to be asked for later waits at most: what
+// he said may be over sooner.
+const longestWait = 10 * time.Minute
 
 // rowTimeout is how long a try that is over may take to complete its row, or to look whose it is.
 const rowTimeout = 5 * time.Second

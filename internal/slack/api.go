@@ -144,8 +144,8 @@ func callError(method, channel string, err error) error {
 	var status slack.StatusCodeError
 	var dial *net.OpError
 	var dns *net.DNSError
-	if _, limited := retryAfter(err); limited {
-		return &commentator.Error{Code: CodeRateLimited, Later: true, Message: fmt.Sprintf("Slack asks to call %s later", method), Err: err}
+	if after, limited := retryAfter(err); limited {
+		return &commentator.Error{Code: CodeRateLimited, Later: true, After: after, Message: fmt.Sprintf("Slack asks to call %s later", method), Err: err}
 	}
 	switch {
 	case err == nil:

@@ -59,7 +59,7 @@ func (g *gate) wait(ctx context.Context) error {
 		switch left := g.left(); {
 		case left > maxPause:
 			return &commentator.Error{
-				Code: CodeRateLimited, Later: true,
+				Code: CodeRateLimited, Later: true, After: left,
 				Message: fmt.Sprintf("Slack asks to call %s later, in %s", g.method, left.Round(time.Second)),
 			}
 		case left > 0:

@@ -212,6 +212,9 @@ func (n *Notifier) reply(ctx context.Context, notice commentator.Notice) (string
 	api, k := n.cfg.API, mark{notice.Job.StoreID, notice.JobID, commentator.PartNotice}
 	if notice.Attempt > 0 {
 		ts, err := api.find(ctx, k, notice.Channel, notice.ThreadTS, api.settled(notice.AskedAt))
+		if errors.Is(err, errThreadGone) {
+			return "", nil // nobody is there to be told
+		}
 		if err != nil || ts != "" {
 			return ts, err
 		}

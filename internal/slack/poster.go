@@ -99,6 +99,9 @@ func (p *Poster) part(ctx context.Context, k mark, j commentator.Job, m commenta
 	}
 	if !before.AskedAt.IsZero() {
 		ts, err := p.api.find(ctx, k, m.Channel, m.Thread(), p.api.settled(before.AskedAt))
+		if errors.Is(err, errThreadGone) {
+			return "", p.withdrawn(ctx, j)
+		}
 		if err != nil {
 			return "", err
 		}
@@ -129,6 +132,9 @@ func (p *Poster) part(ctx context.Context, k mark, j commentator.Job, m commenta
 	if commentator.ErrorCode(err) == CodeAnswerLost && ctx.Err() == nil {
 		// Slack may have taken it all the same: to know that here saves an attempt.
 		found, findErr := p.api.find(ctx, k, m.Channel, m.Thread(), time.Now().Add(visibleAfter))
+		if errors.Is(findErr, errThreadGone) {
+			return "", p.withdrawn(ctx, j)
+		}
 		if findErr != nil || found == "" {
 			return "", err
 		}
@@ -138,6 +144,13 @@ func (p *Poster) part(ctx context.Context, k mark, j commentator.Job, m commenta
 		return "", err
 	}
 	return p.posted(ctx, k, m.Channel, ts)
+}
+
+// withdrawn ends a job whose message is gone, though its comment was asked for. To ask again would
+// put the comment into the channel, where the first one may stand: no thread shows it.
+func (p *Poster) withdrawn(ctx context.Context, j commentator.Job) error {
+	p.log.WarnContext(ctx, "a comment that was asked for is given up, since its message is gone; it may stand in the channel", "job", j.ID)
+	return commentator.ErrWithdrawn
 }
 
 // posted notes a message and returns the timestamp of the one that counts. When another attempt
@@ -167,7 +180,7 @@ func (a *API) takeBack(ctx context.Context, channel, ts string) (err error) {
 		_ = pause.For(ctx, gap) // ends by its time alone
 	}
 	return &commentator.Error{
-		Code: codeNotTakenBack, Final: true, Err: err,
+		Code: codeNotTakenBack, Final: true, Err: fmt.Errorf("%w: %w", commentator.ErrNotTakenBack, err),
 		Message: fmt.Sprintf("A reply to a message that is gone stands in channel %s at %s; delete it there", channel, ts),
 	}
 }

@@ -391,3 +391,116 @@ func TestLongCommentsAreContinuedWhereTheyStopped(t *testing.T) {
 		}
 	})
 }
+
+// threadGone is Slack's answer to who looks into the thread of a message that is gone.
+var threadGone = answer{body: `{"ok":false,"error":"thread_not_found"}`}
+
+// Slack has not told yet that the message is gone, and the reply that stands in the channel cannot be
+// deleted. Neither this process nor the next one, which knows only that it was asked for, adds a second.
+func TestAReplyThatCannotBeTakenBackIsNotPostedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig()
+		r.slack.answer = func(method string, _ int) answer {
+			switch method {
+			case methodPost:
+				return r.slack.inChannel()
+			case methodReplies:
+				return threadGone
+			}
+			return answer{status: 500}
+		}
+		_, err := r.Post(t.Context(), job, message, rendered("text"))
+		if !errors.Is(err, commentator.ErrNotTakenBack) || !commentator.IsFinal(err) || commentator.ErrorCode(err) != codeNotTakenBack {
+			t.Errorf("Post() = %v (%s)", err, commentator.ErrorCode(err))
+		}
+		if _, err := r.Post(t.Context(), job, message, rendered("text")); !errors.Is(err, commentator.ErrWithdrawn) {
+			t.Errorf("Post() after a crash = %v", err)
+		}
+		if n := r.slack.made(methodPost); n != 1 {
+			t.Errorf("%d posts", n)
+		}
+	})
+}
+
+// The answer was lost, and so is the message: the comment may stand in the channel.
+func TestALostAnswerAndALostThreadEndTheJob(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig()
+		r.slack.answer = func(method string, _ int) answer {
+			if method == methodReplies {
+				return threadGone
+			}
+			return answer{lost: true}
+		}
+		if _, err := r.Post(t.Context(), job, message, rendered("text")); !errors.Is(err, commentator.ErrWithdrawn) || r.slack.made(methodPost) != 1 {
+			t.Errorf("Post() = %v after %d posts", err, r.slack.made(methodPost))
+		}
+	})
+}
+
+// Slack may not know a thread for a moment, as it may not show a message in it: what counts is the last
+// word, and a message that is there has its comment.
+func TestAThreadThatIsNotShownAtOnceIsNotGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig()
+		r.posts.put(commentator.Reply{JobID: job.ID, Attempt: 1, AskedAt: time.Now()})
+		r.slack.answer = func(method string, n int) answer {
+			if method == methodReplies && n < 3 {
+				return threadGone
+			}
+			return answer{}
+		}
+		post, err := r.Post(t.Context(), job, message, rendered("text"))
+		r.once(t, post, err)
+	})
+}
+
+// Without the thread there is nobody to be told of a failure, and nothing in it to delete.
+func TestAThreadThatIsGoneHasNoNoticeAndNothingToDelete(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig()
+		r.slack.answer = func(method string, _ int) answer {
+			if method == methodReplies {
+				return threadGone
+			}
+			return answer{}
+		}
+		r.due(1, message.Channel)
+		asked := r.posts.get(1, commentator.PartNotice)
+		asked.Attempt = 1
+		r.posts.put(asked)
+		r.notify(t, "", time.Minute)
+		if ids, _ := r.posts.NoticesDue(t.Context()); len(ids) != 0 || r.slack.made(methodPost) != 0 {
+			t.Errorf("still due: %v, after %d posts", ids, r.slack.made(methodPost))
+		}
+		now := time.Now()
+		r.posts.put(commentator.Reply{JobID: job.ID, Channel: message.Channel, ThreadTS: message.Thread(), Attempt: 1, AskedAt: now, RetractAt: now})
+		r.retract(t, time.Minute)
+		if due, _ := r.posts.RetractionsDue(t.Context(), 10); len(due) != 0 || r.slack.made(methodDelete) != 0 {
+			t.Errorf("still to be deleted: %v, after %d calls", due, r.slack.made(methodDelete))
+		}
+	})
+}
+
+// A long limit is told with how long it lasts, by whoever ran into it and by whoever comes meanwhile.
+func TestALongRateLimitSaysWhenItEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig()
+		r.slack.answer = func(method string, _ int) answer {
+			if method == methodPost {
+				return answer{status: 429, after: "1800"}
+			}
+			return answer{}
+		}
+		for _, want := range []time.Duration{30 * time.Minute, 20 * time.Minute} {
+			_, err := r.Post(t.Context(), job, message, rendered("text"))
+			if got := commentator.After(err); got > want || got < want-time.Minute {
+				t.Errorf("Post() = %v, to be asked after %v, want %v", err, got, want)
+			}
+			time.Sleep(10 * time.Minute)
+		}
+		if n := r.slack.made(methodPost); n != 1 {
+			t.Errorf("%d posts", n)
+		}
+	})
+}

@@ -2,6 +2,7 @@ package slack
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -125,7 +126,8 @@ func (r *Retractor) retract(ctx context.Context, reply commentator.Reply) error 
 	if ts == "" && reply.PostedAt.IsZero() && reply.Attempt > 0 {
 		var err error
 		k := mark{r.cfg.StoreID, reply.JobID, reply.Part}
-		if ts, err = r.cfg.API.find(ctx, k, reply.Channel, reply.ThreadTS, r.cfg.API.settled(reply.AskedAt)); err != nil {
+		ts, err = r.cfg.API.find(ctx, k, reply.Channel, reply.ThreadTS, r.cfg.API.settled(reply.AskedAt))
+		if err != nil && !errors.Is(err, errThreadGone) {
 			return err
 		}
 	}

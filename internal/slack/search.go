@@ -48,13 +48,18 @@ func (a *API) settled(asked time.Time) time.Time {
 	return latest
 }
 
+// errThreadGone: the message that began the thread is gone, and all replies with it. A reply that
+// was asked for meanwhile stands in the channel if anywhere.
+var errThreadGone = errors.New("the thread is gone")
+
 // find searches a thread for the message with a mark and returns its timestamp. It looks at once
-// and then less and less often; "" is the word of a search that began when all was settled.
+// and then less and less often; "", or errThreadGone, is the word of a search that began when all
+// was settled.
 func (a *API) find(ctx context.Context, k mark, channel, thread string, settled time.Time) (string, error) {
 	for gap := time.Second; ; gap = min(2*gap, 4*time.Second) {
 		left := time.Until(settled)
 		ts, err := a.search(ctx, k, channel, thread)
-		if err != nil || ts != "" || left <= 0 {
+		if err != nil && !errors.Is(err, errThreadGone) || ts != "" || left <= 0 {
 			return ts, err
 		}
 		if err := pause.For(ctx, min(gap, left)); err != nil {
@@ -78,7 +83,7 @@ func (a *API) search(ctx context.Context, k mark, channel, thread string) (strin
 			return err
 		})
 		if gone[slackCode(err)] {
-			return "", nil
+			return "", errThreadGone
 		}
 		if err != nil {
 			return "", searchError(err)

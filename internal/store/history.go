@@ -47,8 +47,9 @@ func (h History) forgets(at time.Time) bool { return at.Before(h.Before) || at.B
 //
 // A job stays as long as a message of its telemetry waits, a later job repeats it, or its
 // reply is to be deleted in Slack. A message stays as long as Slack's history may bring it
-// again, which is read as far back as backfill; 0: it is not read. What was imported from another
-// database counts as old as the import, so that it can be given back.
+// again, which is read as far back as backfill; 0: it is not read. One that is removed though it was
+// not read again moves the cursor of its channel, so that no later backfill brings it. What was
+// imported from another database counts as old as the import, so that it can be given back.
 func WithHistory(keep, backfill time.Duration) Option {
 	return func(s *Store) { s.history = &historian{keep, backfill} }
 }
@@ -271,25 +272,53 @@ func (s *Store) removeMessages(ctx context.Context, before, oldest time.Time) (i
 }
 
 func removeMessageBatch(ctx context.Context, tx *writeTx, batch []int64, before, oldest time.Time) (int, error) {
-	res, err := tx.ExecContext(ctx, `
+	n, youngest := 0, map[string]string{} // of each channel
+	err := each(ctx, tx, `
 		DELETE FROM messages WHERE id IN `+marks(len(batch))+`
 			AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.message_id = messages.id)
 			AND NOT EXISTS (
-				SELECT 1 FROM channels WHERE channels.channel_id = messages.channel_id AND seen_ts <= message_ts AND message_ts >= ?)`,
-		append(anys(batch), timeTS(oldest))...)
-	if err != nil {
+				SELECT 1 FROM channels WHERE channels.channel_id = messages.channel_id AND seen_ts <= message_ts AND message_ts >= ?)
+		RETURNING channel_id, message_ts`,
+		append(anys(batch), timeTS(oldest)), func(rows *sql.Rows) error {
+			var channel, ts string
+			if err := rows.Scan(&channel, &ts); err != nil {
+				return err
+			}
+			n++
+			if laterTS(ts, youngest[channel]) {
+				youngest[channel] = ts
+			}
+			return nil
+		})
+	if err != nil || n == 0 {
 		return 0, err
 	}
-	n, err := res.RowsAffected()
-	if err != nil || n == 0 {
+	if err := passRemoved(ctx, tx, youngest); err != nil {
 		return 0, err
 	}
 	h, err := readHistory(ctx, tx)
 	if err != nil || !before.After(h.Messages) {
-		return int(n), err
+		return n, err
 	}
 	h.Messages = before.UTC()
-	return int(n), writeNote(ctx, tx, metaHistory, h)
+	return n, writeNote(ctx, tx, metaHistory, h)
+}
+
+// passRemoved moves the cursors of channels behind messages that were removed. Slack's history would
+// bring them again as new ones once it is read further back.
+func passRemoved(ctx context.Context, tx *writeTx, youngest map[string]string) error {
+	for channel, ts := range youngest {
+		at, err := slackTime(ts)
+		if err != nil {
+			continue // it is not from Slack
+		}
+		_, err = tx.ExecContext(ctx, `UPDATE channels SET seen_ts = ? WHERE channel_id = ? AND seen_ts <= ?`,
+			timeTS(at.Add(time.Microsecond)), channel, ts)
+		if err != nil {
+			return fmt.Errorf("write channel %s: %w", channel, err)
+		}
+	}
+	return nil
 }
 
 // each calls fn for every row.

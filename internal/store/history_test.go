@@ -236,6 +236,45 @@ func TestMessagesThatNobodyBringsAgainGo(t *testing.T) {
 	}
 }
 
+// Whoever reads Slack's history further back later than today begins behind what is gone.
+func TestTheCursorPassesMessagesThatAreGone(t *testing.T) {
+	s := newStore(t)
+	insert := `INSERT INTO messages (channel_id, message_ts, received_at, text) VALUES (?, ?, ?, 'a')`
+	for i, ago := range []time.Duration{100 * day, 96 * day, 92 * day} {
+		alter(t, s, insert, "C1", timeTS(start.Add(-ago)), micros(start.Add(-ago)))
+		alter(t, s, insert, "C2", timeTS(start.Add(-ago)), micros(start.Add(-ago)))
+		alter(t, s, insert, "replay", fmt.Sprintf("no time %d", i), micros(start.Add(-ago)))
+	}
+	seen := map[string]time.Duration{"C1": 99 * day, "C2": day, "C3": 99 * day}
+	for channel, ago := range seen {
+		if err := s.StartChannel(t.Context(), channel, timeTS(start.Add(-ago)), start); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct {
+		backfill time.Duration
+		want     string // the cursor of C1
+	}{
+		{101 * day, timeTS(start.Add(-99 * day))},
+		{95 * day, timeTS(start.Add(-96*day + time.Microsecond))},
+		{0, timeTS(start.Add(-92*day + time.Microsecond))},
+	} {
+		s.history = &historian{keep: 90 * day, backfill: tt.backfill}
+		if err := s.cleanHistory(t.Context(), start); err != nil {
+			t.Fatal(err)
+		}
+		for channel, ago := range seen {
+			want := timeTS(start.Add(-ago))
+			if channel == "C1" {
+				want = tt.want
+			}
+			if got, err := s.Seen(t.Context(), channel); got != want || err != nil {
+				t.Errorf("backfill %v: the cursor of %s is at %s, want %s, %v", tt.backfill, channel, got, want, err)
+			}
+		}
+	}
+}
+
 // An old link does not become new by an edit around it, though nothing is left of its job.
 func TestAnEditOfAMessageWhoseJobIsGoneMakesNoNewOne(t *testing.T) {
 	s := newStore(t)

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -211,6 +212,49 @@ func TestRetryOfAJobWhoseRetrySucceeded(t *testing.T) {
 	finish(t, s, begin(t, s, second.ID).Job, commentator.OutcomeSuccess)
 	_, err = s.Retry(t.Context(), first.ID, start, repeat)
 	wantErr(t, err, ErrCommented)
+}
+
+// A job that succeeded has its comment in Slack, unless it says that it went elsewhere.
+func TestRetryOfALinkWhoseCommentIsNotInSlack(t *testing.T) {
+	for name, tt := range map[string]struct {
+		result  string // of the last stage; empty: there is none, as of a job that was imported
+		asked   bool   // for a part of the comment
+		refused bool
+	}{
+		"printed":                    {result: `{"delivery":"print","channel":"C1"}`},
+		"kept":                       {result: `{"delivery":"store","channel":"C1"}`},
+		"kept, and asked for before": {result: `{"delivery":"store","channel":"C1"}`, asked: true, refused: true},
+		"posted":                     {result: `{"delivery":"slack","channel":"C1"}`, asked: true, refused: true},
+		"posted by another program":  {refused: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStore(t)
+			first := receive(t, s, said("1.1", "a"), testRules()).Jobs[0]
+			finish(t, s, begin(t, s, first.ID).Job, commentator.OutcomeError)
+			second, err := s.Retry(t.Context(), first.ID, start, repeat)
+			if err != nil {
+				t.Fatal(err)
+			}
+			j := begin(t, s, second.ID).Job
+			if tt.asked {
+				if _, err := s.AskToPost(t.Context(), j, 0, "C1", "1.1", start); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if tt.result != "" {
+				rec := record(commentator.StageSlackPost)
+				rec.Result = json.RawMessage(tt.result)
+				if err := s.CommitStage(t.Context(), j, rec, telemetry.Message{}, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			finish(t, s, j, commentator.OutcomeSuccess)
+			_, err = s.Retry(t.Context(), first.ID, start, repeat)
+			if errors.Is(err, ErrCommented) != tt.refused || (err != nil) != tt.refused {
+				t.Errorf("Retry() = %v", err)
+			}
+		})
+	}
 }
 
 func TestTheCursorOfAChannelNeverGoesBack(t *testing.T) {

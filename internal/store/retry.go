@@ -18,8 +18,8 @@ var (
 	// ErrWithdrawn: the job's link or message is gone.
 	ErrWithdrawn = errors.New("the link was taken back")
 
-	// ErrCommented: a job of the link ended in success, or a comment on it is in Slack, or may be
-	// there since Slack was asked for it and nobody knows the answer.
+	// ErrCommented: a comment on the link is in Slack, or may be there since Slack was asked for it
+	// and nobody knows the answer, or another program posted it.
 	ErrCommented = errors.New("the link has a comment, or may have one")
 )
 
@@ -74,9 +74,15 @@ func (s *Store) Retry(ctx context.Context, jobID int64, at time.Time, r Repeat) 
 // uncommented returns an ErrCommented when a link of a message has a comment that stays, or may
 // have one.
 func uncommented(ctx context.Context, tx *writeTx, messageID int64, url string, notTaken func(errorType string) bool) error {
+	// A job that only printed its comment, or kept it here, says so in the result of its last stage. One
+	// that was imported has no stages: the program that it comes from posted what succeeded.
 	var done sql.NullInt64
 	err := tx.QueryRowContext(ctx, `
-		SELECT max(id) FROM jobs WHERE message_id = ? AND url = ? AND outcome = 'success' AND withdrawn_at IS NULL`, messageID, url).Scan(&done)
+		SELECT max(id) FROM jobs WHERE message_id = ? AND url = ? AND outcome = 'success' AND withdrawn_at IS NULL
+			AND NOT EXISTS (
+				SELECT 1 FROM stages WHERE stages.job_id = jobs.id AND stage = ? AND stages.error_type = ''
+					AND `+tx.dialect.jsonText("result", "delivery")+` IN ('print', 'store'))`,
+		messageID, url, commentator.StageSlackPost).Scan(&done)
 	if err != nil {
 		return fmt.Errorf("find job that succeeded: %w", err)
 	}
