@@ -25,9 +25,6 @@ func (jobsRetryCommand) Help() string {
 // Run makes new jobs for the links of final ones.
 func (c *jobsRetryCommand) Run(ctx context.Context, a *app) error {
 	return a.changeJobs(ctx, c.IDs, func(ctx context.Context, w *worker, j commentator.Job) error {
-		if j.Outcome == commentator.OutcomeSuccess && !c.Again {
-			return usageError{fmt.Errorf("job %d ended in success; --again comments on its link a second time", j.ID)}
-		}
 		again, err := w.store.Retry(ctx, j.ID, time.Now(), store.Repeat{Again: c.Again, NotTaken: slack.NotTaken, Enqueue: w.queue.Enqueue})
 		switch {
 		case errors.Is(err, store.ErrOpen):

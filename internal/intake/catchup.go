@@ -48,7 +48,8 @@ type CatchUpConfig struct {
 // The cursor of a channel, channels.seen_ts, moves with each hour of history that was read
 // whole and written. What Slack delivers meanwhile never moves it, because it comes in any
 // order; read again, it is known. So nothing between is left out, and after a crash the
-// reading goes on where the cursor is. A minute before now, by the slower of our clock and
+// reading goes on where the cursor is. Behind messages that were removed (HISTORY_KEEP) it moves
+// too: what is older than those is not fetched. A minute before now, by the slower of our clock and
 // Slack's, is always read again: the history shows a message some time after it was written.
 type CatchUp struct {
 	cfg   CatchUpConfig

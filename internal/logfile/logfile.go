@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"syscall"
 )
 
 // File is a log file. It is safe for concurrent use.
@@ -20,15 +21,15 @@ type File struct {
 // Open opens the file at path for appending and creates it, readable by its owner and group,
 // if there is none.
 func Open(path string) (*File, error) {
-	f, err := open(path)
+	f, err := open(path, 0)
 	if err != nil {
 		return nil, err
 	}
 	return &File{path: path, file: f}, nil
 }
 
-func open(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640)
+func open(path string, more int) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|more, 0o640)
 	if err != nil {
 		return nil, fmt.Errorf("open log file: %w", err)
 	}
@@ -47,7 +48,7 @@ func (f *File) Write(p []byte) (int, error) {
 func (f *File) Reopen() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	next, err := open(f.path)
+	next, err := open(f.path, syscall.O_NONBLOCK) // a pipe that nobody reads holds up no line
 	if err != nil {
 		return err
 	}

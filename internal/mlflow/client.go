@@ -174,8 +174,12 @@ func (c *Client) send(ctx context.Context, r request) (*http.Response, string, e
 	if res.StatusCode < 200 || res.StatusCode > 299 {
 		defer res.Body.Close()
 		b, err := io.ReadAll(io.LimitReader(res.Body, maxErrorBody))
-		if err != nil { // which failure it reports is in the part that did not come
-			return nil, "", transportError(call, err)
+		if err != nil && res.StatusCode != http.StatusRequestEntityTooLarge {
+			// Which failure it reports is in the part that did not come. Of a request that is too large
+			// a server often waits for no end.
+			e := transportError(call, err)
+			e.RetryAfter = retryAfter(res.Header)
+			return nil, "", e
 		}
 		return nil, "", responseError(call, res, b)
 	}

@@ -130,10 +130,12 @@ func (p *presence) lasts(ctx context.Context) error {
 func (p *presence) end() error {
 	p.cancel()
 	<-p.done
+	// Close waits for no answer: until the server comes to it, others would find the locks held.
+	soon, stop := context.WithTimeout(context.Background(), time.Second)
+	defer stop()
+	_, _ = p.conn.Exec(soon, `SELECT pg_advisory_unlock_all()`) // a broken connection holds none
 	ctx, cancel := context.WithTimeout(context.Background(), presencePing)
 	defer cancel()
-	// Close waits for no answer: until the server comes to it, others would find the locks held.
-	_, _ = p.conn.Exec(ctx, `SELECT pg_advisory_unlock_all()`) // a broken connection holds none
 	if err := p.conn.Close(ctx); err != nil {
 		return fmt.Errorf("close connection: %w", err)
 	}

@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"sync"
@@ -43,10 +44,19 @@ func (w *worker) Work(ctx context.Context, job *river.Job[jobArgs]) error {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return river.JobSnooze(0) // the queue stops: no failure, go on at the next start
 	}
-	if wait := min(commentator.After(err), longestWait); wait > w.backoff.after(len(job.Errors)) {
-		return river.JobSnooze(wait)
+	if wait := min(commentator.After(err), longestWait); wait > 0 {
+		return river.JobSnooze(max(wait, w.backoff.after(len(job.Errors)+snoozes(job))))
 	}
 	return err
+}
+
+// snoozes is how often a job was put off, which River keeps apart from its errors.
+func snoozes(job *river.Job[jobArgs]) int {
+	var said struct {
+		Snoozes int `json:"snoozes"`
+	}
+	_ = json.Unmarshal(job.Metadata, &said) // River's own
+	return said.Snoozes
 }
 
 // longestWait is for how long a job that somebody wants to be asked for later waits at most: what

@@ -149,7 +149,7 @@ func (p *Poster) part(ctx context.Context, k mark, j commentator.Job, m commenta
 // withdrawn ends a job whose message is gone, though its comment was asked for. To ask again would
 // put the comment into the channel, where the first one may stand: no thread shows it.
 func (p *Poster) withdrawn(ctx context.Context, j commentator.Job) error {
-	p.log.WarnContext(ctx, "a comment that was asked for is given up, since its message is gone; it may stand in the channel", "job", j.ID)
+	p.log.WarnContext(ctx, "a comment that was asked for is given up, since its message is gone; if Slack took it, it stands in the channel", "job", j.ID)
 	return commentator.ErrWithdrawn
 }
 

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Seen returns Slack's time up to which the messages of a channel are known without a gap,
-// or "" for a channel that is new.
+// Seen returns Slack's time up to which the messages of a channel are known without a gap, or are not
+// wanted any more since younger ones were removed; "" for a channel that is new.
 func (s *Store) Seen(ctx context.Context, channel string) (string, error) {
 	return seenTS(ctx, s.reader, channel)
 }

@@ -305,7 +305,8 @@ func removeMessageBatch(ctx context.Context, tx *writeTx, batch []int64, before,
 }
 
 // passRemoved moves the cursors of channels behind messages that were removed. Slack's history would
-// bring them again as new ones once it is read further back.
+// bring them again as new ones once it is read further back. What was missed before them is not fetched
+// then, either: no setting that was in force had asked for it.
 func passRemoved(ctx context.Context, tx *writeTx, youngest map[string]string) error {
 	for channel, ts := range youngest {
 		at, err := slackTime(ts)

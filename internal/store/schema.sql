@@ -94,7 +94,7 @@ CREATE TABLE IF NOT EXISTS events (
 ) STRICT;
 CREATE INDEX IF NOT EXISTS events_received ON events (received_at);
 
--- Up to where each channel's messages are known without a gap.
+-- Up to where each channel's messages are known without a gap, or older than one that was removed.
 CREATE TABLE IF NOT EXISTS channels (
     channel_id TEXT PRIMARY KEY,
     seen_ts    TEXT NOT NULL,                    -- Slack's time of the last such message

@@ -96,7 +96,7 @@ CREATE TABLE IF NOT EXISTS events (
 );
 CREATE INDEX IF NOT EXISTS events_received ON events (received_at);
 
--- Up to where each channel's messages are known without a gap.
+-- Up to where each channel's messages are known without a gap, or older than one that was removed.
 CREATE TABLE IF NOT EXISTS channels (
     channel_id TEXT PRIMARY KEY,
     seen_ts    TEXT COLLATE "C" NOT NULL,        -- Slack's time of the last such message

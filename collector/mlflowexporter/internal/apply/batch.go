@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.uber.org/zap"
@@ -25,6 +26,19 @@ type batch struct {
 }
 
 func (b batch) empty() bool { return len(b.metrics)+len(b.params)+len(b.tags) == 0 }
+
+// name tells the requests of a run apart.
+func (b batch) name() string {
+	for _, kvs := range [][]mlflow.KeyValue{b.params, b.tags} {
+		if len(kvs) > 0 {
+			return kvs[0].Key
+		}
+	}
+	if len(b.metrics) > 0 {
+		return b.metrics[0].Key + " " + strconv.FormatInt(b.metrics[0].Step, 10)
+	}
+	return ""
+}
 
 // next cuts off what fits into one request.
 func (b *batch) next() batch {
@@ -63,23 +77,15 @@ func (a *Applier) write(ctx context.Context, r *run, b batch) error {
 // which MLflow refuses the whole.
 func (a *Applier) send(ctx context.Context, r *run, b batch) error {
 	var e *mlflow.Error
-	err := a.logBatch(ctx, r, b)
-	if errors.As(err, &e) && e.MetricExists() {
-		// A NaN point that was stored by an attempt whose answer we did not see.
-		rest := slices.DeleteFunc(slices.Clone(b.metrics), func(m mlflow.Metric) bool { return math.IsNaN(float64(m.Value)) })
-		if n := len(b.metrics) - len(rest); n > 0 {
-			a.cfg.Count(EventNaN, int64(n))
-			b.metrics = rest
-			err = a.logBatch(ctx, r, b)
-		}
-	}
-	if e = nil; errors.As(err, &e) && e.ParamConflict() {
+	err := a.logNew(ctx, r, &b)
+	if errors.As(err, &e) && e.ParamConflict() {
 		var names []string
 		if b, names, err = a.withoutConflicts(ctx, r, b); err != nil {
 			return err
 		}
 		for !b.empty() && err == nil { // two when there is no room for the tag
-			err = a.logBatch(ctx, r, b.next())
+			one := b.next()
+			err = a.logNew(ctx, r, &one)
 		}
 		if err == nil {
 			a.cfg.Count(EventParamConflict, int64(len(names)))
@@ -90,11 +96,29 @@ func (a *Applier) send(ctx context.Context, r *run, b batch) error {
 	return err
 }
 
+// logNew writes a batch without the points that the run has already.
+func (a *Applier) logNew(ctx context.Context, r *run, b *batch) error {
+	err := a.logBatch(ctx, r, *b)
+	var e *mlflow.Error
+	if !errors.As(err, &e) || !e.MetricExists() {
+		return err
+	}
+	// A NaN point that was stored by an attempt whose answer we did not see.
+	rest := slices.DeleteFunc(slices.Clone(b.metrics), func(m mlflow.Metric) bool { return math.IsNaN(float64(m.Value)) })
+	n := len(b.metrics) - len(rest)
+	if n == 0 {
+		return err
+	}
+	a.cfg.Count(EventNaN, int64(n))
+	b.metrics = rest
+	return a.logBatch(ctx, r, *b)
+}
+
 func (a *Applier) logBatch(ctx context.Context, r *run, b batch) error {
 	if b.empty() {
 		return nil
 	}
-	return a.failed.result("log", r.Key, a.call(ctx, func() error {
+	return a.failed.result("log", r.Key+" "+b.name(), a.call(ctx, func() error {
 		return a.client.LogBatch(ctx, mlflow.Batch{RunID: r.rec.ID, Metrics: b.metrics, Params: b.params, Tags: b.tags})
 	}))
 }

@@ -90,7 +90,7 @@ func (b *breaker) note(t ticket, err error) (changed bool) {
 	pause, gone := away(err)
 	switch {
 	case errors.Is(err, context.Canceled): // by us: says nothing of the server
-	case strange(err): // of a proxy, perhaps
+	case !gone && strange(err): // of a proxy, perhaps
 	case !gone && t.fell != b.fell: // it was on its way when the server went away
 	case !gone:
 		b.heard = b.now()
@@ -118,7 +118,7 @@ func away(err error) (pause time.Duration, gone bool) {
 		return 0, errors.Is(err, context.DeadlineExceeded)
 	}
 	switch e.Status {
-	case 0, http.StatusTooManyRequests, http.StatusBadGateway, http.StatusGatewayTimeout:
+	case 0, http.StatusMisdirectedRequest, http.StatusTooEarly, http.StatusTooManyRequests, http.StatusBadGateway, http.StatusGatewayTimeout:
 		return min(e.RetryAfter, MaxRetryAfter), true
 	case http.StatusServiceUnavailable:
 		// With a code it is MLflow's own answer, which says that its database is busy.

@@ -227,3 +227,62 @@ func TestProxyThatRefusesEverythingCostsNothing(t *testing.T) {
 		}
 	}
 }
+
+// A verdict whose run MLflow does not tell is one dead letter, and neither asked for with each message nor
+// given up once more.
+func TestRefusedQuestionOfAVerdictIsCountedOnce(t *testing.T) {
+	e, s := faulty(t)
+	e.mustApply(t, e.plan(0))
+	e.cfg.Shared = true
+	e.restart(t)
+	s.Fail(failing(http.MethodPost, "/runs/search", forbidden))
+	verdict := scored(e.score(1, "u-1", 1, value(1)))
+	refused(t, e.Apply(t.Context(), verdict))
+	e.mustApply(t, verdict)
+	e.pass(t, staleAfter)
+	for event, want := range map[string]int64{apply.EventDeadLetter: 1, apply.EventDeadLetterFailed: 0, apply.EventLoneScore: 0} {
+		if n := e.events.get(event); n != want {
+			t.Errorf("%s is %d, want %d", event, n, want)
+		}
+	}
+	s.Fail(nil)
+	verdict.Repair = map[string]string{jobID(e.experiment, 1): wire.RepairAgain}
+	e.mustApply(t, e.plan(1), verdict)
+	e.saidIs(t, 1, map[string]string{"helpful u-1": "1 | HUMAN |  | because 1"}, "1 1 up")
+}
+
+// A name that somebody on the way refuses holds up no job of another experiment.
+func TestExperimentThatAProxyRefuses(t *testing.T) {
+	e, s := faulty(t)
+	e.mustApply(t, e.plan(0))
+	s.Fail(func(r *http.Request) *mlflowtest.Fault {
+		if r.URL.Query().Get("experiment_name") == "bad" {
+			return &mlflowtest.Fault{Status: http.StatusUnavailableForLegalReasons, Body: "blocked"}
+		}
+		return nil
+	})
+	p := alone(e.plan(1))
+	p.Runs[0].Experiment = "bad"
+	refused(t, e.Apply(t.Context(), p))
+	if r := e.onlyLetter(t).Refused; len(r) != 1 || r[0].Kind != "run" {
+		t.Errorf("the letter has %v", r)
+	}
+	e.mustApply(t, e.plan(2))
+}
+
+// A gateway that says with half an answer that nothing is behind it, and a proxy that takes connections
+// for those of another server, count as MLflow that is away.
+func TestHalfAnAnswerOfAGatewayIsNone(t *testing.T) {
+	for _, fault := range []*mlflowtest.Fault{
+		{Status: http.StatusBadGateway, Body: `{"error": "no healthy`}, {Status: http.StatusMisdirectedRequest},
+	} {
+		e, s := faulty(t)
+		s.Fail(func(*http.Request) *mlflowtest.Fault { return fault })
+		for range 5 {
+			e.goesOn(t, e.plan(1))
+		}
+		if state := e.State(); state.Away == "" {
+			t.Errorf("%d: MLflow counts as there", fault.Status)
+		}
+	}
+}

@@ -52,8 +52,12 @@ func (a *Applier) applyScores(ctx context.Context, j *job) {
 	for _, key := range slices.SortedFunc(maps.Keys(named), func(x, y [3]string) int { return slices.Compare(x[:], y[:]) }) {
 		if err := a.applyNamed(ctx, j, ids, named[key]); err != nil {
 			err = fmt.Errorf("write score %s: %w", key[2], err)
-			if j.fail(err) {
-				j.buryAgain("score", key[2], err)
+			if !j.fail(err) {
+				continue
+			}
+			a.bury(j, "score", key[2], err)
+			for _, s := range named[key] {
+				s.Counted, s.Traced = true, true // dealt with: not again
 			}
 		}
 	}
@@ -159,17 +163,15 @@ func (a *Applier) dropWaiting(ctx context.Context, j *job) error {
 		return nil
 	}
 	j.last = true
-	if a.applyScores(ctx, j); j.stopped() {
+	a.applyScores(ctx, j)
+	// What is refused now has no letter: the message that it came with is long done.
+	for _, r := range j.refused {
+		a.cfg.Count(EventDeadLetterFailed, 1)
+		a.log.Error("A verdict is lost: MLflow refuses it for good", zap.String("trace_id", j.traceID), zap.String("score", r.Name), zap.String("reason", r.Reason))
+	}
+	if j.stopped() {
 		return report(j.errs)
 	}
-	// What is refused now has no letter: the message that it came with is long done.
-	for _, item := range j.errs {
-		a.log.Error("A verdict is lost: MLflow refuses it for good", zap.String("trace_id", j.traceID), zap.Error(item.Err))
-	}
-	if n := len(j.refused); n > 0 {
-		a.cfg.Count(EventDeadLetterFailed, int64(n))
-	}
-	a.tellCounts([]*job{j})
 	for id, s := range j.entry.Job.Scores {
 		if s.Waiting() {
 			delete(j.entry.Job.Scores, id)
@@ -259,8 +261,7 @@ func (a *Applier) withHeld(ctx context.Context, j *job, rec *ledger.Run, scores 
 		return scores, nil
 	}
 	info, err := a.readTrace(ctx, j.traceID)
-	var e *mlflow.Error
-	if err != nil && !mlflow.IsCode(err, mlflow.CodeNotFound) && (!errors.As(err, &e) || !e.NoRoute()) {
+	if err != nil && !noTrace(err) {
 		return nil, fmt.Errorf("look for other verdicts: %w", err)
 	}
 	all := slices.Clone(scores)
@@ -276,6 +277,12 @@ func (a *Applier) withHeld(ctx context.Context, j *job, rec *ledger.Run, scores 
 		all = append(all, s)
 	}
 	return all, nil
+}
+
+// noTrace reports whether MLflow does not have the trace, or no traces at all.
+func noTrace(err error) bool {
+	var e *mlflow.Error
+	return mlflow.IsCode(err, mlflow.CodeNotFound) || (errors.As(err, &e) && e.NoRoute())
 }
 
 // about reports whether an assessment of the trace is about a run. Those about a run that is not the
@@ -352,7 +359,7 @@ func (a *Applier) tracedAlready(ctx context.Context, j *job, exp experiment, s *
 		return false, nil
 	}
 	_, err := a.readTrace(ctx, j.traceID)
-	if mlflow.IsCode(err, mlflow.CodeNotFound) {
+	if noTrace(err) {
 		return false, nil
 	}
 	return err == nil, err

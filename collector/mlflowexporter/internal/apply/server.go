@@ -103,7 +103,19 @@ func (a *Applier) createExperiment(ctx context.Context, name, ofKind string) err
 }
 
 func (a *Applier) getExperiment(ctx context.Context, name string) (e mlflow.Experiment, err error) {
-	err = a.guard(ctx, func() (err error) { e, err = a.client.GetExperimentByName(ctx, name); return err })
+	ask := func(name string) (e mlflow.Experiment, err error) {
+		err = a.guard(ctx, func() (err error) { e, err = a.client.GetExperimentByName(ctx, name); return err })
+		return e, err
+	}
+	e, err = ask(name)
+	var answer *mlflow.Error
+	if name == a.cfg.DefaultExperiment || !errors.As(err, &answer) || answer.Code != "" || answer.Strange() || answer.Status < 400 || answer.Status > 499 {
+		return e, err
+	}
+	// Somebody on the way refuses everything, or this name: the other names must not wait for it.
+	if _, other := ask(a.cfg.DefaultExperiment); other == nil || mlflow.IsCode(other, mlflow.CodeNotFound) {
+		err = finalError{err}
+	}
 	return e, err
 }
 
