@@ -201,16 +201,23 @@ func TestRetryOfALinkThatMayHaveAComment(t *testing.T) {
 	}
 }
 
-func TestRetryOfAJobWhoseRetrySucceeded(t *testing.T) {
-	s := newStore(t)
-	first := receive(t, s, said("1.1", "a"), testRules()).Jobs[0]
+// repeated gives a job that failed, and the one that repeats it.
+func repeated(t *testing.T, s *Store) (first, second commentator.Job) {
+	t.Helper()
+	first = receive(t, s, said("1.1", "a"), testRules()).Jobs[0]
 	finish(t, s, begin(t, s, first.ID).Job, commentator.OutcomeError)
 	second, err := s.Retry(t.Context(), first.ID, start, repeat)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return first, second
+}
+
+func TestRetryOfAJobWhoseRetrySucceeded(t *testing.T) {
+	s := newStore(t)
+	first, second := repeated(t, s)
 	finish(t, s, begin(t, s, second.ID).Job, commentator.OutcomeSuccess)
-	_, err = s.Retry(t.Context(), first.ID, start, repeat)
+	_, err := s.Retry(t.Context(), first.ID, start, repeat)
 	wantErr(t, err, ErrCommented)
 }
 
@@ -229,12 +236,7 @@ func TestRetryOfALinkWhoseCommentIsNotInSlack(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStore(t)
-			first := receive(t, s, said("1.1", "a"), testRules()).Jobs[0]
-			finish(t, s, begin(t, s, first.ID).Job, commentator.OutcomeError)
-			second, err := s.Retry(t.Context(), first.ID, start, repeat)
-			if err != nil {
-				t.Fatal(err)
-			}
+			first, second := repeated(t, s)
 			j := begin(t, s, second.ID).Job
 			if tt.asked {
 				if _, err := s.AskToPost(t.Context(), j, 0, "C1", "1.1", start); err != nil {
@@ -249,7 +251,7 @@ func TestRetryOfALinkWhoseCommentIsNotInSlack(t *testing.T) {
 				}
 			}
 			finish(t, s, j, commentator.OutcomeSuccess)
-			_, err = s.Retry(t.Context(), first.ID, start, repeat)
+			_, err := s.Retry(t.Context(), first.ID, start, repeat)
 			if errors.Is(err, ErrCommented) != tt.refused || (err != nil) != tt.refused {
 				t.Errorf("Retry() = %v", err)
 			}

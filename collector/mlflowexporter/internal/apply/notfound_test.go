@@ -20,13 +20,12 @@ var forbidden = &mlflowtest.Fault{Status: http.StatusForbidden, Body: `{"error_c
 
 // A verdict that was refused is not one that the trace has: sent again, or changed, it is written.
 func TestRefusedVerdictIsWrittenOnceItIsTaken(t *testing.T) {
-	for name, next := range map[string]func(e *env) reduce.Plan{
-		"the letter sent again": func(e *env) reduce.Plan {
-			p := scored(e.score(1, "u-1", 1, value(1)))
-			p.Repair = map[string]string{jobID(e.experiment, 1): wire.RepairAgain}
-			return p
-		},
-		"a later one": func(e *env) reduce.Plan { return scored(e.score(1, "u-1", 2, value(1))) },
+	for name, c := range map[string]struct {
+		second int
+		asked  string
+	}{
+		"the letter sent again": {1, wire.RepairAgain},
+		"a later one":           {2, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e, s := faulty(t)
@@ -34,12 +33,10 @@ func TestRefusedVerdictIsWrittenOnceItIsTaken(t *testing.T) {
 			s.Fail(failing(http.MethodPost, "/assessments", forbidden))
 			refused(t, e.Apply(t.Context(), scored(e.score(1, "u-1", 1, value(1)))))
 			s.Fail(nil)
-			e.mustApply(t, next(e))
-			second := 1
-			if name == "a later one" {
-				second = 2
-			}
-			e.saidIs(t, 1, map[string]string{"helpful u-1": fmt.Sprint("1 | HUMAN |  | because ", second)}, "1 1 up")
+			next := scored(e.score(1, "u-1", c.second, value(1)))
+			next.Repair = map[string]string{jobID(e.experiment, 1): c.asked}
+			e.mustApply(t, next)
+			e.saidIs(t, 1, map[string]string{"helpful u-1": fmt.Sprint("1 | HUMAN |  | because ", c.second)}, "1 1 up")
 		})
 	}
 }

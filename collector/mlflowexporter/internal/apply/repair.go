@@ -70,12 +70,7 @@ func (a *Applier) again(ctx context.Context, r *run) error {
 	}
 	now, err := a.readRun(ctx, r.rec.ID)
 	if mlflow.IsCode(err, mlflow.CodeNotFound) {
-		a.forget(r.Experiment)
-		exp, err := a.experiment(ctx, r.Experiment)
-		if err == nil && exp.ref != r.rec.Experiment {
-			err = fmt.Errorf("MLflow has another database: %w", errRetry)
-		}
-		return err
+		return a.sameDatabase(ctx, r)
 	}
 	if err != nil {
 		return err

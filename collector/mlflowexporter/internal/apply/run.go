@@ -23,6 +23,9 @@ import (
 // errRetry marks what the next attempt will do differently.
 var errRetry = errors.New("will be tried again")
 
+// errOtherDatabase is that of something that is not in the database which is there now.
+var errOtherDatabase = fmt.Errorf("MLflow has another database: %w", errRetry)
+
 // run is one run of a plan while it is being applied.
 type run struct {
 	reduce.Run
@@ -388,13 +391,8 @@ func (a *Applier) lost(ctx context.Context, r *run, err error) error {
 	}
 	if gone {
 		// Removed for good, or the server has another database now.
-		a.forget(r.Experiment)
-		exp, err := a.experiment(ctx, r.Experiment)
-		if err != nil {
+		if err := a.sameDatabase(ctx, r); err != nil {
 			return err
-		}
-		if exp.ref != r.rec.Experiment {
-			return fmt.Errorf("MLflow has another database: %w", errRetry)
 		}
 	}
 	if r.job.recreates() {

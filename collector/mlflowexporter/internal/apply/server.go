@@ -127,6 +127,17 @@ func (a *Applier) moved(ctx context.Context, t *trace) bool {
 	return (err != nil && !permanent(err)) || (err == nil && now.ref != t.exp.ref)
 }
 
+// sameDatabase returns an error when a run that is not found was made in another database than the one that
+// is there now: it is to be tried again.
+func (a *Applier) sameDatabase(ctx context.Context, r *run) error {
+	a.forget(r.Experiment)
+	exp, err := a.experiment(ctx, r.Experiment)
+	if err == nil && exp.ref != r.rec.Experiment {
+		err = errOtherDatabase
+	}
+	return err
+}
+
 // replaced reports whether an experiment was in another database than the one that is there now.
 func (a *Applier) replaced(ctx context.Context, ref string) (bool, error) {
 	id, _, whole := strings.Cut(ref, "@")
