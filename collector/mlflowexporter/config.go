@@ -291,13 +291,14 @@ func (c *Config) validateTimes() error {
 }
 
 func (c *Config) validateOwnership() error {
+	var errs []error
 	if c.Layout != reduce.LayoutNested && c.Layout != reduce.LayoutFlat {
-		return fmt.Errorf("`layout` must be %q or %q, found %q", reduce.LayoutNested, reduce.LayoutFlat, c.Layout)
+		errs = append(errs, fmt.Errorf("`layout` must be %q or %q, found %q", reduce.LayoutNested, reduce.LayoutFlat, c.Layout))
 	}
 	if c.Ownership != ownershipSingle && c.Ownership != ownershipShared {
-		return fmt.Errorf("`ownership` must be %q or %q, found %q", ownershipSingle, ownershipShared, c.Ownership)
+		errs = append(errs, fmt.Errorf("`ownership` must be %q or %q, found %q", ownershipSingle, ownershipShared, c.Ownership))
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // validateDelivery refuses what loses data: exporterhelper deletes an item from the disk

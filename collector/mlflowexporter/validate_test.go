@@ -48,6 +48,10 @@ func TestValidateNamesEveryProblem(t *testing.T) {
 			},
 			[]string{"`stale_after` must be 0", "`endpoint`: ", "`ui_url`: \"ui\" is not an address", "`timeout` must be at least 1s, found 0s", "`ownership` must be \"single\" or \"shared\"", "`experiment` must be the name"},
 		},
+		"layout and ownership": {
+			func(c *Config) { c.Layout, c.Ownership = "round", "mine" },
+			[]string{"`layout` must be \"nested\" or \"flat\", found \"round\"", "`ownership` must be \"single\" or \"shared\", found \"mine\""},
+		},
 		"experiments": {
 			func(c *Config) {
 				c.ExperimentAttribute, c.MaxExperiments, c.Workspace = "", 0, "Team A"

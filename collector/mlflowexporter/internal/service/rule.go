@@ -25,16 +25,17 @@ type Rule struct {
 
 // Validate implements xconfmap.Validator.
 func (r *Rule) Validate() error {
+	var errs []error
 	if r.Name == "" {
-		return errors.New("`name` must be the name of a metric, or a pattern such as process.*")
+		errs = append(errs, errors.New("`name` must be the name of a metric, or a pattern such as process.*"))
 	}
 	if _, err := path.Match(r.Name, ""); err != nil {
-		return fmt.Errorf("`name`: %q is no pattern: close the bracket, or write \\[", r.Name)
+		errs = append(errs, fmt.Errorf("`name`: %q is no pattern: close the bracket, or write \\[", r.Name))
 	}
 	if slices.Contains(r.By, "") {
-		return errors.New("`by` must not hold an empty name: remove it")
+		errs = append(errs, errors.New("`by` must not hold an empty name: remove it"))
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // Validate refuses rules that never decide, because one before them does.

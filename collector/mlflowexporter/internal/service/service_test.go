@@ -363,16 +363,23 @@ func TestWhatIsRememberedIsBounded(t *testing.T) {
 func TestRulesSayWhatIsWrong(t *testing.T) {
 	for _, c := range []struct {
 		rule Rule
-		want string
+		want []string
 	}{
-		{Rule{Name: "a.*", By: []string{"b"}}, ""},
-		{Rule{}, "`name`"},
-		{Rule{Name: "a["}, "pattern"},
-		{Rule{Name: "a", By: []string{""}}, "`by`"},
+		{Rule{Name: "a.*", By: []string{"b"}}, nil},
+		{Rule{}, []string{"`name`"}},
+		{Rule{Name: "a["}, []string{"pattern"}},
+		{Rule{Name: "a", By: []string{""}}, []string{"`by`"}},
+		{Rule{By: []string{""}}, []string{"`name`", "`by`"}},
+		{Rule{Name: "a[", By: []string{""}}, []string{"pattern", "`by`"}},
 	} {
 		err := c.rule.Validate()
-		if (err == nil) != (c.want == "") || (err != nil && !strings.Contains(err.Error(), c.want)) {
+		if (err == nil) != (c.want == nil) {
 			t.Errorf("%+v: %v", c.rule, err)
+		}
+		for _, want := range c.want {
+			if err != nil && !strings.Contains(err.Error(), want) {
+				t.Errorf("%+v lacks %q: %v", c.rule, want, err)
+			}
 		}
 	}
 }
