@@ -50,7 +50,7 @@ func (s Span) spend(sources []CostSource, prices *pricing.Table) spend {
 		add(s.text(src.Provider), s.text(src.Model), s.usageAt(src.Usage))
 	}
 	if !found {
-		add(s.text(wire.AttrGenAIProvider), s.model(), s.usageAt(wire.UsageOfCalls))
+		add(s.provider(), s.model(), s.usageAt(wire.UsageOfCalls))
 	}
 	slices.Sort(out.unknown)
 	out.unknown = slices.Compact(out.unknown)
@@ -61,6 +61,11 @@ func (s Span) spend(sources []CostSource, prices *pricing.Table) spend {
 // model is the model that answered, or else the one that was asked.
 func (s Span) model() string {
 	return cmp.Or(s.text(wire.AttrGenAIResponseModel), s.text(wire.AttrGenAIRequestModel))
+}
+
+// provider is that of the model, by its name in the conventions or by the one that it had before.
+func (s Span) provider() string {
+	return cmp.Or(s.text(wire.AttrGenAIProvider), s.text(attrSystem))
 }
 
 func (s Span) usageAt(prefix string) pricing.Usage {

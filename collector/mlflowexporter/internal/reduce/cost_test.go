@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/technoshare/commentator/internal/pricing"
 	"github.com/technoshare/commentator/internal/wire"
@@ -178,6 +179,37 @@ func TestCostOfAModelCall(t *testing.T) {
 				t.Errorf("cost %v, want %s", got, tc.want)
 			}
 		})
+	}
+}
+
+// The provider may have the name that it had before: gen_ai.system.
+func TestProviderByItsOlderName(t *testing.T) {
+	prices, err := pricing.Default().With("prices.yaml", []byte("prices:\n  - {provider: house, model: gpt-4o, input: 7, output: 7}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := Mapping{Job: RunMapping{Name: "job"}, Prices: prices}
+	for name, tc := range map[string]struct {
+		attrs    map[string]any
+		provider string
+		cost     float64 // of a million tokens
+	}{
+		"a price of one's own": {map[string]any{attrSystem: "house", wire.AttrGenAIRequestModel: "gpt-4o"}, "house", 7},
+		"a maker":              {map[string]any{attrSystem: "openai", wire.AttrGenAIRequestModel: "gpt-4o"}, "openai", 2.5},
+		"a host of models":     {map[string]any{attrSystem: "aws_bedrock", wire.AttrGenAIRequestModel: "us.anthropic.claude-haiku-4-5-20251001-v1:0"}, "aws_bedrock", 1},
+		"both":                 {map[string]any{wire.AttrGenAIProvider: "openai", attrSystem: "house", wire.AttrGenAIRequestModel: "gpt-4o"}, "openai", 2.5},
+	} {
+		tc.attrs[wire.AttrUsageInput] = 1_000_000
+		s, dst := newSpan(t, Detail, "chat", 2, tc.attrs), ptrace.NewSpan()
+		native(s, s, m, dst)
+		got := dst.Attributes().AsRaw()
+		var cost map[string]float64
+		if text, _ := got[attrCost].(string); json.Unmarshal([]byte(text), &cost) != nil || math.Abs(cost["total_cost"]-tc.cost) > 1e-9 || got[attrProvider] != tc.provider {
+			t.Errorf("%s: cost %v, provider %v", name, got[attrCost], got[attrProvider])
+		}
+		if of, _ := metricOf(Reduce([]Span{newSpan(t, Job, "job", 1, tc.attrs)}, m).Runs[0], metricCost); math.Abs(of-tc.cost) > 1e-9 {
+			t.Errorf("%s: the run's cost is %v, want %v", name, of, tc.cost)
+		}
 	}
 }
 

@@ -31,6 +31,7 @@ const (
 	attrExperimentID   = "mlflow.experimentId"
 
 	attrConversationID = "gen_ai.conversation.id"
+	attrSystem         = "gen_ai.system" // name of gen_ai.provider.name before semconv 1.37
 )
 
 // AttrTokenUsage has the tokens of a span, as JSON; spans without any do not have it.
@@ -243,7 +244,7 @@ func usage(raw, s Span, attrs pcommon.Map, prices *pricing.Table) (unpriced []st
 	if model := cmp.Or(s.text(wire.AttrGenAIResponseModel), s.text(wire.AttrGenAIRequestModel)); model != "" {
 		putNew(attrs, attrModel, values.Clean(model, maxName))
 	}
-	if provider := s.text(wire.AttrGenAIProvider); provider != "" {
+	if provider := s.provider(); provider != "" {
 		putNew(attrs, attrProvider, values.Clean(provider, maxName))
 	}
 	if counts := tokenUsage(s); counts != nil {
