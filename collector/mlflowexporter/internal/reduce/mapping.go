@@ -26,7 +26,7 @@ type Mapping struct {
 	// and of the rules those with a trace_tag count.
 	Member RunMapping
 	// SpanTypes gives the MLflow span type of spans by their name. It applies to spans
-	// that say nothing themselves by mlflow.spanType or gen_ai.operation.name.
+	// that say nothing themselves by mlflow.spanType, gen_ai.operation.name or one of kinds.
 	SpanTypes map[string]string
 	// Layout is LayoutNested or LayoutFlat.
 	Layout string

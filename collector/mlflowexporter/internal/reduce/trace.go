@@ -37,18 +37,6 @@ const (
 // AttrTokenUsage has the tokens of a span, as JSON; spans without any do not have it.
 const AttrTokenUsage = "mlflow.chat.tokenUsage"
 
-// Span types of MLflow.
-const (
-	typeChain     = "CHAIN"
-	typeTool      = "TOOL"
-	typeChatModel = "CHAT_MODEL"
-	typeLLM       = "LLM"
-	typeEmbedding = "EMBEDDING"
-	typeAgent     = "AGENT"
-	typeRetriever = "RETRIEVER"
-	typeUnknown   = "UNKNOWN"
-)
-
 const (
 	stateOK    = "OK"
 	stateError = "ERROR"
@@ -189,44 +177,11 @@ func native(raw, s Span, m Mapping, dst ptrace.Span) (unpriced []string) {
 	return unpriced
 }
 
-// typeOf is what the span says itself, what its GenAI operation means, or what the
-// mapping has for its name.
-func typeOf(s Span, m Mapping) string {
-	if own := s.text(attrSpanType); own != "" {
-		return own
-	}
-	switch s.text(wire.AttrGenAIOperation) {
-	case "chat":
-		return typeChatModel
-	case "generate_content", "text_completion":
-		return typeLLM
-	case "embeddings":
-		return typeEmbedding
-	case "execute_tool":
-		return typeTool
-	case "create_agent", "invoke_agent":
-		return typeAgent
-	case "retrieval":
-		return typeRetriever
-	case "invoke_workflow":
-		return typeChain
-	}
-	if mapped := m.SpanTypes[s.Span.Name()]; mapped != "" {
-		return mapped
-	}
-	if s.Kind == Job || s.Kind == Stage || s.Kind == Member {
-		return typeChain
-	}
-	return typeUnknown
-}
-
-// usage writes model, provider and tokens of a model call, and takes the totals off the
-// spans above it: MLflow adds them up itself, before 3.15 without noticing that it counts
+// usage writes model, provider and tokens of a model call, whatever its kind, and takes the
+// totals off the spans above it: MLflow adds them up itself, before 3.15 without noticing that it counts
 // twice. It gives the models without a price. What is dropped costs as much as it did.
 func usage(raw, s Span, attrs pcommon.Map, prices *pricing.Table) (unpriced []string) {
-	operation := s.text(wire.AttrGenAIOperation)
-	total := s.Kind != Detail || operation == "invoke_agent" || operation == "create_agent" || operation == "invoke_workflow"
-	if total {
+	if s.sumsUp() {
 		for _, name := range usageAttributes {
 			attrs.Remove(name)
 		}

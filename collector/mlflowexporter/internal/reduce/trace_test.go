@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/technoshare/commentator/internal/pricing"
 	"github.com/technoshare/commentator/internal/wire"
 )
 
@@ -97,6 +98,60 @@ func TestTotalsAreTakenOffStagesAndJob(t *testing.T) {
 		}))
 		if diff := cmp.Diff(map[string]any{attrSpanType: "CHAIN"}, got); diff != "" {
 			t.Errorf("%s: %s", kind, diff)
+		}
+	}
+}
+
+// A job, stage or member that is a model call itself is one for MLflow too, and what the job says of
+// the whole stays that of the trace.
+func TestModelCallsThatAreRuns(t *testing.T) {
+	used := func(operation string, in int) map[string]any {
+		return map[string]any{
+			wire.AttrGenAIOperation: operation, wire.AttrGenAIProvider: "openai", wire.AttrGenAIRequestModel: "gpt-4o", wire.AttrUsageInput: in, wire.AttrUsageOutput: 0,
+		}
+	}
+	for _, operation := range []string{"chat", "generate_content", "text_completion", "embeddings"} {
+		for _, kind := range []Kind{Job, Stage, Member} {
+			got := nativeAttrs(t, newSpan(t, kind, "ask", 2, used(operation, 100)))
+			want := map[string]any{
+				attrModel: "gpt-4o", attrProvider: "openai", wire.AttrUsageInput: int64(100), attrCost: `{"input_cost":0.00025,"output_cost":0,"total_cost":0.00025}`,
+				AttrTokenUsage: `{"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"input_tokens":100,"output_tokens":0,"total_tokens":100}`,
+			}
+			for key, value := range want {
+				if got[key] != value {
+					t.Errorf("%s that is %s: %s is %v, want %v", kind, operation, key, got[key], value)
+				}
+			}
+		}
+	}
+	for _, operation := range []string{"invoke_agent", "create_agent", "invoke_workflow", "execute_tool", ""} {
+		if got := nativeAttrs(t, newSpan(t, Stage, "sum", 2, used(operation, 100))); got[AttrTokenUsage] != nil || got[wire.AttrUsageInput] != nil || got[attrCost] != nil {
+			t.Errorf("a stage that is %q has %v", operation, got)
+		}
+	}
+
+	// The job tells what all calls below it used, one of which is a stage.
+	m := Mapping{Job: RunMapping{Name: "job"}, Stage: RunMapping{Name: "stage"}, Prices: pricing.Default()}
+	rule := []Rule{{Attribute: wire.AttrUsageInput, Metric: "input_tokens"}}
+	m.Job.Rules, m.Stage.Rules = rule, rule
+	total := used("", 140)
+	delete(total, wire.AttrGenAIOperation)
+	plan := Reduce([]Span{newSpan(t, Job, "job", 1, total), newSpan(t, Stage, "ask", 2, used("chat", 100)), newSpan(t, Detail, "chat", 3, used("chat", 40))}, m)
+	counts := map[string]any{}
+	for _, s := range plan.Traces[0].Spans.ResourceSpans().At(0).ScopeSpans().At(0).Spans().All() {
+		counts[s.Name()] = s.Attributes().AsRaw()[wire.AttrUsageInput]
+	}
+	if diff := cmp.Diff(map[string]any{"job": nil, "ask": int64(100), "chat": int64(40)}, counts); diff != "" {
+		t.Errorf("tokens of the spans (-want +got)\n%s", diff)
+	}
+	if got := plan.Traces[0].Info.TokenUsage["input_tokens"]; got != 140 {
+		t.Errorf("the trace has %d tokens, want 140", got)
+	}
+	for name, want := range map[string]float64{"job": 140, "stage": 100} {
+		i := slices.IndexFunc(plan.Runs, func(r Run) bool { return r.Name == name })
+		tokens, _ := metricOf(plan.Runs[i], "input_tokens")
+		if cost, _ := metricOf(plan.Runs[i], metricCost); tokens != want || math.Abs(cost-want*2.5e-6) > 1e-12 {
+			t.Errorf("the run %s has %v tokens for %v USD, want %v", name, tokens, cost, want)
 		}
 	}
 }
@@ -282,19 +337,6 @@ func TestResourceIsStripped(t *testing.T) {
 	}
 	if trace.Experiment != "exp" {
 		t.Errorf("experiment is %q", trace.Experiment)
-	}
-}
-
-// The mapping's type by name is for spans that tell none.
-func TestTypesOfSpans(t *testing.T) {
-	for want, attrs := range map[string]map[string]any{
-		"PARSER":    {attrSpanType: "PARSER", wire.AttrGenAIOperation: "execute_tool"},
-		"TOOL":      {wire.AttrGenAIOperation: "execute_tool"},
-		"RETRIEVER": {wire.AttrGenAIOperation: "of one's own"},
-	} {
-		if got := nativeAttrs(t, newSpan(t, Stage, "retrieval", 2, attrs))[attrSpanType]; got != want {
-			t.Errorf("%v: %v, want %s", attrs, got, want)
-		}
 	}
 }
 
