@@ -130,6 +130,8 @@ func TestDroppedAttributesGoNowhere(t *testing.T) {
 		{Attribute: "app.secret.*", Drop: true},
 		{Attribute: "app.pin", Drop: true},
 		{Attribute: wire.AttrInput, Drop: true},
+		{Attribute: wire.AttrUserID, Drop: true},
+		{Attribute: wire.ResServiceName, Drop: true},
 		{Attribute: wire.AttrCommentText, Drop: true},
 		{Attribute: wire.ResServiceVersion, Drop: true},
 	}
@@ -137,14 +139,17 @@ func TestDroppedAttributesGoNowhere(t *testing.T) {
 		Job:   RunMapping{Name: "{{app.name}} {{app.secret.id}}", Rules: rules},
 		Stage: RunMapping{Name: "{{app.pin}}", Rules: rules[:len(rules)-2]},
 	}
-	attributes := map[string]any{"app.name": "open", "app.secret.id": secret, "app.pin": secret, wire.AttrInput: secret, wire.AttrJobOutcome: "success", wire.AttrCommentText: secret}
+	attributes := map[string]any{"app.name": "open", "app.secret.id": secret, "app.pin": secret, wire.AttrInput: secret, wire.AttrJobOutcome: "success", wire.AttrCommentText: secret, wire.AttrUserID: secret}
 	spans := []Span{
 		newSpan(t, Job, "job", 1, attributes),
-		newSpan(t, Stage, "stage", 2, map[string]any{"app.name": "open", "app.secret.id": secret, "app.pin": secret}),
+		newSpan(t, Stage, "stage", 2, map[string]any{"app.name": "open", "app.secret.id": secret, "app.pin": secret, wire.AttrUserID: secret}),
 		newSpan(t, Detail, "detail", 3, attributes),
 	}
 	for i := range spans {
-		spans[i].Resource.Attributes().PutStr(wire.ResServiceName, "service")
+		spans[i].Resource.Attributes().PutStr(wire.ResServiceName, secret)
+		for _, source := range []string{wire.SourceHuman, wire.SourceCode} {
+			judged(t, spans[i], 1, map[string]any{wire.AttrEvaluationName: source, wire.AttrEvaluationValue: 1, wire.AttrEvaluationSourceType: source})
+		}
 	}
 	spans[0].Resource.Attributes().PutStr(wire.ResServiceVersion, secret)
 	for _, m.Layout = range []string{LayoutNested, LayoutFlat} {
@@ -154,7 +159,10 @@ func TestDroppedAttributesGoNowhere(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			text := fmt.Sprintf("%+v %+v %s", plan.Runs, plan.Traces[0].Info, written)
+			if len(plan.Scores) != 2*len(some) {
+				t.Errorf("%d verdicts, want two of each span", len(plan.Scores))
+			}
+			text := fmt.Sprintf("%+v %+v %+v %s", plan.Runs, plan.Scores, plan.Traces[0].Info, written)
 			if strings.Contains(text, secret) || !strings.Contains(string(written), `"open"`) {
 				t.Errorf("%s: %s", m.Layout, text)
 			}

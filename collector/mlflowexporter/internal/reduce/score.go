@@ -111,7 +111,7 @@ func (t *trace) score(s Span, e ptrace.SpanEvent, m Mapping) (Score, bool) {
 	} else {
 		out.StartMS = startMS(s.Span)
 	}
-	out.SourceType, out.SourceID = sourceOf(s, e)
+	out.SourceType, out.SourceID = sourceOf(m.shown(s), e)
 	out.Retracted = strings.EqualFold(eventText(e, wire.AttrEvaluationRetracted), "true") // true, or the word
 	out.Expected = strings.EqualFold(eventText(e, wire.AttrEvaluationExpected), "true")
 	if !out.Retracted {
@@ -157,7 +157,7 @@ func scoreValue(e ptrace.SpanEvent, label string) (json.RawMessage, *float64) {
 	return text, nil
 }
 
-// sourceOf tells who judges.
+// sourceOf tells who judges, by an event and its span without what is dropped.
 func sourceOf(s Span, e ptrace.SpanEvent) (kind, id string) {
 	switch kind = strings.ToUpper(eventText(e, wire.AttrEvaluationSourceType)); kind {
 	case wire.SourceHuman, wire.SourceCode, wire.SourceJudge:
