@@ -17,8 +17,10 @@ const (
 	LayoutFlat = "flat"
 )
 
-// tagStatus is how a stage ended, in the flat layout.
-const tagStatus = "status"
+const (
+	tagStage  = "stage"  // the name of a stage
+	tagStatus = "status" // how a stage ended, in the flat layout
+)
 
 // Part is what a stage adds to the run of its job in the flat layout. All names begin with
 // that of the stage and a slash.
@@ -113,7 +115,7 @@ func partOf(s Span, r Run, name string) Part {
 	}
 	for _, kv := range r.Tags {
 		// The job's run says these itself; the name of the stage is in the prefix.
-		if strings.HasPrefix(kv.Key, "mlflow.") || kv.Key == wire.TagTraceID || kv.Value == r.Name {
+		if slices.Contains(sourceTags, kv.Key) || kv.Key == wire.TagTraceID || (kv.Key == tagStage && kv.Value == r.Name) {
 			continue
 		}
 		p.Tags = append(p.Tags, KeyValue{keys.Under(name, kv.Key), kv.Value})

@@ -41,7 +41,7 @@ func TestFlatLayout(t *testing.T) {
 	for _, kv := range append(part.Params, part.Tags...) {
 		got[kv.Key] = kv.Value
 	}
-	want := map[string]string{"load_all/parse/rows": "3", "load_all/parse/status": "FINISHED"}
+	want := map[string]string{"load_all/parse/rows": "3", "load_all/parse/step": "parse", "load_all/parse/status": "FINISHED"}
 	if diff := cmp.Diff(want, got); diff != "" || part.Name != "load_all/parse" {
 		t.Errorf("%s: %s", part.Name, diff)
 	}
@@ -53,6 +53,34 @@ func TestFlatLayout(t *testing.T) {
 	plan = Reduce([]Span{outer}, m)
 	if len(plan.Runs) != 1 || !plan.Runs[0].Implied || plan.Runs[0].Key != wire.JobKey(wire.TraceID(traceID)) || len(plan.Runs[0].Parts) != 1 {
 		t.Errorf("runs are %+v", plan.Runs)
+	}
+}
+
+// Of the tags of a stage those are left out that the run of its job says anyway, and `stage`, which
+// would repeat the name that its other tags begin with.
+func TestFlatTagsOfAStage(t *testing.T) {
+	m := simple
+	m.Layout = LayoutFlat
+	m.Stage = RunMapping{Name: "{{app.step}}", Rules: []Rule{{Attribute: "run.tag.*", Tag: "*"}}}
+	load := newSpan(t, Stage, "x", 2, map[string]any{
+		"app.step": "load", "run.tag.stage": "load", "run.tag.queue": "load", "run.tag.mlflow.note.content": "from the lake", "run.tag.mlflow.user": "ada",
+	})
+	clean := newSpan(t, Stage, "x", 3, map[string]any{"app.step": "clean", "run.tag.stage": "second"})
+	for _, s := range []Span{load, clean} {
+		s.Resource.Attributes().PutStr(wire.ResServiceName, "etl")
+	}
+	got := map[string]string{}
+	for _, part := range Reduce([]Span{newSpan(t, Job, "job", 1, nil), load, clean}, m).Runs[0].Parts {
+		for _, kv := range part.Tags {
+			got[kv.Key] = kv.Value
+		}
+	}
+	want := map[string]string{
+		"load/queue": "load", "load/mlflow.note.content": "from the lake", "load/status": "FINISHED",
+		"clean/stage": "second", "clean/status": "FINISHED",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("tags (-want +got)\n%s", diff)
 	}
 }
 
