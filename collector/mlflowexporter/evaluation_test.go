@@ -1,6 +1,7 @@
 package mlflowexporter
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -8,11 +9,19 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/s2"
+	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/exporter/exportertest"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
 	"go.opentelemetry.io/otel/trace"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/metadata"
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/metadatatest"
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
 	"github.com/technoshare/commentator/internal/commentator"
 	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
@@ -113,6 +122,48 @@ func TestEvaluationInAnyOrder(t *testing.T) {
 				"gates scorer/gates": "true | CODE | SPAN | why | in RUN", "latency scorer/latency": "1.5 | CODE | SPAN |  | in RUN",
 				"judge gpt-4o": "true | LLM_JUDGE | SPAN |  | in RUN", "expected_theme dataset": "expected RAG | HUMAN | SPAN |  | in RUN",
 			})
+		})
+	}
+}
+
+// The id of the trace whose run a member belongs to may be written in capitals, or as a UUID.
+func TestOwnersOfMembers(t *testing.T) {
+	const owner = "7f1c2a345b6d4e8f9a0b1c2d3e4f5a6b"
+	for _, id := range []string{owner, strings.ToUpper(owner), evaluationID} {
+		state, _ := afterwards(t, func(*Config) {}, messages(t, oneSpan{1, 0, "try", map[string]any{wire.AttrRunTraceID: id}, nil})...)
+		if got := state.Traces["tr-"+sentTrace].Metadata[mlflow.MetaSourceRun]; state.Runs[owner] == nil || got != owner {
+			t.Errorf("%s: the trace belongs to %q; runs are %v", id, got, state.Runs)
+		}
+	}
+}
+
+// A member that names no trace has a trace without a run, which is counted and logged.
+func TestMemberThatNamesNoTrace(t *testing.T) {
+	for _, id := range []string{"nightly", strings.Repeat("f", 31), strings.Repeat("0", 32), ""} {
+		t.Run(id, func(t *testing.T) {
+			server := mlflowtest.Start()
+			defer server.Close()
+			tel := componenttest.NewTelemetry()
+			defer func() { _ = tel.Shutdown(context.Background()) }()
+			set := metadatatest.NewSettings(tel)
+			core, logs := observer.New(zap.ErrorLevel)
+			set.Logger = zap.New(core)
+			e := startExporter(t, testConfig(server.URL), set, host{storageID: &memory{data: map[string][]byte{}}})
+			defer stop(t, e)
+			if err := e.ConsumeTraces(t.Context(), messages(t, oneSpan{1, 0, "try", map[string]any{wire.AttrRunTraceID: id}, nil})[0]); err != nil {
+				t.Fatal(err)
+			}
+			state := readState(t, server)
+			if trace := state.Traces["tr-"+sentTrace]; trace == nil || trace.Metadata[mlflow.MetaSourceRun] != "" || len(state.Runs) != 0 {
+				t.Errorf("trace %+v, runs %v", trace, state.Runs)
+			}
+			metadatatest.AssertEqualExporterMlflowDroppedItems(t, tel, []metricdata.DataPoint[int64]{{
+				Attributes: attribute.NewSet(attribute.String("exporter", "mlflow"), attribute.String("reason", reduce.DropInvalidID)), Value: 1,
+			}}, metricdatatest.IgnoreTimestamp(), metricdatatest.IgnoreExemplars())
+			lines := logs.FilterField(zap.String("item", `try: run.trace_id is "`+id+`", which is no trace id of 32 hex digits`)).All()
+			if len(lines) != 1 {
+				t.Errorf("log is %v", logs.All())
+			}
 		})
 	}
 }

@@ -2,7 +2,9 @@ package reduce
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/values"
 	"github.com/technoshare/commentator/internal/wire"
@@ -18,10 +20,27 @@ func (t *trace) member() (Span, bool) {
 	return members[0], true
 }
 
-// owner is the trace id of the run that a member belongs to, which is that run's key.
+// owner is the trace id of the run that a member belongs to, which is that run's key. It may be
+// written in capitals, and with the dashes of a UUID.
 func (s Span) owner() (string, bool) {
-	id := s.text(wire.AttrRunTraceID)
+	id := strings.ToLower(strings.ReplaceAll(s.text(wire.AttrRunTraceID), "-", ""))
 	return id, validTraceID(id)
+}
+
+// ownerless says of a member that tells no id of a trace that its trace belongs to no run.
+func (t *trace) ownerless(m Mapping, plan *Plan) {
+	s, ok := t.member()
+	if !ok {
+		return
+	}
+	_, told := s.Span.Attributes().Get(wire.AttrRunTraceID)
+	if _, ok := s.owner(); !told || ok {
+		return
+	}
+	plan.Dropped = append(plan.Dropped, Drop{
+		TraceID: t.id.String(), Reason: DropInvalidID,
+		Detail: fmt.Sprintf("%s: %s is %q, which is no trace id of 32 hex digits", s.Span.Name(), wire.AttrRunTraceID, values.Clean(m.shown(s).text(wire.AttrRunTraceID), maxName)),
+	})
 }
 
 func validTraceID(id string) bool {

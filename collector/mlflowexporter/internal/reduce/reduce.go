@@ -160,6 +160,7 @@ func (t *trace) reduce(m Mapping, plan *Plan) {
 		plan.Traces = append(plan.Traces, out)
 	}
 	t.misplaced(plan)
+	t.ownerless(m, plan)
 	t.scores(m, plan)
 	for i := range plan.Scores[scores:] {
 		plan.Scores[scores+i].Experiment = experiment
