@@ -177,3 +177,29 @@ func TestRepairWhoseAnswerIsLostDoublesNothing(t *testing.T) {
 		t.Errorf("%d runs of the stage", len(ids))
 	}
 }
+
+// A run that was deleted and then removed is made anew where it was, also when the run above it is
+// in another experiment.
+func TestRepairMakesARunAnewInItsExperiment(t *testing.T) {
+	e, s := faulty(t)
+	root := e.plan(1).Runs[0]
+	below := root
+	below.Key += "-b"
+	below.Experiment += " other"
+	e.mustApply(t, reduce.Plan{Runs: []reduce.Run{below}}, reduce.Plan{Runs: []reduce.Run{root}})
+	id := s.RunIDs(below.Key)[0]
+	if err := e.client.DeleteRun(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	e.mustApply(t, changed(reduce.Plan{Runs: []reduce.Run{below}})) // notes that it is gone
+	s.Purge(id)
+	nested := below
+	nested.ParentKey, nested.Experiment = root.Key, root.Experiment
+	e.mustApply(t, repaired(reduce.Plan{Runs: []reduce.Run{root, nested}}, wire.RepairRecreate))
+	if run := e.stateOf(t, below.Experiment).Runs[below.Key]; run == nil || run.Parent != "" || len(s.RunIDs(below.Key)) != 1 {
+		t.Errorf("the run is %+v, of %d", run, len(s.RunIDs(below.Key)))
+	}
+	if n := e.events.get(apply.EventDeadLetter); n != 0 {
+		t.Errorf("%d dead letters", n)
+	}
+}
