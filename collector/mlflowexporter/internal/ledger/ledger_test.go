@@ -23,11 +23,16 @@ var (
 )
 
 // disk gives a function that opens the same storage on disk, as after a restart.
-func disk(t *testing.T) func() storage.Client {
+func disk(t *testing.T) func() storage.Client { return diskWith(t, true) }
+
+// quickDisk is disk without waiting for the device.
+func quickDisk(t *testing.T) func() storage.Client { return diskWith(t, false) }
+
+func diskWith(t *testing.T, fsync bool) func() storage.Client {
 	t.Helper()
 	factory := filestorage.NewFactory()
 	cfg := factory.CreateDefaultConfig().(*filestorage.Config)
-	cfg.Directory, cfg.FSync = t.TempDir(), true
+	cfg.Directory, cfg.FSync = t.TempDir(), fsync
 	ext, err := factory.Create(t.Context(), extensiontest.NewNopSettings(factory.Type()), cfg)
 	if err != nil {
 		t.Fatal(err)
