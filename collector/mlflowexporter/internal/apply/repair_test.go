@@ -118,7 +118,7 @@ func TestReplayOfADeadLetter(t *testing.T) {
 		if attempt == 2 {
 			s.Fail(nil)
 		}
-		results, err := deadletter.Replay(t.Context(), e.cfg.DeadLetterDir, send)
+		results, err := replay(t, e.cfg.DeadLetterDir, send)
 		if err != nil || len(results) != 1 || results[0].Err != nil {
 			t.Fatalf("attempt %d: %+v, %v", attempt, results, err)
 		}
@@ -136,10 +136,17 @@ func TestReplayOfADeadLetter(t *testing.T) {
 			t.Errorf("attempt %d: the letter has another name", attempt)
 		}
 	}
-	if results, err := deadletter.Replay(t.Context(), e.cfg.DeadLetterDir, send); err != nil || len(results) != 0 {
+	if results, err := replay(t, e.cfg.DeadLetterDir, send); err != nil || len(results) != 0 {
 		t.Errorf("left: %v, %v", results, err)
 	}
 	e.check(t, e.plan(0), p)
+}
+
+// replay sends the letters of a directory and collects what became of them.
+func replay(t *testing.T, dir string, send func(context.Context, ptrace.Traces) error) (results []deadletter.Result, err error) {
+	t.Helper()
+	err = deadletter.Replay(t.Context(), dir, send, func(r deadletter.Result) { results = append(results, r) })
+	return results, err
 }
 
 // A run that a person deleted and restored is written again by a repair message, with the stages
