@@ -32,7 +32,7 @@ func newReplayCommand() *cobra.Command {
 		Short: "Send dead letters again",
 		Long: `replay sends what lies in a dead-letter directory to a running otelcol-mlflow again, to
 its receiver for repairs, which leads to MLflow only. A file is removed when the Collector
-has it in its queue. What MLflow refuses again comes back under the same name.`,
+has it in its queue. What MLflow refuses again becomes a dead letter again.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cmd.SilenceUsage = true

@@ -116,8 +116,9 @@ type Config struct {
 	// run. 0 means never.
 	StaleAfter time.Duration `mapstructure:"stale_after"`
 
-	// DeadLetterDirectory takes what MLflow refuses for good, one file per job and message.
-	// Empty means that such items are counted and logged only.
+	// DeadLetterDirectory takes what MLflow refuses for good, one file per job and message, or
+	// messages that are written together. Empty means that such items are counted and logged
+	// only.
 	DeadLetterDirectory string `mapstructure:"dead_letter_directory"`
 
 	// PricesFile is a YAML file with prices of models, which win over the built-in ones.
