@@ -79,6 +79,47 @@ func TestALetterHoldsWhatCameAndWhyItWasRefused(t *testing.T) {
 	}
 }
 
+// A letter of a message that brings deleted runs back does so when it is sent again, under the name of
+// the letter of the same spans.
+func TestALetterKeepsWhatItsMessageAskedFor(t *testing.T) {
+	dir := t.TempDir()
+	asked := func(letter Letter) string {
+		t.Helper()
+		td, err := letter.Spans()
+		if err != nil {
+			t.Fatal(err)
+		}
+		mark, _ := td.ResourceSpans().At(0).Resource().Attributes().Get(wire.ResRepair)
+		return mark.AsString()
+	}
+	for i, c := range []struct{ mark, want string }{
+		{"", wire.RepairAgain},
+		{wire.RepairAgain, wire.RepairAgain},
+		{wire.RepairRecreate, wire.RepairRecreate},
+		{wire.RepairAgain, wire.RepairRecreate},
+		{"", wire.RepairRecreate},
+	} {
+		td := spans("a")
+		if c.mark != "" {
+			td.ResourceSpans().At(0).Resource().Attributes().PutStr(wire.ResRepair, c.mark)
+		}
+		if err := Write(dir, "a", nil, td, noon); err != nil {
+			t.Fatal(err)
+		}
+		names := files(t, dir)
+		if len(names) != 1 {
+			t.Fatalf("the directory holds %v", names)
+		}
+		letter, err := read(filepath.Join(dir, names[0]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := asked(letter); got != c.want {
+			t.Errorf("letter %d, of a message that asks for %q, asks for %q, want %q", i, c.mark, got, c.want)
+		}
+	}
+}
+
 func attributes(td ptrace.Traces) map[string]any {
 	return td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Attributes().AsRaw()
 }
