@@ -64,7 +64,7 @@ func (m *maintenance) once(ctx context.Context, now time.Time, elapsed time.Dura
 		return
 	}
 	m.pruned = now
-	removed, err := m.ledger.Prune(ctx, now.Add(-ledgerMemory))
+	removed, err := m.ledger.Prune(ctx, now, ledgerMemory)
 	if err != nil && ctx.Err() == nil {
 		m.log.Warn("The ledger was not pruned", zap.Error(err))
 	} else if removed > 0 {

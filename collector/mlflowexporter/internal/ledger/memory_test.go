@@ -51,7 +51,7 @@ func TestEveryStorageRemembersMoreThanTheCache(t *testing.T) {
 					t.Errorf("stats %+v", s)
 				}
 			}
-			if n, err := l.Prune(t.Context(), time.Now().Add(time.Hour)); n != others+1 || err != nil {
+			if n, err := l.Prune(t.Context(), time.Now().Add(time.Hour), 0); n != others+1 || err != nil {
 				t.Errorf("removed %d, %v", n, err)
 			}
 			left := 0

@@ -128,7 +128,7 @@ func TestRunsOfAnotherServerAreNotOpen(t *testing.T) {
 		t.Error(diff)
 	}
 	l = open(t, store(), there, birth)
-	if n, err := l.Prune(t.Context(), birth.Add(time.Hour)); n != 1 || err != nil {
+	if n, err := l.Prune(t.Context(), birth.Add(time.Hour), 0); n != 1 || err != nil {
 		t.Errorf("%d removed, %v", n, err)
 	}
 }
