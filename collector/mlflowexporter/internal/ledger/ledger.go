@@ -72,6 +72,7 @@ type Ledger struct {
 	store Storage
 	now   func() time.Time
 
+	heads      sync.Mutex // for writes of head, one after the other; taken before mu
 	mu         sync.Mutex
 	head       head
 	unsaved    bool               // head has uptime that is not on disk
@@ -255,7 +256,10 @@ func (l *Ledger) End(ctx context.Context, entries []*Entry) error {
 	if len(ops) == 0 {
 		return nil
 	}
-	if err := l.store.Batch(ctx, ops...); err != nil {
+	head, written := l.unsavedHead()
+	err := l.store.Batch(ctx, append(ops, head...)...)
+	written(err)
+	if err != nil {
 		return fmt.Errorf("write ledger: %w", err)
 	}
 	l.mu.Lock()
@@ -306,6 +310,8 @@ func (l *Ledger) Prune(ctx context.Context, now time.Time, memory time.Duration)
 	if !ok {
 		return 0, nil
 	}
+	l.heads.Lock()
+	defer l.heads.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var gone []string

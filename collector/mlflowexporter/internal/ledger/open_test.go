@@ -1,6 +1,8 @@
 package ledger_test
 
 import (
+	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -149,6 +151,52 @@ func TestIndexWithoutARecord(t *testing.T) {
 	for _, l := range []*ledger.Ledger{l, open(t, store(), here, birth)} {
 		if got := stale(l, 0); got != nil {
 			t.Errorf("stale: %v", got)
+		}
+	}
+}
+
+// meeting is a storage in which something else happens while a record is written.
+type meeting struct {
+	ledger.Memory
+	meanwhile func()
+}
+
+func (m *meeting) Batch(ctx context.Context, ops ...*storage.Operation) error {
+	record := slices.ContainsFunc(ops, func(op *storage.Operation) bool { return op.Type == storage.Set && op.Key == "job/a" })
+	if meanwhile := m.meanwhile; record && meanwhile != nil {
+		m.meanwhile = nil
+		meanwhile()
+	}
+	return m.Memory.Batch(ctx, ops...)
+}
+
+// What the ledger says of itself is not overwritten by what it said before: not by a record that is
+// written with uptime, while an experiment is counted.
+func TestHeadIsNotOverwrittenByAnOlderOne(t *testing.T) {
+	store := &meeting{}
+	l := open(t, store, here, birth)
+	if err := l.AddUptime(t.Context(), time.Hour); err != nil { // kept until there is a record
+		t.Fatal(err)
+	}
+	counted := make(chan error, 1)
+	store.meanwhile = func() {
+		done := make(chan struct{})
+		go func() { counted <- l.AddExperiment(t.Context()); close(done) }()
+		select {
+		case <-done:
+		case <-time.After(100 * time.Millisecond): // it waits for the record
+		}
+	}
+	put(t, l, "a", ledger.Run{Experiment: "1@5", ID: "1"})
+	if err := <-counted; err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range []*ledger.Ledger{l, open(t, store, here, birth)} {
+		if n := l.Experiments(); n != 1 {
+			t.Errorf("%d experiments, want 1", n)
+		}
+		if got := stale(l, time.Hour); got != nil {
+			t.Errorf("the record is stale at once: %v", got)
 		}
 	}
 }
