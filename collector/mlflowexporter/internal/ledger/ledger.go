@@ -303,7 +303,7 @@ func (l *Ledger) grow(length, before int) {
 }
 
 // Prune removes the records of traces of which nothing was new for so long, apart from those of
-// this scope with a run that has not ended. Of jobs that started earlier the ledger is not complete
+// this scope with a run that has not ended, or a verdict that waits. Of jobs that started earlier the ledger is not complete
 // from then on. It does nothing when the storage cannot be walked through.
 func (l *Ledger) Prune(ctx context.Context, now time.Time, memory time.Duration) (removed int, err error) {
 	store, ok := l.store.(storage.Walker)
@@ -331,7 +331,7 @@ func (l *Ledger) Prune(ctx context.Context, now time.Time, memory time.Duration)
 			return ops, nil
 		}
 		//nolint:nilerr // a record that nobody can read is left for the one who looks into it
-		if decode(value, &j) != nil || j.last() == 0 || j.last() >= uint64(before.UnixNano()) || (j.open() && j.Scope == next.Scope) {
+		if decode(value, &j) != nil || j.last() == 0 || j.last() >= uint64(before.UnixNano()) || ((j.open() || j.Waiting()) && j.Scope == next.Scope) {
 			return ops, nil
 		}
 		gone = append(gone, id)

@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/ledger"
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
 )
 
 // put notes a run of a trace.
@@ -152,6 +153,41 @@ func TestIndexWithoutARecord(t *testing.T) {
 		if got := stale(l, 0); got != nil {
 			t.Errorf("stale: %v", got)
 		}
+	}
+}
+
+// A verdict that waits is listed when it has waited long, and nothing else is. Pruning leaves it.
+func TestWaitingVerdictsAreNotPruned(t *testing.T) {
+	store := disk(t)
+	l := open(t, store(), here, birth)
+	wait := func(id string) {
+		t.Helper()
+		entries, err := l.Begin(t.Context(), []ledger.Claim{{TraceID: id}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries[0].Job.Take(reduce.Score{ID: id, RunKey: id})
+		end(t, l, entries[0])
+	}
+	put(t, l, "running", ledger.Run{Experiment: "1@5", ID: "1"})
+	put(t, l, "ended", ledger.Run{Experiment: "1@5", ID: "2", Done: true})
+	wait("waits")
+	wait("running")
+	after := birth.Add(time.Hour)
+	for range 2 {
+		if _, err := l.Prune(t.Context(), after, 0); err != nil {
+			t.Fatal(err)
+		}
+		if s := l.Stats(); s.Records != 2 {
+			t.Errorf("stats %+v", s)
+		}
+		if got := l.Waiting(after, 10); len(got) != 1 || got[0].TraceID != "waits" {
+			t.Errorf("waiting: %v", got)
+		}
+		if got := l.Waiting(birth, 10); len(got) != 0 {
+			t.Errorf("waiting at once: %v", got)
+		}
+		l = open(t, store(), here, after)
 	}
 }
 
