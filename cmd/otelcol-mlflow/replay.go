@@ -32,7 +32,7 @@ func newReplayCommand() *cobra.Command {
 		Short: "Send dead letters again",
 		Long: `replay sends what lies in a dead-letter directory to a running otelcol-mlflow again, to
 its receiver for repairs, which leads to MLflow only. A file is removed when the Collector
-has it in its queue. What MLflow refuses again comes back under the same name.`,
+has it in its queue. What MLflow refuses again becomes a dead letter again.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cmd.SilenceUsage = true
@@ -80,23 +80,23 @@ func nothingIn(out io.Writer, dir string) error {
 }
 
 func runReplay(ctx context.Context, out io.Writer, dir string, send func(context.Context, ptrace.Traces) error) error {
-	results, err := deadletter.Replay(ctx, dir, send)
-	if err == nil && len(results) == 0 {
-		return nothingIn(out, dir)
-	}
-	kept := 0
-	for _, r := range results {
+	sent, kept := 0, 0
+	err := deadletter.Replay(ctx, dir, send, func(r deadletter.Result) {
 		if r.Err != nil {
 			kept++
 			_, _ = fmt.Fprintf(out, "kept  %s  %v\n", r.File, r.Err)
-			continue
+			return
 		}
+		sent++
 		_, _ = fmt.Fprintf(out, "sent  %s  trace %s, %d refused\n", r.File, r.Letter.TraceID, len(r.Letter.Refused))
-	}
+	})
 	if err != nil {
 		return err
 	}
-	_, _ = fmt.Fprintf(out, "%d sent, %d kept\n", len(results)-kept, kept)
+	if sent+kept == 0 {
+		return nothingIn(out, dir)
+	}
+	_, _ = fmt.Fprintf(out, "%d sent, %d kept\n", sent, kept)
 	if kept > 0 {
 		return fmt.Errorf("%d dead letters were not taken and stay in %s", kept, dir)
 	}

@@ -1,12 +1,17 @@
 package main
 
 import (
+	"context"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/deadletter"
 	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
 	"github.com/technoshare/commentator/internal/wire/fixture"
 )
@@ -82,6 +87,30 @@ func TestReplayDeliversADeadLetter(t *testing.T) {
 	await(t, "the missing artifact", func() bool { n, done := artifacts(); return done && n == want })
 	if left := letters(t); len(left) != 0 {
 		t.Errorf("left: %v", left)
+	}
+}
+
+// What became of a letter is printed before the next one is sent.
+func TestReplayPrintsAsItGoes(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"a", "b"} {
+		td := ptrace.NewTraces()
+		td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans().AppendEmpty().SetName(name)
+		if err := deadletter.Write(dir, "trace", nil, td, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var out strings.Builder
+	lines := 0
+	err := runReplay(t.Context(), &out, dir, func(context.Context, ptrace.Traces) error {
+		if n := strings.Count(out.String(), "\n"); n != lines {
+			t.Errorf("%d lines before letter %d:\n%s", n, lines+1, out.String())
+		}
+		lines++
+		return nil
+	})
+	if err != nil || !strings.HasSuffix(out.String(), "\n2 sent, 0 kept\n") {
+		t.Errorf("%v\n%s", err, out.String())
 	}
 }
 

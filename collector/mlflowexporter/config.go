@@ -97,8 +97,9 @@ type Config struct {
 	UIURL string `mapstructure:"ui_url"`
 
 	// Storage names the storage extension that keeps the sending queue and the ledger,
-	// which knows the run of every job. Without it both are lost with the process, so it
-	// is required unless AllowDataLoss is set.
+	// which knows the run of every job. Without it both are in memory, where the ledger takes
+	// about 4 KiB a job for 30 days, and lost with the process, so it is required unless
+	// AllowDataLoss is set.
 	Storage *component.ID `mapstructure:"storage"`
 
 	// AllowDataLoss permits settings with which data is lost: no Storage, no queue, no
@@ -115,8 +116,9 @@ type Config struct {
 	// run. 0 means never.
 	StaleAfter time.Duration `mapstructure:"stale_after"`
 
-	// DeadLetterDirectory takes what MLflow refuses for good, one file per job and message.
-	// Empty means that such items are counted and logged only.
+	// DeadLetterDirectory takes what MLflow refuses for good, one file per job and message, or
+	// messages that are written together. Empty means that such items are counted and logged
+	// only.
 	DeadLetterDirectory string `mapstructure:"dead_letter_directory"`
 
 	// PricesFile is a YAML file with prices of models, which win over the built-in ones.

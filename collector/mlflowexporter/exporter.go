@@ -187,7 +187,7 @@ func (e *mlflowExporter) newClient(ctx context.Context, host component.Host) (*m
 // only allows when loss is accepted, the ledger lives as long as the process.
 func (e *mlflowExporter) openStorage(ctx context.Context, host component.Host) (storage.Client, error) {
 	if e.cfg.Storage == nil {
-		return storage.NewNopClient(), nil
+		return &ledger.Memory{}, nil
 	}
 	found, ok := host.GetExtensions()[*e.cfg.Storage]
 	if !ok {

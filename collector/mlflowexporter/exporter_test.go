@@ -2,12 +2,14 @@ package mlflowexporter
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"net/http"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componenttest"
@@ -17,6 +19,8 @@ import (
 	"go.opentelemetry.io/collector/exporter/exporterhelper"
 	"go.opentelemetry.io/collector/exporter/exportertest"
 	"go.opentelemetry.io/collector/extension/xextension/storage"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
@@ -221,6 +225,46 @@ func TestAJobReachesMLflowOnce(t *testing.T) {
 	metadatatest.AssertEqualExporterMlflowRuns(t, tel, []metricdata.DataPoint[int64]{{
 		Attributes: attribute.NewSet(attribute.String("exporter", "mlflow"), attribute.String("status", "FINISHED")), Value: 6,
 	}}, metricdatatest.IgnoreTimestamp(), metricdatatest.IgnoreExemplars())
+}
+
+// Without `storage` the ledger forgets nothing as long as the process lives: however many other traces
+// come between two messages of a job, its runs are made once.
+func TestLedgerInMemoryKnowsEveryJob(t *testing.T) {
+	server := mlflowtest.Start()
+	defer server.Close()
+	cfg := testConfig(server.URL)
+	cfg.Storage = nil
+	e, err := newExporter(cfg, exportertest.NewNopSettings(metadata.Type))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.now = func() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) } // the jobs are younger
+	if err := e.start(t.Context(), host{}); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = e.shutdown(context.Background()) }()
+	consume := func(td ptrace.Traces) {
+		t.Helper()
+		if err := e.consumeTraces(t.Context(), td); err != nil {
+			t.Fatal(err)
+		}
+	}
+	started, expected := loadFixture(t, "started_only")
+	verdict, _ := loadFixture(t, "feedback_alone")
+	consume(started[0])
+	others := ptrace.NewTraces() // which wait for their jobs and cost no request
+	verdict[0].CopyTo(others)
+	spans := others.ResourceSpans().At(0).ScopeSpans().At(0).Spans()
+	for i := range uint32(2*2048 + 1) {
+		one := spans.AppendEmpty()
+		spans.At(0).CopyTo(one)
+		one.SetTraceID(pcommon.TraceID(binary.BigEndian.AppendUint32(make([]byte, 12), i+1)))
+	}
+	consume(others)
+	consume(started[0])
+	if state := readState(t, server); len(state.Runs) != len(expected.Runs) {
+		t.Errorf("%d runs, want %d", len(state.Runs), len(expected.Runs))
+	}
 }
 
 // When MLflow cannot take one of two jobs, only its spans come back for a retry.

@@ -18,7 +18,8 @@ const (
 	pingInterval = 15 * time.Second
 	// pruneInterval is how often the ledger forgets what is old.
 	pruneInterval = time.Hour
-	// ledgerMemory is for how long the ledger remembers a job. Of older ones MLflow is asked.
+	// ledgerMemory is for how long the ledger remembers a job, and a verdict waits for one at most. Of
+	// older ones MLflow is asked.
 	ledgerMemory = 30 * 24 * time.Hour
 )
 
@@ -64,7 +65,13 @@ func (m *maintenance) once(ctx context.Context, now time.Time, elapsed time.Dura
 		return
 	}
 	m.pruned = now
-	removed, err := m.ledger.Prune(ctx, now.Add(-ledgerMemory))
+	if m.applier.Healthy() {
+		// Those that `stale_after` has not ended: it is 0, or longer, or the Collector was not there.
+		if err := m.applier.GiveUp(ctx, now.Add(-ledgerMemory)); err != nil && ctx.Err() == nil {
+			m.log.Warn("Verdicts that wait for a job were not given up; they are tried again", zap.Error(err))
+		}
+	}
+	removed, err := m.ledger.Prune(ctx, now, ledgerMemory)
 	if err != nil && ctx.Err() == nil {
 		m.log.Warn("The ledger was not pruned", zap.Error(err))
 	} else if removed > 0 {

@@ -16,6 +16,7 @@ import (
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/apply"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/ledger"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/metadata"
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
 	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
 )
@@ -67,6 +68,44 @@ func TestMaintenanceReapsAndPrunes(t *testing.T) {
 		}
 		t.Errorf("logged %s", strings.Join(all, "; "))
 	}
+}
+
+// Without `stale_after` a verdict on a job that never comes is given up and counted when the ledger
+// forgets what is as old, but not while MLflow cannot be asked.
+func TestMaintenanceGivesUpVerdictsOfTheForgotten(t *testing.T) {
+	server := mlflowtest.Start()
+	defer server.Close()
+	client := clientOf(t, server)
+	begun := time.Now()
+	runs, err := ledger.Open(t.Context(), &ledger.Memory{}, ledger.Scope{Endpoint: server.URL}, begun)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lone := map[string]int64{}
+	m := &maintenance{ledger: runs, log: zap.NewNop(), pruned: begun, applier: apply.New(apply.Config{
+		Client: client, Ledger: runs, DefaultExperiment: defaultExperiment, Count: func(event string, n int64) { lone[event] += n },
+	})}
+	if _, err := client.CreateExperiment(t.Context(), defaultExperiment); err != nil {
+		t.Fatal(err)
+	}
+	trace := "449d7df392b813ad2671c893889f9c18"
+	score := reduce.Score{ID: "a-1", TraceID: trace, RunKey: trace, Name: "helpful", Value: []byte("1"), StartMS: begun.UnixMilli() + 1}
+	if err := m.applier.Apply(t.Context(), reduce.Plan{Scores: []reduce.Score{score}}); err != nil {
+		t.Fatal(err)
+	}
+	check := func(day time.Duration, records int, given int64) {
+		t.Helper()
+		m.once(t.Context(), begun.Add(day*24*time.Hour), time.Minute)
+		if s := runs.Stats(); s.Records != records || lone[apply.EventLoneScore] != given {
+			t.Errorf("day %d: %+v, counted %v", day, s, lone)
+		}
+	}
+	check(29, 1, 0)
+	server.Fail(func(*http.Request) *mlflowtest.Fault { return &mlflowtest.Fault{Status: http.StatusServiceUnavailable} })
+	check(31, 1, 0)
+	server.Fail(nil)
+	check(32, 0, 1)
+	check(33, 0, 1)
 }
 
 type answers func(*http.Request) *http.Response

@@ -7,6 +7,7 @@ package deadletter
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -30,6 +31,9 @@ type Letter struct {
 	TraceID string    `json:"trace_id"`
 	Time    time.Time `json:"time"` // when the last of it was refused
 	Refused []Refusal `json:"refused"`
+	// Repair is what a repair message asked for that asks for more than a letter that is sent
+	// again does, a value of wire.ResRepair; else empty.
+	Repair string `json:"repair,omitempty"`
 	// OTLP is an ExportTraceServiceRequest in JSON: the spans of the trace as they came.
 	OTLP json.RawMessage `json:"otlp"`
 }
@@ -49,11 +53,11 @@ func Write(dir string, traceID string, refused []Refusal, spans ptrace.Traces, n
 	if err != nil {
 		return fmt.Errorf("encode spans: %w", err)
 	}
-	letter := Letter{TraceID: traceID, OTLP: otlp}
+	letter := Letter{TraceID: traceID, Repair: recreates(spans), OTLP: otlp}
 	sum := sha256.Sum256(otlp)
 	name := filepath.Join(dir, hex.EncodeToString(sum[:])+extension)
 	if old, err := read(name); err == nil {
-		letter.Refused = old.Refused
+		letter.Refused, letter.Repair = old.Refused, cmp.Or(letter.Repair, old.Repair)
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -93,7 +97,7 @@ func read(name string) (Letter, error) {
 }
 
 // Spans are the spans of a letter, marked as a repair message: the bridge writes them
-// again although it noted them as dealt with.
+// again although it noted them as dealt with, or does what the message asked for that they came in.
 func (l Letter) Spans() (ptrace.Traces, error) {
 	td, err := (&ptrace.JSONUnmarshaler{}).UnmarshalTraces(l.OTLP)
 	if err != nil {
@@ -103,9 +107,19 @@ func (l Letter) Spans() (ptrace.Traces, error) {
 		return ptrace.Traces{}, errors.New("the letter holds no spans")
 	}
 	for _, rs := range td.ResourceSpans().All() {
-		rs.Resource().Attributes().PutStr(wire.ResRepair, wire.RepairAgain)
+		rs.Resource().Attributes().PutStr(wire.ResRepair, cmp.Or(l.Repair, wire.RepairAgain))
 	}
 	return td, nil
+}
+
+// recreates is wire.RepairRecreate when spans ask for it.
+func recreates(spans ptrace.Traces) string {
+	for _, rs := range spans.ResourceSpans().All() {
+		if v, ok := rs.Resource().Attributes().Get(wire.ResRepair); ok && v.AsString() == wire.RepairRecreate {
+			return wire.RepairRecreate
+		}
+	}
+	return ""
 }
 
 // unmarked are the spans without the mark of a repair message, so that a letter that is

@@ -79,6 +79,47 @@ func TestALetterHoldsWhatCameAndWhyItWasRefused(t *testing.T) {
 	}
 }
 
+// A letter of a message that brings deleted runs back does so when it is sent again, under the name of
+// the letter of the same spans.
+func TestALetterKeepsWhatItsMessageAskedFor(t *testing.T) {
+	dir := t.TempDir()
+	asked := func(letter Letter) string {
+		t.Helper()
+		td, err := letter.Spans()
+		if err != nil {
+			t.Fatal(err)
+		}
+		mark, _ := td.ResourceSpans().At(0).Resource().Attributes().Get(wire.ResRepair)
+		return mark.AsString()
+	}
+	for i, c := range []struct{ mark, want string }{
+		{"", wire.RepairAgain},
+		{wire.RepairAgain, wire.RepairAgain},
+		{wire.RepairRecreate, wire.RepairRecreate},
+		{wire.RepairAgain, wire.RepairRecreate},
+		{"", wire.RepairRecreate},
+	} {
+		td := spans("a")
+		if c.mark != "" {
+			td.ResourceSpans().At(0).Resource().Attributes().PutStr(wire.ResRepair, c.mark)
+		}
+		if err := Write(dir, "a", nil, td, noon); err != nil {
+			t.Fatal(err)
+		}
+		names := files(t, dir)
+		if len(names) != 1 {
+			t.Fatalf("the directory holds %v", names)
+		}
+		letter, err := read(filepath.Join(dir, names[0]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := asked(letter); got != c.want {
+			t.Errorf("letter %d, of a message that asks for %q, asks for %q, want %q", i, c.mark, got, c.want)
+		}
+	}
+}
+
 func attributes(td ptrace.Traces) map[string]any {
 	return td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Attributes().AsRaw()
 }
@@ -108,6 +149,36 @@ func TestCount(t *testing.T) {
 	}
 }
 
+// replayed replays a directory and collects the results.
+func replayed(t *testing.T, dir string, send func(context.Context, ptrace.Traces) error) (results []Result, err error) {
+	t.Helper()
+	err = Replay(t.Context(), dir, send, func(r Result) { results = append(results, r) })
+	return results, err
+}
+
+// What became of a letter is told before the next one is read, and nobody keeps its spans.
+func TestReplayTellsOfEachLetterAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "a", Refusal{"run", "job_1", "HTTP 400"})
+	write(t, dir, "b", Refusal{"run", "job_2", "HTTP 400"})
+	sent, told := 0, 0
+	err := Replay(t.Context(), dir, func(context.Context, ptrace.Traces) error {
+		if sent != told {
+			t.Errorf("told of %d letters when %d were sent", told, sent)
+		}
+		sent++
+		return nil
+	}, func(r Result) {
+		told++
+		if len(r.Letter.Refused) != 1 || r.Letter.OTLP != nil {
+			t.Errorf("told of %+v", r.Letter)
+		}
+	})
+	if err != nil || told != 2 {
+		t.Errorf("told of %d letters, %v", told, err)
+	}
+}
+
 // What is taken is removed, what is not stays, and what nobody can read is reported.
 func TestReplayKeepsWhatIsNotTaken(t *testing.T) {
 	dir := t.TempDir()
@@ -120,7 +191,7 @@ func TestReplayKeepsWhatIsNotTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused := errors.New("queue is full")
-	results, err := Replay(t.Context(), dir, func(_ context.Context, td ptrace.Traces) error {
+	results, err := replayed(t, dir, func(_ context.Context, td ptrace.Traces) error {
 		if td.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Name() == "bad" {
 			return refused
 		}
@@ -153,7 +224,7 @@ func TestReplayGoesOnAfterAKill(t *testing.T) {
 		t.Fatal(err)
 	}
 	sent := 0
-	results, err := Replay(t.Context(), dir, func(context.Context, ptrace.Traces) error {
+	results, err := replayed(t, dir, func(context.Context, ptrace.Traces) error {
 		sent++
 		write(t, dir, "a", Refusal{"run", "job_1", "again"})
 		return nil

@@ -20,7 +20,7 @@ const sending = ".sending"
 // Result says what became of one letter.
 type Result struct {
 	File   string // name in the directory
-	Letter Letter // zero when it cannot be read
+	Letter Letter // without OTLP; zero when it cannot be read
 	Err    error  // why it stays; nil when it was taken and removed
 }
 
@@ -51,21 +51,22 @@ func names(dir string) ([]string, error) {
 }
 
 // Replay sends the letters of a directory, oldest name first, and removes those that were
-// taken. A letter that stays is reported with its error and does not hold up the others.
-func Replay(ctx context.Context, dir string, send func(context.Context, ptrace.Traces) error) ([]Result, error) {
+// taken. A letter that stays does not hold up the others. Of each told hears at once; one letter at
+// a time is in memory.
+func Replay(ctx context.Context, dir string, send func(context.Context, ptrace.Traces) error, told func(Result)) error {
 	letters, err := names(dir)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var results []Result
 	for _, name := range letters {
 		letter, err := replay(ctx, filepath.Join(dir, name), send)
-		results = append(results, Result{File: name, Letter: letter, Err: err})
+		letter.OTLP = nil
+		told(Result{File: name, Letter: letter, Err: err})
 		if ctx.Err() != nil {
-			return results, ctx.Err()
+			return ctx.Err()
 		}
 	}
-	return results, nil
+	return nil
 }
 
 func replay(ctx context.Context, path string, send func(context.Context, ptrace.Traces) error) (Letter, error) {

@@ -38,7 +38,7 @@ type Config struct {
 	// UIURL is the address of the MLflow UI, without trailing slash; empty means the
 	// client's endpoint.
 	UIURL string
-	// DeadLetterDir takes what MLflow refuses for good, one file per job and message; empty
+	// DeadLetterDir takes what MLflow refuses for good, one file per job and plan; empty
 	// means that it is only counted and logged.
 	DeadLetterDir string
 	// Shared says that other bridges write the same jobs: runs are searched for before they

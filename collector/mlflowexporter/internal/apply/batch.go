@@ -175,7 +175,7 @@ func (a *Applier) tags(r *run) []mlflow.KeyValue {
 	tags = slices.DeleteFunc(tags, func(t mlflow.KeyValue) bool {
 		return slices.Contains(identityTags, t.Key)
 	})
-	if r.parent != nil && r.parent.ID != "" {
+	if r.parent != nil && r.parent.ID != "" && r.parent.Experiment == r.rec.Experiment {
 		tags = append(tags, mlflow.KeyValue{Key: mlflow.TagParentRun, Value: r.parent.ID})
 	}
 	return tags

@@ -1,6 +1,7 @@
 package apply_test
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/apply"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
 	"github.com/technoshare/commentator/internal/mlflow"
+	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
 	"github.com/technoshare/commentator/internal/wire"
 )
 
@@ -121,4 +123,67 @@ func TestJobStaysInItsExperiment(t *testing.T) {
 		}
 		e.check(t, e.plan(1))
 	})
+}
+
+// Jobs of one trace that came apart and have no MLflow trace each stay in their own experiment: what
+// comes again, alone or together, makes no run a second time.
+func TestJobsOfOneTraceStayInTheirExperiments(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		x, y := e.experiment, e.experiment+" y"
+		of := func(n int, key, experiment string) reduce.Run {
+			r := e.plan(n).Runs[0]
+			if key != "" {
+				r.Key = r.TraceID + "-" + key
+			}
+			r.Experiment = experiment
+			return r
+		}
+		stage := func(n int, above reduce.Run) reduce.Run { // of a job, as it comes with it
+			r := e.plan(n).Runs[1]
+			r.ParentKey, r.Experiment = above.Key, above.Experiment
+			return r
+		}
+		one := func(runs ...reduce.Run) reduce.Plan { return reduce.Plan{Runs: runs} }
+		verdict := e.score(2, "U1", 1, value(1))
+		verdict.RunKey, verdict.InTrace = jobID(e.experiment, 2)+"-b", false
+
+		// No root, then both in one request.
+		b, c := of(1, "b", x), of(1, "c", y)
+		asked := c
+		asked.Experiment = x
+		e.mustApply(t, one(b), one(c), one(b, asked), one(b, asked, stage(1, asked)))
+		// The root comes after the job below it, which then comes again.
+		below, root := of(2, "b", y), of(2, "", x)
+		nested := below
+		nested.ParentKey, nested.Experiment = root.Key, x
+		nested.Version = version("later", nested.EndTime+1)
+		e.mustApply(t, one(below), one(root), one(below), one(root, nested), scored(verdict))
+		e.restart(t)
+		e.mustApply(t, one(b, asked), one(below), one(root, nested))
+
+		if got, want := keysOf(e.stateOf(t, x)), []string{b.Key, root.Key}; !sameKeys(got, want) {
+			t.Errorf("%s holds the runs %v, want %v", x, got, want)
+		}
+		if got, want := keysOf(e.stateOf(t, y)), []string{c.Key, stage(1, c).Key, below.Key}; !sameKeys(got, want) {
+			t.Errorf("%s holds the runs %v, want %v", y, got, want)
+		}
+		runs, _, err := e.client.SearchRuns(t.Context(), mlflow.SearchRuns{ExperimentIDs: []string{e.idOf(t, y)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range runs {
+			if r.Tag(wire.TagKey) == below.Key && r.Tag(mlflow.TagParentRun) != "" {
+				t.Error("a run hangs under one of another experiment")
+			}
+		}
+		if got := e.stateOf(t, y).Runs[below.Key].Metrics[wire.FeedbackCount("helpful")]; len(got) != 1 {
+			t.Errorf("the verdict on a job that stays where it is left %v", got)
+		}
+	})
+}
+
+func keysOf(s *mlflowtest.State) []string { return slices.Collect(maps.Keys(s.Runs)) }
+
+func sameKeys(got, want []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(want)))
 }

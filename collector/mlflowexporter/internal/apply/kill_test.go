@@ -173,7 +173,7 @@ func (e *env) live(t *testing.T) error {
 			return err
 		}
 	}
-	_, err = l.Prune(t.Context(), time.UnixMilli(startMS-1))
+	_, err = l.Prune(t.Context(), time.UnixMilli(startMS-1), 0)
 	return err
 }
 

@@ -62,6 +62,33 @@ func (a *Applier) reapJob(ctx context.Context, s ledger.Stale, after time.Durati
 	return errors.Join(err, a.ledger.End(context.WithoutCancel(ctx), entries))
 }
 
+// GiveUp gives up verdicts that had no news since then and wait for a job of which nothing is open,
+// some at a time. What cannot be looked for in MLflow now is kept.
+func (a *Applier) GiveUp(ctx context.Context, since time.Time) error {
+	var errs []error
+	for _, s := range a.ledger.Waiting(since, reapAtOnce) {
+		if err := a.giveUp(ctx, s); err != nil {
+			errs = append(errs, fmt.Errorf("give up verdicts on trace %s: %w", s.TraceID, err))
+		}
+		if !a.Healthy() {
+			break
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (a *Applier) giveUp(ctx context.Context, s ledger.Stale) error {
+	defer a.locks.lock([]string{s.TraceID})()
+	entries, err := a.ledger.Begin(ctx, []ledger.Claim{{TraceID: s.TraceID}})
+	if err != nil {
+		return err
+	}
+	if j := (&job{traceID: s.TraceID, entry: entries[0]}); j.entry.Job.NewsMS <= s.NewsMS { // else there was news meanwhile
+		err = a.dropWaiting(ctx, j)
+	}
+	return errors.Join(err, a.ledger.End(context.WithoutCancel(ctx), entries))
+}
+
 // reapRun ends one run unless somebody else has: another bridge, or a person.
 func (a *Applier) reapRun(ctx context.Context, j *job, key string, newsMS int64, after time.Duration) error {
 	rec := j.entry.Job.Runs[key]

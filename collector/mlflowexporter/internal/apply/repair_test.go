@@ -118,7 +118,7 @@ func TestReplayOfADeadLetter(t *testing.T) {
 		if attempt == 2 {
 			s.Fail(nil)
 		}
-		results, err := deadletter.Replay(t.Context(), e.cfg.DeadLetterDir, send)
+		results, err := replay(t, e.cfg.DeadLetterDir, send)
 		if err != nil || len(results) != 1 || results[0].Err != nil {
 			t.Fatalf("attempt %d: %+v, %v", attempt, results, err)
 		}
@@ -136,10 +136,17 @@ func TestReplayOfADeadLetter(t *testing.T) {
 			t.Errorf("attempt %d: the letter has another name", attempt)
 		}
 	}
-	if results, err := deadletter.Replay(t.Context(), e.cfg.DeadLetterDir, send); err != nil || len(results) != 0 {
+	if results, err := replay(t, e.cfg.DeadLetterDir, send); err != nil || len(results) != 0 {
 		t.Errorf("left: %v, %v", results, err)
 	}
 	e.check(t, e.plan(0), p)
+}
+
+// replay sends the letters of a directory and collects what became of them.
+func replay(t *testing.T, dir string, send func(context.Context, ptrace.Traces) error) (results []deadletter.Result, err error) {
+	t.Helper()
+	err = deadletter.Replay(t.Context(), dir, send, func(r deadletter.Result) { results = append(results, r) })
+	return results, err
 }
 
 // A run that a person deleted and restored is written again by a repair message, with the stages
@@ -175,5 +182,31 @@ func TestRepairWhoseAnswerIsLostDoublesNothing(t *testing.T) {
 	s.Fail(nil)
 	if ids := s.RunIDs(parts[1].Runs[1].Key); len(ids) != 1 {
 		t.Errorf("%d runs of the stage", len(ids))
+	}
+}
+
+// A run that was deleted and then removed is made anew where it was, also when the run above it is
+// in another experiment.
+func TestRepairMakesARunAnewInItsExperiment(t *testing.T) {
+	e, s := faulty(t)
+	root := e.plan(1).Runs[0]
+	below := root
+	below.Key += "-b"
+	below.Experiment += " other"
+	e.mustApply(t, reduce.Plan{Runs: []reduce.Run{below}}, reduce.Plan{Runs: []reduce.Run{root}})
+	id := s.RunIDs(below.Key)[0]
+	if err := e.client.DeleteRun(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	e.mustApply(t, changed(reduce.Plan{Runs: []reduce.Run{below}})) // notes that it is gone
+	s.Purge(id)
+	nested := below
+	nested.ParentKey, nested.Experiment = root.Key, root.Experiment
+	e.mustApply(t, repaired(reduce.Plan{Runs: []reduce.Run{root, nested}}, wire.RepairRecreate))
+	if run := e.stateOf(t, below.Experiment).Runs[below.Key]; run == nil || run.Parent != "" || len(s.RunIDs(below.Key)) != 1 {
+		t.Errorf("the run is %+v, of %d", run, len(s.RunIDs(below.Key)))
+	}
+	if n := e.events.get(apply.EventDeadLetter); n != 0 {
+		t.Errorf("%d dead letters", n)
 	}
 }

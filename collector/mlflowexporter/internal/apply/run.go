@@ -236,8 +236,9 @@ func (a *Applier) ensure(ctx context.Context, r *run) error {
 	}
 	switch {
 	case r.ParentKey == "":
-	case r.parent == nil || r.parent.Experiment != exp.ref || (r.parent.ID == "" && !r.parent.Gone):
+	case r.parent == nil || (r.parent.ID == "" && !r.parent.Gone) || (r.above == nil && r.parent.Experiment != exp.ref):
 		return finalError{fmt.Errorf("the run above it, %s, is not known", r.ParentKey)}
+	case r.parent.Experiment != exp.ref: // each stays where it is, also when it is made anew
 	case r.parent.Gone:
 		// What hangs under a deleted run would stand alone in the list of runs.
 		r.rec.Gone = true

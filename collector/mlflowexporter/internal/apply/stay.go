@@ -1,8 +1,10 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/technoshare/commentator/internal/mlflow"
@@ -11,8 +13,7 @@ import (
 // settled keeps the jobs of which it is known in which experiment they are.
 func (a *Applier) settled(ctx context.Context, jobs []*job) (ready []*job, errs []*ItemError) {
 	for _, j := range jobs {
-		// What MLflow does not tell for good is as the plan says.
-		if err := a.stay(ctx, j); err != nil && !permanent(err) {
+		if err := a.stay(ctx, j); err != nil {
 			j.fail(err)
 			j.giveUp()
 			errs = append(errs, j.errs...)
@@ -23,37 +24,41 @@ func (a *Applier) settled(ctx context.Context, jobs []*job) (ready []*job, errs 
 	return ready, errs
 }
 
-// stay keeps a job in the experiment where its run, or its trace, is, whatever a message of it asks
-// for: MLflow takes a trace in one experiment only, and a run below one of its own.
+// stay keeps the runs and the trace of a job in the experiment where each is, whatever a message asks
+// for, and lets what is new join them: MLflow takes a trace in one experiment only, and a run below one
+// of its own.
 func (a *Applier) stay(ctx context.Context, j *job) error {
-	ref := ""
-	if run := j.entry.Job.Runs[j.traceID]; run != nil && (run.ID != "" || run.Gone) {
-		ref = run.Experiment
-	} else if t := j.entry.Job.Trace; t != nil {
-		ref = t.Experiment
+	p := places{a: a, j: j, names: map[string]string{}}
+	trace := ""
+	if t := j.entry.Job.Trace; t != nil {
+		trace = t.Experiment
 	}
-	moves := false
-	for _, name := range j.asksFor() {
-		exp, err := a.experiment(ctx, name) // known since the job counts as reachable
+	p.common = cmp.Or(p.ref(j.traceID), trace)
+	for _, r := range j.tops() {
+		if err := p.settle(ctx, r); err != nil {
+			return err
+		}
+	}
+	for i := range j.scores {
+		s := &j.scores[i]
+		if at := slices.IndexFunc(j.runs, func(r *run) bool { return r.Key == s.RunKey }); at >= 0 {
+			s.Experiment = j.runs[at].Experiment
+			continue
+		}
+		name, err := p.choose(ctx, s.Experiment, p.ref(s.RunKey), p.common)
 		if err != nil {
 			return err
 		}
-		moves = moves || exp.ref != ref
-	}
-	if ref == "" || !moves {
-		return nil
-	}
-	name, there, err := a.experimentName(ctx, ref)
-	if err != nil || !there {
-		return err
-	}
-	for _, r := range j.runs {
-		r.Experiment = name
-	}
-	for i := range j.scores {
-		j.scores[i].Experiment = name
+		s.Experiment = name
 	}
 	for _, t := range j.traces {
+		name, err := p.choose(ctx, t.Experiment, trace, p.common)
+		if err != nil {
+			return err
+		}
+		if name == t.Experiment {
+			continue
+		}
 		t.Experiment = name
 		if t.exp, err = a.experiment(ctx, name); err != nil {
 			return err
@@ -62,15 +67,66 @@ func (a *Applier) stay(ctx context.Context, j *job) error {
 	return nil
 }
 
-// asksFor are the experiments that the plan has for a job.
-func (j *job) asksFor() (names []string) {
-	for _, r := range j.runs {
-		names = append(names, r.Experiment)
+// places tells where what belongs to a job is.
+type places struct {
+	a      *Applier
+	j      *job
+	common string            // where the job is, as in ledger.Run; empty: nowhere yet
+	names  map[string]string // of experiments that were asked for; empty: not there
+}
+
+// ref is where a run is, as in ledger.Run, "" when it is nowhere yet.
+func (p *places) ref(key string) string {
+	if r := p.j.entry.Job.Runs[key]; r != nil && (r.ID != "" || r.Gone) {
+		return r.Experiment
 	}
-	for _, t := range j.traces {
-		names = append(names, t.Experiment)
+	return ""
+}
+
+// settle chooses the experiment of a run and of those below it, of which new ones go where it is.
+func (p *places) settle(ctx context.Context, r *run) (err error) {
+	if r.above != nil {
+		r.Experiment, err = p.choose(ctx, r.above.Experiment, p.ref(r.Key))
+	} else {
+		r.Experiment, err = p.choose(ctx, r.Experiment, p.ref(r.Key), p.ref(r.ParentKey), p.common)
 	}
-	return names
+	if err != nil {
+		return err
+	}
+	for _, below := range r.children() {
+		if err := p.settle(ctx, below); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// choose gives the name of the first experiment that is there, or else the one that is asked for.
+func (p *places) choose(ctx context.Context, asked string, refs ...string) (string, error) {
+	for _, ref := range refs {
+		if ref == "" {
+			continue
+		}
+		exp, _, err := p.a.experimentIfThere(ctx, asked)
+		if err != nil && !permanent(err) {
+			return asked, err
+		}
+		if err == nil && exp.ref == ref {
+			return asked, nil
+		}
+		name, known := p.names[ref]
+		if !known {
+			// What MLflow does not tell for good is as the plan says.
+			if name, _, err = p.a.experimentName(ctx, ref); err != nil && !permanent(err) {
+				return asked, err
+			}
+			p.names[ref] = name
+		}
+		if name != "" {
+			return name, nil
+		}
+	}
+	return asked, nil
 }
 
 // experimentName finds the name of an experiment, unless it is deleted or was in another database.
@@ -88,5 +144,8 @@ func (a *Applier) experimentName(ctx context.Context, ref string) (name string, 
 		return "", false, nil
 	}
 	exp, err := a.experiment(ctx, found.Name)
-	return found.Name, err == nil && exp.ref == ref, err
+	if err != nil || exp.ref != ref {
+		return "", false, err
+	}
+	return found.Name, true, nil
 }

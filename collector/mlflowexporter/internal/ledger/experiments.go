@@ -16,6 +16,8 @@ func (l *Ledger) Experiments() int {
 
 // AddExperiment counts an experiment that was created.
 func (l *Ledger) AddExperiment(ctx context.Context) error {
+	l.heads.Lock()
+	defer l.heads.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	next := l.head

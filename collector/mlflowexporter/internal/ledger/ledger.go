@@ -72,6 +72,7 @@ type Ledger struct {
 	store Storage
 	now   func() time.Time
 
+	heads      sync.Mutex // for writes of head, one after the other; taken before mu
 	mu         sync.Mutex
 	head       head
 	unsaved    bool               // head has uptime that is not on disk
@@ -91,10 +92,15 @@ func Open(ctx context.Context, store Storage, scope Scope, now time.Time) (*Ledg
 	if err := store.Batch(ctx, get); err != nil {
 		return nil, fmt.Errorf("read ledger: %w", err)
 	}
-	if err := decode(get.Value, &l.head); err == nil && l.head.Scope == scope.id() {
+	known := decode(get.Value, &l.head) == nil && l.head.Scope == scope.id()
+	if known && l.head.BirthMS <= now.UnixMilli() {
 		return l, l.walk(ctx)
 	}
-	l.head = head{Scope: scope.id(), BirthMS: now.UnixMilli(), Owner: l.head.Owner}
+	if known {
+		l.head.BirthMS = now.UnixMilli() // the clock was ahead
+	} else {
+		l.head = head{Scope: scope.id(), BirthMS: now.UnixMilli(), Owner: l.head.Owner}
+	}
 	if err := store.Batch(ctx, storage.SetOperation(headKey, encode(l.head))); err != nil {
 		return nil, fmt.Errorf("begin ledger: %w", err)
 	}
@@ -250,7 +256,10 @@ func (l *Ledger) End(ctx context.Context, entries []*Entry) error {
 	if len(ops) == 0 {
 		return nil
 	}
-	if err := l.store.Batch(ctx, ops...); err != nil {
+	head, written := l.unsavedHead()
+	err := l.store.Batch(ctx, append(ops, head...)...)
+	written(err)
+	if err != nil {
 		return fmt.Errorf("write ledger: %w", err)
 	}
 	l.mu.Lock()
@@ -293,20 +302,23 @@ func (l *Ledger) grow(length, before int) {
 	l.bytes += int64(length - before)
 }
 
-// Prune removes the records of traces of which nothing is newer than the given time, apart
-// from those with a run that has not ended in this scope. Of jobs that started before it the ledger is
-// not complete from then on. It does nothing when the storage cannot be walked through.
-func (l *Ledger) Prune(ctx context.Context, before time.Time) (removed int, err error) {
+// Prune removes the records of traces of which nothing was new for so long, apart from those of
+// this scope with a run that has not ended, or a verdict that waits. Of jobs that started earlier the ledger is not complete
+// from then on. It does nothing when the storage cannot be walked through.
+func (l *Ledger) Prune(ctx context.Context, now time.Time, memory time.Duration) (removed int, err error) {
 	store, ok := l.store.(storage.Walker)
 	if !ok {
 		return 0, nil
 	}
+	l.heads.Lock()
+	defer l.heads.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var gone []string
 	var bytes int64
 	next := l.head
-	next.BirthMS = max(next.BirthMS, before.UnixMilli())
+	before := now.Add(-memory)
+	next.BirthMS = max(min(next.BirthMS, now.UnixMilli()), before.UnixMilli()) // the clock may have been ahead
 	first := true
 	err = store.Walk(ctx, func(key string, value []byte) (ops []*storage.Operation, _ error) {
 		if first {
@@ -319,7 +331,7 @@ func (l *Ledger) Prune(ctx context.Context, before time.Time) (removed int, err 
 			return ops, nil
 		}
 		//nolint:nilerr // a record that nobody can read is left for the one who looks into it
-		if decode(value, &j) != nil || j.last() == 0 || j.last() >= uint64(before.UnixNano()) || (j.open() && j.Scope == next.Scope) {
+		if decode(value, &j) != nil || j.last() == 0 || j.last() >= uint64(before.UnixNano()) || ((j.open() || j.Waiting()) && j.Scope == next.Scope) {
 			return ops, nil
 		}
 		gone = append(gone, id)

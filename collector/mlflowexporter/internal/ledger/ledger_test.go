@@ -23,11 +23,16 @@ var (
 )
 
 // disk gives a function that opens the same storage on disk, as after a restart.
-func disk(t *testing.T) func() storage.Client {
+func disk(t *testing.T) func() storage.Client { return diskWith(t, true) }
+
+// quickDisk is disk without waiting for the device.
+func quickDisk(t *testing.T) func() storage.Client { return diskWith(t, false) }
+
+func diskWith(t *testing.T, fsync bool) func() storage.Client {
 	t.Helper()
 	factory := filestorage.NewFactory()
 	cfg := factory.CreateDefaultConfig().(*filestorage.Config)
-	cfg.Directory, cfg.FSync = t.TempDir(), true
+	cfg.Directory, cfg.FSync = t.TempDir(), fsync
 	ext, err := factory.Create(t.Context(), extensiontest.NewNopSettings(factory.Type()), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -211,7 +216,7 @@ func TestPrunedRecordsAreLookedForInMLflow(t *testing.T) {
 		end(t, l, entries[0])
 	}
 	before := birth.Add(90 * time.Minute)
-	if n, err := l.Prune(t.Context(), before); n != 1 || err != nil {
+	if n, err := l.Prune(t.Context(), before, 0); n != 1 || err != nil {
 		t.Errorf("removed %d, %v", n, err)
 	}
 	for range 2 {
@@ -224,7 +229,36 @@ func TestPrunedRecordsAreLookedForInMLflow(t *testing.T) {
 				t.Errorf("%s: got %+v, %v", id, entries[0].Job, err)
 			}
 		}
-		l = open(t, store(), here, birth)
+		l = open(t, store(), here, before)
+	}
+}
+
+// A clock that was far ahead for a while, when the ledger began or when it was pruned, does not leave it
+// too young for what starts now.
+func TestLedgerOfAClockThatWasAhead(t *testing.T) {
+	ahead := birth.AddDate(10, 0, 0)
+	isBornAt := func(l *ledger.Ledger, at time.Time) {
+		t.Helper()
+		if !l.Complete(at.UnixMilli()) || l.Complete(at.UnixMilli()-1) {
+			t.Errorf("the ledger is not born at %v", at)
+		}
+	}
+	store := disk(t)
+	isBornAt(open(t, store(), here, ahead), ahead)
+	for range 2 { // it is kept
+		isBornAt(open(t, store(), here, birth), birth)
+	}
+	later := birth.Add(time.Hour)
+	isBornAt(open(t, store(), here, later), birth)
+
+	l := open(t, store(), here, later)
+	for _, now := range []time.Time{ahead, later} {
+		if _, err := l.Prune(t.Context(), now, time.Minute); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, l := range []*ledger.Ledger{l, open(t, store(), here, later)} {
+		isBornAt(l, later)
 	}
 }
 

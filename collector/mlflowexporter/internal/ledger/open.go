@@ -130,15 +130,30 @@ func (l *Ledger) note(e *Entry, now time.Time) (ops []*storage.Operation, after 
 	case open || e.Job.Waiting():
 		one := openJob{Waits: !open, SeenMS: l.head.UpMS, NewsMS: now.UnixMilli()}
 		ops = append(ops, storage.SetOperation(openPrefix+e.TraceID, encode(one)))
-		if l.unsaved { // what was seen never lies ahead of the uptime on disk
-			ops = append(ops, storage.SetOperation(headKey, encode(l.head)))
-		}
 		return ops, func() { l.open[e.TraceID] = one }
 	case was:
 		ops = append(ops, storage.DeleteOperation(openPrefix+e.TraceID))
 		return ops, func() { delete(l.open, e.TraceID) }
 	}
 	return nil, func() {}
+}
+
+// unsavedHead gives the operation that writes uptime which is not on disk: what was seen never lies ahead
+// of it there. Until written is called with how that ended, nobody else writes the head.
+func (l *Ledger) unsavedHead() (ops []*storage.Operation, written func(error)) {
+	l.heads.Lock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.unsaved {
+		l.heads.Unlock()
+		return nil, func(error) {}
+	}
+	return []*storage.Operation{storage.SetOperation(headKey, encode(l.head))}, func(err error) {
+		l.mu.Lock()
+		l.unsaved = err != nil
+		l.mu.Unlock()
+		l.heads.Unlock()
+	}
 }
 
 // Seen notes that there was news of a record which could not be written, and comes again. After a
@@ -154,6 +169,8 @@ func (l *Ledger) Seen(traceID string) {
 
 // AddUptime counts time in which the bridge was there for news. What cannot be written is not counted.
 func (l *Ledger) AddUptime(ctx context.Context, d time.Duration) error {
+	l.heads.Lock()
+	defer l.heads.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	before, unsaved := l.head.UpMS, l.unsaved
@@ -178,11 +195,21 @@ type Stale struct {
 
 // Stale lists up to n open records that had no news in so much uptime, the oldest first.
 func (l *Ledger) Stale(after time.Duration, n int) []Stale {
+	return l.openWhere(n, func(one openJob) bool { return l.head.UpMS-one.SeenMS >= after.Milliseconds() })
+}
+
+// Waiting lists up to n records in which only a verdict waits and that had no news since then, the
+// oldest first.
+func (l *Ledger) Waiting(since time.Time, n int) []Stale {
+	return l.openWhere(n, func(one openJob) bool { return one.Waits && one.NewsMS < since.UnixMilli() })
+}
+
+func (l *Ledger) openWhere(n int, holds func(openJob) bool) []Stale {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var found []Stale
 	for _, id := range slices.Sorted(maps.Keys(l.open)) {
-		if one := l.open[id]; l.head.UpMS-one.SeenMS >= after.Milliseconds() {
+		if one := l.open[id]; holds(one) {
 			found = append(found, Stale{TraceID: id, NewsMS: one.NewsMS})
 		}
 	}

@@ -1,6 +1,8 @@
 package ledger_test
 
 import (
+	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -8,6 +10,7 @@ import (
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/ledger"
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
 )
 
 // put notes a run of a trace.
@@ -128,7 +131,7 @@ func TestRunsOfAnotherServerAreNotOpen(t *testing.T) {
 		t.Error(diff)
 	}
 	l = open(t, store(), there, birth)
-	if n, err := l.Prune(t.Context(), birth.Add(time.Hour)); n != 1 || err != nil {
+	if n, err := l.Prune(t.Context(), birth.Add(time.Hour), 0); n != 1 || err != nil {
 		t.Errorf("%d removed, %v", n, err)
 	}
 }
@@ -149,6 +152,87 @@ func TestIndexWithoutARecord(t *testing.T) {
 	for _, l := range []*ledger.Ledger{l, open(t, store(), here, birth)} {
 		if got := stale(l, 0); got != nil {
 			t.Errorf("stale: %v", got)
+		}
+	}
+}
+
+// A verdict that waits is listed when it has waited long, and nothing else is. Pruning leaves it.
+func TestWaitingVerdictsAreNotPruned(t *testing.T) {
+	store := disk(t)
+	l := open(t, store(), here, birth)
+	wait := func(id string) {
+		t.Helper()
+		entries, err := l.Begin(t.Context(), []ledger.Claim{{TraceID: id}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries[0].Job.Take(reduce.Score{ID: id, RunKey: id})
+		end(t, l, entries[0])
+	}
+	put(t, l, "running", ledger.Run{Experiment: "1@5", ID: "1"})
+	put(t, l, "ended", ledger.Run{Experiment: "1@5", ID: "2", Done: true})
+	wait("waits")
+	wait("running")
+	after := birth.Add(time.Hour)
+	for range 2 {
+		if _, err := l.Prune(t.Context(), after, 0); err != nil {
+			t.Fatal(err)
+		}
+		if s := l.Stats(); s.Records != 2 {
+			t.Errorf("stats %+v", s)
+		}
+		if got := l.Waiting(after, 10); len(got) != 1 || got[0].TraceID != "waits" {
+			t.Errorf("waiting: %v", got)
+		}
+		if got := l.Waiting(birth, 10); len(got) != 0 {
+			t.Errorf("waiting at once: %v", got)
+		}
+		l = open(t, store(), here, after)
+	}
+}
+
+// meeting is a storage in which something else happens while a record is written.
+type meeting struct {
+	ledger.Memory
+	meanwhile func()
+}
+
+func (m *meeting) Batch(ctx context.Context, ops ...*storage.Operation) error {
+	record := slices.ContainsFunc(ops, func(op *storage.Operation) bool { return op.Type == storage.Set && op.Key == "job/a" })
+	if meanwhile := m.meanwhile; record && meanwhile != nil {
+		m.meanwhile = nil
+		meanwhile()
+	}
+	return m.Memory.Batch(ctx, ops...)
+}
+
+// What the ledger says of itself is not overwritten by what it said before: not by a record that is
+// written with uptime, while an experiment is counted.
+func TestHeadIsNotOverwrittenByAnOlderOne(t *testing.T) {
+	store := &meeting{}
+	l := open(t, store, here, birth)
+	if err := l.AddUptime(t.Context(), time.Hour); err != nil { // kept until there is a record
+		t.Fatal(err)
+	}
+	counted := make(chan error, 1)
+	store.meanwhile = func() {
+		done := make(chan struct{})
+		go func() { counted <- l.AddExperiment(t.Context()); close(done) }()
+		select {
+		case <-done:
+		case <-time.After(100 * time.Millisecond): // it waits for the record
+		}
+	}
+	put(t, l, "a", ledger.Run{Experiment: "1@5", ID: "1"})
+	if err := <-counted; err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range []*ledger.Ledger{l, open(t, store, here, birth)} {
+		if n := l.Experiments(); n != 1 {
+			t.Errorf("%d experiments, want 1", n)
+		}
+		if got := stale(l, time.Hour); got != nil {
+			t.Errorf("the record is stale at once: %v", got)
 		}
 	}
 }

@@ -11,6 +11,8 @@ import (
 // Owner is a text that tells this ledger from those of other bridges, for as long as its
 // storage lives. It is drawn when it is asked for the first time.
 func (l *Ledger) Owner(ctx context.Context) (string, error) {
+	l.heads.Lock()
+	defer l.heads.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.head.Owner != "" {
