@@ -212,6 +212,22 @@ var parts = []struct{ in, want string }{
 	{"DD-APPLICATION-KEY: 0123456789abcdef, DD_APP_KEY=0123456789abcdef", "DD-APPLICATION-KEY: [redacted:api_key], DD_APP_KEY=[redacted:api_key]"},
 	{"//registry.npmjs.org/:_auth=dXNlcjpwYXNzd29yZA==", "//registry.npmjs.org/:_auth=[redacted:basic_auth]"},
 	{`{"auths":{"https://x.org/v1/":{"auth":"dXNlcjpwYXNzd29yZA=="}},"auth":"oauth2 or none"}`, `{"auths":{"https://x.org/v1/":{"auth":"[redacted:basic_auth]"}},"auth":"oauth2 or none"}`},
+	// Quotes within quotes
+	{`{"password":"abcd\"S3cret99","a":"b"}`, `{"password":"[redacted:password]","a":"b"}`},
+	{`{"password":"ab\"S3cret99"}`, `{"password":"[redacted:password]"}`},
+	{`{"password":"abcd\\","a":"\"S3cret99"}`, `{"password":"[redacted:password]\\","a":"\"S3cret99"}`}, // a backslash is its last letter
+	{`"{\"password\":\"abcd\\\"S3cret99\",\"a\":1}"`, `"{\"password\":\"[redacted:password]\",\"a\":1}"`},
+	{`"{\"a\":\"password=\\\"abcd\"}"`, `"{\"a\":\"password=\\\"[redacted:password]\"}"`},
+	{`DB_PASS='ab"S3cret99' x`, `DB_PASS='[redacted:password]' x`},
+	{`DB_PASS='"S3cret99"' x`, `DB_PASS='[redacted:password]' x`},
+	{`{"c":"DB_PASS='ab\"S3cret99' x"}`, `{"c":"DB_PASS='[redacted:password]' x"}`},
+	{`DB_PASS='ab\'S3cret99' x`, `DB_PASS='[redacted:password]' x`},
+	{`{"c":"DB_PASS='ab\\'S3cret99' x"}`, `{"c":"DB_PASS='[redacted:password]' x"}`},
+	{`{"password":"it\\'s S3cret99"}`, `{"password":"[redacted:password]"}`},
+	{`{"a":"password='abcdef","b":"it's"}`, `{"a":"password='[redacted:password]","b":"it's"}`}, // a string of JSON ends before the quote
+	{`"{\"a\":\"password='abcdef\"\n}" it's`, `"{\"a\":\"password='[redacted:password]\"\n}" it's`},
+	{`{"password":"ab\u0026S3cret99"}`, `{"password":"[redacted:password]"}`},
+	{`{"Authorization":"Bearer abcdef\"S3cret99","Cookie":["a=b\"S3cret99"]}`, `{"Authorization":"Bearer [redacted:authorization]","Cookie":["[redacted:cookie]"]}`},
 	// Lists and pairs of JSON
 	{`{"X-Api-Key":["abcdefgh1", "abcdefgh2"],"Accept":["text/html"]}`, `{"X-Api-Key":["[redacted:api_key]", "[redacted:api_key]"],"Accept":["text/html"]}`},
 	{`"{\"Cookie\":[\"a=b; c=d\"],\"Authorization\":[\"Bearer abcdef\",\"Basic dXNlcjpwYXNz\"]}"`, `"{\"Cookie\":[\"[redacted:cookie]\"],\"Authorization\":[\"Bearer [redacted:authorization]\",\"Basic [redacted:authorization]\"]}"`},
@@ -396,7 +412,7 @@ func TestTextWithoutAFindingCostsNoAllocation(t *testing.T) {
 var pieces = []string{
 	"://", "@", "?", "&", "=", ":", "#", "\"", "\\", "\\n", "\\u0026", "%3D", "%40", " ", "\n", "token", "password", "key", "sig", "U0123456789", "<@U42>", "<@U42|", ">", "/team/UABCDEFGH",
 	"a", "b.org", "1", "REDACTED", "[redacted:email]", "bearer ", "Basic ", "dXNlcjpwYXNz", "authorization", "cookie", "é", "[", "]", ",", "\"token\":[\"", "\"name\":\"password\",\"value\":", "\\t", "\\r\\n ", "SSWS ", "signature", "%20", hex32, ":\\/\\/", "//", "\\u0040", "\\u003d", "\\u003e", "#64;", "<password>", "</", "hooks.slack.com", "/services/T0/B0/", "%2Fservices%2FT0%2FB0%2F",
-	"discord.com/api/webhooks/1/", "a.webhook.office.com/", "Private-Lines: 2\n", "-----BEGIN%20PRIVATE%20KEY-----%0A", "\\/", "'", "`", ".", "-",
+	"discord.com/api/webhooks/1/", "a.webhook.office.com/", "Private-Lines: 2\n", "-----BEGIN%20PRIVATE%20KEY-----%0A", "\\/", "'", "`", ".", "-", "pass='", "pass=\"", "\\\"", "\\'",
 	join("gh", "p_", alnum36), join("sk-", alnum36), join("eyJ", "hbGciOiJIUzI1NiJ9."), join("-----BEGIN ", "PRIVATE KEY-----"), join("-----END ", "PRIVATE KEY-----"), pemBody,
 }
 
