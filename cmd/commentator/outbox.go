@@ -10,6 +10,7 @@ import (
 
 	"github.com/technoshare/commentator/internal/bytesize"
 	"github.com/technoshare/commentator/internal/store"
+	"github.com/technoshare/commentator/internal/telemetry"
 )
 
 type outboxCommand struct {
@@ -73,7 +74,7 @@ type outboxResendCommand struct {
 
 // Help is shown below the flags.
 func (outboxResendCommand) Help() string {
-	return `A running worker sends them within seconds; else the next serve or replay does. Correct first what made the Collector refuse them, or they are set aside once more.`
+	return `A running worker sends them within seconds, unless telemetry is off; else the next serve or replay does. Correct first what made the Collector refuse them, or they are set aside once more.`
 }
 
 // Run sends again.
@@ -99,10 +100,21 @@ func (c *outboxResendCommand) Run(ctx context.Context, a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	who := "with the next serve or replay"
-	if worker {
-		who = "by the worker that runs"
-	}
-	fmt.Fprintf(a.stdout, "%d messages are sent again %s.\n", n, who)
+	fmt.Fprintf(a.stdout, "%d messages are sent again %s.\n", n, a.sentWhen(worker))
 	return nil
+}
+
+// sentWhen completes "messages are sent again …". A worker whose telemetry is off looks for
+// messages of earlier jobs at its start only, and with OTEL_SDK_DISABLED not even then.
+func (a *app) sentWhen(worker bool) string {
+	mode, _ := resolveMode(a.cfg)
+	switch {
+	case a.cfg.SDKDisabled:
+		return "once OTEL_SDK_DISABLED is no longer true, with the next serve or replay"
+	case worker && mode == telemetry.ModeOff:
+		return "when the worker that runs is started again; its telemetry is off"
+	case worker:
+		return "by the worker that runs"
+	}
+	return "with the next serve or replay"
 }

@@ -71,7 +71,7 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 	held, err := s.strategies.read()
 	s.complain(err)
 	w.Header().Set("Content-Type", "application/json")
-	if err := json.NewEncoder(w).Encode(held.of(service).answer()); err != nil {
+	if err := json.NewEncoder(w).Encode(held.of(service)); err != nil {
 		s.set.Logger.Debug("An answer was not sent", zap.Error(err))
 	}
 }

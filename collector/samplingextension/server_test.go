@@ -93,6 +93,39 @@ func TestStrategiesOfServices(t *testing.T) {
 	}
 }
 
+// The operations of the default strategy hold for the services of the file too, which may name
+// them otherwise.
+func TestOperationsOfTheDefaultStrategyAreShared(t *testing.T) {
+	url, file, _ := serving(t)
+	if err := os.WriteFile(file+".new", []byte(`{
+		"default_strategy": {"type": "probabilistic", "param": 0.5, "operation_strategies": [
+			{"operation": "/health", "type": "probabilistic", "param": 0},
+			{"operation": "/metrics", "type": "probabilistic", "param": 0.1}]},
+		"service_strategies": [
+			{"service": "plain", "type": "probabilistic", "param": 0.8},
+			{"service": "own", "type": "probabilistic", "param": 0.8, "operation_strategies": [
+				{"operation": "/metrics", "type": "probabilistic", "param": 1}]},
+			{"service": "limited", "type": "ratelimiting", "param": 5}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(file+".new", file); err != nil {
+		t.Fatal(err)
+	}
+	const health, metrics = `{"operation":"/health","probabilisticSampling":{"samplingRate":0}}`, `{"operation":"/metrics","probabilisticSampling":{"samplingRate":0.1}}`
+	for service, want := range map[string]string{
+		"other": `{"strategyType":"PROBABILISTIC","operationSampling":{"defaultSamplingProbability":0.5,"perOperationStrategies":[` + health + `,` + metrics + `]}}`,
+		"plain": `{"strategyType":"PROBABILISTIC","operationSampling":{"defaultSamplingProbability":0.8,"perOperationStrategies":[` + health + `,` + metrics + `]}}`,
+		"own": `{"strategyType":"PROBABILISTIC","operationSampling":{"defaultSamplingProbability":0.8,"perOperationStrategies":[` +
+			`{"operation":"/metrics","probabilisticSampling":{"samplingRate":1}},` + health + `]}}`,
+		"limited": `{"strategyType":"RATE_LIMITING","rateLimitingSampling":{"maxTracesPerSecond":5},` +
+			`"operationSampling":{"defaultSamplingProbability":0.5,"perOperationStrategies":[` + health + `,` + metrics + `]}}`,
+	} {
+		if _, body := ask(t, url+"?service="+service); body != want {
+			t.Errorf("%s: %s", service, body)
+		}
+	}
+}
+
 // The sampler of the OpenTelemetry SDK understands what is served.
 func TestSamplerOfTheSDKTakesTheStrategies(t *testing.T) {
 	url, _, _ := serving(t)

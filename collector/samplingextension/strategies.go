@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 )
 
@@ -71,14 +72,14 @@ func (s strategy) validate(at string) error {
 	return errors.Join(errs...)
 }
 
-// of is the strategy of a service, or else the default one.
-func (s strategies) of(service string) strategy {
+// of answers for a service: with its own strategy, or else the default one.
+func (s strategies) of(service string) answer {
 	for _, one := range s.Services {
 		if one.Service == service {
-			return one.strategy
+			return one.answer(s.Default)
 		}
 	}
-	return s.Default
+	return s.Default.answer(s.Default)
 }
 
 // answer is a strategy as it goes over HTTP.
@@ -107,18 +108,36 @@ type operationPart struct {
 	Probabilistic probabilisticPart `json:"probabilisticSampling"`
 }
 
-func (s strategy) answer() answer {
-	if s.Type == rateLimiting {
-		return answer{Type: "RATE_LIMITING", RateLimiting: &rateLimitingPart{int32(s.Param)}}
-	}
+// answer is what a service with this strategy is told. As with Jaeger, the operations of the
+// default strategy hold for it too, unless it names them itself; also when it is rate-limiting.
+func (s strategy) answer(standard strategy) answer {
 	out := answer{Type: "PROBABILISTIC", Probabilistic: &probabilisticPart{s.Param}}
-	if len(s.Operations) > 0 { // clients take the first part that they find
-		out.Probabilistic, out.Operations = nil, &operationsStrategy{Default: s.Param}
-		for _, o := range s.Operations {
-			out.Operations.PerOperation = append(out.Operations.PerOperation, operationPart{o.Operation, probabilisticPart{o.Param}})
-		}
+	others := s.Param
+	if s.Type == rateLimiting {
+		out = answer{Type: "RATE_LIMITING", RateLimiting: &rateLimitingPart{int32(s.Param)}}
+		others = standard.Param
+	}
+	operations := s.operations(standard.Operations)
+	if len(operations) == 0 {
+		return out
+	}
+	out.Probabilistic = nil // clients take the first part that they find
+	out.Operations = &operationsStrategy{Default: others}
+	for _, o := range operations {
+		out.Operations.PerOperation = append(out.Operations.PerOperation, operationPart{o.Operation, probabilisticPart{o.Param}})
 	}
 	return out
+}
+
+// operations are those of the strategy, and of the shared ones those that it does not name.
+func (s strategy) operations(shared []operationStrategy) []operationStrategy {
+	all := slices.Clone(s.Operations)
+	for _, o := range shared {
+		if !slices.ContainsFunc(s.Operations, func(own operationStrategy) bool { return own.Operation == o.Operation }) {
+			all = append(all, o)
+		}
+	}
+	return all
 }
 
 // file holds the strategies of a file and reads it again when it is another one.

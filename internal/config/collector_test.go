@@ -85,7 +85,7 @@ func TestWhatTheEnvironmentOverrulesIsNamedWithoutItsValue(t *testing.T) {
 
 // Lines that a person reads in another way than the program does.
 func TestDotenvWarnsOfWhatLooksLikeAMistake(t *testing.T) {
-	_, warnings, err := parseDotenv(".env", "A=“b”\nB=b\"\nC=${HOME}/x\nD='${HOME}'\nE=\"it's\"\nF=costs 5$\nG=$HOME/y\nH=p$w0rd\n")
+	_, warnings, err := parseDotenv(".env", "A=“b”\nB=b\"\nC=${HOME}/x\nD='${HOME}'\nE=\"it's\"\nF=costs 5$\nG=$HOME/y\nH=p$w0rd\nI=“b\nJ=„b\nK=b”\n")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestDotenvWarnsOfWhatLooksLikeAMistake(t *testing.T) {
 	for _, w := range warnings {
 		keys = append(keys, w.Key)
 	}
-	if want := []string{"A", "B", "C", "G"}; !slices.Equal(keys, want) {
+	if want := []string{"A", "B", "C", "G", "I", "J", "K"}; !slices.Equal(keys, want) {
 		t.Errorf("warned of %v, want %v: %v", keys, want, warnings)
 	}
 }

@@ -156,7 +156,7 @@ func oddValue(line, value string) string {
 	switch {
 	case written == "" || written[0] == '\'' || value == "":
 		return "" // as it is, on purpose
-	case strings.ContainsAny(value[:1], "“”‘’„«") || strings.ContainsRune("“”‘’»", lastRune(value)):
+	case strings.ContainsRune("“”‘’„«", firstRune(value)) || strings.ContainsRune("“”‘’»", lastRune(value)):
 		return "stands in typographic quotes, which belong to the value here; write \" or '"
 	case written[0] != '"' && strings.ContainsAny(value[len(value)-1:], `"'`):
 		return "ends with a quote that belongs to the value; remove it, or put one before the value too"
@@ -164,6 +164,11 @@ func oddValue(line, value string) string {
 		return "names a variable, and nothing is expanded here; write the value itself, or put it in single quotes if it is meant so"
 	}
 	return ""
+}
+
+func firstRune(s string) rune {
+	r, _ := utf8.DecodeRuneInString(s)
+	return r
 }
 
 func lastRune(s string) rune {

@@ -12,7 +12,8 @@ func (sc *scan) authority(start int) {
 	sc.slackHook(start)
 }
 
-// maxUserInfo is how far the // of an address without a scheme is looked for.
+// maxUserInfo is how far the // of an address without a scheme is looked for, and the @ behind
+// a password that was not encoded.
 const maxUserInfo = 128
 
 // userInfoBefore masks the user and password before an @ when // is before them.
@@ -48,6 +49,9 @@ func (sc *scan) userInfo(start int) {
 	if at < 0 && strings.HasSuffix(s[start:end], "…") { // an error's short form of a long address
 		at = end - len("…")
 	}
+	if at < 0 && beginsPassword(s[start:end]) {
+		at = lateAt(s, end, start+maxUserInfo)
+	}
 	if at <= start {
 		return
 	}
@@ -61,6 +65,34 @@ func (sc *scan) userInfo(start int) {
 	}
 	sc.addAs(start, at, ruleUserInfo, mask)
 	sc.done = max(sc.done, at+1)
+}
+
+// beginsPassword reports whether the authority of a URL, which has no @, is a user and the
+// beginning of a password that holds a /, ? or #: behind the last colon is no port.
+func beginsPassword(authority string) bool {
+	port := authority[strings.LastIndexByte(authority, ':')+1:]
+	return port != authority && strings.Trim(port, "0123456789") != "" && strings.IndexByte(port, ']') < 0 // [::1]
+}
+
+// lateAt returns the last @ of a URL before a limit, given where its authority ends by its form;
+// -1 when there is none, or when the URL ends there.
+func lateAt(s string, from, limit int) int {
+	at := -1
+	for k := from; k < min(len(s), limit); k++ {
+		switch s[k] {
+		case ' ', '\t', '\r', '\n', '"', '\'', '`', '<', '>', '|':
+			return at
+		case '@':
+			at = k
+		case '\\': // \/ of JSON; other escapes end the URL
+			next := slash(s, k)
+			if next < 0 {
+				return at
+			}
+			k = next - 1
+		}
+	}
+	return at
 }
 
 func endsAuthority(c byte) bool {

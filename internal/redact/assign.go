@@ -213,7 +213,7 @@ func (sc *scan) assigned(separator, value int, equals bool) {
 // written is how a value is written.
 type written struct {
 	name   string // in front of it
-	quote  byte   // that opens it; 0: none
+	quote  quote  // that opens it
 	quotes string // that close the name, with the backslashes before them
 	equals bool   // = is between the two
 }
@@ -221,7 +221,8 @@ type written struct {
 // value masks a value of a name that the rule knows.
 func (sc *scan) value(start int, rule string, c written) {
 	s, quote, quotes := sc.s, c.quote, c.quotes
-	inJSON := quote == 0 && quotes != "" // a number, true or the like
+	quoted := quote.mark != 0
+	inJSON := !quoted && quotes != "" // a number, true or the like
 	switch {
 	case rule != ruleAuthorization && rule != ruleCookie:
 	case inJSON: // no header
@@ -241,11 +242,11 @@ func (sc *scan) value(start int, rule string, c written) {
 		stop = start + n
 	}
 	v := s[start:stop]
-	bare := quote == 0 && quotes == "" && !c.equals
-	if !plausible(v, rule, quote != 0 || quotes != "", c.equals) || bare && isProse(rule, v, c.name, s[stop:]) {
+	bare := !quoted && quotes == "" && !c.equals
+	if !plausible(v, rule, quoted || quotes != "", c.equals) || bare && isProse(rule, v, c.name, s[stop:]) {
 		return
 	}
-	if call := strings.IndexByte(v, '('); call > 0 && quote == 0 && strings.EqualFold(c.name, "pass") && !strings.ContainsAny(v[:call], "0123456789") {
+	if call := strings.IndexByte(v, '('); call > 0 && !quoted && strings.EqualFold(c.name, "pass") && !strings.ContainsAny(v[:call], "0123456789") {
 		return // whether a test passes: pass := isNil(object)
 	}
 	if vendor := sc.vendor(v); vendor != "" {
@@ -277,67 +278,4 @@ func (sc *scan) vendor(value string) string {
 		return ""
 	}
 	return inner.found[0].Rule
-}
-
-func isQuote(c byte) bool { return c == '"' || c == '\'' || c == '`' }
-
-// openQuote steps over a quote that opens a value, with the backslashes before it.
-func openQuote(s string, at int) (start int, quote byte) {
-	k := at
-	for k < len(s) && s[k] == '\\' {
-		k++
-	}
-	if k < len(s) && isQuote(s[k]) {
-		return k + 1, s[k]
-	}
-	return at, 0
-}
-
-// valueEnd returns where a value ends: at its closing quote or the end of its line; without
-// quotes at white space too, and at what cannot be in it. Closing brackets and full stops
-// behind a bare value are no part of it.
-func valueEnd(s string, start int, quote byte) int {
-	at := start
-loop:
-	for at < len(s) {
-		switch c := s[at]; c {
-		case '\n', '\r', '"':
-			break loop
-		case '\'', '`':
-			if quote == 0 || c == quote {
-				break loop
-			}
-		case '\\':
-			k := at
-			for k < len(s) && s[k] == '\\' {
-				k++
-			}
-			if k == len(s) || isQuote(s[k]) || s[k] == 'n' || s[k] == 'r' || s[k] == 't' {
-				break loop
-			}
-			if strings.HasPrefix(s[k:], "u0026") || strings.HasPrefix(s[k:], "u003c") || strings.HasPrefix(s[k:], "u003e") {
-				break loop
-			}
-			at = k
-		case ' ', '\t', '<', '>', '|':
-			if quote == 0 {
-				break loop
-			}
-		case '[', 'R':
-			if isMask(s[at:]) {
-				break loop
-			}
-		case '&':
-			if quote == 0 && isParameter(s[at+1:]) {
-				break loop
-			}
-		}
-		at++
-	}
-	if quote == 0 {
-		for at > start && strings.IndexByte(",;.)]}", s[at-1]) >= 0 {
-			at--
-		}
-	}
-	return at
 }

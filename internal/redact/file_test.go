@@ -25,6 +25,9 @@ rules:
   - {name: host, regex: '[a-z]+\.corp\.internal'}
   - {name: customer, regex: 'customer (\w+)', prefix: "customer "}
   - {name: ticket, regex: '(?:INC|REQ)[0-9]+', prefix: [INC, REQ]}
+  - {name: ref, regex: 'ticket .*? ref=(\d+)', prefix: 'ticket '}
+  - {name: code, regex: 'mail: \S+ (\d{6})'}
+  - {name: address, regex: 'lives: .+'}
 allow:
   - {text: press@example.org}
   - {regex: '.*@example\.net', rule: email}
@@ -38,6 +41,13 @@ allow:
 		"INC42 REQ7":                                         "[redacted:ticket] [redacted:ticket]",
 		"press@example.org, jane@example.org, a@example.net": "press@example.org, [redacted:email], a@example.net",
 		"password=a@example.net":                             "password=[redacted:password]",
+		// A rule of the file keeps the built-in ones from nothing, and they keep none from it.
+		"ticket from jane@example.org password=hunter22 ref=12345": "ticket from [redacted:email] password=[redacted:password] ref=[redacted:ref]",
+		"ticket password=secret ref=12345":                         "ticket password=[redacted:password] ref=[redacted:ref]",
+		`ticket password="a ref=12345 b"`:                          `ticket password="[redacted:password]"`,
+		"mail: jane@example.org 123456, mail: press@example.org 1": "mail: [redacted:email] [redacted:code], mail: press@example.org 1",
+		"lives: Jane jane@example.org, 12 Main Street":             "[redacted:address]",
+		"password=lives: in password=hunter22":                     "password=[redacted:password]",
 	} {
 		if got := r.Text(in); got != want {
 			t.Errorf("%q became %q, want %q", in, got, want)

@@ -7,9 +7,9 @@ import (
 
 // authorization masks the credentials of an Authorization header, with or without the name
 // of a scheme.
-func (sc *scan) authorization(start int, quote byte) {
+func (sc *scan) authorization(start int, q quote) {
 	s := sc.s
-	if quote == 0 {
+	if q.mark == 0 {
 		start = skipFold(s, start)
 	}
 	scheme := start
@@ -36,7 +36,7 @@ func (sc *scan) authorization(start int, quote byte) {
 	if isMask(s[start:]) || isVariable(s[start:]) || isStructure(s[start:]) {
 		return
 	}
-	end := valueEnd(s, start, quote)
+	end := valueEnd(s, start, q)
 	v := s[start:end]
 	switch {
 	case known && len(v) < 4:
@@ -92,13 +92,13 @@ func skipFold(s string, at int) int {
 }
 
 // cookie masks the cookies of a header: everything up to the end of the line or string.
-func (sc *scan) cookie(start int, quote byte) {
+func (sc *scan) cookie(start int, q quote) {
 	s := sc.s
-	if quote == 0 {
-		quote = '"' // white space does not end it
+	if q.mark == 0 {
+		q = unquoted
 	}
 	if isParameter(s[start:]) {
-		sc.add(start, valueEnd(s, start, quote), ruleCookie)
+		sc.add(start, valueEnd(s, start, q), ruleCookie)
 	}
 }
 

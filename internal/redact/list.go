@@ -12,12 +12,12 @@ func (sc *scan) list(at int, rule, quotes string) {
 	s := sc.s
 	for range maxItems {
 		at = skipLayout(s, at)
-		start, quote := openQuote(s, at)
-		if quote != '"' || s[at:start] != quotes {
+		start, q := openQuote(s, at)
+		if q.mark != '"' || s[at:start] != quotes {
 			return
 		}
-		sc.value(start, rule, written{quote: quote, quotes: quotes})
-		end := valueEnd(s, max(start, sc.done), quote)
+		sc.value(start, rule, written{quote: q, quotes: quotes})
+		end := valueEnd(s, max(start, sc.done), q)
 		if !strings.HasPrefix(s[end:], quotes) {
 			return
 		}

@@ -1,16 +1,14 @@
 package redact
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // maxKey is how far the end of a private key is looked for.
 const maxKey = 16 << 10
 
 // privateKey masks the body of a private key in PEM, from its BEGIN line to its END line. A
 // key may have been cut, its lines may be quoted strings of a program, or it may lie across
-// several strings of JSON; then its lines are masked, and what is between them stays.
+// several strings of JSON; then its lines are masked, and what is between them is scanned like
+// everything else.
 func (sc *scan) privateKey(at int) {
 	s := sc.s
 	body := pemLine(s, at+len(pemBegin))
@@ -34,33 +32,9 @@ func (sc *scan) privateKey(at int) {
 		if start < 0 {
 			return
 		}
-		sc.keyLine(start, stop)
+		sc.note(start, stop, rulePrivateKey)
 		k = stop
 	}
-}
-
-// keyLine notes a line of a key ahead of the scan, or behind it. What lies between lines is
-// scanned like everything else.
-func (sc *scan) keyLine(start, end int) {
-	if isMask(sc.s[start:]) || sc.allowed(rulePrivateKey, sc.s[start:end]) {
-		return
-	}
-	sc.keyLines = append(sc.keyLines, sc.finding(start, end, rulePrivateKey, ""))
-}
-
-// withKeyLines returns all findings in order. Of two that overlap one is made.
-func (sc *scan) withKeyLines() []Finding {
-	all := slices.Concat(sc.found, sc.keyLines)
-	slices.SortStableFunc(all, func(a, b Finding) int { return a.Start - b.Start })
-	out := all[:0]
-	for _, f := range all {
-		if n := len(out); n > 0 && f.Start < out[n-1].End {
-			out[n-1].End = max(out[n-1].End, f.End)
-			continue
-		}
-		out = append(out, f)
-	}
-	return out
 }
 
 // endOfPrivateKey masks the lines before an END line whose BEGIN was cut off.
@@ -81,7 +55,7 @@ func (sc *scan) endOfPrivateKey(at int) {
 		if start < 0 {
 			return
 		}
-		sc.keyLine(start, stop)
+		sc.note(start, stop, rulePrivateKey)
 		k = stop
 	}
 }
@@ -144,7 +118,7 @@ func (sc *scan) putty(at int) {
 		if start == at || count > 1 && at-start < minLine {
 			return
 		}
-		sc.keyLine(start, at)
+		sc.note(start, at, rulePrivateKey)
 	}
 }
 

@@ -152,6 +152,11 @@ var parts = []struct{ in, want string }{
 	{`"session.id": "november"`, `"session.id": "november"`},
 	{"<https://u:p@x.org|text>", "<https://REDACTED:REDACTED@x.org|text>"},
 	{"postgres://u:p@db:5432/x?sslmode=on", "postgres://REDACTED:REDACTED@db:5432/x?sslmode=on"},
+	{"dial postgres://app:pa/s5w0rd@db:5432/x", "dial postgres://REDACTED:REDACTED@db:5432/x"},
+	{"postgres://app:pa?s5w0rd@db.example.com/x, redis://a:p#w:1@db", "postgres://REDACTED:REDACTED@db.example.com/x, redis://REDACTED:REDACTED@db"},
+	{`{"u":"amqp:\/\/app:pa\/s5w0rd@db\/x","e":"ftp://a:b/c\nd@e.org"}`, `{"u":"amqp:\/\/REDACTED:REDACTED@db\/x","e":"ftp://a:b/c\n[redacted:email]"}`},
+	{"https://host:8080/@jane/x https://example.org/a:b/@jane http://[::1]/@jane http://[::1]:80/@jane", "https://host:8080/@jane/x https://example.org/a:b/@jane http://[::1]/@jane http://[::1]:80/@jane"},
+	{"http://host:port/x and @jane, http://host:/@jane", "http://host:port/x and @jane, http://host:/@jane"},
 	{"://", "://"},
 	{"https://x.org/?monkey=1&turkey=2", "https://x.org/?monkey=1&turkey=2"},
 	{"https://x.org/?mail=jane%40example.org", "https://x.org/?mail=[redacted:email]"},
@@ -212,6 +217,22 @@ var parts = []struct{ in, want string }{
 	{"DD-APPLICATION-KEY: 0123456789abcdef, DD_APP_KEY=0123456789abcdef", "DD-APPLICATION-KEY: [redacted:api_key], DD_APP_KEY=[redacted:api_key]"},
 	{"//registry.npmjs.org/:_auth=dXNlcjpwYXNzd29yZA==", "//registry.npmjs.org/:_auth=[redacted:basic_auth]"},
 	{`{"auths":{"https://x.org/v1/":{"auth":"dXNlcjpwYXNzd29yZA=="}},"auth":"oauth2 or none"}`, `{"auths":{"https://x.org/v1/":{"auth":"[redacted:basic_auth]"}},"auth":"oauth2 or none"}`},
+	// Quotes within quotes
+	{`{"password":"abcd\"S3cret99","a":"b"}`, `{"password":"[redacted:password]","a":"b"}`},
+	{`{"password":"ab\"S3cret99"}`, `{"password":"[redacted:password]"}`},
+	{`{"password":"abcd\\","a":"\"S3cret99"}`, `{"password":"[redacted:password]\\","a":"\"S3cret99"}`}, // a backslash is its last letter
+	{`"{\"password\":\"abcd\\\"S3cret99\",\"a\":1}"`, `"{\"password\":\"[redacted:password]\",\"a\":1}"`},
+	{`"{\"a\":\"password=\\\"abcd\"}"`, `"{\"a\":\"password=\\\"[redacted:password]\"}"`},
+	{`DB_PASS='ab"S3cret99' x`, `DB_PASS='[redacted:password]' x`},
+	{`DB_PASS='"S3cret99"' x`, `DB_PASS='[redacted:password]' x`},
+	{`{"c":"DB_PASS='ab\"S3cret99' x"}`, `{"c":"DB_PASS='[redacted:password]' x"}`},
+	{`DB_PASS='ab\'S3cret99' x`, `DB_PASS='[redacted:password]' x`},
+	{`{"c":"DB_PASS='ab\\'S3cret99' x"}`, `{"c":"DB_PASS='[redacted:password]' x"}`},
+	{`{"password":"it\\'s S3cret99"}`, `{"password":"[redacted:password]"}`},
+	{`{"a":"password='abcdef","b":"it's"}`, `{"a":"password='[redacted:password]","b":"it's"}`}, // a string of JSON ends before the quote
+	{`"{\"a\":\"password='abcdef\"\n}" it's`, `"{\"a\":\"password='[redacted:password]\"\n}" it's`},
+	{`{"password":"ab\u0026S3cret99"}`, `{"password":"[redacted:password]"}`},
+	{`{"Authorization":"Bearer abcdef\"S3cret99","Cookie":["a=b\"S3cret99"]}`, `{"Authorization":"Bearer [redacted:authorization]","Cookie":["[redacted:cookie]"]}`},
 	// Lists and pairs of JSON
 	{`{"X-Api-Key":["abcdefgh1", "abcdefgh2"],"Accept":["text/html"]}`, `{"X-Api-Key":["[redacted:api_key]", "[redacted:api_key]"],"Accept":["text/html"]}`},
 	{`"{\"Cookie\":[\"a=b; c=d\"],\"Authorization\":[\"Bearer abcdef\",\"Basic dXNlcjpwYXNz\"]}"`, `"{\"Cookie\":[\"[redacted:cookie]\"],\"Authorization\":[\"Bearer [redacted:authorization]\",\"Basic [redacted:authorization]\"]}"`},
@@ -396,7 +417,7 @@ func TestTextWithoutAFindingCostsNoAllocation(t *testing.T) {
 var pieces = []string{
 	"://", "@", "?", "&", "=", ":", "#", "\"", "\\", "\\n", "\\u0026", "%3D", "%40", " ", "\n", "token", "password", "key", "sig", "U0123456789", "<@U42>", "<@U42|", ">", "/team/UABCDEFGH",
 	"a", "b.org", "1", "REDACTED", "[redacted:email]", "bearer ", "Basic ", "dXNlcjpwYXNz", "authorization", "cookie", "é", "[", "]", ",", "\"token\":[\"", "\"name\":\"password\",\"value\":", "\\t", "\\r\\n ", "SSWS ", "signature", "%20", hex32, ":\\/\\/", "//", "\\u0040", "\\u003d", "\\u003e", "#64;", "<password>", "</", "hooks.slack.com", "/services/T0/B0/", "%2Fservices%2FT0%2FB0%2F",
-	"discord.com/api/webhooks/1/", "a.webhook.office.com/", "Private-Lines: 2\n", "-----BEGIN%20PRIVATE%20KEY-----%0A", "\\/", "'", "`", ".", "-",
+	"discord.com/api/webhooks/1/", "a.webhook.office.com/", "Private-Lines: 2\n", "-----BEGIN%20PRIVATE%20KEY-----%0A", "\\/", "'", "`", ".", "-", "pass='", "pass=\"", "\\\"", "\\'",
 	join("gh", "p_", alnum36), join("sk-", alnum36), join("eyJ", "hbGciOiJIUzI1NiJ9."), join("-----BEGIN ", "PRIVATE KEY-----"), join("-----END ", "PRIVATE KEY-----"), pemBody,
 }
 

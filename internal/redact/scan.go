@@ -175,8 +175,8 @@ type scan struct {
 	s     string
 	done  int // s[:done] is settled
 	found []Finding
-	// keyLines are lines of private keys, noted when the beginning or end of one is met.
-	keyLines []Finding
+	// noted are findings that lie ahead of the scan or behind it, see note.
+	noted []Finding
 }
 
 func (sc *scan) run() {
@@ -207,11 +207,11 @@ func (sc *scan) run() {
 			sc.at(t, i)
 		}
 	}
-	if len(sc.keyLines) > 0 {
-		sc.found = sc.withKeyLines()
-	}
 	for _, r := range t.free {
 		sc.everywhere(r)
+	}
+	if len(sc.noted) > 0 {
+		sc.found = sc.merged()
 	}
 }
 
@@ -293,7 +293,7 @@ func (sc *scan) try(probes []probe, i int) bool {
 			sc.putty(at + len(p.literal))
 		default:
 			if m := p.rule.pattern.FindStringSubmatchIndex(sc.s[at:]); m != nil {
-				sc.mask(at, m, p.rule.name)
+				sc.match(at, m, p.rule.name)
 			}
 		}
 		if i < sc.done {
@@ -301,14 +301,6 @@ func (sc *scan) try(probes []probe, i int) bool {
 		}
 	}
 	return false
-}
-
-func (sc *scan) mask(at int, m []int, name string) {
-	from, to := m[0], m[1]
-	if len(m) > 2 && m[2] >= 0 {
-		from, to = m[2], m[3]
-	}
-	sc.add(at+from, at+to, name)
 }
 
 // add notes a finding, unless it is allowed or overlaps with one before.
@@ -342,25 +334,6 @@ func (sc *scan) allowed(name, found string) bool {
 		}
 	}
 	return false
-}
-
-// everywhere applies a rule without literals to what no other rule has found.
-func (sc *scan) everywhere(r *rule) {
-	before := sc.found
-	sc.found = make([]Finding, 0, len(before))
-	gap := func(from, to int) {
-		sc.done = from
-		for _, m := range r.free.FindAllStringSubmatchIndex(sc.s[from:to], -1) {
-			sc.mask(from, m, r.name)
-		}
-	}
-	from := 0
-	for _, f := range before {
-		gap(from, f.Start)
-		sc.found = append(sc.found, f)
-		from = f.End
-	}
-	gap(from, len(sc.s))
 }
 
 func begins(s, literal string, fold bool) bool {

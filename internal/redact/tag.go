@@ -25,7 +25,7 @@ func (sc *scan) tag(at, behind int) {
 	if n := strings.IndexAny(s[behind:end], "<&"); n >= 0 {
 		end = behind + n
 	}
-	end = valueEnd(s[:end], behind, '"') // with blanks
+	end = valueEnd(s[:end], behind, unquoted)
 	rest := s[end:]
 	if !strings.HasPrefix(rest, "<") && !strings.HasPrefix(strings.TrimLeft(rest[:min(16, len(rest))], `\`), "u003c") {
 		return // no element ends here

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	runtimemetrics "runtime/metrics"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -78,7 +79,7 @@ func newMetrics(ctx context.Context, cfg Config, rec *recorder, res *resource.Re
 		meter: provider.Meter(wire.ScopeName,
 			metric.WithInstrumentationVersion(cfg.Version), metric.WithSchemaURL(wire.SchemaURL)),
 	}
-	return m, errors.Join(m.instruments(), m.observeOutbox(box, cfg.Now), m.observeRedactions(), m.observeCuts(), m.observeRuntime())
+	return m, errors.Join(m.instruments(), m.observeOutbox(box, cfg.Now), m.observeRedactions(), m.observeCuts(), m.observeRuntime(runtimemetrics.Read))
 }
 
 // Bucket boundaries. Seconds of jobs reach from a cached page to a slow model; those of

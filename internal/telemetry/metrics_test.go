@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"regexp"
+	runtimemetrics "runtime/metrics"
 	"slices"
 	"strings"
 	"testing"
@@ -133,5 +134,28 @@ func TestMetricsOutageIsSaidOnce(t *testing.T) {
 	}
 	if n := log.count("not taken"); n != 1 {
 		t.Errorf("said %d times", n)
+	}
+}
+
+// The export and Prometheus may read at once. The race detector does not see what the runtime
+// writes, so the places are compared.
+func TestReadingsOfTheRuntimeShareNothing(t *testing.T) {
+	reader := sdkmetric.NewManualReader()
+	m := &metrics{meter: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)).Meter("")}
+	var read [][]runtimemetrics.Sample // all, so that no place is used again
+	if err := m.observeRuntime(func(into []runtimemetrics.Sample) {
+		runtimemetrics.Read(into)
+		read = append(read, into)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	collect(t, reader)
+	collect(t, reader)
+	places := map[*runtimemetrics.Sample]bool{}
+	for _, samples := range read {
+		places[&samples[0]] = true
+	}
+	if want := 2 * len(runtimeMetrics); len(read) != want || len(places) != want {
+		t.Errorf("%d readings went to %d places, want %d", len(read), len(places), want)
 	}
 }

@@ -108,14 +108,14 @@ var runtimeMetrics = []struct{ name, unit, description, sample string }{
 	{wire.MetricGoHeapGoal, "By", "Heap size at which the collector runs next.", "/gc/heap/goal:bytes"},
 }
 
-// observeRuntime registers the Go runtime's metrics.
-func (m *metrics) observeRuntime() error {
+// observeRuntime registers the Go runtime's metrics. Read is runtime/metrics.Read.
+func (m *metrics) observeRuntime(read func([]runtimemetrics.Sample)) error {
 	var errs []error
 	for _, r := range runtimeMetrics {
-		sample := []runtimemetrics.Sample{{Name: r.sample}}
 		_, err := m.meter.Int64ObservableGauge(r.name, metric.WithUnit(r.unit), metric.WithDescription(r.description),
 			metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
-				runtimemetrics.Read(sample)
+				sample := []runtimemetrics.Sample{{Name: r.sample}} // of this call: the export and Prometheus may ask at once
+				read(sample)
 				o.Observe(int64(sample[0].Value.Uint64()))
 				return nil
 			}))

@@ -105,7 +105,7 @@ var httpAttributes = []Entry{
 
 var metricAttributes = []Entry{
 	{Kind: KindAttr, Name: AttrTokenType, Type: "string, input | output", Meaning: "Kind of tokens; on gen_ai.client.token.usage.", From: byTelemetry, To: toBackends, Test: testMetrics},
-	{Kind: KindAttr, Name: AttrRule, Type: "string", Meaning: "Which rule masked something; on telemetry.redactions.", From: byTelemetry, To: toBackends, Test: testMetrics},
+	{Kind: KindAttr, Name: AttrRule, Type: "string", Meaning: "Which rule masked something; on telemetry.redactions.", From: byTelemetry, To: toBackends, Test: testRedactions},
 	{Kind: KindAttr, Name: AttrFeedbackOutcome, Type: "string, verdict | unchanged | no_reply | no_verdict | malformed", Meaning: "What became of a reaction; on feedback.reaction.count.", From: byTelemetry, To: toBackends, Test: testMetrics},
 	{Kind: KindAttr, Name: AttrReason, Type: "string", Meaning: "Why something was dropped; on the counters of drops.", From: byTelemetry, To: toBackends, Test: testMetrics},
 	{Kind: KindAttr, Name: AttrEventOutcome, Type: "string", Meaning: "What became of an event; on slack.event.count. The outcomes are in internal/intake/outcome.go.", From: byTelemetry, To: toBackends, Test: testMetrics},

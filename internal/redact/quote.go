@@ -1,0 +1,120 @@
+package redact
+
+import "strings"
+
+// quote is one that opens a value.
+type quote struct {
+	mark byte // ", ' or `; 0: none
+	// slashes is how many backslashes stand before it: 0 in JSON and in text, 1 in JSON within
+	// JSON, 3 in the next layer. Negative: nobody knows.
+	slashes int
+}
+
+// unquoted is for a value that blanks do not end although no quote opens it. It ends at the next
+// quote, which may close a string of JSON around it.
+var unquoted = quote{mark: '"', slashes: -1}
+
+func isQuote(c byte) bool { return c == '"' || c == '\'' || c == '`' }
+
+// openQuote steps over a quote that opens a value, with the backslashes before it.
+func openQuote(s string, at int) (start int, q quote) {
+	k := at
+	for k < len(s) && s[k] == '\\' {
+		k++
+	}
+	if k < len(s) && isQuote(s[k]) {
+		return k + 1, quote{s[k], k - at}
+	}
+	return at, quote{}
+}
+
+// maxSlashes bounds the backslashes of a ' or ` that opens a value. Each number of them may be
+// a reason to read the text behind it again.
+const maxSlashes = 16
+
+// ends reports whether the quote at k, with the backslashes from at on, ends a value that q
+// opened. Not every quote does: the value may hold some, and JSON escapes them.
+func (q quote) ends(s string, at, k int) bool {
+	c, n := s[k], k-at
+	switch {
+	case q.mark == 0:
+		return true
+	case q.slashes < 0 || q.slashes > maxSlashes || q.mark == '"' && q.slashes&(q.slashes+1) != 0:
+		return c == '"' || n > 0 // in no JSON are so many backslashes before a quote
+	case q.mark == '"':
+		// Each layer of JSON writes one backslash as two, and one more before a quote. The lowest
+		// bit of n that is 0 tells the layer whose string ends here; if it lies above the bits of
+		// q.slashes, the string is one within the value.
+		inner := 2*q.slashes + 1
+		return c == '"' && n&inner != inner
+	case c == q.mark: // JSON doubles the backslashes of an escaped one, so that n is greater
+		return n <= q.slashes
+	}
+	return c == '"' && endsString(s, k+1)
+}
+
+// endsString reports whether what stands at a place may follow the end of a string of JSON: a
+// comma, a colon, a closing bracket, the end of the string around it or of the text. Before a
+// quote that is a part of a string it does not stand as a rule.
+func endsString(s string, at int) bool {
+	at = skipLayout(s, at)
+	for at < len(s) && s[at] == '\\' {
+		at++
+	}
+	return at == len(s) || strings.IndexByte(`,:]}"`, s[at]) >= 0
+}
+
+// valueEnd returns where a value ends: at its closing quote or the end of its line; without
+// quotes at white space too, and at what cannot be in it. Closing brackets and full stops
+// behind a bare value are no part of it.
+func valueEnd(s string, start int, q quote) int {
+	bare := q.mark == 0
+	at := start
+loop:
+	for at < len(s) {
+		switch c := s[at]; c {
+		case '\n', '\r':
+			break loop
+		case '"', '\'', '`':
+			if (c == '"' || bare || c == q.mark) && q.ends(s, at, at) {
+				break loop
+			}
+		case '\\':
+			k := at
+			for k < len(s) && s[k] == '\\' {
+				k++
+			}
+			if k == len(s) || s[k] == 'n' || s[k] == 'r' || s[k] == 't' || isQuote(s[k]) && q.ends(s, at, k) {
+				break loop
+			}
+			if (bare || q.slashes < 0) && isMarkup(s[k:]) {
+				break loop
+			}
+			at = k
+		case ' ', '\t', '<', '>', '|':
+			if bare {
+				break loop
+			}
+		case '[', 'R':
+			if isMask(s[at:]) {
+				break loop
+			}
+		case '&':
+			if bare && isParameter(s[at+1:]) {
+				break loop
+			}
+		}
+		at++
+	}
+	if bare {
+		for at > start && strings.IndexByte(",;.)]}", s[at-1]) >= 0 {
+			at--
+		}
+	}
+	return at
+}
+
+// isMarkup reports whether a text begins as &, < or > does in JSON, behind the backslash.
+func isMarkup(s string) bool {
+	return strings.HasPrefix(s, "u0026") || strings.HasPrefix(s, "u003c") || strings.HasPrefix(s, "u003e")
+}
