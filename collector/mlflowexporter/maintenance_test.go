@@ -93,9 +93,9 @@ func TestMaintenanceGivesUpVerdictsOfTheForgotten(t *testing.T) {
 	if err := m.applier.Apply(t.Context(), reduce.Plan{Scores: []reduce.Score{score}}); err != nil {
 		t.Fatal(err)
 	}
-	check := func(day time.Duration, records int, given int64) {
+	check := func(day, records int, given int64) {
 		t.Helper()
-		m.once(t.Context(), begun.Add(day*24*time.Hour), time.Minute)
+		m.once(t.Context(), begun.AddDate(0, 0, day), time.Minute)
 		if s := runs.Stats(); s.Records != records || lone[apply.EventLoneScore] != given {
 			t.Errorf("day %d: %+v, counted %v", day, s, lone)
 		}
