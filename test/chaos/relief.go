@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// reliefQuiet is for how many looks, two a second, nothing may be asked of MLflow until the Collector's
-// queue counts as empty.
-const reliefQuiet = 30
+// reliefQuiet is for how long nothing may be asked of MLflow until the Collector's queue counts as empty.
+// Every 15 s the exporter asks whether MLflow is there.
+const reliefQuiet = 10 * time.Second
 
 // relieve starts the programs as they are in the place of those that came to no end, on the same
 // databases, and waits until they have done what was left. What waits in a queue is not lost: only
@@ -37,14 +37,13 @@ func (s *siege) relieve(ctx context.Context, bin string) error {
 			return err
 		}
 	}
-	quiet, last := 0, -1
+	last, since := -1, time.Now()
 	return s.trouble.until(ctx, "what was left to be delivered", deliverPatience, func() bool {
 		time.Sleep(500 * time.Millisecond)
 		p, asked := s.observer.look(), s.bell.total()[eventRequest]
-		if quiet++; p.final < p.jobs || p.unsent > 0 || asked != last {
-			quiet = 0
+		if p.final < p.jobs || p.unsent > 0 || asked != last {
+			last, since = asked, time.Now()
 		}
-		last = asked
-		return quiet >= reliefQuiet
+		return time.Since(since) >= reliefQuiet
 	})
 }
