@@ -270,12 +270,12 @@ func (b *ingestBench) take(ctx context.Context, r *ingestRaw) error {
 		return err
 	}
 	b.counted.Store(true)
-	defer b.counted.Store(false)
 	p, err := b.worker("take")
 	if err != nil {
 		return err
 	}
 	defer p.stop()
+	defer b.release() // before it stops, so that no job fails for want of its page and comes again later
 	if err := b.connected(ctx); err != nil {
 		return fmt.Errorf("%w\n%s", err, p.tail())
 	}
@@ -290,10 +290,7 @@ func (b *ingestBench) take(ctx context.Context, r *ingestRaw) error {
 			for range int(b.length.paced.Seconds() * ingestRate) {
 				<-tick.C
 				b.fake.Say(slackfake.Message{Channel: ingestChannel, User: slackfake.Person, Text: "look <" + b.link() + ">"})
-				select {
-				case b.pages <- struct{}{}:
-				default: // the worker has not come to the pages that it may have
-				}
+				b.grant()
 			}
 			tick.Stop()
 			d, err := b.settled()

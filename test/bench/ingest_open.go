@@ -59,3 +59,19 @@ func (b *ingestBench) refill(ctx context.Context) error {
 	}
 	return nil
 }
+
+// grant lets the site answer one page more, unless the worker has not come to those that it may have.
+func (b *ingestBench) grant() {
+	select {
+	case b.pages <- struct{}{}:
+	default:
+	}
+}
+
+// release lets the site answer whatever is asked for.
+func (b *ingestBench) release() {
+	b.counted.Store(false)
+	for range cap(b.pages) { // those that wait are as many at most
+		b.grant()
+	}
+}
