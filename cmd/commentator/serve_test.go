@@ -220,16 +220,6 @@ func TestAWorkerWithoutSlackIsNotReady(t *testing.T) {
 	s.ended(t)
 }
 
-func TestWithoutAnAddressNothingListens(t *testing.T) {
-	s := startServe(t, []string{"DB_PATH=" + filepath.Join(t.TempDir(), "db.sqlite")})
-	await(t, `"msg":"serving"`, s.log.String)
-	s.stop()
-	s.ended(t)
-	if strings.Contains(s.log.String(), "health and metrics") {
-		t.Error(s.log)
-	}
-}
-
 // The log is moved away while the worker runs; told by SIGHUP it goes on in a new file, and
 // no line is missing.
 func TestTheLogIsOpenedAnewOnHangUp(t *testing.T) {

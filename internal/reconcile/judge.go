@@ -120,13 +120,20 @@ func (c *judge) judge(j Job) {
 	c.job, c.partial = j, false
 	ids := map[string]string{} // run id by key
 	costs := map[string]float64{}
-	for _, w := range j.runs() {
-		c.Runs++
+	runs := j.runs()
+	held, flat := c.flat(runs)
+	for _, w := range runs {
 		c.run = ""
 		if !w.whole && (w.parent != "" || j.Final()) {
 			c.partial = true
 			c.finding(&c.Unrecorded, w.key, "run "+w.name, "the outbox holds no message of it", nil)
 		}
+		if flat && w.parent != "" {
+			c.run = held.ID
+			c.comparePart(w, held, runs)
+			continue
+		}
+		c.Runs++
 		r, ok := c.single(w)
 		ids[w.key] = r.ID
 		if c.run = r.ID; !ok {
@@ -134,6 +141,9 @@ func (c *judge) judge(j Job) {
 		}
 		if points := r.Metrics[metricCost]; len(points) > 0 {
 			costs[w.key] = points[0].Value
+		}
+		if flat {
+			r = r.withoutParts(w, runs)
 		}
 		c.compareRun(w, r, ids)
 	}
@@ -143,7 +153,9 @@ func (c *judge) judge(j Job) {
 			c.wrong(s.key(), "message of stage "+s.stage(), "no row of the database speaks of this attempt")
 		}
 	}
-	c.compareCosts(costs)
+	if !flat { // of several attempts at a stage the run has the cost of the last one only
+		c.compareCosts(costs)
+	}
 	w, ok := j.trace()
 	if ok || c.partial && j.Detail == "full" {
 		c.Traces++
@@ -206,8 +218,11 @@ func (c *judge) compareRun(w wantRun, r Run, ids map[string]string) {
 		}
 	}
 	c.compareTexts(w.key, "param", item, r.Params, w.params)
+	w = w.withoutSkipped(r)
 	own := maps.Clone(r.Tags)
-	maps.DeleteFunc(own, func(k, _ string) bool { return strings.HasPrefix(k, "mlflow.") || k == wire.TagUnknownModel })
+	maps.DeleteFunc(own, func(k, _ string) bool {
+		return strings.HasPrefix(k, "mlflow.") || k == wire.TagUnknownModel || k == wire.TagSkipped
+	})
 	c.compareTexts(w.key, "tag", item, own, w.tags)
 	c.compareMetrics(w, r)
 	c.compareTexts(w.key, "artifact", item, r.Artifacts, w.files)

@@ -161,6 +161,40 @@ func TestRunsWithoutMessageAreCompared(t *testing.T) {
 	}
 }
 
+// TestFilesThatWereLeftOutAreNotMissed: the exporter's `artifacts` kept them from MLflow, and the run
+// names them. What it does not name is lost, and what is there in spite of it is compared.
+func TestFilesThatWereLeftOutAreNotMissed(t *testing.T) {
+	requests, table, err := fixture.Load("success")
+	if err != nil {
+		t.Fatal(err)
+	}
+	jobs := jobsOf(t, requests)
+	held := stateOf(t, table)
+	r := withFiles(&held)
+	name := slices.Sorted(maps.Keys(r.Artifacts))[0]
+	sum := r.Artifacts[name]
+	delete(r.Artifacts, name)
+	if found := judged(t, jobs, held); len(found.Lost) != 1 {
+		t.Errorf("a file that nobody left out is missing\n%s", text(t, found))
+	}
+	r.Tags[wire.TagSkipped] = "other.bin, " + name
+	// Of a file that is left out nothing else is said either.
+	for i, s := range jobs[0].spans {
+		if f, ok := s.files[name]; ok && strings.HasSuffix(r.Tags[wire.TagKey], s.id) {
+			f.truncated = true
+			jobs[0].spans[i].files[name] = f
+		}
+	}
+	if found := judged(t, jobs, held); !found.Clean() {
+		t.Errorf("%s was left out\n%s", name, text(t, found))
+	}
+	r.Artifacts[name] = strings.Repeat("0", len(sum))
+	r.Tags[wire.TagTruncated] = name
+	if found := judged(t, jobs, held); len(found.Wrong) != 1 {
+		t.Errorf("%s is there, and another one\n%s", name, text(t, found))
+	}
+}
+
 // TestMessageWithoutRowIsWrong: what is recorded is recorded together.
 func TestMessageWithoutRowIsWrong(t *testing.T) {
 	requests, table, err := fixture.Load("success")

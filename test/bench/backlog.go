@@ -39,7 +39,7 @@ type backlogResult struct {
 	Written   float64 `json:"anonymous_mb_written"` // most, while the backlog was written
 	DiskFull  int64   `json:"disk_bytes_queued"`
 	DiskLeft  int64   `json:"disk_bytes_left"`
-	Lost      int     `json:"lost"`    // jobs that are not there whole
+	Lost      int     `json:"lost"`    // jobs without a finished run of their own and of each stage, or without a finished trace
 	Doubled   int     `json:"doubled"` // runs with a key that another one has
 	Goals     []goal  `json:"goals"`
 	Collector string  `json:"collector"`
@@ -108,7 +108,7 @@ func benchBacklog(o options) error {
 	}
 	res.WriteMS = float64(time.Since(start).Microseconds()) / 1000 / float64(o.jobs)
 	res.Written = written()
-	if res.Lost, res.Doubled, err = countRuns(place, o); err != nil {
+	if res.Lost, res.Doubled, err = countJobs(place, o.jobs); err != nil {
 		return err
 	}
 	time.Sleep(15 * time.Second) // the storage looks every 5 s whether it can give disk back
@@ -135,10 +135,19 @@ func benchBacklog(o options) error {
 		res.Machine, res.Server, res.Jobs, res.QueueMS, res.WriteMS, res.DiskFull>>20, res.DiskLeft>>20)
 	printGoals(res.Goals)
 	fmt.Println("\nraw:", path)
+	return res.complete()
+}
+
+// complete is an error unless every job is there, once.
+func (r backlogResult) complete() error {
+	if r.Lost+r.Doubled > 0 {
+		return fmt.Errorf("%d of %d jobs are lost, %d runs are doubled", r.Lost, r.Jobs, r.Doubled)
+	}
 	return nil
 }
 
-// jobsPerExperiment keeps an answer that lists the runs of an experiment in bounds.
+// jobsPerExperiment keeps an answer that lists the runs of an experiment in bounds. It is as many traces
+// as MLflow lists at once.
 const jobsPerExperiment = 500
 
 func experimentOf(n int) string { return fmt.Sprintf("backlog %d", n/jobsPerExperiment) }
@@ -221,17 +230,18 @@ func (w *workload) spans() (n int) {
 	return n
 }
 
-// countRuns reads the keys of all runs: how many jobs are not there with all their runs
-// finished, and how many runs there are too many.
-func countRuns(endpoint string, o options) (lost, doubled int, err error) {
+// countJobs reads the keys of all runs, and the traces: how many jobs are not there with all their runs
+// and their trace finished, and how many runs there are too many. Artifacts and spans are not looked at.
+func countJobs(endpoint string, jobs int) (lost, doubled int, err error) {
 	client, err := mlflow.New(mlflow.Config{Endpoint: endpoint})
 	if err != nil {
 		return 0, 0, err
 	}
 	defer client.Close()
 	ctx := context.Background()
-	keys, finished := map[string]int{}, map[string]int{}
-	for n := 0; n < o.jobs; n += jobsPerExperiment {
+	keys, finished := map[string]int{}, map[string]map[string]bool{} // runs by key, finished keys by job
+	traced := map[string]bool{}
+	for n := 0; n < jobs; n += jobsPerExperiment {
 		experiment, err := client.GetExperimentByName(ctx, experimentOf(n))
 		if err != nil {
 			return 0, 0, err
@@ -243,18 +253,30 @@ func countRuns(endpoint string, o options) (lost, doubled int, err error) {
 		for _, r := range runs {
 			key := r.Tag(wire.TagKey)
 			if keys[key]++; keys[key] > 1 {
-				doubled++
+				doubled++ // whether it ended or not
 			}
 			if job, _, _ := strings.Cut(key, "-"); r.Info.Status == mlflow.StatusFinished {
-				finished[job]++
+				if finished[job] == nil {
+					finished[job] = map[string]bool{}
+				}
+				finished[job][key] = true
+			}
+		}
+		for in, next := (mlflow.SearchTraces{ExperimentIDs: []string{experiment.ID}, MaxResults: jobsPerExperiment}), "first"; next != ""; in.PageToken = next {
+			var traces []mlflow.TraceInfo
+			if traces, next, err = client.SearchTraces(ctx, in); err != nil {
+				return 0, 0, err
+			}
+			for _, t := range traces {
+				traced[t.TraceID] = t.State == "OK"
 			}
 		}
 	}
 	if len(keys) == 0 {
 		return 0, 0, errors.New("count runs: there is none with a key")
 	}
-	for n := range o.jobs {
-		if finished[traceID(n).String()] < stagesAndJob {
+	for n := range jobs {
+		if id := traceID(n).String(); len(finished[id]) < stagesAndJob || !traced["tr-"+id] {
 			lost++
 		}
 	}

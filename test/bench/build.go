@@ -64,8 +64,8 @@ func withoutTelemetry(top string) (overlay, error) {
 var watched = map[string]map[string][]string{
 	"internal/telemetry/provider.go":  {"Call": {"Provider.Decide", "Provider.JobContext", "Provider.Notify"}},
 	"internal/telemetry/job.go":       {"Call": {"Provider.JobActive", "Provider.JobStarted", "Provider.JobEnded"}},
-	"internal/telemetry/stage.go":     {"Call": {"Provider.StartStage", "Stage.SpanID", "Stage.End"}},
-	"internal/telemetry/detail.go":    {"Detail": {"StartDetail", "Detail.Set", "Detail.Describe", "Detail.End", "CaptureContent"}, "Call": {"RecordModelCall"}},
+	"internal/telemetry/stage.go":     {"Call": {"Provider.StartStage", "Provider.StageEnded", "Stage.SpanID", "Stage.End"}},
+	"internal/telemetry/detail.go":    {"Detail": {"StartDetail", "Detail.Set", "Detail.Describe", "Detail.End", "CaptureContent", "WithoutContent"}, "Call": {"RecordModelCall"}},
 	"internal/telemetry/transport.go": {"Detail": {"requestAttributes", "countedBody.end"}},
 	"internal/pipeline/values.go":     {"Call": {"values.end"}},
 	"internal/store/outbox.go":        {"Insert": {"Store.enqueueMessage"}},

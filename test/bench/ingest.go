@@ -5,6 +5,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -15,7 +16,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -43,20 +43,37 @@ type ingestBench struct {
 	bin      string
 	page     []byte
 
-	site   *http.Server
-	port   int
-	asked  chan time.Time // pages that were asked for; full: nobody looks
-	fake   *slackfake.Workspace
-	server *http.Server
-	api    string
-	events string       // host:port at which the worker takes events
-	byHTTP atomic.Bool  // how the fake delivers
-	links  atomic.Int64 // that were made so far
+	site    *http.Server
+	port    int
+	asked   chan time.Time // pages that were asked for; full: nobody looks
+	fake    *slackfake.Workspace
+	server  *http.Server
+	api     string
+	events  string       // host:port at which the worker takes events
+	byHTTP  atomic.Bool  // how the fake delivers
+	links   atomic.Int64 // that were made so far
+	planted int          // jobs that did not come as events
+	// While pages are counted out, the site answers one for each event that came: as many jobs wait
+	// afterwards as before.
+	counted atomic.Bool
+	pages   chan struct{}
+	length  ingestLength
 }
+
+// ingestLength is how long the steps take.
+type ingestLength struct {
+	memory time.Duration // from a start until its memory is looked at
+	paced  time.Duration // of events at a rate
+	burst  time.Duration // of as many events as are taken
+	idle   int           // jobs that come one by one to a queue that is empty
+}
+
+var ingestLengths = ingestLength{memory: 10 * time.Second, paced: 20 * time.Second, burst: 10 * time.Second, idle: 300}
 
 // ingestRaw is what was measured with one backend.
 type ingestRaw struct {
 	Starts  []ingestStart        `json:"starts"`
+	Open    []openJobs           `json:"open_jobs"`    // before and after each step
 	Acks    map[string][]float64 `json:"ack_ms"`       // at ingestRate, by transport
 	Rates   []float64            `json:"events_per_s"` // of each round
 	Loaded  []float64            `json:"ack_loaded_ms"`
@@ -65,6 +82,12 @@ type ingestRaw struct {
 	Idle    []float64            `json:"claim_idle_ms"`
 	Filling float64              `json:"fill_seconds"`
 	Errors  int                  `json:"errors"` // events that were not taken
+}
+
+// openJobs is how many jobs wait or run at one time.
+type openJobs struct {
+	When string `json:"when"`
+	Jobs int    `json:"jobs"`
 }
 
 // ingestStart is one start of the worker beside the history and the jobs that wait.
@@ -94,7 +117,7 @@ func benchIngest(o options) error {
 	raw := map[string]*ingestRaw{}
 	start := time.Now()
 	for _, name := range slices.Sorted(maps.Keys(backends)) {
-		b := &ingestBench{o: o, backend: name, database: backends[name], dir: filepath.Join(o.dir, name), bin: bin}
+		b := &ingestBench{o: o, backend: name, database: backends[name], dir: filepath.Join(o.dir, name), bin: bin, length: ingestLengths}
 		r, err := b.measure(context.Background())
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
@@ -116,13 +139,13 @@ func (b *ingestBench) measure(ctx context.Context) (*ingestRaw, error) {
 	for _, step := range []struct {
 		name string
 		do   func(context.Context, *ingestRaw) error
-	}{{"fill", b.fill}, {"start", b.starts}, {"work off", b.drain}, {"take events", b.take}} {
+	}{{"fill", b.fill}, {"start", b.starts}, {"take events", b.take}, {"work off", b.drain}, {"take all that come", b.bursts}} {
 		fmt.Fprintf(os.Stderr, "%s: %s …\n", b.backend, step.name)
-		if err := step.do(ctx, r); err != nil {
+		if err := errors.Join(b.note(ctx, r, "before: "+step.name), step.do(ctx, r)); err != nil {
 			return nil, fmt.Errorf("%s: %w", step.name, err)
 		}
 	}
-	return r, nil
+	return r, b.note(ctx, r, "at the end")
 }
 
 // serve starts the site and the fake Slack.
@@ -130,13 +153,20 @@ func (b *ingestBench) serve() (err error) {
 	if b.page, err = os.ReadFile(filepath.Join(b.o.top, "data", "demo", "articles", "write-ahead-logging.html")); err != nil {
 		return err
 	}
-	b.asked = make(chan time.Time, 1)
+	b.asked, b.pages = make(chan time.Time, 1), make(chan struct{}, queueWorkers)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	b.port = listener.Addr().(*net.TCPAddr).Port
-	b.site = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { //nolint:gosec // on loopback, for our own worker
+	b.site = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { //nolint:gosec // on loopback, for our own worker
+		if b.counted.Load() {
+			select {
+			case <-b.pages:
+			case <-r.Context().Done():
+				return
+			}
+		}
 		select {
 		case b.asked <- time.Now():
 		default:
@@ -226,7 +256,7 @@ func (b *ingestBench) starts(_ context.Context, r *ingestRaw) error {
 			p.stop()
 			return fmt.Errorf("no job starts: %w\n%s", os.ErrDeadlineExceeded, p.tail())
 		}
-		time.Sleep(memoryAfter)
+		time.Sleep(b.length.memory)
 		s.Memory = float64(p.anonymous()) / 1e6
 		r.Starts = append(r.Starts, s)
 		p.kill()
@@ -234,26 +264,33 @@ func (b *ingestBench) starts(_ context.Context, r *ingestRaw) error {
 	return nil
 }
 
-const memoryAfter = 10 * time.Second
-
-// take lets events come, first at a rate and then as many as are taken.
+// take lets events come at a rate, while the jobs wait that were put in before.
 func (b *ingestBench) take(ctx context.Context, r *ingestRaw) error {
+	if err := b.refill(ctx); err != nil {
+		return err
+	}
+	b.counted.Store(true)
 	p, err := b.worker("take")
 	if err != nil {
 		return err
 	}
 	defer p.stop()
+	defer b.release() // before it stops, so that no job fails for want of its page and comes again later
 	if err := b.connected(ctx); err != nil {
 		return fmt.Errorf("%w\n%s", err, p.tail())
 	}
 	for range b.o.rounds {
 		for _, transport := range []string{"http", "socket"} {
+			if err := b.waiting(ctx, r, "before events by "+transport); err != nil {
+				return err
+			}
 			b.byHTTP.Store(transport == "http")
 			before := len(b.fake.Deliveries().AckMS)
 			tick := time.NewTicker(time.Second / ingestRate)
-			for range paced * ingestRate {
+			for range int(b.length.paced.Seconds() * ingestRate) {
 				<-tick.C
 				b.fake.Say(slackfake.Message{Channel: ingestChannel, User: slackfake.Person, Text: "look <" + b.link() + ">"})
+				b.grant()
 			}
 			tick.Stop()
 			d, err := b.settled()
@@ -261,22 +298,15 @@ func (b *ingestBench) take(ctx context.Context, r *ingestRaw) error {
 				return err
 			}
 			r.Acks[transport] = append(r.Acks[transport], d.AckMS[before:]...)
+			if err := b.waiting(ctx, r, "after events by "+transport); err != nil {
+				return err
+			}
 		}
 	}
 	d := b.fake.Deliveries()
 	r.Errors = d.Failed + len(d.GivenUp)
-	for range b.o.rounds {
-		if err := b.burst(ctx, r); err != nil {
-			return err
-		}
-	}
 	return nil
 }
-
-const (
-	paced   = 20 // seconds of events at a rate
-	bursted = 10 // seconds of as many events as are taken
-)
 
 func (b *ingestBench) connected(ctx context.Context) error {
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
@@ -300,59 +330,6 @@ func (b *ingestBench) settled() (slackfake.Deliveries, error) {
 			return d, fmt.Errorf("%d events are not acknowledged: %w", d.Underway, os.ErrDeadlineExceeded)
 		}
 	}
-}
-
-// burst sends events over HTTP from several senders, each when the one before is acknowledged.
-func (b *ingestBench) burst(ctx context.Context, r *ingestRaw) error {
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: ingestSenders}}
-	defer client.CloseIdleConnections()
-	var mu sync.Mutex
-	var group sync.WaitGroup
-	var failed error
-	var acks []float64
-	start := time.Now()
-	for range ingestSenders {
-		group.Go(func() {
-			for time.Since(start) < bursted*time.Second {
-				_, e := b.fake.Write(slackfake.Message{Channel: ingestChannel, User: slackfake.Person, Text: "look <" + b.link() + ">"})
-				took, err := b.deliver(ctx, client, e)
-				mu.Lock()
-				if err != nil {
-					failed = err
-				}
-				acks = append(acks, ms(took))
-				mu.Unlock()
-				if err != nil {
-					return
-				}
-			}
-		})
-	}
-	group.Wait()
-	if failed != nil {
-		return failed
-	}
-	r.Rates = append(r.Rates, float64(len(acks))/time.Since(start).Seconds())
-	r.Loaded = append(r.Loaded, acks...)
-	return nil
-}
-
-func (b *ingestBench) deliver(ctx context.Context, client *http.Client, e slackfake.Event) (time.Duration, error) {
-	request, err := slackfake.SignedRequest(ctx, b.address(), "signing-secret", time.Now(), e.Body)
-	if err != nil {
-		return 0, err
-	}
-	start := time.Now()
-	res, err := client.Do(request)
-	if err != nil {
-		return 0, err
-	}
-	defer res.Body.Close()
-	_, _ = io.Copy(io.Discard, res.Body)
-	if res.StatusCode != http.StatusOK {
-		return 0, fmt.Errorf("an event is answered %s", res.Status)
-	}
-	return time.Since(start), nil
 }
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

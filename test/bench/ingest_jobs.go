@@ -93,7 +93,9 @@ func openPlant(ctx context.Context, database string) (*plant, error) {
 	return p, err
 }
 
-func (p *plant) ingest(ctx context.Context, n int, link string) (int64, error) {
+func (p *plant) ingest(ctx context.Context, b *ingestBench) (int64, error) {
+	n, link := b.planted, b.link()
+	b.planted++
 	m := commentator.Message{Channel: ingestChannel, TS: fmt.Sprintf("1700000000.%06d", n), User: "U0123456789", Text: "look <" + link + ">", ReceivedAt: time.Now()}
 	jobs, _, err := p.store.Ingest(ctx, m, []string{link}, false, p.queue.Enqueue)
 	if err != nil {
@@ -160,8 +162,8 @@ func (b *ingestBench) fill(ctx context.Context, r *ingestRaw) error {
 	if err := fillHistory(ctx, p.store.DB(), b.o.jobs*ingestHistory); err != nil {
 		return fmt.Errorf("write history: %w", err)
 	}
-	for n := range b.o.jobs {
-		if _, err := p.ingest(ctx, n, b.link()); err != nil {
+	for range b.o.jobs {
+		if _, err := p.ingest(ctx, b); err != nil {
 			return err
 		}
 	}
@@ -250,12 +252,10 @@ func (b *ingestBench) drain(ctx context.Context, r *ingestRaw) error {
 	return p.idle(ctx, b, r)
 }
 
-// idleJobs is how many jobs come one by one to a queue that is empty.
-const idleJobs = 300
-
+// idle lets jobs come one by one to a queue that is empty.
 func (p *plant) idle(ctx context.Context, b *ingestBench, r *ingestRaw) error {
 	random := rand.New(rand.NewPCG(1, 0)) //nolint:gosec // pauses
-	for n := range idleJobs {
+	for range b.length.idle {
 		time.Sleep(time.Duration(20+random.IntN(80)) * time.Millisecond)
 		began := make(chan time.Time, 1)
 		// Jobs are numbered in the order in which they come, and nobody else makes any.
@@ -266,7 +266,7 @@ func (p *plant) idle(ctx context.Context, b *ingestBench, r *ingestRaw) error {
 		p.claims.mu.Lock()
 		p.claims.began = map[int64]chan time.Time{next: began}
 		p.claims.mu.Unlock()
-		id, err := p.ingest(ctx, b.o.jobs+n, b.link())
+		id, err := p.ingest(ctx, b)
 		written := time.Now()
 		if err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +22,21 @@ type spread struct {
 	Median float64 `json:"median"`
 	Least  float64 `json:"least"`
 	Most   float64 `json:"most"`
+}
+
+// MarshalJSON leaves out a bound that is not known, which is infinite.
+func (s spread) MarshalJSON() ([]byte, error) {
+	known := func(v float64) *float64 {
+		if math.IsInf(v, 0) {
+			return nil
+		}
+		return &v
+	}
+	return json.Marshal(struct {
+		Median float64  `json:"median"`
+		Least  *float64 `json:"least,omitempty"`
+		Most   *float64 `json:"most,omitempty"`
+	}{s.Median, known(s.Least), known(s.Most)})
 }
 
 func spreadOf(values []float64) spread {

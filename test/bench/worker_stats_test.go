@@ -3,6 +3,7 @@
 package main
 
 import (
+	"encoding/json"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -44,11 +45,48 @@ func TestQuantile(t *testing.T) {
 	if got := quantile(v, 0.5); got != (spread{Median: 500, Least: 469, Most: 532}) {
 		t.Errorf("median %+v", got)
 	}
-	if got := quantile(v, 0.99); got != (spread{Median: 990, Least: 983, Most: 998}) {
+	if got := quantile(v, 0.99); got != (spread{Median: 990, Least: 983, Most: 997}) {
 		t.Errorf("p99 %+v", got)
 	}
-	if got := quantile([]float64{7}, 0.99); got != (spread{7, 7, 7}) {
-		t.Errorf("of one sample %+v", got)
+}
+
+// TestFewSamplesHaveNoBounds: what too few samples say of a quantile meets no goal and misses none.
+func TestFewSamplesHaveNoBounds(t *testing.T) {
+	for _, c := range []struct {
+		n       int
+		q       float64
+		bounded bool
+	}{{1, 0.5, false}, {5, 0.5, false}, {6, 0.5, true}, {1, 0.99, false}, {367, 0.99, false}, {368, 0.99, true}} {
+		var v []float64
+		for i := range c.n {
+			v = append(v, 2+float64(i)/float64(c.n))
+		}
+		got := quantile(v, c.q)
+		if bounded := !math.IsInf(got.Most, 1); bounded != c.bounded {
+			t.Errorf("quantile %v of %d samples is %+v", c.q, c.n, got)
+		}
+		if c.q == 0.5 && c.bounded != !math.IsInf(got.Least, -1) {
+			t.Errorf("median of %d samples is %+v", c.n, got)
+		}
+		want := "not shown"
+		if c.bounded {
+			want = "met"
+		}
+		if g := (goal{Figure: got, Bound: 10, AtMost: true}).judge(); g.Verdict != want {
+			t.Errorf("%d samples far below a bound: %q, want %q", c.n, g.Verdict, want)
+		}
+	}
+}
+
+// TestABoundThatIsNotKnownIsLeftOut: JSON has no infinity.
+func TestABoundThatIsNotKnownIsLeftOut(t *testing.T) {
+	for want, s := range map[string]spread{
+		`{"median":7}`:                      quantile([]float64{7}, 0.5),
+		`{"median":7,"least":0,"most":7.5}`: {7, 0, 7.5},
+	} {
+		if got, err := json.Marshal(map[string]spread{"x": s}); err != nil || string(got) != `{"x":`+want+`}` {
+			t.Errorf("%+v is %s, %v", s, got, err)
+		}
 	}
 }
 

@@ -26,6 +26,8 @@ type options struct {
 	// mutations is a folder of patches: each is applied, and has to be found.
 	mutations string
 	only      string // the one of them that is tried; "": all, and the programs as they are before
+	// relief is a folder of the programs as they are: they finish what others left. "": nobody does.
+	relief string
 	// patience is how long everything may take to be there after the last kill.
 	patience time.Duration
 }

@@ -39,6 +39,8 @@ type result struct {
 	DeadLetters []string `json:"dead_letters"` // what the Collector gave up
 	Refused     int      `json:"messages_refused"`
 	Trouble     []string `json:"trouble"` // programs that ended by themselves, time that ran out
+	// Relieved is set when the programs without a fault have delivered what was left after that.
+	Relieved bool `json:"relieved,omitempty"`
 
 	Compared compared       `json:"compared"`
 	Known    known          `json:"known"`
@@ -83,20 +85,28 @@ func siegeOf(ctx context.Context, o options, dir string) (result, error) {
 	defer s.stop()
 	s.inputs = inputsOf(random, o.jobs, s.site.link)
 	plan := planOf(random, o.jobs, extentOf(o.jobs))
-	ctx, cancel := context.WithCancel(ctx)
+	running, cancel := context.WithCancel(ctx)
 	defer cancel()
-	if err := s.start(ctx); err != nil {
+	if err := s.start(running); err != nil {
 		return r, err
 	}
-	go s.feed(ctx, len(plan))
-	if err := errors.Join(s.run(ctx, random, plan), s.finish(ctx)); err != nil {
+	go s.feed(running, len(plan))
+	if err := errors.Join(s.run(running, random, plan), s.finish(running)); err != nil {
 		r.Trouble = append(r.Trouble, err.Error())
 	}
 	r.DeliverSeconds = s.sinceStruck().Seconds()
+	cancel()
+	if troubles := slices.Concat(r.Trouble, s.trouble.all()); len(troubles) > 0 && o.relief != "" {
+		r.Trouble = troubles
+		if err := s.relieve(ctx, o.relief); err != nil {
+			r.Trouble = append(r.Trouble, err.Error())
+		} else {
+			r.Relieved = true
+		}
+	}
 	if r.Refused, err = s.observer.refused(ctx); err != nil {
 		return r, err
 	}
-	cancel()
 	s.stop()
 	r.sum(s)
 	return r, r.judge(s)

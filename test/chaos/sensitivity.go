@@ -109,10 +109,14 @@ type round struct {
 }
 
 // asItShould reports whether a fault was found that is there, and none that is not. A run that
-// came to no end in time, or a program that ended by itself, is no such finding.
+// came to no end in time, or a program that ended by itself, is no such finding, nor is what waits in
+// a database or a queue because of that.
 func (r round) asItShould() bool {
 	if r.Mutation == "" {
 		return r.Passed
+	}
+	if len(r.Trouble) > 0 && !r.Relieved {
+		return false
 	}
 	return r.Lost+r.Doubled+r.Wrong > 0
 }
@@ -125,6 +129,13 @@ const latePatience = time.Minute
 func probe(ctx context.Context, o options, mutations []mutation, dir string) error {
 	s := sensitivity{Time: time.Now().UTC(), Revision: revision(o.top), Seed: o.seed, Jobs: o.jobs}
 	o.patience = latePatience
+	o.relief = filepath.Join(dir, "as-they-are")
+	if err := os.MkdirAll(o.relief, 0o700); err != nil {
+		return err
+	}
+	if err := build(ctx, o.top, o.relief, ""); err != nil {
+		return err
+	}
 	var blind []string
 	for _, m := range mutations {
 		r, err := probeOne(ctx, o, m, filepath.Join(dir, "run-"+m.name))
@@ -154,6 +165,9 @@ func probeOne(ctx context.Context, o options, m mutation, dir string) (round, er
 	r := round{Mutation: m.name, Text: m.text}
 	source, data := filepath.Join(dir, "source"), filepath.Join(dir, "data")
 	o.bin = filepath.Join(dir, "bin")
+	if m.name == "" {
+		o.relief = "" // nothing may be wrong, so nothing is to be made good
+	}
 	if err := errors.Join(os.MkdirAll(source, 0o700), os.MkdirAll(data, 0o700), os.MkdirAll(o.bin, 0o700)); err != nil {
 		return r, err
 	}

@@ -69,7 +69,9 @@ func TestWhatCountsAsFound(t *testing.T) {
 		"a fault is found":               {round{Mutation: "x", result: result{Lost: 1}}, true},
 		"a fault is not found":           {round{Mutation: "x", Passed: true}, false},
 		"a fault makes a program end":    {round{Mutation: "x", result: result{Trouble: []string{"ended"}}}, false},
-		"a fault doubles and takes time": {round{Mutation: "x", result: result{Doubled: 2, Trouble: []string{"late"}}}, true},
+		"a fault doubles and takes time": {round{Mutation: "x", result: result{Doubled: 2, Trouble: []string{"late"}, Relieved: true}}, true},
+		"a fault only holds jobs up":     {round{Mutation: "x", result: result{Trouble: []string{"ended"}, Relieved: true}}, false},
+		"nobody knows what still comes":  {round{Mutation: "x", result: result{Lost: 6, Wrong: 1, Trouble: []string{"ended"}}}, false},
 	} {
 		if got := c.asItShould(); got != c.want {
 			t.Errorf("%s: %t, want %t", name, got, c.want)

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -28,16 +30,27 @@ type soakOptions struct {
 	only   string        // one of the three; "": all
 }
 
-// soaked is what soak.json holds.
+// soaked is what soak.json holds: of each part what it came to when it was run last.
 type soaked struct {
-	Time     time.Time `json:"time"`
-	Revision string    `json:"revision"`
-	Machine  string    `json:"machine"`
+	Time     time.Time           `json:"time"`
+	Revision string              `json:"revision"`
+	Machine  string              `json:"machine"`
+	Earlier  map[string]soakedAt `json:"earlier,omitempty"` // the parts that were not run this time
 
 	Outage *outageResult `json:"outage,omitempty"`
 	Hour   *hourResult   `json:"hour,omitempty"`
 	MLflow *mlflowResult `json:"mlflow,omitempty"`
 }
+
+// soakedAt is when a part was run, and with what.
+type soakedAt struct {
+	Time     time.Time `json:"time"`
+	Revision string    `json:"revision"`
+	Machine  string    `json:"machine"`
+}
+
+// soakParts are the names that ONLY may have.
+var soakParts = []string{"hour", "mlflow", "outage"}
 
 func runSoak(args []string) (err error) {
 	var o soakOptions
@@ -58,6 +71,9 @@ func runSoak(args []string) (err error) {
 	if o.outage <= 0 || o.rate <= 0 || o.hour <= 0 || o.within <= 0 || o.jobs <= 0 || o.down < 0 {
 		return errors.New("durations, rate and jobs must be above 0")
 	}
+	if o.only != "" && !slices.Contains(soakParts, o.only) {
+		return fmt.Errorf("-only %q: want one of %s", o.only, strings.Join(soakParts, ", "))
+	}
 	o.top = "."
 	for _, folder := range []*string{&o.top, &o.bin, &o.out} {
 		if *folder, err = filepath.Abs(*folder); err != nil {
@@ -75,7 +91,9 @@ func runSoak(args []string) (err error) {
 	defer stop()
 	fmt.Fprintf(os.Stderr, "databases and logs in %s\n", dir)
 	r, err := soak(ctx, o, dir)
-	if err = errors.Join(err, r.save(filepath.Join(o.out, "soak.json"))); err != nil {
+	path := filepath.Join(o.out, "soak.json")
+	kept, unread := r.keep(path)
+	if err = errors.Join(err, unread, kept.save(path)); err != nil {
 		return fmt.Errorf("%w (see %s)", err, dir)
 	}
 	r.print()
@@ -134,6 +152,39 @@ func (r soaked) missed() (names []string) {
 		}
 	}
 	return slices.Clip(names)
+}
+
+// keep adds those parts of an earlier file that were not run now, and says of when they are. They are not
+// judged again.
+func (r soaked) keep(path string) (soaked, error) {
+	b, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return r, nil
+	}
+	var old soaked
+	if err == nil {
+		err = json.Unmarshal(b, &old)
+	}
+	if err != nil {
+		return r, fmt.Errorf("read the earlier results: %w", err)
+	}
+	r.Earlier = map[string]soakedAt{}
+	note := func(part string) {
+		r.Earlier[part] = cmp.Or(old.Earlier[part], soakedAt{old.Time, old.Revision, old.Machine})
+	}
+	if r.Hour == nil && old.Hour != nil {
+		r.Hour = old.Hour
+		note("hour")
+	}
+	if r.MLflow == nil && old.MLflow != nil {
+		r.MLflow = old.MLflow
+		note("mlflow")
+	}
+	if r.Outage == nil && old.Outage != nil {
+		r.Outage = old.Outage
+		note("outage")
+	}
+	return r, nil
 }
 
 func (r soaked) save(path string) error {

@@ -31,7 +31,8 @@ type outageResult struct {
 	CatchUpSeconds float64 `json:"catch_up_seconds"` // from the Collector's answer until the outbox is empty
 	DeliverSeconds float64 `json:"deliver_seconds"`  // from then until all that waited is in MLflow
 	Lost           int     `json:"lost"`             // runs of jobs and stages that are not there, or not finished
-	Doubled        int     `json:"doubled"`
+	Doubled        int     `json:"doubled"`          // runs beside another one of their key, however they are
+	Unwanted       int     `json:"unwanted"`         // runs of jobs and stages that the database does not have
 	Runs           int     `json:"runs"`
 	GivenUp        int     `json:"given_up"` // messages that were set aside or lost
 	Said           int     `json:"said"`     // warnings and errors of the worker while the Collector was away
@@ -330,21 +331,13 @@ func (r *outageResult) judge(ctx context.Context, f, beside *flow, fake *mlflowt
 	for _, m := range f.memory {
 		r.MostWaiting, r.MostBytes = max(r.MostWaiting, m.Waiting), max(r.MostBytes, m.Bytes)
 	}
-	finished := fake.Finished(wire.TagKey)
-	for _, n := range finished {
-		r.Doubled += n - 1
-	}
 	keys, err := f.keys(ctx)
 	if err != nil {
 		return err
 	}
 	r.Jobs, r.Runs = len(r.Samples)+f.unphased, len(keys)
-	r.Lost = max(0, f.put*(1+len(commentator.Stages))-len(keys)) // that the database does not have
-	for _, key := range keys {
-		if finished[key] == 0 {
-			r.Lost++
-		}
-	}
+	r.countRuns(keys, fake)
+	r.Lost += max(0, f.put*(1+len(commentator.Stages))-len(keys)) // that the database does not have
 	st, err := f.store.Status(ctx)
 	if err != nil {
 		return err
@@ -356,11 +349,28 @@ func (r *outageResult) judge(ctx context.Context, f, beside *flow, fake *mlflowt
 	r.Goals = append([]goal{
 		atMost("runs lost", exactly(float64(r.Lost)), 0),
 		atMost("runs doubled", exactly(float64(r.Doubled)), 0),
+		atMost("runs of no job or stage", exactly(float64(r.Unwanted)), 0),
 		atMost("messages given up", exactly(float64(r.GivenUp)), 0),
 		atMost("worker's memory, last quarter of the outage / first", growth(r.Memory), 1.1),
 		atMost("warnings of the worker meanwhile", exactly(float64(r.Said)), 1),
 	}, lasting("", r.Control.Windows, r.Windows)...)
 	return nil
+}
+
+// countRuns compares the runs with the keys that there must be. The double of a run is mostly one that
+// nobody ends, so each that is there counts; only what ended well is not lost.
+func (r *outageResult) countRuns(keys []string, fake *mlflowtest.Server) {
+	held, finished := fake.Active(experiment, wire.TagKey), fake.Finished(wire.TagKey)
+	for _, key := range keys {
+		if finished[key] == 0 {
+			r.Lost++
+		}
+		r.Doubled += max(0, held[key]-1)
+		delete(held, key)
+	}
+	for _, n := range held {
+		r.Unwanted += n
+	}
 }
 
 // arrived reports whether as many runs have ended in MLflow as the database has jobs and stages.

@@ -25,6 +25,13 @@ func (t *troubles) add(text string) {
 	t.texts = append(t.texts, text)
 }
 
+// forget lets waiting begin anew.
+func (t *troubles) forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.texts = nil
+}
+
 func (t *troubles) all() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -346,6 +346,24 @@ func (s *Server) Finished(tag string) map[string]int {
 	return count
 }
 
+// Active counts all runs of an experiment by their value of a tag, however they are, but for those that
+// are deleted: two of which one never ends are two.
+func (s *Server) Active(experiment, tag string) map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	count := map[string]int{}
+	i := slices.IndexFunc(s.experiments, func(e *experimentState) bool { return e.Name == experiment })
+	if i < 0 {
+		return count
+	}
+	for _, r := range s.runs {
+		if r.info.ExperimentID == s.experiments[i].ID && r.info.Stage != mlflow.Deleted {
+			count[r.tags[tag]]++
+		}
+	}
+	return count
+}
+
 // said gives the run's tags or params.
 func (r *runState) said(kind string) map[string]string {
 	if kind == "params" {
