@@ -5,8 +5,16 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/technoshare/commentator/internal/wire"
 	"github.com/technoshare/commentator/internal/wire/fixture"
 )
+
+// ofRuns are the tags that a stage's run has and its part of the job's run has not: those by which the
+// exporter and MLflow know runs, and what is metadata of the trace too.
+var ofRuns = []string{
+	wire.TagKey, wire.TagClaim, wire.TagTraceID, tagRunName, tagParentRun,
+	"mlflow.user", "mlflow.source.name", "mlflow.source.type", "mlflow.source.git.commit",
+}
 
 // flattened is a state as `layout: flat` leaves it: the job's run holds what its stages say, under their
 // names. Of several attempts the last one's texts stay, and the points of all.
@@ -18,7 +26,7 @@ func flattened(s State) State {
 			job.Params[under(name)] = v
 		}
 		for name, v := range stage.Tags {
-			if !strings.HasPrefix(name, "mlflow.") && v != job.Tags[name] && v != stage.Name {
+			if v != "" && !slices.Contains(ofRuns, name) && (name != "stage" || v != stage.Name) {
 				job.Tags[under(name)] = v
 			}
 		}
@@ -44,7 +52,16 @@ func TestFlatJobsAreCompared(t *testing.T) {
 				t.Fatal(err)
 			}
 			jobs := jobsOf(t, requests)
-			if r := judged(t, jobs, flattened(stateOf(t, table))); !r.Clean() || r.Runs != 1 {
+			held := stateOf(t, table)
+			for _, stage := range held.Runs[1:] { // by a mapping
+				stage.Tags["mlflow.team"], stage.Tags["team"] = "search", stage.Name
+			}
+			stage := held.Runs[1].Name
+			held = flattened(held)
+			if tags := held.Runs[0].Tags; tags[stage+"/mlflow.team"] != "search" || tags[stage+"/team"] != stage || tags[stage+"/stage"] != "" {
+				t.Errorf("the layout keeps other tags: %v", tags)
+			}
+			if r := judged(t, jobs, held); !r.Clean() || r.Runs != 1 {
 				t.Errorf("%d runs\n%s", r.Runs, text(t, r))
 			}
 		})
