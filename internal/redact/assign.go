@@ -1,6 +1,9 @@
 package redact
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // secretNames are endings of names whose values are secrets, without _ and -, and the
 // rule that masks them.
@@ -274,8 +277,10 @@ func (sc *scan) vendor(value string) string {
 			break
 		}
 	}
-	if len(inner.found) == 0 || inner.found[0].Start > 0 {
-		return ""
+	for _, f := range slices.Concat(inner.found, inner.noted) {
+		if f.Start == 0 {
+			return f.Rule
+		}
 	}
-	return inner.found[0].Rule
+	return ""
 }

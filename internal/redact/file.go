@@ -93,7 +93,14 @@ func ReadFile(path string) (*File, error) {
 // Parse reads the text of a file of rules. The error joins all that is wrong, each with its
 // line and the remedy.
 func Parse(path string, body []byte) (*File, error) {
-	return parse(path, body, builtIn().names)
+	file, err := parse(path, body, builtIn().names)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range file.rules {
+		r.own = true
+	}
+	return file, nil
 }
 
 // parse also knows the names of rules that are not in the file.

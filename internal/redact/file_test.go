@@ -28,6 +28,8 @@ rules:
   - {name: ref, regex: 'ticket .*? ref=(\d+)', prefix: 'ticket '}
   - {name: code, regex: 'mail: \S+ (\d{6})'}
   - {name: address, regex: 'lives: .+'}
+  - {name: home, regex: 'home is .+', prefix: home is}
+  - {name: project, regex: 'acme_\w+', prefix: acme_}
 allow:
   - {text: press@example.org}
   - {regex: '.*@example\.net', rule: email}
@@ -48,6 +50,11 @@ allow:
 		"mail: jane@example.org 123456, mail: press@example.org 1": "mail: [redacted:email] [redacted:code], mail: press@example.org 1",
 		"lives: Jane jane@example.org, 12 Main Street":             "[redacted:address]",
 		"password=lives: in password=hunter22":                     "password=[redacted:password]",
+		"acme_token=abcdef123456":                                  "[redacted:project]=[redacted:token]",
+		"home is with jane@example.org, 12 Main Street":            "[redacted:home]",
+		"password='home is a' in 12 Main Street":                   "password='[redacted:home]",
+		"password=acme_1234 and acme_5678":                         "password=[redacted:project] and [redacted:project]",
+		"password=INC42 password=xINC42":                           "password=[redacted:ticket] password=[redacted:password]",
 	} {
 		if got := r.Text(in); got != want {
 			t.Errorf("%q became %q, want %q", in, got, want)

@@ -3,8 +3,8 @@ package redact
 import "slices"
 
 // note is add for a finding that the scan has passed, or has not come to: what lies between is
-// scanned like everything else. So are the lines of private keys found, and the groups of a
-// file's rules.
+// scanned like everything else. So are the lines of private keys found, and what the rules of a
+// file find.
 func (sc *scan) note(start, end int, name string) {
 	if end <= start || isMask(sc.s[start:end]) || sc.allowed(name, sc.s[start:end]) {
 		return
@@ -12,15 +12,38 @@ func (sc *scan) note(start, end int, name string) {
 	sc.noted = append(sc.noted, sc.finding(start, end, name, ""))
 }
 
-// match masks what a rule's pattern matched at a place. In front of its group may be what other
-// rules find.
-func (sc *scan) match(at int, m []int, name string) {
-	start, end := masked(m)
-	if start > m[0] {
-		sc.note(at+start, at+end, name)
+// match masks what a rule's pattern matches at a place. In front of its group may be what other
+// rules find, so the scan goes on there; the rule itself goes on behind its match, or a text of many
+// prefixes would be read to its end for each.
+func (sc *scan) match(at int, r *rule) {
+	if at < sc.matched[r] {
 		return
 	}
-	sc.add(at+start, at+end, name)
+	m := r.pattern.FindStringSubmatchIndex(sc.s[at:])
+	if m == nil {
+		return
+	}
+	start, end := masked(m)
+	if start == 0 && !r.own {
+		sc.add(at, at+end, r.name)
+		return
+	}
+	if sc.matched == nil {
+		sc.matched = map[*rule]int{}
+	}
+	sc.matched[r] = at + m[1]
+	sc.note(at+start, at+end, r.name)
+}
+
+// within applies a file's rules where the scan has passed over what others found: a match may begin
+// there and reach further.
+func (sc *scan) within(own *table) {
+	sc.matched = nil // in what is behind the scan
+	for _, f := range sc.found {
+		for i := f.Start; i < f.End; i++ {
+			sc.literal(own, i)
+		}
+	}
 }
 
 // masked returns which part of a match is masked: its first group, if it has one.

@@ -31,6 +31,7 @@ func New(file *File) *Redactor {
 		r.allow = file.allow
 		if len(file.rules) > 0 {
 			r.table = newTable(append(builtInRules(), file.rules...))
+			r.table.own = newTable(file.rules)
 		}
 	}
 	r.counts = make([]atomic.Int64, len(r.table.names))

@@ -415,6 +415,23 @@ func TestTextWithoutAFindingCostsNoAllocation(t *testing.T) {
 
 // pieces of texts that make rules meet.
 var pieces = []string{
+// A rule that notes a match whose beginning is left to the others reads no byte twice: a page of
+// nothing but --token=, would be read to its end from each of them.
+func TestMatchesThatAreNotedDoNotOverlap(t *testing.T) {
+	own := New(parsed(t, "rules:\n  - {name: ref, regex: 'ref:(\\S+)', prefix: 'ref:'}\n  - {name: id, regex: 'id:\\S+', prefix: 'id:'}"))
+	for _, piece := range []string{"--token=,", "--token={", "--token=${", "--password=,", "--api-key=,", "ref:,", "id:,", "password=ref:,"} {
+		sc := scan{r: own, s: strings.Repeat(piece, 1000)}
+		sc.run()
+		read := 0
+		for _, f := range sc.noted {
+			read += f.End - f.Start
+		}
+		if read == 0 || read > 2*len(sc.s) { // in what another rule has found it is looked for once more
+			t.Errorf("%q: %d matches of %d bytes in a text of %d", piece, len(sc.noted), read, len(sc.s))
+		}
+	}
+}
+
 	"://", "@", "?", "&", "=", ":", "#", "\"", "\\", "\\n", "\\u0026", "%3D", "%40", " ", "\n", "token", "password", "key", "sig", "U0123456789", "<@U42>", "<@U42|", ">", "/team/UABCDEFGH",
 	"a", "b.org", "1", "REDACTED", "[redacted:email]", "bearer ", "Basic ", "dXNlcjpwYXNz", "authorization", "cookie", "é", "[", "]", ",", "\"token\":[\"", "\"name\":\"password\",\"value\":", "\\t", "\\r\\n ", "SSWS ", "signature", "%20", hex32, ":\\/\\/", "//", "\\u0040", "\\u003d", "\\u003e", "#64;", "<password>", "</", "hooks.slack.com", "/services/T0/B0/", "%2Fservices%2FT0%2FB0%2F",
 	"discord.com/api/webhooks/1/", "a.webhook.office.com/", "Private-Lines: 2\n", "-----BEGIN%20PRIVATE%20KEY-----%0A", "\\/", "'", "`", ".", "-", "pass='", "pass=\"", "\\\"", "\\'",

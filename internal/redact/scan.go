@@ -25,6 +25,8 @@ type rule struct {
 	kind    kind
 	// free is the pattern of a rule without literals, tried everywhere.
 	free *regexp.Regexp
+	// own: it is of a file, so that it finds what it finds in spite of the others, and they of it.
+	own bool
 }
 
 // kind is a rule that needs more than a pattern.
@@ -82,6 +84,7 @@ type table struct {
 	names  []string // of all rules
 	masks  []string // of these
 	index  map[string]int
+	own    *table // of the file's rules with literals alone; nil: there are none
 }
 
 func newTable(rules []*rule) *table {
@@ -177,6 +180,8 @@ type scan struct {
 	found []Finding
 	// noted are findings that lie ahead of the scan or behind it, see note.
 	noted []Finding
+	// matched is up to where a rule has matched that notes what it finds.
+	matched map[*rule]int
 }
 
 func (sc *scan) run() {
@@ -206,6 +211,9 @@ func (sc *scan) run() {
 		if a[s[i]] != 0 && i >= sc.done {
 			sc.at(t, i)
 		}
+	}
+	if t.own != nil {
+		sc.within(t.own)
 	}
 	for _, r := range t.free {
 		sc.everywhere(r)
@@ -262,7 +270,7 @@ func (sc *scan) literal(t *table, i int) bool {
 func (sc *scan) try(probes []probe, i int) bool {
 	for _, p := range probes {
 		at := i - p.offset - p.rule.back
-		if at < sc.done || !begins(sc.s[at+p.rule.back:], p.literal, p.rule.fold) || !p.rule.inside && !sc.atWord(at) {
+		if at < 0 || at < sc.done && !p.rule.own || !begins(sc.s[at+p.rule.back:], p.literal, p.rule.fold) || !p.rule.inside && !sc.atWord(at) {
 			continue
 		}
 		if p.rule.back > 0 && skipEscape(sc.s, at, at+p.rule.back) > at {
@@ -292,9 +300,7 @@ func (sc *scan) try(probes []probe, i int) bool {
 		case kindPuTTY:
 			sc.putty(at + len(p.literal))
 		default:
-			if m := p.rule.pattern.FindStringSubmatchIndex(sc.s[at:]); m != nil {
-				sc.match(at, m, p.rule.name)
-			}
+			sc.match(at, p.rule)
 		}
 		if i < sc.done {
 			return true
