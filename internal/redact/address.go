@@ -49,7 +49,7 @@ func (sc *scan) userInfo(start int) {
 	if at < 0 && strings.HasSuffix(s[start:end], "…") { // an error's short form of a long address
 		at = end - len("…")
 	}
-	if at < 0 && beginsPassword(s[start:end]) {
+	if at < 0 && beginsPassword(s[start:end]) && !isRepository(s, start, end) {
 		at = lateAt(s, end, start+maxUserInfo)
 	}
 	if at <= start {
@@ -68,19 +68,42 @@ func (sc *scan) userInfo(start int) {
 }
 
 // beginsPassword reports whether the authority of a URL, which has no @, is a user and the
-// beginning of a password that holds a /, ? or #: behind the last colon is no port.
+// beginning of a password that holds a /, ? or #: behind the last colon is no port, nor what stands
+// for one.
 func beginsPassword(authority string) bool {
 	port := authority[strings.LastIndexByte(authority, ':')+1:]
-	return port != authority && strings.Trim(port, "0123456789") != "" && strings.IndexByte(port, ']') < 0 // [::1]
+	return port != authority && strings.Trim(port, "0123456789") != "" && strings.IndexByte(port, ']') < 0 && !standsForPort(port)
+}
+
+// standsForPort knows port, your-port, $PORT, %d and %PORT%. Brackets end an authority.
+func standsForPort(s string) bool {
+	if at := ending(s, "port"); at >= 0 && isWord(s, at) {
+		return true
+	}
+	switch s[0] {
+	case '$':
+		return s == strings.ToUpper(s)
+	case '%':
+		return len(s) <= len("%d") || s[len(s)-1] == '%'
+	}
+	return false
+}
+
+// isRepository knows ssh://github.com:org/repo@v1: a domain, and behind the colon a path instead of
+// a port. Nobody writes a password into the address of ssh.
+func isRepository(s string, start, end int) bool {
+	scheme := strings.TrimRight(s[max(0, start-16):start], `\/:`)
+	host, _, _ := strings.Cut(s[start:end], ":")
+	return strings.HasSuffix(scheme, "ssh") && strings.IndexByte(host, '.') > 0
 }
 
 // lateAt returns the last @ of a URL before a limit, given where its authority ends by its form;
-// -1 when there is none, or when the URL ends there.
+// -1 when there is none, or when the URL ends there. Brackets end it: most stand around it.
 func lateAt(s string, from, limit int) int {
 	at := -1
 	for k := from; k < min(len(s), limit); k++ {
 		switch s[k] {
-		case ' ', '\t', '\r', '\n', '"', '\'', '`', '<', '>', '|':
+		case ' ', '\t', '\r', '\n', '"', '\'', '`', '<', '>', '|', '(', ')', '[', ']', '{', '}':
 			return at
 		case '@':
 			at = k

@@ -241,6 +241,9 @@ func (sc *scan) value(start int, rule string, c written) {
 		return
 	}
 	stop := valueEnd(s, start, quote)
+	if quote.joins(s[start:stop]) {
+		return
+	}
 	if n := strings.IndexAny(s[start:stop], ",]}"); n >= 0 && inJSON {
 		stop = start + n
 	}

@@ -53,6 +53,31 @@ func (q quote) ends(s string, at, k int) bool {
 	return c == '"' && endsString(s, k+1)
 }
 
+// joins reports whether a value that a ' or ` opened is code: a string in " ends behind the ' and is
+// put together with what follows, as in "password='" + pass + "'". Without blanks the same has to
+// stand at its other end, because a secret may be anything.
+func (q quote) joins(v string) bool {
+	if q.mark != '\'' && q.mark != '`' {
+		return false
+	}
+	behind := strings.TrimLeft(v, `\`)
+	if !strings.HasPrefix(behind, `"`) {
+		return false
+	}
+	rest := strings.TrimLeft(behind[1:], " ")
+	if rest == "" || !isJoint(rest[0]) {
+		return false
+	}
+	if len(rest) < len(behind)-1 {
+		return true
+	}
+	before := strings.TrimRight(strings.TrimSuffix(rest, `"`), `\ `)
+	return len(before) > 1 && before != rest && isJoint(before[len(before)-1])
+}
+
+// isJoint reports whether a byte puts strings together in code.
+func isJoint(c byte) bool { return c == '+' || c == '.' || c == ',' }
+
 // endsString reports whether what stands at a place may follow the end of a string of JSON: a
 // comma, a colon, a closing bracket, the end of the string around it or of the text. Before a
 // quote that is a part of a string it does not stand as a rule.

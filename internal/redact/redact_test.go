@@ -157,6 +157,11 @@ var parts = []struct{ in, want string }{
 	{`{"u":"amqp:\/\/app:pa\/s5w0rd@db\/x","e":"ftp://a:b/c\nd@e.org"}`, `{"u":"amqp:\/\/REDACTED:REDACTED@db\/x","e":"ftp://a:b/c\n[redacted:email]"}`},
 	{"https://host:8080/@jane/x https://example.org/a:b/@jane http://[::1]/@jane http://[::1]:80/@jane", "https://host:8080/@jane/x https://example.org/a:b/@jane http://[::1]/@jane http://[::1]:80/@jane"},
 	{"http://host:port/x and @jane, http://host:/@jane", "http://host:port/x and @jane, http://host:/@jane"},
+	{"http://your-host:port/@scope/pkg, http://localhost:${PORT}/@vite/client, http://$HOST:$PORT/x@2x.png", "http://your-host:port/@scope/pkg, http://localhost:${PORT}/@vite/client, http://$HOST:$PORT/x@2x.png"},
+	{"http://h:<port>/@a http://h:{port}/@a http://h:your-port/@a http://h:%d/@a http://h:%PORT%/@a http://h:%(port)s/@a", "http://h:<port>/@a http://h:{port}/@a http://h:your-port/@a http://h:%d/@a http://h:%PORT%/@a http://h:%(port)s/@a"},
+	{`ssh://github.com:org/repo@v1.2 git+ssh:\/\/github.com:org/repo@v1.2`, `ssh://github.com:org/repo@v1.2 git+ssh:\/\/github.com:org/repo@v1.2`},
+	{"(http://host:x/y),@jane [http://host:x/y]@jane {http://host:x/y}@jane f(http://host:x)/@jane", "(http://host:x/y),@jane [http://host:x/y]@jane {http://host:x/y}@jane f(http://host:x)/@jane"},
+	{"redis://app:passport/1@db amqp://app:$ecr3t/1@db amqp://j.doe:%2Fa/1@db", "redis://REDACTED:REDACTED@db amqp://REDACTED:REDACTED@db amqp://REDACTED:REDACTED@db"},
 	{"://", "://"},
 	{"https://x.org/?monkey=1&turkey=2", "https://x.org/?monkey=1&turkey=2"},
 	{"https://x.org/?mail=jane%40example.org", "https://x.org/?mail=[redacted:email]"},
@@ -226,6 +231,11 @@ var parts = []struct{ in, want string }{
 	{`DB_PASS='ab"S3cret99' x`, `DB_PASS='[redacted:password]' x`},
 	{`DB_PASS='"S3cret99"' x`, `DB_PASS='[redacted:password]' x`},
 	{`{"c":"DB_PASS='ab\"S3cret99' x"}`, `{"c":"DB_PASS='[redacted:password]' x"}`},
+	{`q := "AND password='" + pass + "'"`, `q := "AND password='" + pass + "'"`},
+	{`{"c":"q := \"AND password='\" + pass + \"'\""}`, `{"c":"q := \"AND password='\" + pass + \"'\""}`},
+	{`"password='"+pass+"'", "password='" . $pass . "'", "password='".$pass."'", "password='", pass`, `"password='"+pass+"'", "password='" . $pass . "'", "password='".$pass."'", "password='", pass`},
+	{"x = \"password=`\" + pass + \"`\"", "x = \"password=`\" + pass + \"`\""},
+	{`DB_PASS='"+S3cret99"' DB_PASS='".S3cret99'`, `DB_PASS='[redacted:password]' DB_PASS='[redacted:password]'`},
 	{`DB_PASS='ab\'S3cret99' x`, `DB_PASS='[redacted:password]' x`},
 	{`{"c":"DB_PASS='ab\\'S3cret99' x"}`, `{"c":"DB_PASS='[redacted:password]' x"}`},
 	{`{"password":"it\\'s S3cret99"}`, `{"password":"[redacted:password]"}`},
@@ -405,16 +415,6 @@ func TestNilMasksNothing(t *testing.T) {
 	r.Counts(func(string, int64) { t.Error("a count") })
 }
 
-func TestTextWithoutAFindingCostsNoAllocation(t *testing.T) {
-	r := New(nil)
-	s := strings.Repeat("a text with https://example.org/path?page=2, a: b, x=1, and tokens: 5; ", 1000)
-	if n := testing.AllocsPerRun(10, func() { r.Text(s) }); n != 0 {
-		t.Errorf("%v allocations", n)
-	}
-}
-
-// pieces of texts that make rules meet.
-var pieces = []string{
 // A rule that notes a match whose beginning is left to the others reads no byte twice: a page of
 // nothing but --token=, would be read to its end from each of them.
 func TestMatchesThatAreNotedDoNotOverlap(t *testing.T) {
@@ -432,6 +432,16 @@ func TestMatchesThatAreNotedDoNotOverlap(t *testing.T) {
 	}
 }
 
+func TestTextWithoutAFindingCostsNoAllocation(t *testing.T) {
+	r := New(nil)
+	s := strings.Repeat("a text with https://example.org/path?page=2, a: b, x=1, and tokens: 5; ", 1000)
+	if n := testing.AllocsPerRun(10, func() { r.Text(s) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// pieces of texts that make rules meet.
+var pieces = []string{
 	"://", "@", "?", "&", "=", ":", "#", "\"", "\\", "\\n", "\\u0026", "%3D", "%40", " ", "\n", "token", "password", "key", "sig", "U0123456789", "<@U42>", "<@U42|", ">", "/team/UABCDEFGH",
 	"a", "b.org", "1", "REDACTED", "[redacted:email]", "bearer ", "Basic ", "dXNlcjpwYXNz", "authorization", "cookie", "é", "[", "]", ",", "\"token\":[\"", "\"name\":\"password\",\"value\":", "\\t", "\\r\\n ", "SSWS ", "signature", "%20", hex32, ":\\/\\/", "//", "\\u0040", "\\u003d", "\\u003e", "#64;", "<password>", "</", "hooks.slack.com", "/services/T0/B0/", "%2Fservices%2FT0%2FB0%2F",
 	"discord.com/api/webhooks/1/", "a.webhook.office.com/", "Private-Lines: 2\n", "-----BEGIN%20PRIVATE%20KEY-----%0A", "\\/", "'", "`", ".", "-", "pass='", "pass=\"", "\\\"", "\\'",
