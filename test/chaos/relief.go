@@ -17,6 +17,11 @@ const reliefQuiet = 10 * time.Second
 // what is not there afterwards is. The context of the run must have ended, so that nothing is put in,
 // killed or started besides.
 func (s *siege) relieve(ctx context.Context, bin string) error {
+	select { // the feed may still ask a program, which is another from here on
+	case <-s.fedUp:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	s.bell.set("", 1, func() {}) // in place of a kill that may still be due
 	order := []victim{mlflow, collector, worker}
 	for _, v := range order {

@@ -91,6 +91,25 @@ func build(ctx context.Context, top, bin, overlay string) error {
 	return nil
 }
 
+// programs builds the programs with the mutation into a folder below one, and says which ones a run
+// takes. Those without one are there.
+func (m mutation) programs(ctx context.Context, o options, dir string) (options, error) {
+	if m.path == "" {
+		o.bin, o.relief = o.relief, "" // nothing may be wrong, so nothing is to be made good
+		return o, nil
+	}
+	source := filepath.Join(dir, "source")
+	o.bin = filepath.Join(dir, "bin")
+	if err := errors.Join(os.MkdirAll(source, 0o700), os.MkdirAll(o.bin, 0o700)); err != nil {
+		return o, err
+	}
+	overlay, err := m.overlay(ctx, o.top, source)
+	if err != nil {
+		return o, err
+	}
+	return o, build(ctx, o.top, o.bin, overlay)
+}
+
 // sensitivity is what chaos-sensitivity.json holds: what came of programs with a fault.
 type sensitivity struct {
 	Time     time.Time `json:"time"`
@@ -163,22 +182,12 @@ func probe(ctx context.Context, o options, mutations []mutation, dir string) err
 
 func probeOne(ctx context.Context, o options, m mutation, dir string) (round, error) {
 	r := round{Mutation: m.name, Text: m.text}
-	source, data := filepath.Join(dir, "source"), filepath.Join(dir, "data")
-	o.bin = filepath.Join(dir, "bin")
-	if m.name == "" {
-		o.relief = "" // nothing may be wrong, so nothing is to be made good
-	}
-	if err := errors.Join(os.MkdirAll(source, 0o700), os.MkdirAll(data, 0o700), os.MkdirAll(o.bin, 0o700)); err != nil {
+	data := filepath.Join(dir, "data")
+	if err := os.MkdirAll(data, 0o700); err != nil {
 		return r, err
 	}
-	overlay := ""
 	var err error
-	if m.path != "" {
-		if overlay, err = m.overlay(ctx, o.top, source); err != nil {
-			return r, err
-		}
-	}
-	if err := build(ctx, o.top, o.bin, overlay); err != nil {
+	if o, err = m.programs(ctx, o, dir); err != nil {
 		return r, err
 	}
 	if r.result, err = siegeOf(ctx, o, data); err != nil {

@@ -78,3 +78,13 @@ func TestWhatCountsAsFound(t *testing.T) {
 		}
 	}
 }
+
+// TestProgramsAsTheyAreAreBuiltOnce: the round without a mutation takes those that finish what others
+// leave.
+func TestProgramsAsTheyAreAreBuiltOnce(t *testing.T) {
+	dir := t.TempDir()
+	o, err := mutation{}.programs(t.Context(), options{top: filepath.Join(dir, "no-source"), relief: "as-they-are"}, dir)
+	if err != nil || o.bin != "as-they-are" || o.relief != "" {
+		t.Errorf("the programs are in %q, what is left is finished by those in %q: %v", o.bin, o.relief, err)
+	}
+}
