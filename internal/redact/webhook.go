@@ -53,7 +53,16 @@ func (sc *scan) slackService(b int) {
 	for bot < len(s) && bot-b < 16 && (isUpper(s[bot]) || isDigit(s[bot])) {
 		bot++
 	}
-	if secret := slash(s, bot); secret > 0 && pathEnd(s, secret) >= secret+8 {
+	secret := slash(s, bot)
+	if secret < 0 {
+		return
+	}
+	// Not the rest of the path: a mask of user and password in it makes it longer.
+	end := secret
+	for end < len(s) && isAlnum(s[end]) {
+		end++
+	}
+	if end >= secret+8 {
 		sc.add(start, pathEnd(s, start), ruleSlackWebhook)
 	}
 }
