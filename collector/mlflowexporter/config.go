@@ -98,8 +98,8 @@ type Config struct {
 
 	// Storage names the storage extension that keeps the sending queue and the ledger,
 	// which knows the run of every job. Without it both are in memory, where the ledger takes
-	// about 4 KiB a job for 30 days, and lost with the process, so it is required unless
-	// AllowDataLoss is set.
+	// about 4 KiB a job, for 20,000 jobs at most, and lost with the process, so it is required
+	// unless AllowDataLoss is set.
 	Storage *component.ID `mapstructure:"storage"`
 
 	// AllowDataLoss permits settings with which data is lost: no Storage, no queue, no

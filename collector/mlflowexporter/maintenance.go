@@ -61,16 +61,16 @@ func (m *maintenance) once(ctx context.Context, now time.Time, elapsed time.Dura
 			m.log.Warn("Stale runs were not ended; they are tried again", zap.Error(err))
 		}
 	}
-	if now.Sub(m.pruned) < pruneInterval {
-		return
-	}
-	m.pruned = now
 	if m.applier.Healthy() {
 		// Those that `stale_after` has not ended: it is 0, or longer, or the Collector was not there.
 		if err := m.applier.GiveUp(ctx, now.Add(-ledgerMemory)); err != nil && ctx.Err() == nil {
 			m.log.Warn("Verdicts that wait for a job were not given up; they are tried again", zap.Error(err))
 		}
 	}
+	if now.Sub(m.pruned) < pruneInterval {
+		return
+	}
+	m.pruned = now
 	removed, err := m.ledger.Prune(ctx, now, ledgerMemory)
 	if err != nil && ctx.Err() == nil {
 		m.log.Warn("The ledger was not pruned", zap.Error(err))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/apply"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
+	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
 	"github.com/technoshare/commentator/internal/wire"
 )
@@ -120,6 +121,48 @@ func TestRunsOfAReplacedDatabaseAreMadeAnew(t *testing.T) {
 		e.mustApply(t, repaired(alone(e.plan(1)), wire.RepairAgain))
 		e.check(t, alone(e.plan(1)))
 	})
+}
+
+// The run of a job that is in the old database when others have found out that there is a new one gets no
+// run of a stage that hangs under nothing.
+func TestNoRunWithoutTheOneAbove(t *testing.T) {
+	e, s := faulty(t)
+	e.mustApply(t, e.plan(0))
+	p := reduce.Plan{Runs: e.plan(1).Runs[:2]}
+	held, free := make(chan struct{}), make(chan struct{})
+	var first atomic.Bool
+	e.sending = func(r *http.Request) { // the first is the run of the job
+		if strings.HasSuffix(r.URL.Path, "/runs/create") && first.CompareAndSwap(false, true) {
+			close(held)
+			<-free
+		}
+	}
+	done := make(chan error)
+	go func() { done <- e.Apply(t.Context(), p) }()
+	<-held
+	s.Wipe()
+	e.mustApply(t, alone(e.plan(2)))
+	close(free)
+	if err := <-done; err != nil {
+		t.Logf("again after: %v", err)
+	}
+	id := e.experimentID(t)
+	orphans := func(when string) {
+		t.Helper()
+		runs, _, err := e.client.SearchRuns(t.Context(), mlflow.SearchRuns{ExperimentIDs: []string{id}, View: mlflow.ViewAll})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range runs {
+			if r.Tag(wire.TagKey) == p.Runs[1].Key && r.Tag(mlflow.TagParentRun) == "" {
+				t.Errorf("%s a run of a stage hangs under nothing", when)
+			}
+		}
+	}
+	orphans("at once")
+	e.mustApply(t, p)
+	orphans("later")
+	e.check(t, p, alone(e.plan(2)))
 }
 
 // alone leaves of a plan the run of the job, so that no other tells of the database.

@@ -63,16 +63,21 @@ func (a *Applier) reapJob(ctx context.Context, s ledger.Stale, after time.Durati
 }
 
 // GiveUp gives up verdicts that had no news since then and wait for a job of which nothing is open,
-// some at a time. What cannot be looked for in MLflow now is kept.
+// some at a time, one call after the other. What cannot be looked for in MLflow now is kept, and tried again after the others.
 func (a *Applier) GiveUp(ctx context.Context, since time.Time) error {
 	var errs []error
-	for _, s := range a.ledger.Waiting(since, reapAtOnce) {
+	waiting := a.ledger.Waiting(since, reapAtOnce, a.kept)
+	for _, s := range waiting {
 		if err := a.giveUp(ctx, s); err != nil {
 			errs = append(errs, fmt.Errorf("give up verdicts on trace %s: %w", s.TraceID, err))
+			a.kept[s.TraceID] = true
 		}
 		if !a.Healthy() {
 			break
 		}
+	}
+	if len(waiting) < reapAtOnce {
+		clear(a.kept) // all had their turn
 	}
 	return errors.Join(errs...)
 }

@@ -1,7 +1,10 @@
 package apply_test
 
 import (
+	"bytes"
+	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -190,5 +193,45 @@ func TestUptimeThatIsNotWrittenDoesNotCount(t *testing.T) {
 	e.pass(t, staleAfter)
 	if status, _ := e.status(t); status != mlflow.StatusKilled {
 		t.Errorf("run is %s", status)
+	}
+}
+
+// Verdicts that cannot be given up now do not keep the others from it, however many they are, and have their
+// turn again.
+func TestVerdictsThatCannotBeGivenUpHoldUpNone(t *testing.T) {
+	e, s := faulty(t)
+	e.mustApply(t, e.plan(0))
+	const stuck, others = 100, 5 // as many as are looked at in one turn
+	for i := range stuck + others {
+		e.mustApply(t, scored(e.score(1+i, "u-1", 1, value(1))))
+	}
+	since := time.Now().Add(time.Hour)
+	s.Fail(func(r *http.Request) *mlflowtest.Fault {
+		body, _ := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		for i := range stuck {
+			if strings.HasSuffix(r.URL.Path, "/runs/search") && bytes.Contains(body, []byte(jobID(e.experiment, 1+i))) {
+				return mlflowtest.Internal()
+			}
+		}
+		return nil
+	})
+	for range 100 { // the order in which they are looked at is that of their times, which may be equal
+		_ = e.GiveUp(t.Context(), since)
+		if e.events.get(apply.EventLoneScore) == others {
+			break
+		}
+	}
+	if n := e.events.get(apply.EventLoneScore); n != others {
+		t.Errorf("%d verdicts were given up, want %d", n, others)
+	}
+	s.Fail(nil)
+	for range 3 {
+		if err := e.GiveUp(t.Context(), since); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := e.events.get(apply.EventLoneScore); n != stuck+others {
+		t.Errorf("%d verdicts were given up, want %d", n, stuck+others)
 	}
 }

@@ -31,6 +31,7 @@ type run struct {
 	reduce.Run
 	job    *job
 	above  *run // of the plan; nil: none
+	apart  bool // it is in another experiment than the one above it, and stays there
 	rec    *ledger.Run
 	parent *ledger.Run // as it was when this run's turn came; nil: none, or not known
 	// known is closed when it is settled whether the run has an id, which is id then.
@@ -238,7 +239,9 @@ func (a *Applier) ensure(ctx context.Context, r *run) error {
 	case r.ParentKey == "":
 	case r.parent == nil || (r.parent.ID == "" && !r.parent.Gone) || (r.above == nil && r.parent.Experiment != exp.ref):
 		return finalError{fmt.Errorf("the run above it, %s, is not known", r.ParentKey)}
-	case r.parent.Experiment != exp.ref: // each stays where it is, also when it is made anew
+	case r.parent.Experiment != exp.ref && r.apart: // each stays where it is, also when it is made anew
+	case r.parent.Experiment != exp.ref:
+		return errOtherDatabase // since the run above it was made
 	case r.parent.Gone:
 		// What hangs under a deleted run would stand alone in the list of runs.
 		r.rec.Gone = true

@@ -3,6 +3,7 @@ package apply_test
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -337,4 +338,36 @@ func TestVerdictOnATraceWithoutARun(t *testing.T) {
 	if got := e.state(t).Traces["tr-"+jobID(e.experiment, 1)].Assessments; got["helpful u-1"] == "" {
 		t.Errorf("assessments are %v", got)
 	}
+}
+
+// A verdict that names another experiment than its job's finds the run and the trace, whichever comes first,
+// and an experiment that is not there is asked for once.
+func TestScoreNamesAnotherExperiment(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		elsewhere := func(n int, who string, name string) reduce.Score {
+			s := e.score(n, who, 1, value(1))
+			s.Experiment, s.Name, s.ID = e.experiment+" elsewhere", name, "a-"+hash(s.ID + name)[:32]
+			return s
+		}
+		found := map[string]string{"helpful u-1": "1 | HUMAN |  | because 1"}
+		e.mustApply(t, scored(elsewhere(1, "u-1", "helpful")), e.plan(1))
+		e.saidIs(t, 1, found, "1 1 up")
+		parts := split(e.plan(2)) // and when only a part of the job comes later
+		e.mustApply(t, parts[0], scored(elsewhere(2, "u-1", "helpful")))
+		e.mustApply(t, parts[1:]...)
+		e.mustApply(t, e.plan(2))
+		e.saidIs(t, 2, found, "1 1 up")
+
+		e.mustApply(t, e.plan(3))
+		asked := &counter{}
+		e.sending = func(r *http.Request) {
+			if r.URL.Query().Get("experiment_name") == e.experiment+" elsewhere" {
+				asked.add("", 1)
+			}
+		}
+		e.mustApply(t, scored(elsewhere(1, "u-1", "fast"), elsewhere(3, "u-1", "helpful"), elsewhere(3, "u-2", "fast")))
+		if n := asked.get(""); n != 1 && !e.retried {
+			t.Errorf("asked %d times for the experiment that is not there", n)
+		}
+	})
 }

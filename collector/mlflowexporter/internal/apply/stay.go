@@ -7,13 +7,15 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
 	"github.com/technoshare/commentator/internal/mlflow"
 )
 
 // settled keeps the jobs of which it is known in which experiment they are.
 func (a *Applier) settled(ctx context.Context, jobs []*job) (ready []*job, errs []*ItemError) {
+	missing := map[string]bool{}
 	for _, j := range jobs {
-		if err := a.stay(ctx, j); err != nil {
+		if err := a.stay(ctx, j, missing); err != nil {
 			j.fail(err)
 			j.giveUp()
 			errs = append(errs, j.errs...)
@@ -27,8 +29,8 @@ func (a *Applier) settled(ctx context.Context, jobs []*job) (ready []*job, errs 
 // stay keeps the runs and the trace of a job in the experiment where each is, whatever a message asks
 // for, and lets what is new join them: MLflow takes a trace in one experiment only, and a run below one
 // of its own.
-func (a *Applier) stay(ctx context.Context, j *job) error {
-	p := places{a: a, j: j, names: map[string]string{}}
+func (a *Applier) stay(ctx context.Context, j *job, missing map[string]bool) error {
+	p := places{a: a, j: j, names: map[string]string{}, missing: missing}
 	trace := ""
 	if t := j.entry.Job.Trace; t != nil {
 		trace = t.Experiment
@@ -40,16 +42,17 @@ func (a *Applier) stay(ctx context.Context, j *job) error {
 		}
 	}
 	for i := range j.scores {
-		s := &j.scores[i]
-		if at := slices.IndexFunc(j.runs, func(r *run) bool { return r.Key == s.RunKey }); at >= 0 {
-			s.Experiment = j.runs[at].Experiment
-			continue
-		}
-		name, err := p.choose(ctx, s.Experiment, p.ref(s.RunKey), p.common)
-		if err != nil {
+		if err := p.rehome(ctx, &j.scores[i]); err != nil {
 			return err
 		}
-		s.Experiment = name
+	}
+	for _, s := range j.entry.Job.Scores { // those that came before their job
+		if !s.Waiting() {
+			continue
+		}
+		if err := p.rehome(ctx, &s.Score); err != nil {
+			return err
+		}
 	}
 	for _, t := range j.traces {
 		name, err := p.choose(ctx, t.Experiment, trace, p.common)
@@ -73,6 +76,8 @@ type places struct {
 	j      *job
 	common string            // where the job is, as in ledger.Run; empty: nowhere yet
 	names  map[string]string // of experiments that were asked for; empty: not there
+	// missing are names of experiments that are not there, which the cache of the server does not keep.
+	missing map[string]bool
 }
 
 // ref is where a run is, as in ledger.Run, "" when it is nowhere yet.
@@ -83,10 +88,37 @@ func (p *places) ref(key string) string {
 	return ""
 }
 
+// rehome lets a verdict be where the run is that it is about, or else its job.
+func (p *places) rehome(ctx context.Context, s *reduce.Score) (err error) {
+	if at := slices.IndexFunc(p.j.runs, func(r *run) bool { return r.Key == s.RunKey }); at >= 0 {
+		s.Experiment = p.j.runs[at].Experiment
+		return nil
+	}
+	s.Experiment, err = p.choose(ctx, s.Experiment, p.ref(s.RunKey), p.common)
+	return err
+}
+
+// isAt reports whether the experiment of a name is the one that ref names.
+func (p *places) isAt(ctx context.Context, name, ref string) (bool, error) {
+	if p.missing[name] {
+		return false, nil
+	}
+	exp, there, err := p.a.experimentIfThere(ctx, name)
+	if err != nil {
+		if permanent(err) {
+			err = nil // what MLflow does not tell for good is as the plan says
+		}
+		return false, err
+	}
+	p.missing[name] = !there
+	return exp.ref == ref, nil
+}
+
 // settle chooses the experiment of a run and of those below it, of which new ones go where it is.
 func (p *places) settle(ctx context.Context, r *run) (err error) {
 	if r.above != nil {
 		r.Experiment, err = p.choose(ctx, r.above.Experiment, p.ref(r.Key))
+		r.apart = r.Experiment != r.above.Experiment
 	} else {
 		r.Experiment, err = p.choose(ctx, r.Experiment, p.ref(r.Key), p.ref(r.ParentKey), p.common)
 	}
@@ -107,16 +139,12 @@ func (p *places) choose(ctx context.Context, asked string, refs ...string) (stri
 		if ref == "" {
 			continue
 		}
-		exp, _, err := p.a.experimentIfThere(ctx, asked)
-		if err != nil && !permanent(err) {
+		if at, err := p.isAt(ctx, asked, ref); at || err != nil {
 			return asked, err
-		}
-		if err == nil && exp.ref == ref {
-			return asked, nil
 		}
 		name, known := p.names[ref]
 		if !known {
-			// What MLflow does not tell for good is as the plan says.
+			var err error
 			if name, _, err = p.a.experimentName(ctx, ref); err != nil && !permanent(err) {
 				return asked, err
 			}

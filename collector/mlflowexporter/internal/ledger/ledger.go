@@ -8,6 +8,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -78,6 +79,7 @@ type Ledger struct {
 	unsaved    bool               // head has uptime that is not on disk
 	young, old map[string]*Entry  // by trace id
 	open       map[string]openJob // by trace id
+	bound      bound
 	records    int
 	bytes      int64
 }
@@ -88,19 +90,18 @@ func Open(ctx context.Context, store Storage, scope Scope, now time.Time) (*Ledg
 	opened := time.Now()
 	clock := func() time.Time { return now.Add(time.Since(opened)) }
 	l := &Ledger{store: store, now: clock, young: map[string]*Entry{}, open: map[string]openJob{}}
+	if m, ok := store.(*Memory); ok {
+		l.bound = bound{most: cmp.Or(m.MaxRecords, maxInMemory), marks: map[string]mark{}}
+	}
 	get := storage.GetOperation(headKey)
 	if err := store.Batch(ctx, get); err != nil {
 		return nil, fmt.Errorf("read ledger: %w", err)
 	}
-	known := decode(get.Value, &l.head) == nil && l.head.Scope == scope.id()
-	if known && l.head.BirthMS <= now.UnixMilli() {
+	if decode(get.Value, &l.head) == nil && l.head.Scope == scope.id() {
+		// A birth that is still to come stays until Prune: a clock may be behind for a while after a boot.
 		return l, l.walk(ctx)
 	}
-	if known {
-		l.head.BirthMS = now.UnixMilli() // the clock was ahead
-	} else {
-		l.head = head{Scope: scope.id(), BirthMS: now.UnixMilli(), Owner: l.head.Owner}
-	}
+	l.head = head{Scope: scope.id(), BirthMS: now.UnixMilli(), Owner: l.head.Owner}
 	if err := store.Batch(ctx, storage.SetOperation(headKey, encode(l.head))); err != nil {
 		return nil, fmt.Errorf("begin ledger: %w", err)
 	}
@@ -164,6 +165,7 @@ func (e *Entry) SetOpen(key string, open bool) {
 func (l *Ledger) Begin(ctx context.Context, claims []Claim) ([]*Entry, error) {
 	entries := make([]*Entry, len(claims))
 	reads := make([]*storage.Operation, len(claims))
+	l.used(claims)
 	var ops []*storage.Operation
 	for i, c := range claims {
 		e := l.cached(c.TraceID)
@@ -234,7 +236,7 @@ func (l *Ledger) End(ctx context.Context, entries []*Entry) error {
 		if e.saved != "" && e.Job.empty() && !e.Job.Unsure {
 			index, indexed := l.note(e, l.now())
 			ops = append(append(ops, storage.DeleteOperation(jobPrefix+e.TraceID)), index...)
-			after = append(after, func() { l.grow(0, len(e.saved)); e.saved = ""; indexed() })
+			after = append(after, func() { l.grow(0, len(e.saved)); e.saved = ""; l.bound.forget(e.TraceID); indexed() })
 		} else if e.Job.empty() && !e.Job.Unsure { // an entry of the index without a record is worth nothing
 			index, indexed := l.note(e, l.now())
 			ops, after = append(ops, index...), append(after, indexed)
@@ -244,7 +246,7 @@ func (l *Ledger) End(ctx context.Context, entries []*Entry) error {
 			value = encode(e.Job)
 			index, indexed := l.note(e, now)
 			ops = append(append(ops, storage.SetOperation(jobPrefix+e.TraceID, value)), index...)
-			after = append(after, func() { l.grow(len(value), len(e.saved)); e.saved = string(value); indexed() })
+			after = append(after, func() { l.grow(len(value), len(e.saved)); e.saved = string(value); l.bound.note(e); indexed() })
 		}
 		for key, i := range e.intents {
 			if !i.open {
@@ -263,11 +265,11 @@ func (l *Ledger) End(ctx context.Context, entries []*Entry) error {
 		return fmt.Errorf("write ledger: %w", err)
 	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	for _, f := range after {
 		f()
 	}
-	return nil
+	l.mu.Unlock()
+	return l.trim(ctx)
 }
 
 // Note writes the record of an entry durably, which does not count as news. End is still to
@@ -281,6 +283,7 @@ func (l *Ledger) Note(ctx context.Context, e *Entry) error {
 	defer l.mu.Unlock()
 	l.grow(len(value), len(e.saved))
 	e.saved = string(value)
+	l.bound.note(e)
 	return nil
 }
 
@@ -341,14 +344,8 @@ func (l *Ledger) Prune(ctx context.Context, now time.Time, memory time.Duration)
 	if err != nil {
 		return 0, fmt.Errorf("prune ledger: %w", err)
 	}
-	for _, id := range gone {
-		delete(l.young, id)
-		delete(l.old, id)
-		delete(l.open, id)
-	}
+	l.gone(gone, bytes)
 	l.head = next
-	l.records -= len(gone)
-	l.bytes -= bytes
 	return len(gone), nil
 }
 

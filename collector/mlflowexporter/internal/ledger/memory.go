@@ -11,9 +11,12 @@ import (
 
 var _ storage.Walker = (*Memory)(nil)
 
-// Memory is a storage client that forgets with the process, and nothing before. A ledger on it is
-// Complete, and Prune bounds it, as on disk. Its zero value is empty and ready.
+// Memory is a storage client that forgets with the process, and nothing before. A ledger on it
+// removes records when there are too many. Its zero value is empty and ready.
 type Memory struct {
+	// MaxRecords is how many records a ledger keeps; 0 means 20,000.
+	MaxRecords int
+
 	mu     sync.Mutex
 	values map[string][]byte
 }

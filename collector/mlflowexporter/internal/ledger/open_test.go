@@ -181,10 +181,10 @@ func TestWaitingVerdictsAreNotPruned(t *testing.T) {
 		if s := l.Stats(); s.Records != 2 {
 			t.Errorf("stats %+v", s)
 		}
-		if got := l.Waiting(after, 10); len(got) != 1 || got[0].TraceID != "waits" {
+		if got := l.Waiting(after, 10, nil); len(got) != 1 || got[0].TraceID != "waits" {
 			t.Errorf("waiting: %v", got)
 		}
-		if got := l.Waiting(birth, 10); len(got) != 0 {
+		if got := l.Waiting(birth, 10, nil); len(got) != 0 {
 			t.Errorf("waiting at once: %v", got)
 		}
 		l = open(t, store(), here, after)

@@ -34,12 +34,16 @@ type spend struct {
 func (s Span) spend(sources []CostSource, prices *pricing.Table) spend {
 	var out spend
 	found := false
-	add := func(provider, model string, u pricing.Usage) {
+	add := func(provider string, byOlderName bool, model string, u pricing.Usage) {
 		if u.None() {
 			return
 		}
 		found = true
-		price, ok := prices.Price(provider, model, s.Span.StartTimestamp().AsTime())
+		at := s.Span.StartTimestamp().AsTime()
+		price, ok := prices.Price(provider, model, at)
+		if !ok && byOlderName {
+			price, ok = prices.Price("", model, at)
+		}
 		if !ok {
 			out.unknown = append(out.unknown, cmp.Or(model, "(no name)"))
 			return
@@ -47,10 +51,11 @@ func (s Span) spend(sources []CostSource, prices *pricing.Table) spend {
 		out.cost = out.cost.Plus(price.Cost(u))
 	}
 	for _, src := range sources {
-		add(s.text(src.Provider), s.text(src.Model), s.usageAt(src.Usage))
+		add(s.text(src.Provider), false, s.text(src.Model), s.usageAt(src.Usage))
 	}
 	if !found {
-		add(s.provider(), s.model(), s.usageAt(wire.UsageOfCalls))
+		// Libraries have written their own name, or that of an API, as gen_ai.system.
+		add(s.provider(), s.text(wire.AttrGenAIProvider) == "", s.model(), s.usageAt(wire.UsageOfCalls))
 	}
 	slices.Sort(out.unknown)
 	out.unknown = slices.Compact(out.unknown)

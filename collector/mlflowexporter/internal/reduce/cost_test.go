@@ -197,6 +197,8 @@ func TestProviderByItsOlderName(t *testing.T) {
 		"a price of one's own": {map[string]any{attrSystem: "house", wire.AttrGenAIRequestModel: "gpt-4o"}, "house", 7},
 		"a maker":              {map[string]any{attrSystem: "openai", wire.AttrGenAIRequestModel: "gpt-4o"}, "openai", 2.5},
 		"a host of models":     {map[string]any{attrSystem: "aws_bedrock", wire.AttrGenAIRequestModel: "us.anthropic.claude-haiku-4-5-20251001-v1:0"}, "aws_bedrock", 1},
+		"an API":               {map[string]any{attrSystem: "openai.chat", wire.AttrGenAIRequestModel: "gpt-4o"}, "openai.chat", 2.5},
+		"a library":            {map[string]any{attrSystem: "Langchain", wire.AttrGenAIRequestModel: "gpt-4o"}, "Langchain", 2.5},
 		"both":                 {map[string]any{wire.AttrGenAIProvider: "openai", attrSystem: "house", wire.AttrGenAIRequestModel: "gpt-4o"}, "openai", 2.5},
 	} {
 		tc.attrs[wire.AttrUsageInput] = 1_000_000

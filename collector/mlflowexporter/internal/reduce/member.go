@@ -33,8 +33,7 @@ func (t *trace) ownerless(m Mapping, plan *Plan) {
 	if !ok {
 		return
 	}
-	_, told := s.Span.Attributes().Get(wire.AttrRunTraceID)
-	if _, ok := s.owner(); !told || ok {
+	if _, ok := s.owner(); ok || s.text(wire.AttrRunTraceID) == "" {
 		return
 	}
 	plan.Dropped = append(plan.Dropped, Drop{

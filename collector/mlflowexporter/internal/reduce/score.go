@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -31,7 +32,10 @@ type Score struct {
 	Name       string `json:"name"`
 	SpanID     string `json:"span,omitempty"` // hex; empty: the whole trace
 	SourceType string `json:"source_type"`
-	SourceID   string `json:"source,omitempty"`
+	SourceID   string `json:"source,omitempty"` // as it is shown: without what rules drop
+	// Judge is the source as it came, which tells people apart whatever rules drop. It makes the
+	// ID and goes nowhere else.
+	Judge string `json:"-"`
 	// Value is the verdict: a number, true or false, or a text. Number is its value for
 	// metrics, nil for a text.
 	Value  json.RawMessage `json:"value,omitempty"`
@@ -78,11 +82,12 @@ func (t *trace) scores(m Mapping, plan *Plan) {
 		if s.Kind == Started || (s.Kind == Detail && !s.InTrace) {
 			continue
 		}
+		shown := sync.OnceValue(func() Span { return m.shown(s) }) // a copy of the span with all its events
 		for _, e := range s.Span.Events().All() {
 			if e.Name() != wire.EventEvaluation {
 				continue
 			}
-			score, ok := t.score(s, e, m)
+			score, ok := t.score(s, shown(), e, m)
 			if !ok {
 				plan.Dropped = append(plan.Dropped, Drop{TraceID: t.id.String(), Reason: DropInvalidScore, Detail: s.Span.Name() + ": " + score.Name})
 				continue
@@ -95,8 +100,8 @@ func (t *trace) scores(m Mapping, plan *Plan) {
 	})
 }
 
-// score reads one event. It reports false when the event says nothing.
-func (t *trace) score(s Span, e ptrace.SpanEvent, m Mapping) (Score, bool) {
+// score reads one event of a span, which is shown so. It reports false when the event says nothing.
+func (t *trace) score(s, shown Span, e ptrace.SpanEvent, m Mapping) (Score, bool) {
 	out := Score{
 		TraceID: t.id.String(), RunKey: t.ownerKey(s), Experiment: m.experiment(s), InTrace: s.InTrace,
 		Name:  scoreName(eventText(e, wire.AttrEvaluationName)),
@@ -111,7 +116,8 @@ func (t *trace) score(s Span, e ptrace.SpanEvent, m Mapping) (Score, bool) {
 	} else {
 		out.StartMS = startMS(s.Span)
 	}
-	out.SourceType, out.SourceID = sourceOf(m.shown(s), e)
+	out.SourceType, out.Judge = sourceOf(s, e)
+	_, out.SourceID = sourceOf(shown, e)
 	out.Retracted = strings.EqualFold(eventText(e, wire.AttrEvaluationRetracted), "true") // true, or the word
 	out.Expected = strings.EqualFold(eventText(e, wire.AttrEvaluationExpected), "true")
 	if !out.Retracted {
@@ -157,7 +163,7 @@ func scoreValue(e ptrace.SpanEvent, label string) (json.RawMessage, *float64) {
 	return text, nil
 }
 
-// sourceOf tells who judges, by an event and its span without what is dropped.
+// sourceOf tells who judges, by an event and its span.
 func sourceOf(s Span, e ptrace.SpanEvent) (kind, id string) {
 	switch kind = strings.ToUpper(eventText(e, wire.AttrEvaluationSourceType)); kind {
 	case wire.SourceHuman, wire.SourceCode, wire.SourceJudge:
@@ -185,7 +191,7 @@ const maxScoreName = 200
 
 // scoreID derives the id of an assessment, so that a verdict that comes again is the same one.
 func scoreID(s Score) string {
-	parts := []string{"technoshare/assessment/1", s.TraceID, s.SpanID, s.Name, s.SourceType, s.SourceID}
+	parts := []string{"technoshare/assessment/1", s.TraceID, s.SpanID, s.Name, s.SourceType, s.Judge}
 	if s.Expected {
 		parts = append(parts, "expected")
 	}

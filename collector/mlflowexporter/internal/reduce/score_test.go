@@ -1,6 +1,7 @@
 package reduce
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -89,6 +90,52 @@ func TestScoreNames(t *testing.T) {
 		if got := scoreName(in); got != want {
 			t.Errorf("%q becomes %q, want %q", in, got, want)
 		}
+	}
+}
+
+// Whoever judges is one of several, or the same again, whatever rules drop: ids are those that they would
+// be without the rules.
+func TestDroppedSourcesAreToldApart(t *testing.T) {
+	said := map[string]any{"gen_ai.evaluation.name": "useful", "gen_ai.evaluation.score.value": 1}
+	at := int64(0)
+	by := func(kind Kind, id byte, person string) Span {
+		s := newSpan(t, kind, "job", id, map[string]any{"user.id": person})
+		s.Resource.Attributes().PutStr("service.name", "etl")
+		at += 100 // verdicts are in the order of their times
+		return judged(t, s, at, said)
+	}
+	spans := []Span{by(Feedback, 2, "u-1"), by(Feedback, 3, "u-2"), by(Feedback, 4, "u-2"), by(Job, 1, "u-3")}
+	m := simple
+	plain := Reduce(spans, m).Scores
+	for _, drop := range []string{"user.id", "service.name", "*"} {
+		m.Job.Rules = []Rule{{Attribute: drop, Drop: true}}
+		for i, s := range Reduce(spans, m).Scores {
+			if s.ID != plain[i].ID || s.OldID != plain[i].OldID || s.Of("key").ID != plain[i].Of("key").ID {
+				t.Errorf("%s dropped: verdict %d has the id %s, without the rule %s", drop, i, s.ID, plain[i].ID)
+			}
+			if text, err := json.Marshal(s); err != nil || strings.Contains(s.SourceID, "u-") != (drop == "service.name" && i < 3) || (drop != "service.name" && strings.Contains(string(text), "u-")) {
+				t.Errorf("%s dropped: verdict %d is %s, %v", drop, i, text, err)
+			}
+		}
+	}
+	if ids := map[string]bool{plain[0].ID: true, plain[1].ID: true, plain[2].ID: true, plain[3].ID: true}; len(ids) != 3 {
+		t.Errorf("%d ids of three sources", len(ids))
+	}
+}
+
+// The work for verdicts grows as they do: what a rule drops is left out once per span, not per verdict.
+func TestManyVerdictsOnOneSpan(t *testing.T) {
+	m := simple
+	m.Job.Rules = []Rule{{Attribute: "user.id", Drop: true}}
+	work := func(verdicts int) float64 {
+		s := newSpan(t, Job, "job", 1, map[string]any{"user.id": "u-1"})
+		for i := range verdicts {
+			judged(t, s, 1, map[string]any{"gen_ai.evaluation.name": "useful", "gen_ai.evaluation.score.value": i})
+		}
+		return testing.AllocsPerRun(1, func() { Reduce([]Span{s}, m) })
+	}
+	if few, many := work(100), work(400); many > 8*few {
+		t.Errorf("%v allocations for 100 verdicts, %v for 400", few, many)
 	}
 }
 
