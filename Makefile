@@ -57,7 +57,8 @@ test: lint race routing prometheus servers e2e ## All tests, with the real serve
 .PHONY: race
 race: ## Unit tests under the race detector, and those that it only makes slow without it
 	go test -race -timeout 20m ./...
-	go test ./internal/retrieval ./internal/pipeline ./internal/evaluation/compare ./cmd/commentator
+	go test ./internal/retrieval ./internal/pipeline ./internal/evaluation/compare ./internal/retention ./cmd/commentator \
+		./collector/mlflowexporter ./collector/mlflowexporter/internal/apply
 
 # A module of its own, which compiles what the programs do not need. The test cache does not
 # see the configurations, which lie outside of it.
