@@ -1,7 +1,6 @@
 package mlflowexporter
 
 import (
-	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -9,7 +8,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/s2"
-	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/exporter/exportertest"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/otel/attribute"
@@ -17,7 +15,6 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
 	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
-	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/metadata"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/metadatatest"
@@ -143,11 +140,7 @@ func TestMemberThatNamesNoTrace(t *testing.T) {
 		t.Run(id, func(t *testing.T) {
 			server := mlflowtest.Start()
 			defer server.Close()
-			tel := componenttest.NewTelemetry()
-			defer func() { _ = tel.Shutdown(context.Background()) }()
-			set := metadatatest.NewSettings(tel)
-			core, logs := observer.New(zap.ErrorLevel)
-			set.Logger = zap.New(core)
+			set, tel, logs := observed(t)
 			e := startExporter(t, testConfig(server.URL), set, host{storageID: &memory{data: map[string][]byte{}}})
 			defer stop(t, e)
 			if err := e.ConsumeTraces(t.Context(), messages(t, oneSpan{1, 0, "try", map[string]any{wire.AttrRunTraceID: id}, nil})[0]); err != nil {

@@ -24,6 +24,8 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/apply"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/metadata"
@@ -165,6 +167,17 @@ func startExporter(t *testing.T, cfg *Config, set exporter.Settings, h component
 		t.Fatal(err)
 	}
 	return e
+}
+
+// observed is settings whose metrics and errors can be looked at.
+func observed(t *testing.T) (exporter.Settings, *componenttest.Telemetry, *observer.ObservedLogs) {
+	t.Helper()
+	tel := componenttest.NewTelemetry()
+	t.Cleanup(func() { _ = tel.Shutdown(context.Background()) })
+	set := metadatatest.NewSettings(tel)
+	core, logs := observer.New(zap.ErrorLevel)
+	set.Logger = zap.New(core)
+	return set, tel, logs
 }
 
 func stop(t *testing.T, e exporter.Traces) {

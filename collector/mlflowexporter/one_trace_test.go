@@ -1,7 +1,6 @@
 package mlflowexporter
 
 import (
-	"context"
 	"maps"
 	"net/http"
 	"strings"
@@ -9,15 +8,12 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/exporter/exportertest"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/metadata"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/metadatatest"
@@ -233,11 +229,7 @@ func TestTagsThatBecomeAlike(t *testing.T) {
 func TestWhatIsLeftOutIsCountedOnce(t *testing.T) {
 	server := mlflowtest.Start()
 	defer server.Close()
-	tel := componenttest.NewTelemetry()
-	defer func() { _ = tel.Shutdown(context.Background()) }()
-	set := metadatatest.NewSettings(tel)
-	core, logs := observer.New(zap.ErrorLevel)
-	set.Logger = zap.New(core)
+	set, tel, logs := observed(t)
 	e := startExporter(t, testConfig(server.URL), set, host{storageID: &memory{data: map[string][]byte{}}})
 	defer stop(t, e)
 	all := joined(messages(t, oneSpan{1, 0, "job", map[string]any{

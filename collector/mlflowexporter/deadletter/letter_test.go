@@ -45,6 +45,20 @@ func files(t *testing.T, dir string) (names []string) {
 	return names
 }
 
+// only reads the letter of a directory that holds one.
+func only(t *testing.T, dir string) Letter {
+	t.Helper()
+	names := files(t, dir)
+	if len(names) != 1 {
+		t.Fatalf("the directory holds %v", names)
+	}
+	letter, err := read(filepath.Join(dir, names[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return letter
+}
+
 func TestALetterHoldsWhatCameAndWhyItWasRefused(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "made", "for it")
 	run, file := Refusal{"run", "job_1", "HTTP 400"}, Refusal{"artifact", "stage_a/x", "HTTP 413"}
@@ -55,14 +69,7 @@ func TestALetterHoldsWhatCameAndWhyItWasRefused(t *testing.T) {
 	if err := Write(dir, "a", []Refusal{run}, marked, noon); err != nil { // and again when it was replayed
 		t.Fatal(err)
 	}
-	names := files(t, dir)
-	if len(names) != 1 {
-		t.Fatalf("the directory holds %v", names)
-	}
-	letter, err := read(filepath.Join(dir, names[0]))
-	if err != nil {
-		t.Fatal(err)
-	}
+	letter := only(t, dir)
 	if diff := cmp.Diff([]Refusal{run, file}, letter.Refused); diff != "" || letter.TraceID != "a" || !letter.Time.Equal(noon) {
 		t.Errorf("got %+v\n%s", letter, diff)
 	}
@@ -106,14 +113,7 @@ func TestALetterKeepsWhatItsMessageAskedFor(t *testing.T) {
 		if err := Write(dir, "a", nil, td, noon); err != nil {
 			t.Fatal(err)
 		}
-		names := files(t, dir)
-		if len(names) != 1 {
-			t.Fatalf("the directory holds %v", names)
-		}
-		letter, err := read(filepath.Join(dir, names[0]))
-		if err != nil {
-			t.Fatal(err)
-		}
+		letter := only(t, dir)
 		if got := asked(letter); got != c.want {
 			t.Errorf("letter %d, of a message that asks for %q, asks for %q, want %q", i, c.mark, got, c.want)
 		}

@@ -43,6 +43,9 @@ func (b *bound) forget(traceID string) { delete(b.marks, traceID) }
 
 // used keeps the records that somebody has in hand from being the first to go.
 func (l *Ledger) used(claims []Claim) {
+	if l.bound.most == 0 {
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, c := range claims {

@@ -1,7 +1,6 @@
 package ledger_test
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -86,20 +85,7 @@ func TestLedgerInMemoryIsBounded(t *testing.T) {
 func TestLedgerInMemoryKeepsThousands(t *testing.T) {
 	l := open(t, &ledger.Memory{}, here, birth)
 	for first := range 21 {
-		var claims []ledger.Claim
-		for i := range 1000 {
-			claims = append(claims, ledger.Claim{TraceID: fmt.Sprint(first*1000 + i)})
-		}
-		entries, err := l.Begin(t.Context(), claims)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, e := range entries {
-			*e.Job.Run(e.TraceID) = ledger.Run{Experiment: "1@5", ID: "id", Done: true}
-		}
-		if err := l.End(t.Context(), entries); err != nil {
-			t.Fatal(err)
-		}
+		putMany(t, l, first*1000, (first+1)*1000, ledger.Run{Experiment: "1@5", ID: "id", Done: true})
 		if want := first*1000 + 1000; first < 20 && l.Stats().Records != want {
 			t.Errorf("%d records, want %d", l.Stats().Records, want)
 		}

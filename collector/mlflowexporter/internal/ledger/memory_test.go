@@ -1,7 +1,6 @@
 package ledger_test
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
@@ -23,20 +22,7 @@ func TestEveryStorageRemembersMoreThanTheCache(t *testing.T) {
 			put(t, l, "a", run(0))
 			const others = 2*2048 + 1
 			for first := 0; first < others; first += 100 {
-				var claims []ledger.Claim
-				for i := first; i < min(first+100, others); i++ {
-					claims = append(claims, ledger.Claim{TraceID: fmt.Sprint(i)})
-				}
-				entries, err := l.Begin(t.Context(), claims)
-				if err != nil {
-					t.Fatal(err)
-				}
-				for _, e := range entries {
-					*e.Job.Run(e.TraceID) = run(time.Hour)
-				}
-				if err := l.End(t.Context(), entries); err != nil {
-					t.Fatal(err)
-				}
+				putMany(t, l, first, min(first+100, others), run(time.Hour))
 			}
 			for _, l := range []*ledger.Ledger{l, open(t, store, here, birth)} {
 				entries, err := l.Begin(t.Context(), []ledger.Claim{{TraceID: "a", Runs: []ledger.RunClaim{{Key: "a", Experiment: "1@5"}}}})

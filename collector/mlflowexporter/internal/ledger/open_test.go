@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"context"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -16,12 +17,35 @@ import (
 // put notes a run of a trace.
 func put(t *testing.T, l *ledger.Ledger, id string, run ledger.Run) {
 	t.Helper()
-	entries, err := l.Begin(t.Context(), []ledger.Claim{{TraceID: id}})
+	putAll(t, l, []string{id}, run)
+}
+
+// putMany notes a run of each of the traces that have these numbers, all at once.
+func putMany(t *testing.T, l *ledger.Ledger, from, to int, run ledger.Run) {
+	t.Helper()
+	var ids []string
+	for i := from; i < to; i++ {
+		ids = append(ids, strconv.Itoa(i))
+	}
+	putAll(t, l, ids, run)
+}
+
+func putAll(t *testing.T, l *ledger.Ledger, ids []string, run ledger.Run) {
+	t.Helper()
+	var claims []ledger.Claim
+	for _, id := range ids {
+		claims = append(claims, ledger.Claim{TraceID: id})
+	}
+	entries, err := l.Begin(t.Context(), claims)
 	if err != nil {
 		t.Fatal(err)
 	}
-	*entries[0].Job.Run(id) = run
-	end(t, l, entries[0])
+	for _, e := range entries {
+		*e.Job.Run(e.TraceID) = run
+	}
+	if err := l.End(t.Context(), entries); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func stale(l *ledger.Ledger, after time.Duration) (ids []string) {
