@@ -3,13 +3,11 @@ package apply_test
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"maps"
 	"net/http"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -25,17 +23,12 @@ import (
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
 	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
-	"github.com/technoshare/commentator/test/race"
 )
 
 // stopReal ends the real server, if one runs.
 var stopReal = func() {}
 
 func TestMain(m *testing.M) {
-	// What is drawn at random; -rapid.checks of the command line is read later.
-	if err := flag.Set("rapid.checks", strconv.Itoa(race.Pick(100, 30))); err != nil {
-		panic(err)
-	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) { stopReal(); os.Exit(code) }),
 		goleak.IgnoreAnyFunction("github.com/technoshare/commentator/internal/mlflow/mlflowtest.(*Real).collect"), // until stopReal
 		goleak.IgnoreTopFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreTopFunction("net/http.(*persistConn).writeLoop"))

@@ -3,8 +3,10 @@
 package apply_test
 
 import (
+	"flag"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -16,7 +18,15 @@ import (
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/apply"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
 	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
+	"github.com/technoshare/commentator/test/race"
 )
+
+// How many cases are drawn; -rapid.checks of the command line is read later.
+func init() {
+	if err := flag.Set("rapid.checks", strconv.Itoa(race.Pick(100, 30))); err != nil {
+		panic(err)
+	}
+}
 
 func TestAnyOrderRepetitionSplitAndFaultEndsInTheSameState(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
