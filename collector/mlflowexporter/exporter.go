@@ -255,13 +255,13 @@ func (e *mlflowExporter) countLeftOut(plan reduce.Plan, retry map[string]bool) {
 // settle sorts what Apply reports into delivered, to be retried, and refused. It gives the traces to
 // be retried; nil: all of them.
 func (e *mlflowExporter) settle(td ptrace.Traces, err error) (map[string]bool, error) {
-	items, rest := itemErrors(err)
-	if rest != nil {
-		return nil, rest // nothing is known of single jobs
-	}
 	retry := map[string]bool{}
 	var errs []error
-	for _, item := range items {
+	for _, part := range apply.Parts(err) {
+		var item *apply.ItemError
+		if !errors.As(part, &item) {
+			return nil, err // nothing is known of single jobs
+		}
 		if item.Permanent { // counted by Apply, by its reason
 			e.log.Error("MLflow refuses this for good", zap.String("trace_id", item.TraceID), zap.Error(item.Err))
 			continue
@@ -272,32 +272,15 @@ func (e *mlflowExporter) settle(td ptrace.Traces, err error) (map[string]bool, e
 	if len(retry) == 0 {
 		return retry, nil
 	}
-	joined := errors.Join(errs...)
-	if wait := apply.RetryAfter(joined); wait > 0 {
-		joined = exporterhelper.NewThrottleRetry(joined, wait)
-	}
-	return retry, consumererror.NewTraces(joined, ofTraces(td, retry))
+	return retry, consumererror.NewTraces(throttled(errors.Join(errs...)), ofTraces(td, retry))
 }
 
-// itemErrors takes a joined error apart. The rest is what is no ItemError.
-func itemErrors(err error) (items []*apply.ItemError, rest error) {
-	if err == nil {
-		return nil, nil
+// throttled lets what is tried again wait for as long as MLflow asked for.
+func throttled(err error) error {
+	if wait := apply.RetryAfter(err); wait > 0 {
+		return exporterhelper.NewThrottleRetry(err, wait)
 	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		var others []error
-		for _, one := range joined.Unwrap() {
-			more, other := itemErrors(one)
-			items = append(items, more...)
-			others = append(others, other)
-		}
-		return items, errors.Join(others...)
-	}
-	var item *apply.ItemError
-	if errors.As(err, &item) {
-		return []*apply.ItemError{item}, nil
-	}
-	return nil, err
+	return err
 }
 
 // ofTraces copies the spans of some traces, given by their ids in hex.

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/config/configoptional"
@@ -326,23 +327,26 @@ func TestOnlyTheFailedJobIsRetried(t *testing.T) {
 	}
 }
 
-func TestErrorsAreTakenApart(t *testing.T) {
-	a, b := &apply.ItemError{TraceID: "a"}, &apply.ItemError{TraceID: "b", Permanent: true}
+// What is no error of a single job, or comes with those, lets the whole request come again.
+func TestSettleRetriesWholeWhatNoJobNames(t *testing.T) {
+	e := &mlflowExporter{log: zap.NewNop()}
+	a, b := &apply.ItemError{TraceID: "a", Err: errors.New("later")}, &apply.ItemError{TraceID: "b", Permanent: true, Err: errors.New("never")}
 	other := errors.New("other")
 	for _, c := range []struct {
 		err   error
-		items int
-		rest  bool
+		retry map[string]bool // nil: all
+		fails bool
 	}{
-		{nil, 0, false},
-		{a, 1, false},
-		{errors.Join(a, b), 2, false},
-		{errors.Join(a, errors.Join(b, other)), 2, true},
-		{other, 0, true},
+		{nil, map[string]bool{}, false},
+		{a, map[string]bool{"a": true}, true},
+		{b, map[string]bool{}, false},
+		{errors.Join(a, b), map[string]bool{"a": true}, true},
+		{errors.Join(a, errors.Join(b, other)), nil, true},
+		{other, nil, true},
 	} {
-		items, rest := itemErrors(c.err)
-		if len(items) != c.items || (rest != nil) != c.rest {
-			t.Errorf("%v: %d items, rest %v", c.err, len(items), rest)
+		retry, err := e.settle(ptrace.NewTraces(), c.err)
+		if diff := cmp.Diff(c.retry, retry); diff != "" || (err != nil) != c.fails {
+			t.Errorf("%v: %v, retries (-want +got)\n%s", c.err, err, diff)
 		}
 	}
 }

@@ -17,7 +17,6 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pipeline"
 
-	"github.com/technoshare/commentator/collector/mlflowexporter/internal/apply"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/service"
 )
 
@@ -131,10 +130,7 @@ func (e *mlflowExporter) consumeMetrics(ctx context.Context, md pmetric.Metrics)
 	defer e.aggregating.Unlock()
 	change := e.aggregator.Add(md, e.now())
 	if err := e.applier.ApplyService(ctx, change.Runs); err != nil {
-		if wait := apply.RetryAfter(err); wait > 0 {
-			return exporterhelper.NewThrottleRetry(err, wait)
-		}
-		return err
+		return throttled(err)
 	}
 	change.Commit()
 	for reason, n := range change.Dropped {

@@ -172,6 +172,29 @@ func TestServiceMetricsAreWrittenOnce(t *testing.T) {
 	}
 }
 
+// Metrics that come again wait for as long as MLflow asked for, whichever request it answered so.
+func TestMetricsWaitAsLongAsMLflowAsks(t *testing.T) {
+	for name, suffix := range map[string]string{"experiment": "/experiments/create", "run": "/runs/create", "points": "/runs/log-batch"} {
+		t.Run(name, func(t *testing.T) {
+			server := mlflowtest.Start()
+			defer server.Close()
+			server.Fail(func(r *http.Request) *mlflowtest.Fault {
+				if strings.HasSuffix(r.URL.Path, suffix) {
+					return &mlflowtest.Fault{Status: http.StatusServiceUnavailable, RetryAfter: "7"}
+				}
+				return nil
+			})
+			cfg := testConfig(server.URL)
+			cfg.Retry.Enabled = false
+			e := startMetrics(t, cfg, exportertest.NewNopSettings(metadata.Type), host{storageID: &memory{data: map[string][]byte{}}})
+			defer func() { _ = e.Shutdown(context.Background()) }()
+			if err := e.ConsumeMetrics(t.Context(), workerMetrics(0, 1)); err == nil || !strings.Contains(err.Error(), "Throttle (7s)") {
+				t.Errorf("no wait of 7 s in %v", err)
+			}
+		})
+	}
+}
+
 func TestServiceRunsCanBeSwitchedOff(t *testing.T) {
 	server := mlflowtest.Start()
 	defer server.Close()

@@ -24,33 +24,45 @@ type ItemError struct {
 func (e *ItemError) Error() string { return fmt.Sprintf("trace %s: %v", e.TraceID, e.Err) }
 func (e *ItemError) Unwrap() error { return e.Err }
 
+// Parts are the errors that were joined into one, each by itself.
+func Parts(err error) []error {
+	if err == nil {
+		return nil
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var all []error
+	for _, e := range joined.Unwrap() {
+		all = append(all, Parts(e)...)
+	}
+	return all
+}
+
 // Errors takes an error of Apply apart.
 func Errors(err error) []*ItemError {
 	var items []*ItemError
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		for _, e := range joined.Unwrap() {
-			items = append(items, Errors(e)...)
+	for _, part := range Parts(err) {
+		var item *ItemError
+		if errors.As(part, &item) {
+			items = append(items, item)
 		}
-		return items
 	}
-	var item *ItemError
-	if errors.As(err, &item) {
-		return []*ItemError{item}
-	}
-	return nil
+	return items
 }
 
 // RetryAfter is how long the server asked to be left alone, at most MaxRetryAfter; 0 means
-// that it did not.
+// that it did not. Errors of Apply and of ApplyService tell it.
 func RetryAfter(err error) time.Duration {
 	var longest time.Duration
-	for _, item := range Errors(err) {
+	for _, part := range Parts(err) {
 		var e *mlflow.Error
 		var away *awayError
 		switch {
-		case errors.As(item, &away):
+		case errors.As(part, &away):
 			longest = max(longest, away.after)
-		case errors.As(item, &e):
+		case errors.As(part, &e):
 			longest = max(longest, e.RetryAfter)
 		}
 	}
