@@ -97,8 +97,9 @@ type Applier struct {
 	strangers strangers
 	// troubled is set while the last plan, or some of it, has to be tried again.
 	troubled atomic.Bool
-	// kept are traces with verdicts that GiveUp could not give up in this round through all of them.
-	kept map[string]bool
+	// kept are traces with verdicts that GiveUp could not give up in this round through all of them,
+	// unended those with runs that Reap could not end.
+	kept, unended map[string]bool
 }
 
 // New makes an Applier; it sends nothing.
@@ -128,7 +129,7 @@ func New(cfg Config) *Applier {
 	if cfg.Changed == nil {
 		cfg.Changed = func() {}
 	}
-	a := &Applier{cfg: cfg, client: cfg.Client, ledger: cfg.Ledger, log: cfg.Logger, slots: slots{free: cfg.Parallel}, kept: map[string]bool{}}
+	a := &Applier{cfg: cfg, client: cfg.Client, ledger: cfg.Ledger, log: cfg.Logger, slots: slots{free: cfg.Parallel}, kept: map[string]bool{}, unended: map[string]bool{}}
 	a.breaker.now, a.breaker.changed = cfg.Now, cfg.Changed
 	return a
 }

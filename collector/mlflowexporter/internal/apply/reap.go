@@ -29,16 +29,32 @@ func (a *Applier) Healthy() bool {
 }
 
 // Reap ends runs that had no news in so much of the ledger's uptime, with a tag that says
-// why; news reopen them. Verdicts that have waited so long for their job are given up.
+// why; news reopen them. Verdicts that have waited so long for their job are given up. It works on some
+// at a time, one call after the other; what cannot be done now is tried again after the others.
 func (a *Applier) Reap(ctx context.Context, after time.Duration) error {
-	var errs []error
-	for _, s := range a.ledger.Stale(after, reapAtOnce) {
+	return a.inTurn(a.ledger.Stale(after, reapAtOnce, a.unended), a.unended, func(s ledger.Stale) error {
 		if err := a.reapJob(ctx, s, after); err != nil {
-			errs = append(errs, fmt.Errorf("end stale runs of trace %s: %w", s.TraceID, err))
+			return fmt.Errorf("end stale runs of trace %s: %w", s.TraceID, err)
+		}
+		return nil
+	})
+}
+
+// inTurn works on records, up to reapAtOnce of which none has failed in this round through all of
+// them, and adds those that fail. The next round begins when all had their turn.
+func (a *Applier) inTurn(some []ledger.Stale, failed map[string]bool, work func(ledger.Stale) error) error {
+	var errs []error
+	for _, s := range some {
+		if err := work(s); err != nil {
+			errs = append(errs, err)
+			failed[s.TraceID] = true
 		}
 		if !a.Healthy() {
-			break
+			return errors.Join(errs...)
 		}
+	}
+	if len(some) < reapAtOnce {
+		clear(failed)
 	}
 	return errors.Join(errs...)
 }
@@ -65,21 +81,12 @@ func (a *Applier) reapJob(ctx context.Context, s ledger.Stale, after time.Durati
 // GiveUp gives up verdicts that had no news since then and wait for a job of which nothing is open,
 // some at a time, one call after the other. What cannot be looked for in MLflow now is kept, and tried again after the others.
 func (a *Applier) GiveUp(ctx context.Context, since time.Time) error {
-	var errs []error
-	waiting := a.ledger.Waiting(since, reapAtOnce, a.kept)
-	for _, s := range waiting {
+	return a.inTurn(a.ledger.Waiting(since, reapAtOnce, a.kept), a.kept, func(s ledger.Stale) error {
 		if err := a.giveUp(ctx, s); err != nil {
-			errs = append(errs, fmt.Errorf("give up verdicts on trace %s: %w", s.TraceID, err))
-			a.kept[s.TraceID] = true
+			return fmt.Errorf("give up verdicts on trace %s: %w", s.TraceID, err)
 		}
-		if !a.Healthy() {
-			break
-		}
-	}
-	if len(waiting) < reapAtOnce {
-		clear(a.kept) // all had their turn
-	}
-	return errors.Join(errs...)
+		return nil
+	})
 }
 
 func (a *Applier) giveUp(ctx context.Context, s ledger.Stale) error {

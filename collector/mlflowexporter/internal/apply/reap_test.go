@@ -235,3 +235,80 @@ func TestVerdictsThatCannotBeGivenUpHoldUpNone(t *testing.T) {
 		t.Errorf("%d verdicts were given up, want %d", n, stuck+others)
 	}
 }
+
+// stuckRuns gives a fault to every look at the runs that are looked at first, up to n of them.
+func stuckRuns(n int, fault *mlflowtest.Fault) func(*http.Request) *mlflowtest.Fault {
+	stuck := map[string]bool{}
+	return func(r *http.Request) *mlflowtest.Fault {
+		id := r.URL.Query().Get("run_id")
+		if !strings.HasSuffix(r.URL.Path, "/runs/get") {
+			return nil
+		}
+		if len(stuck) < n {
+			stuck[id] = true
+		}
+		if stuck[id] {
+			return fault
+		}
+		return nil
+	}
+}
+
+// Stale runs that cannot be ended now do not keep the others from it, however many they are, and have
+// their turn again.
+func TestStaleRunsThatCannotBeEndedHoldUpNone(t *testing.T) {
+	e, s := faulty(t)
+	const stuck, others = 100, 5 // as many as are looked at in one turn
+	for i := range stuck + others {
+		e.mustApply(t, split(e.plan(i))[0])
+	}
+	s.Fail(stuckRuns(stuck, mlflowtest.Internal()))
+	if err := e.cfg.Ledger.AddUptime(t.Context(), staleAfter); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Reap(t.Context(), staleAfter); err == nil {
+		t.Error("no error")
+	}
+	if err := e.Reap(t.Context(), staleAfter); err != nil {
+		t.Error(err)
+	}
+	if n := e.events.get(apply.EventStaleRun); n != others {
+		t.Errorf("%d runs were ended, want %d", n, others)
+	}
+	s.Fail(nil)
+	if err := e.Reap(t.Context(), staleAfter); err != nil {
+		t.Error(err)
+	}
+	if n := e.events.get(apply.EventStaleRun); n != stuck+others {
+		t.Errorf("%d runs were ended, want %d", n, stuck+others)
+	}
+}
+
+// Neither does one that makes MLflow count as away each time.
+func TestStaleRunThatMakesMLflowBusyHoldsUpNone(t *testing.T) {
+	e, s, now := clocked(t)
+	for i := range 3 {
+		e.mustApply(t, split(e.plan(1 + i))[0])
+	}
+	if err := e.cfg.Ledger.AddUptime(t.Context(), staleAfter); err != nil {
+		t.Fatal(err)
+	}
+	s.Fail(stuckRuns(1, &mlflowtest.Fault{Status: http.StatusTooManyRequests, RetryAfter: "1"}))
+	for turn, want := range []int64{0, 2, 2} {
+		_ = e.Reap(t.Context(), staleAfter)
+		if n := e.events.get(apply.EventStaleRun); n != want {
+			t.Errorf("turn %d: %d runs were ended, want %d", turn, n, want)
+		}
+		*now = now.Add(time.Minute)
+		e.Ping(t.Context(), 0)
+		if !e.Healthy() {
+			t.Fatal("not healthy after MLflow has answered")
+		}
+	}
+	s.Fail(nil)
+	e.pass(t, 0) // ends the round
+	e.pass(t, 0)
+	if n := e.events.get(apply.EventStaleRun); n != 3 {
+		t.Errorf("%d runs were ended, want 3", n)
+	}
+}

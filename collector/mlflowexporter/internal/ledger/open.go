@@ -193,25 +193,24 @@ type Stale struct {
 	NewsMS  int64 // when it last had any, ms since 1970
 }
 
-// Stale lists up to n open records that had no news in so much uptime, the oldest first.
-func (l *Ledger) Stale(after time.Duration, n int) []Stale {
-	return l.openWhere(n, func(_ string, one openJob) bool { return l.head.UpMS-one.SeenMS >= after.Milliseconds() })
+// Stale lists up to n open records that had no news in so much uptime, the oldest first, apart from those
+// of some traces.
+func (l *Ledger) Stale(after time.Duration, n int, but map[string]bool) []Stale {
+	return l.openWhere(n, but, func(one openJob) bool { return l.head.UpMS-one.SeenMS >= after.Milliseconds() })
 }
 
 // Waiting lists up to n records in which only a verdict waits and that had no news since then, the
 // oldest first, apart from those of some traces.
 func (l *Ledger) Waiting(since time.Time, n int, but map[string]bool) []Stale {
-	return l.openWhere(n, func(id string, one openJob) bool {
-		return one.Waits && one.NewsMS < since.UnixMilli() && !but[id]
-	})
+	return l.openWhere(n, but, func(one openJob) bool { return one.Waits && one.NewsMS < since.UnixMilli() })
 }
 
-func (l *Ledger) openWhere(n int, holds func(id string, one openJob) bool) []Stale {
+func (l *Ledger) openWhere(n int, but map[string]bool, holds func(openJob) bool) []Stale {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var found []Stale
 	for _, id := range slices.Sorted(maps.Keys(l.open)) {
-		if one := l.open[id]; holds(id, one) {
+		if one := l.open[id]; !but[id] && holds(one) {
 			found = append(found, Stale{TraceID: id, NewsMS: one.NewsMS})
 		}
 	}

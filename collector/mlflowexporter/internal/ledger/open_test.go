@@ -49,7 +49,7 @@ func putAll(t *testing.T, l *ledger.Ledger, ids []string, run ledger.Run) {
 }
 
 func stale(l *ledger.Ledger, after time.Duration) (ids []string) {
-	for _, s := range l.Stale(after, 10) {
+	for _, s := range l.Stale(after, 10, nil) {
 		ids = append(ids, s.TraceID)
 	}
 	return ids
