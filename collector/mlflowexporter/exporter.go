@@ -124,7 +124,7 @@ func (e *mlflowExporter) start(ctx context.Context, host component.Host) error {
 		client.Close()
 		return errors.Join(fmt.Errorf("observe own metrics: %w", err), store.Close(ctx))
 	}
-	e.maintain(&maintenance{applier: e.applier, ledger: runs, staleAfter: e.cfg.StaleAfter, log: e.log, pruned: e.now()})
+	e.maintain(&maintenance{applier: e.applier, ledger: runs, staleAfter: e.cfg.StaleAfter, count: e.telemetry.dropped, log: e.log, pruned: e.now()})
 	return nil
 }
 

@@ -21,6 +21,9 @@ const (
 	// ledgerMemory is for how long the ledger remembers a job, and a verdict waits for one at most. Of
 	// older ones MLflow is asked.
 	ledgerMemory = 30 * 24 * time.Hour
+
+	// reasonForgotten is that of jobs that ran, or verdicts that waited, when a ledger in memory was full.
+	reasonForgotten = "forgotten"
 )
 
 // maintenance ends stale runs, keeps the ledger small and asks after MLflow.
@@ -28,9 +31,11 @@ type maintenance struct {
 	applier    *apply.Applier
 	ledger     *ledger.Ledger
 	staleAfter time.Duration // 0: never
+	count      func(reason string, n int64)
 	log        *zap.Logger
 
-	pruned time.Time // when the ledger was pruned last
+	pruned    time.Time // when the ledger was pruned last
+	forgotten int       // as Stats of the ledger had it last
 }
 
 // run works until ctx ends.
@@ -67,6 +72,7 @@ func (m *maintenance) once(ctx context.Context, now time.Time, elapsed time.Dura
 			m.log.Warn("Verdicts that wait for a job were not given up; they are tried again", zap.Error(err))
 		}
 	}
+	m.tellForgotten()
 	if now.Sub(m.pruned) < pruneInterval {
 		return
 	}
@@ -77,4 +83,17 @@ func (m *maintenance) once(ctx context.Context, now time.Time, elapsed time.Dura
 	} else if removed > 0 {
 		m.log.Info("The ledger forgot what is old", zap.Int("traces", removed))
 	}
+}
+
+// tellForgotten counts what the ledger forgot for want of room, and says so once.
+func (m *maintenance) tellForgotten() {
+	n := m.ledger.Stats().Forgotten
+	if n == m.forgotten {
+		return
+	}
+	if m.forgotten == 0 {
+		m.log.Warn("More jobs run than the ledger in memory has room for: those without news for longest are forgotten. Their runs are looked for in MLflow when there is news, but `stale_after` does not end them, and verdicts that wait for them are lost. Set `storage`")
+	}
+	m.count(reasonForgotten, int64(n-m.forgotten))
+	m.forgotten = n
 }

@@ -109,6 +109,33 @@ func TestMaintenanceGivesUpVerdictsOfTheForgotten(t *testing.T) {
 	check(33, 0, 1)
 }
 
+// What the ledger forgets for want of room is counted, and warned of once.
+func TestMaintenanceTellsOfForgottenJobs(t *testing.T) {
+	runs, err := ledger.Open(t.Context(), &ledger.Memory{MaxRecords: 1}, ledger.Scope{}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	logged, entries := observer.New(zap.WarnLevel)
+	counted := map[string]int64{}
+	m := &maintenance{ledger: runs, log: zap.New(logged), count: func(reason string, n int64) { counted[reason] += n }}
+	for _, id := range []string{"a", "b", "c", "d"} {
+		some, err := runs.Begin(t.Context(), []ledger.Claim{{TraceID: id}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		some[0].Job.Run(id).ID = "1"
+		if err := runs.End(t.Context(), some); err != nil {
+			t.Fatal(err)
+		}
+		if id != "c" {
+			m.tellForgotten()
+		}
+	}
+	if len(counted) != 1 || counted["forgotten"] != 3 || entries.Len() != 1 {
+		t.Errorf("counted %v, warned %d times", counted, entries.Len())
+	}
+}
+
 type answers func(*http.Request) *http.Response
 
 func (f answers) RoundTrip(r *http.Request) (*http.Response, error) { return f(r), nil }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/apply"
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/ledger"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
 	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
@@ -310,5 +311,36 @@ func TestStaleRunThatMakesMLflowBusyHoldsUpNone(t *testing.T) {
 	e.pass(t, 0)
 	if n := e.events.get(apply.EventStaleRun); n != 3 {
 		t.Errorf("%d runs were ended, want 3", n)
+	}
+}
+
+// A job for which the ledger in memory has no room goes on in the run that it has, whenever the next of
+// its stages starts.
+func TestJobThatWasForgottenWhileItRanKeepsItsRun(t *testing.T) {
+	e, s := faulty(t)
+	l, err := ledger.Open(t.Context(), &ledger.Memory{MaxRecords: 2}, ledger.Scope{Endpoint: e.client.Endpoint()}, time.UnixMilli(startMS-1000))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.cfg.Ledger = l
+	e.Applier = apply.New(e.cfg)
+	parts := split(e.plan(1))
+	e.mustApply(t, parts[0])
+	for i := range 3 {
+		e.mustApply(t, split(e.plan(2 + i))[0])
+	}
+	if n := l.Stats().Forgotten; n != 2 {
+		t.Errorf("%d are forgotten, want 2", n)
+	}
+	later := parts[1].Runs
+	for i := range later {
+		later[i].StartTime += (48 * time.Hour).Milliseconds() // as nothing tells when the job began
+		later[i].StartGuessed = later[i].Implied
+	}
+	e.mustApply(t, parts[1])
+	for _, r := range later {
+		if ids := s.RunIDs(r.Key); len(ids) != 1 {
+			t.Errorf("%s has runs %v", r.Key, ids)
+		}
 	}
 }

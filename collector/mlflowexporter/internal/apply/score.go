@@ -153,7 +153,7 @@ func (a *Applier) scoredRun(ctx context.Context, j *job, exp experiment, s *ledg
 // searches reports whether MLflow may hold run and trace of a verdict although the ledger
 // knows of none.
 func (a *Applier) searches(j *job, s *ledger.Score) bool {
-	return a.cfg.Shared || j.last || !a.ledger.Complete(s.StartMS)
+	return a.cfg.Shared || j.last || j.entry.Job.Unsure || !a.ledger.Complete(s.StartMS)
 }
 
 // dropWaiting gives up what still waits for a run or a trace, once it was looked for in vain.

@@ -21,6 +21,11 @@ type bound struct {
 	most  int // records
 	turn  uint64
 	marks map[string]mark // of the records, by trace id
+	// lost are the traces of open records that were removed last, at most as many as there are
+	// records: whatever there is of them in MLflow is to be looked for, whenever it started.
+	lost      map[string]int // which of all that were removed each is
+	lostFirst []string       // in the order in which they were removed
+	forgotten int            // open records that were removed
 }
 
 // mark tells which records go first: of those that nothing more happens to, the one that was used
@@ -36,10 +41,33 @@ func (b *bound) note(e *Entry) {
 		return
 	}
 	b.turn++
+	delete(b.lost, e.TraceID) // the record says it from now on
 	b.marks[e.TraceID] = mark{open: e.Job.open() || e.Job.Waiting(), used: b.turn, last: e.Job.last()}
 }
 
 func (b *bound) forget(traceID string) { delete(b.marks, traceID) }
+
+// lose notes that an open record is removed.
+func (b *bound) lose(traceID string) {
+	b.forgotten++
+	b.lost[traceID] = b.forgotten
+	if b.lostFirst = append(b.lostFirst, traceID); len(b.lostFirst) > b.most {
+		if first := b.lostFirst[0]; b.lost[first] == b.forgotten-b.most { // else it was removed again since
+			delete(b.lost, first)
+		}
+		b.lostFirst = b.lostFirst[1:]
+	}
+}
+
+// surplus is how many records are to go, of so many that nothing more happens to: some more than
+// must, so that the next ones need no sorting, but few of those that are open.
+func (b *bound) surplus(closed int) int {
+	must := len(b.marks) - b.most
+	if n := must + b.most/20; n <= closed {
+		return n
+	}
+	return max(closed, must+b.most/200)
+}
 
 // used keeps the records that somebody has in hand from being the first to go.
 func (l *Ledger) used(claims []Claim) {
@@ -57,6 +85,13 @@ func (l *Ledger) used(claims []Claim) {
 	}
 }
 
+// lost reports whether there was a record of a trace that was removed while it was open.
+func (l *Ledger) lost(traceID string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.bound.lost[traceID] > 0
+}
+
 // trim removes records of a ledger that has more than it may. Of jobs that started until the last
 // news of these the ledger is not complete from then on, so that MLflow is asked for them.
 func (l *Ledger) trim(ctx context.Context) error {
@@ -71,6 +106,12 @@ func (l *Ledger) trim(ctx context.Context) error {
 	if len(b.marks) <= b.most {
 		return nil
 	}
+	closed := 0
+	for _, m := range b.marks {
+		if !m.open {
+			closed++
+		}
+	}
 	ids := slices.SortedFunc(maps.Keys(b.marks), func(x, y string) int {
 		m, n := b.marks[x], b.marks[y]
 		if m.open != n.open {
@@ -81,7 +122,7 @@ func (l *Ledger) trim(ctx context.Context) error {
 		}
 		return cmp.Compare(m.used, n.used)
 	})
-	ids = ids[:len(ids)-b.most+b.most/20] // some more, so that the next ones need no sorting
+	ids = ids[:b.surplus(closed)]
 	next := l.head
 	var ops, reads []*storage.Operation
 	for _, id := range ids {
@@ -96,6 +137,11 @@ func (l *Ledger) trim(ctx context.Context) error {
 	var bytes int64
 	for _, read := range reads {
 		bytes += int64(len(read.Value))
+	}
+	for _, id := range ids {
+		if b.marks[id].open {
+			b.lose(id)
+		}
 	}
 	l.gone(ids, bytes)
 	l.head, l.unsaved = next, false

@@ -94,3 +94,51 @@ func TestLedgerInMemoryKeepsThousands(t *testing.T) {
 		t.Errorf("%d records are left", n)
 	}
 }
+
+// No job that runs goes while enough that are over can go.
+func TestLedgerInMemoryForgetsNoneThatRunsForThoseToCome(t *testing.T) {
+	l := open(t, &ledger.Memory{MaxRecords: 200}, here, birth)
+	putMany(t, l, 0, 195, ledger.Run{Experiment: "1@5", ID: "id"})
+	putMany(t, l, 195, 201, ledger.Run{Experiment: "1@5", ID: "id", Done: true})
+	if s := l.Stats(); s.Open != 195 || s.Records != 195 || s.Forgotten != 0 {
+		t.Errorf("%+v", s)
+	}
+	putMany(t, l, 201, 207, ledger.Run{Experiment: "1@5", ID: "id"})
+	if s := l.Stats(); s.Open != 199 || s.Records != 199 || s.Forgotten != 2 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// A job that was forgotten while it ran is looked for whenever it says that it started, until there is a
+// record again; the ids of as many are kept as there are records.
+func TestJobsForgottenWhileTheyRanAreLookedFor(t *testing.T) {
+	l := open(t, &ledger.Memory{MaxRecords: 2}, here, birth)
+	runs := ledger.Run{Experiment: "1@5", ID: "id"}
+	check := func(forgotten int, want map[string]bool) {
+		t.Helper()
+		for id, unsure := range want {
+			entries, err := l.Begin(t.Context(), []ledger.Claim{{TraceID: id}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if entries[0].Open("any") != unsure {
+				t.Errorf("%s may have runs that are not known: %v", id, !unsure)
+			}
+		}
+		if n := l.Stats().Forgotten; n != forgotten {
+			t.Errorf("%d are forgotten, want %d", n, forgotten)
+		}
+	}
+	put(t, l, "over", ledger.Run{Experiment: "1@5", ID: "id", Done: true})
+	for _, id := range []string{"a", "b", "c"} {
+		put(t, l, id, runs)
+	}
+	check(1, map[string]bool{"a": true, "over": false, "never": false})
+	put(t, l, "a", runs) // for b
+	check(2, map[string]bool{"a": true, "b": true})
+	put(t, l, "d", runs) // for c
+	put(t, l, "e", runs) // for a
+	check(4, map[string]bool{"a": true, "c": true, "never": false})
+	put(t, l, "f", runs)
+	check(5, map[string]bool{"d": true, "a": true})
+}

@@ -23,8 +23,8 @@ type Job struct {
 	Scores map[string]*Score `json:"scores,omitempty"`
 	// NewsMS is when the record last changed, ms since 1970; 0 in old records.
 	NewsMS int64 `json:"news,omitempty"`
-	// Unsure is set when there was a record that could not be read: whatever this one does
-	// not know of may exist.
+	// Unsure is set when there was a record that could not be read, or for which there was no room:
+	// whatever this one does not know of may exist.
 	Unsure bool `json:"unsure,omitempty"`
 }
 

@@ -91,7 +91,7 @@ func Open(ctx context.Context, store Storage, scope Scope, now time.Time) (*Ledg
 	clock := func() time.Time { return now.Add(time.Since(opened)) }
 	l := &Ledger{store: store, now: clock, young: map[string]*Entry{}, open: map[string]openJob{}}
 	if m, ok := store.(*Memory); ok {
-		l.bound = bound{most: cmp.Or(m.MaxRecords, maxInMemory), marks: map[string]mark{}}
+		l.bound = bound{most: cmp.Or(m.MaxRecords, maxInMemory), marks: map[string]mark{}, lost: map[string]int{}}
 	}
 	get := storage.GetOperation(headKey)
 	if err := store.Batch(ctx, get); err != nil {
@@ -202,6 +202,7 @@ func (l *Ledger) Begin(ctx context.Context, claims []Claim) ([]*Entry, error) {
 		}
 		if reads[i] != nil {
 			e.load(reads[i].Value, l.scope())
+			e.Job.Unsure = e.Job.Unsure || (reads[i].Value == nil && l.lost(e.TraceID))
 			l.keep(e)
 		}
 	}

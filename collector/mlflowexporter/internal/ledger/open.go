@@ -29,13 +29,16 @@ type Stats struct {
 	Records int   // traces and other keys that it knows
 	Bytes   int64 // of their records
 	Open    int   // records with a run that has not ended
+	// Forgotten counts records with such a run, or with a verdict that waits, for which there was no
+	// room in memory.
+	Forgotten int
 }
 
 // Stats says how large the ledger is.
 func (l *Ledger) Stats() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	stats := Stats{Records: l.records, Bytes: l.bytes}
+	stats := Stats{Records: l.records, Bytes: l.bytes, Forgotten: l.bound.forgotten}
 	for _, one := range l.open {
 		if !one.Waits {
 			stats.Open++
