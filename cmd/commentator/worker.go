@@ -209,14 +209,14 @@ func (w *worker) reportLosses() {
 
 // telemetryConfig turns settings into what telemetry wants.
 func (a *app) telemetryConfig() (telemetry.Config, error) {
-	mode, why := resolveMode(a.cfg)
+	mode, _ := resolveMode(a.cfg)
 	ratio, remote, err := telemetry.ResolveSampler(a.cfg.TracesSampler, a.cfg.TracesSamplerArg)
 	if err != nil {
 		return telemetry.Config{}, err
 	}
 	build := readBuild()
 	c := telemetry.Config{
-		Mode: mode, OffReason: why, Endpoint: a.cfg.OTLPEndpoint, Headers: a.cfg.OTLPHeaders,
+		Mode: mode, Endpoint: a.cfg.OTLPEndpoint, Headers: a.cfg.OTLPHeaders,
 		Ratio: ratio, Remote: remote, SamplingFile: a.cfg.SamplingPath(), CaptureContent: a.cfg.ContentAllowed(),
 		ServiceName: a.cfg.ServiceName, Experiment: a.cfg.Experiment,
 		Environment:        cmp.Or(a.cfg.ResourceAttributes[wire.ResEnvironment], a.cfg.Profile),

@@ -15,25 +15,23 @@ type Stats struct {
 	OutboxRefused     int64 // messages set aside because the Collector refuses them
 	OutboxBytes       int64 // stored bytes of all messages now, sent ones too
 
-	Checkpoints        int64 // successful runs of the checkpointer
-	CheckpointFailures int64
+	Checkpoints int64 // successful runs of the checkpointer
 }
 
 // Stats returns the counts.
 func (s *Store) Stats() Stats {
 	c := &s.counters
 	return Stats{
-		OutboxStored:       c.stored.Load(),
-		OutboxBuildFailed:  c.buildFailed.Load(),
-		OutboxWriteFailed:  c.writeFailed.Load(),
-		OutboxTooLarge:     c.tooLarge.Load(),
-		OutboxEvicted:      c.evicted.Load(),
-		OutboxExpired:      c.expired.Load(),
-		OutboxInPart:       c.inPart.Load(),
-		OutboxRefused:      c.refused.Load(),
-		OutboxBytes:        c.bytes.Load(),
-		Checkpoints:        c.checkpoints.Load(),
-		CheckpointFailures: c.checkpointFailures.Load(),
+		OutboxStored:      c.stored.Load(),
+		OutboxBuildFailed: c.buildFailed.Load(),
+		OutboxWriteFailed: c.writeFailed.Load(),
+		OutboxTooLarge:    c.tooLarge.Load(),
+		OutboxEvicted:     c.evicted.Load(),
+		OutboxExpired:     c.expired.Load(),
+		OutboxInPart:      c.inPart.Load(),
+		OutboxRefused:     c.refused.Load(),
+		OutboxBytes:       c.bytes.Load(),
+		Checkpoints:       c.checkpoints.Load(),
 	}
 }
 
@@ -55,7 +53,7 @@ func (s Stats) Losses() map[string]int64 {
 type counters struct {
 	stored, buildFailed, writeFailed, tooLarge, evicted, expired, inPart, refused atomic.Int64
 	bytes                                                                         atomic.Int64
-	checkpoints, checkpointFailures                                               atomic.Int64
+	checkpoints                                                                   atomic.Int64
 }
 
 // outboxChange is what a transaction does to the outbox.

@@ -16,14 +16,10 @@ type Config struct {
 	// Mode decides everything else: with ModeOff or "" New returns nil, unless Prometheus is
 	// set.
 	Mode Mode
-	// OffReason says why the mode is off, for people.
-	OffReason string
 
 	// Endpoint of the Collector's OTLP/gRPC receiver: "http://host:port", "https://host:port"
-	// or "host:port". The port defaults to 4317. Default: http://127.0.0.1:4317.
+	// or "host:port", which is TLS too. The port defaults to 4317. Default: http://127.0.0.1:4317.
 	Endpoint string
-	// Insecure turns TLS off for an Endpoint without a scheme.
-	Insecure bool
 	// Headers are sent with every request.
 	Headers map[string]string
 
@@ -54,7 +50,7 @@ type Config struct {
 	// Unredacted leaves texts as they are. Redactor has no effect then.
 	Unredacted bool
 
-	// ServiceName is service.name. Default: "commentator".
+	// ServiceName is service.name. Default: "technoshare-commentator".
 	ServiceName string
 	// InstanceID is service.instance.id. Default: that of ResourceAttributes, else StoreID, because
 	// one worker has one store; several workers of one store need one each.

@@ -24,8 +24,8 @@ const defaultPort = "4317"
 // dial prepares a connection; the first use of it connects. The transport's own back-off
 // is kept short, because the relay has its own and a Collector that comes back should be
 // met soon.
-func dial(endpoint string, plain bool) (*grpc.ClientConn, error) {
-	target, plain, err := parseEndpoint(endpoint, plain)
+func dial(endpoint string) (*grpc.ClientConn, error) {
+	target, plain, err := parseEndpoint(endpoint)
 	if err != nil {
 		return nil, err
 	}
@@ -47,8 +47,9 @@ func dial(endpoint string, plain bool) (*grpc.ClientConn, error) {
 }
 
 // parseEndpoint splits an OTLP/gRPC endpoint into host:port and whether it is plain text.
-// A scheme decides that; without one plain does.
-func parseEndpoint(endpoint string, plain bool) (string, bool, error) {
+// A scheme decides that; without one it is not.
+func parseEndpoint(endpoint string) (string, bool, error) {
+	plain := false
 	host := endpoint
 	if strings.Contains(endpoint, "://") {
 		u, err := url.Parse(endpoint)

@@ -57,22 +57,21 @@ func TestRatioTable(t *testing.T) {
 func TestEndpointTable(t *testing.T) {
 	for _, tc := range []struct {
 		endpoint  string
-		insecure  bool
 		target    string
 		plain, ok bool
 	}{
-		{"http://127.0.0.1:4317", false, "127.0.0.1:4317", true, true},
-		{"https://otel.example.org", true, "otel.example.org:4317", false, true},
-		{"https://otel.example.org:443/ignored", false, "otel.example.org:443", false, true},
-		{"collector:4317", true, "collector:4317", true, true},
-		{"collector", false, "collector:4317", false, true},
-		{"http://[::1]:4317", false, "[::1]:4317", true, true},
-		{"http://[::1]", false, "[::1]:4317", true, true},
-		{"ftp://x", false, "", false, false},
-		{"http://", false, "", false, false},
-		{"", false, "", false, false},
+		{"http://127.0.0.1:4317", "127.0.0.1:4317", true, true},
+		{"https://otel.example.org", "otel.example.org:4317", false, true},
+		{"https://otel.example.org:443/ignored", "otel.example.org:443", false, true},
+		{"collector:4317", "collector:4317", false, true},
+		{"collector", "collector:4317", false, true},
+		{"http://[::1]:4317", "[::1]:4317", true, true},
+		{"http://[::1]", "[::1]:4317", true, true},
+		{"ftp://x", "", false, false},
+		{"http://", "", false, false},
+		{"", "", false, false},
 	} {
-		target, plain, err := parseEndpoint(tc.endpoint, tc.insecure)
+		target, plain, err := parseEndpoint(tc.endpoint)
 		if target != tc.target || plain != tc.plain || (err == nil) != tc.ok {
 			t.Errorf("%q: got %q, %v, %v", tc.endpoint, target, plain, err)
 		}

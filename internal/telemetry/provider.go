@@ -71,7 +71,7 @@ func New(ctx context.Context, cfg Config, box Outbox) (*Provider, error) {
 		trace.WithInstrumentationVersion(cfg.Version), trace.WithSchemaURL(wire.SchemaURL))
 
 	var err error
-	if p.conn, err = dial(cfg.Endpoint, cfg.Insecure); err != nil {
+	if p.conn, err = dial(cfg.Endpoint); err != nil {
 		return nil, fmt.Errorf("start telemetry: %w", err)
 	}
 	if p.metrics, err = newMetrics(ctx, cfg, rec, res, p.conn, box); err != nil {
@@ -208,7 +208,7 @@ func (p *Provider) decide() {
 
 func (c Config) relay() RelayConfig {
 	r := c.Relay
-	r.Endpoint, r.Insecure, r.Headers = c.Endpoint, c.Insecure, c.Headers
+	r.Endpoint, r.Headers = c.Endpoint, c.Headers
 	r.Logger, r.Now, r.Redactor = c.Logger, c.Now, c.Redactor
 	return r
 }

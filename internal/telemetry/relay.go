@@ -19,9 +19,8 @@ import (
 
 // RelayConfig configures a Relay.
 type RelayConfig struct {
-	// Endpoint, Insecure and Headers are as in Config.
+	// Endpoint and Headers are as in Config.
 	Endpoint string
-	Insecure bool
 	Headers  map[string]string
 	// BatchBytes bounds a request by the size of its messages before compression. A larger
 	// message goes alone. Default: 8 MiB, half of what the Collector's receiver takes.
@@ -112,7 +111,7 @@ func NewRelay(cfg RelayConfig, box Outbox) *Relay {
 func (r *Relay) Start() error {
 	own := r.conn == nil
 	if own {
-		conn, err := dial(r.cfg.Endpoint, r.cfg.Insecure)
+		conn, err := dial(r.cfg.Endpoint)
 		if err != nil {
 			return fmt.Errorf("start relay: %w", err)
 		}

@@ -24,7 +24,7 @@ type Rule struct {
 	Param     string `mapstructure:"param"`     // name of the param to set
 	Tag       string `mapstructure:"tag"`       // name of the run's tag to set
 	Metric    string `mapstructure:"metric"`    // name of the metric; booleans become 0 and 1
-	TraceTag  string `mapstructure:"trace_tag"` // name of the trace's tag to set; jobs only
+	TraceTag  string `mapstructure:"trace_tag"` // name of the trace's tag to set; jobs and members
 	// OmitZero leaves a metric out when it is 0, for counts that mean nothing then.
 	OmitZero bool `mapstructure:"omit_zero"`
 	// Drop keeps what matches, of span and resource, from going anywhere: to runs, their names,
