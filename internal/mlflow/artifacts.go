@@ -102,6 +102,19 @@ func (c *Client) DownloadArtifact(ctx context.Context, runID, path string, w io.
 	return nil
 }
 
+// ReadArtifact reads a file below an address that ArtifactURL gave.
+func (c *Client) ReadArtifact(ctx context.Context, dir, path string) ([]byte, error) {
+	b, _, err := c.do(ctx, request{method: http.MethodGet, path: dir + "/" + escapePath(path)})
+	return b, err
+}
+
+// RemoveArtifacts removes a file, or a directory with all that is in it, below an address that
+// ArtifactURL gave. MLflow's own log-in lets those do so who may manage the experiment.
+func (c *Client) RemoveArtifacts(ctx context.Context, dir, path string) error {
+	_, _, err := c.do(ctx, request{method: http.MethodDelete, path: dir + "/" + escapePath(path)})
+	return err
+}
+
 // escapePath escapes each segment of a relative path.
 func escapePath(path string) string {
 	parts := strings.Split(path, "/")

@@ -104,6 +104,19 @@ func New(cfg Config) (*Client, error) {
 // Endpoint is the configured address, without credentials and trailing slash.
 func (c *Client) Endpoint() string { return c.base.String() }
 
+// AsHost is the same client with another Host header.
+func (c *Client) AsHost(host string) *Client {
+	other := *c
+	other.host = host
+	return &other
+}
+
+// Base is the configured address, without credentials.
+func (c *Client) Base() *url.URL {
+	u := *c.base
+	return &u
+}
+
 // Close closes idle connections.
 func (c *Client) Close() { c.idle() }
 

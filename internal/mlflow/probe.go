@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 )
@@ -21,6 +20,25 @@ func (c *Client) Health(ctx context.Context) (at time.Time, err error) {
 		at = date
 	}
 	return at, nil
+}
+
+// Version asks for the server's version, "3.17.2".
+func (c *Client) Version(ctx context.Context) (string, error) {
+	b, _, err := c.do(ctx, request{method: http.MethodGet, path: "/version", max: 1 << 20})
+	return clip(string(b), 100), err
+}
+
+// ServerInfo is what a server says of itself (3.10 and later).
+type ServerInfo struct {
+	StoreType         string `json:"store_type"`
+	WorkspacesEnabled bool   `json:"workspaces_enabled"`
+}
+
+// ServerInfo asks for what kind of server it is.
+func (c *Client) ServerInfo(ctx context.Context) (ServerInfo, error) {
+	var out ServerInfo
+	err := c.call(ctx, http.MethodGet, api3+"/server-info", nil, nil, &out)
+	return out, err
 }
 
 // Store kinds that StoreKind tells apart.
@@ -70,30 +88,4 @@ func kindOf(_ Experiment, err error) (string, error) {
 		return "", err
 	}
 	return "", nil
-}
-
-// ReadArtifact reads a file below an address that ArtifactURL gave.
-func (c *Client) ReadArtifact(ctx context.Context, dir, path string) ([]byte, error) {
-	b, _, err := c.do(ctx, request{method: http.MethodGet, path: dir + "/" + escapePath(path)})
-	return b, err
-}
-
-// RemoveArtifacts removes a file, or a directory with all that is in it, below an address that
-// ArtifactURL gave. MLflow's own log-in lets those do so who may manage the experiment.
-func (c *Client) RemoveArtifacts(ctx context.Context, dir, path string) error {
-	_, _, err := c.do(ctx, request{method: http.MethodDelete, path: dir + "/" + escapePath(path)})
-	return err
-}
-
-// AsHost is the same client with another Host header.
-func (c *Client) AsHost(host string) *Client {
-	other := *c
-	other.host = host
-	return &other
-}
-
-// Base is the configured address, without credentials.
-func (c *Client) Base() *url.URL {
-	u := *c.base
-	return &u
 }

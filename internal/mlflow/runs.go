@@ -3,7 +3,6 @@ package mlflow
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -93,16 +92,6 @@ type Metric struct {
 	Step      int64  `json:"step"`
 }
 
-// Experiment as MLflow describes it.
-type Experiment struct {
-	ID               string     `json:"experiment_id"`
-	Name             string     `json:"name"`
-	ArtifactLocation string     `json:"artifact_location"`
-	Stage            string     `json:"lifecycle_stage"`
-	CreationTime     int64      `json:"creation_time"` // ms since 1970
-	Tags             []KeyValue `json:"tags"`
-}
-
 // RunInfo is what is known of a run apart from its data.
 type RunInfo struct {
 	ID           string `json:"run_id"`
@@ -142,66 +131,6 @@ func find(kvs []KeyValue, key string) string {
 		}
 	}
 	return ""
-}
-
-// GetExperimentByName also finds experiments that are deleted but can be restored; see
-// Experiment.Stage. An unknown name is an *Error with CodeNotFound.
-func (c *Client) GetExperimentByName(ctx context.Context, name string) (Experiment, error) {
-	var out struct {
-		Experiment Experiment `json:"experiment"`
-	}
-	err := c.call(ctx, http.MethodGet, api2+"/experiments/get-by-name", url.Values{"experiment_name": {name}}, nil, &out)
-	if err == nil && out.Experiment.ID == "" {
-		err = strangeError("GET "+api2+"/experiments/get-by-name", []byte("no experiment"), nil)
-	}
-	var e *Error
-	if errors.As(err, &e) && (e.strange || (e.Status >= 400 && e.Status < 500 && e.Code == "" && !e.Retryable())) {
-		e.elsewhere = true // the first call of all: nothing else would do better
-	}
-	return out.Experiment, err
-}
-
-// GetExperiment reads an experiment by its id.
-func (c *Client) GetExperiment(ctx context.Context, id string) (Experiment, error) {
-	var out struct {
-		Experiment Experiment `json:"experiment"`
-	}
-	err := c.call(ctx, http.MethodGet, api2+"/experiments/get", url.Values{"experiment_id": {id}}, nil, &out)
-	if err == nil && out.Experiment.ID == "" {
-		err = strangeError("GET "+api2+"/experiments/get", []byte("no experiment"), nil)
-	}
-	return out.Experiment, err
-}
-
-// CreateExperiment gives the id of a new experiment. A name that is taken, by a deleted
-// one too, is an *Error with CodeAlreadyExists.
-func (c *Client) CreateExperiment(ctx context.Context, name string, tags ...KeyValue) (string, error) {
-	return c.CreateExperimentAt(ctx, name, "", tags...)
-}
-
-// CreateExperimentAt is CreateExperiment with an artifact location of one's own, such as
-// a directory.
-func (c *Client) CreateExperimentAt(ctx context.Context, name, location string, tags ...KeyValue) (string, error) {
-	in := struct {
-		Name     string     `json:"name"`
-		Location string     `json:"artifact_location,omitempty"`
-		Tags     []KeyValue `json:"tags,omitempty"`
-	}{name, location, tags}
-	var out struct {
-		ID string `json:"experiment_id"`
-	}
-	err := c.call(ctx, http.MethodPost, api2+"/experiments/create", nil, in, &out)
-	return out.ID, err
-}
-
-// DeleteExperiment marks an experiment as deleted; RestoreExperiment takes that back.
-func (c *Client) DeleteExperiment(ctx context.Context, id string) error {
-	return c.call(ctx, http.MethodPost, api2+"/experiments/delete", nil, map[string]string{"experiment_id": id}, nil)
-}
-
-// RestoreExperiment takes back DeleteExperiment.
-func (c *Client) RestoreExperiment(ctx context.Context, id string) error {
-	return c.call(ctx, http.MethodPost, api2+"/experiments/restore", nil, map[string]string{"experiment_id": id}, nil)
 }
 
 // CreateRun is what a new run begins with. MLflow checks neither keys nor values here.
@@ -362,23 +291,4 @@ func (c *Client) MetricHistories(ctx context.Context, runIDs []string, key strin
 		points[m.RunID] = append(points[m.RunID], m.Metric)
 	}
 	return points, nil
-}
-
-// Version asks for the server's version, "3.17.2".
-func (c *Client) Version(ctx context.Context) (string, error) {
-	b, _, err := c.do(ctx, request{method: http.MethodGet, path: "/version", max: 1 << 20})
-	return clip(string(b), 100), err
-}
-
-// ServerInfo is what a server says of itself (3.10 and later).
-type ServerInfo struct {
-	StoreType         string `json:"store_type"`
-	WorkspacesEnabled bool   `json:"workspaces_enabled"`
-}
-
-// ServerInfo asks for what kind of server it is.
-func (c *Client) ServerInfo(ctx context.Context) (ServerInfo, error) {
-	var out ServerInfo
-	err := c.call(ctx, http.MethodGet, api3+"/server-info", nil, nil, &out)
-	return out, err
 }

@@ -313,9 +313,3 @@ func (c *Client) SearchTraces(ctx context.Context, s SearchTraces) ([]TraceInfo,
 	err := c.call(ctx, http.MethodPost, api3+"/traces/search", nil, in, &out)
 	return out.Traces, out.Next, err
 }
-
-// LinkTraces links at most 100 traces to a run.
-func (c *Client) LinkTraces(ctx context.Context, runID string, traceIDs ...string) error {
-	in := map[string]any{"run_id": runID, "trace_ids": traceIDs}
-	return c.call(ctx, http.MethodPost, api2+"/traces/link-to-run", nil, in, nil)
-}
