@@ -64,9 +64,7 @@ func wrongTimes(body []byte) error {
 			Until yaml.Node `yaml:"until"`
 		} `yaml:"rules"`
 	}
-	if yaml.Unmarshal(body, &text) != nil {
-		return nil
-	}
+	_ = yaml.Unmarshal(body, &text) // what else is wrong the decoder says
 	var errs []error
 	for i, r := range text.Rules {
 		var t time.Time
