@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/technoshare/commentator/internal/config"
 	"github.com/technoshare/commentator/internal/telemetry"
@@ -24,14 +25,15 @@ type shownConfig struct {
 		Mode    string `json:"mode"`
 		Because string `json:"because"`
 	} `json:"telemetry"`
-	Hints []string `json:"hints"`
+	Sampling *samplingState `json:"sampling,omitempty"` // absent with problems
+	Hints    []string       `json:"hints"`
 	// Warnings are about what looks like a mistake. With problems no other command begins.
 	Warnings []string `json:"warnings"`
 	Problems []string `json:"problems"`
 }
 
 // Run shows the settings, also when some are wrong.
-func (c *configCommand) Run(_ context.Context, a *app) error {
+func (c *configCommand) Run(ctx context.Context, a *app) error {
 	shown := shownConfig{Settings: a.cfg.Settings, Hints: []string{}, Warnings: []string{}, Problems: []string{}}
 	for _, w := range a.warnings {
 		shown.Warnings = append(shown.Warnings, w.String())
@@ -40,6 +42,8 @@ func (c *configCommand) Run(_ context.Context, a *app) error {
 	if a.cfgErr == nil {
 		mode, why := resolveMode(a.cfg)
 		shown.Telemetry.Mode, shown.Telemetry.Because = string(mode), why
+		sampling := a.sampling(ctx, time.Now())
+		shown.Sampling = &sampling
 		shown.Hints = append(shown.Hints, a.cfg.Hints()...)
 	} else { // of settings that are wrong there is no saying what they lead to
 		shown.Telemetry.Mode, shown.Telemetry.Because = string(telemetry.ModeOff), "no command starts with these settings"
@@ -68,6 +72,9 @@ func writeTable(w io.Writer, shown shownConfig) error {
 		return err
 	}
 	fmt.Fprintf(w, "\nTelemetry is %s because %s.\n", shown.Telemetry.Mode, shown.Telemetry.Because)
+	for i, line := range shown.Sampling.lines(telemetry.Mode(shown.Telemetry.Mode)) {
+		fmt.Fprintf(w, "%s%s\n", []string{"Sampling: ", "  "}[min(i, 1)], line)
+	}
 	for _, h := range shown.Hints {
 		fmt.Fprintln(w, "Hint:", h)
 	}

@@ -21,7 +21,7 @@ type jobsCommand struct {
 
 type jobsListCommand struct {
 	Limit   int    `default:"100" help:"At most so many; 0 is all."`
-	Outcome string `enum:",success,gate_failed,no_urls,error,cancelled" default:"" help:"Only jobs with this outcome: ${enum}."`
+	Outcome string `enum:",success,gate_failed,no_urls,error,cancelled" default:"" help:"Only jobs with this outcome: success, gate_failed, no_urls, error or cancelled."`
 	JSON    bool   `name:"json" help:"Print one JSON object per job."`
 }
 

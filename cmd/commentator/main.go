@@ -79,6 +79,9 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
+	if err := refuseNegativeShare(args); err != nil {
+		return report(stderr, nil, usageError{err})
+	}
 	parsed, err := parser.Parse(args)
 	if err != nil {
 		return report(stderr, nil, wrongInput(args, fmt.Errorf("%w\nRun \"commentator --help\" or \"commentator COMMAND --help\"", err)))

@@ -16,6 +16,7 @@ import (
 	"github.com/technoshare/commentator/internal/bytesize"
 	"github.com/technoshare/commentator/internal/redact"
 	"github.com/technoshare/commentator/internal/store"
+	"github.com/technoshare/commentator/internal/telemetry"
 )
 
 type statusCommand struct {
@@ -29,6 +30,8 @@ type state struct {
 	Worker   bool   `json:"worker"` // whether a process works on it
 	Mode     string `json:"mode"`   // by the settings that this command sees
 	Because  string `json:"because"`
+
+	Sampling samplingState `json:"sampling"` // comes before the mode
 	Jobs     struct {
 		Pending   int     `json:"pending"`
 		Running   int     `json:"running"`
@@ -67,6 +70,7 @@ func (c *statusCommand) Run(ctx context.Context, a *app) (err error) {
 	}
 	now := time.Now()
 	out := a.status(s, held, now)
+	out.Sampling = a.sampling(ctx, now)
 	if out.Worker, err = working(ctx, s); err != nil {
 		return err
 	}
@@ -122,6 +126,9 @@ func printStatus(w io.Writer, s state, now time.Time) error {
 	}
 	row("database", "%s, %s", s.Database, worker)
 	row("telemetry", "%s, because %s", s.Mode, s.Because)
+	for i, line := range s.Sampling.lines(telemetry.Mode(s.Mode)) {
+		row([]string{"sampling", ""}[min(i, 1)], "%s", line)
+	}
 	row("jobs", "%d pending, %d running, %d final%s", s.Jobs.Pending, s.Jobs.Running, s.Jobs.Final, since(", the oldest open one is %s old", s.Jobs.OldestAge))
 	o := s.Outbox
 	row("outbox", "%d messages wait, %s of %s%s", o.Depth, bytesize.Format(o.Bytes), bytesize.Format(o.Limit), since(", the oldest for %s", o.OldestAge))

@@ -158,18 +158,8 @@ func (c *tracingCommand) show(ctx context.Context, a *app) error {
 		return err
 	}
 	decided, unknown := a.decided(ctx, s.Rules)
-	now := time.Now()
-	for _, r := range s.Rules {
-		state := ""
-		switch {
-		case r.Over(now, decided[r.ID]):
-			state = " (over)"
-		case r.Jobs > 0 && unknown != nil:
-			state = " (may be over)"
-		case r.Jobs > 0:
-			state = fmt.Sprintf(" (%d so far)", decided[r.ID])
-		}
-		fmt.Fprintf(a.stdout, "%s%s  [%s]\n", r, state, r.ID)
+	for _, line := range ruleLines(s.Rules, decided, unknown, time.Now()) {
+		fmt.Fprintln(a.stdout, line)
 	}
 	if unknown != nil {
 		fmt.Fprintln(a.stderr, "warning: how many jobs the rules have decided is not known:", a.redactor.Text(unknown.Error()))
@@ -185,7 +175,7 @@ func (c *tracingCommand) show(ctx context.Context, a *app) error {
 		if err != nil {
 			return usageError{err}
 		}
-		said = fmt.Sprintf("full for %v of them", ratio)
+		said = telemetry.FullFor(ratio)
 		if remote != nil {
 			said = "full or tracking as " + redact.New(nil).Text(remote.Endpoint) + " says"
 		}
@@ -247,7 +237,7 @@ func explain(d commentator.Decision) string {
 	case d.By == commentator.BySettings && d.Detail == commentator.DetailTracking && d.Ratio == 0:
 		return "tracking, by the settings: tracing was off or its ratio 0"
 	case d.By == commentator.BySettings:
-		return fmt.Sprintf("%s, by the settings: full for %v of the jobs", d.Detail, d.Ratio)
+		return fmt.Sprintf("%s, by the settings: %s", d.Detail, telemetry.FullFor(d.Ratio))
 	}
 	return fmt.Sprintf("%s, by rule %s of the sampling file's revision %s: %s", d.Detail, d.By, d.Revision, d.Rule)
 }

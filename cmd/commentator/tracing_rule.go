@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"net/url"
 	"regexp"
 	"strconv"
@@ -25,6 +24,9 @@ func (c *tracingCommand) rule(now time.Time) (r telemetry.SamplingRule, err erro
 		if err != nil {
 			return r, fmt.Errorf("tracing %s: want off, tracking, full, a share from 0 to 1, show, reset or why JOB", c.What)
 		}
+		if !(ratio >= 0 && ratio <= 1) {
+			return r, noShare(c.What)
+		}
 		r.Detail, r.Ratio = commentator.DetailFull, &ratio
 	}
 	var errs []error
@@ -44,6 +46,9 @@ func (c *tracingCommand) rule(now time.Time) (r telemetry.SamplingRule, err erro
 		if *c.PerMinute <= 0 {
 			errs = append(errs, fmt.Errorf("--per-minute %d: want a number above 0; `tracing tracking` records no job in full", *c.PerMinute))
 		}
+		if r.Detail != commentator.DetailFull {
+			errs = append(errs, fmt.Errorf("--per-minute goes with full or a share, such as commentator tracing full --per-minute %d; %s records no job in full", max(1, *c.PerMinute), c.What))
+		}
 		r.PerMinute = *c.PerMinute
 	}
 	for _, condition := range []struct {
@@ -59,13 +64,10 @@ func (c *tracingCommand) rule(now time.Time) (r telemetry.SamplingRule, err erro
 	return r, errors.Join(errs...)
 }
 
-// hostName is a host as jobs name it: lower case, without a port.
-var hostName = regexp.MustCompile(`^[\pL\pM\pN_-]+(\.[\pL\pM\pN_-]+)*$`)
-
 // ruleDomain reads a host. A rule with anything else would fit no job.
 func ruleDomain(given string) (string, error) {
-	host := strings.TrimSuffix(strings.ToLower(strings.TrimSpace(given)), ".")
-	if isHost(host) {
+	host, ok := telemetry.RuleHost(strings.TrimSpace(given))
+	if ok {
 		return host, nil
 	}
 	address := host
@@ -74,16 +76,11 @@ func ruleDomain(given string) (string, error) {
 	}
 	meant := "arxiv.org"
 	if u, err := url.Parse(address); err == nil {
-		if inside := strings.TrimSuffix(strings.TrimPrefix(u.Hostname(), "*."), "."); isHost(inside) {
+		if inside, ok := telemetry.RuleHost(strings.TrimPrefix(u.Hostname(), "*.")); ok {
 			meant = inside
 		}
 	}
 	return "", fmt.Errorf("--domain %q is no host: write it without scheme, port and path, such as --domain %s; hosts below it fit too", given, meant)
-}
-
-func isHost(s string) bool {
-	_, err := netip.ParseAddr(s)
-	return err == nil || hostName.MatchString(s)
 }
 
 // channelOfJobs is what jobs have for a channel: Slack's id of one, or the name that
@@ -105,4 +102,21 @@ func ruleAdapter(given string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("--adapter %q is not known: want one of %s", given, strings.Join(retrieval.AdapterNames, ", "))
+}
+
+func noShare(given string) error {
+	return fmt.Errorf("tracing %s: %s is not a share from 0 to 1", given, given)
+}
+
+// refuseNegativeShare names a share below 0, which otherwise passes for a flag.
+func refuseNegativeShare(args []string) error {
+	if len(args) == 0 || args[0] != "tracing" {
+		return nil
+	}
+	for i, arg := range args[1:] {
+		if _, err := strconv.ParseFloat(arg, 64); err == nil && strings.HasPrefix(arg, "-") && !strings.HasPrefix(args[i], "-") {
+			return noShare(arg)
+		}
+	}
+	return nil
 }

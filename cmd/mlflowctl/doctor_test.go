@@ -44,7 +44,7 @@ func TestDoctorExitsByTheWorstProbe(t *testing.T) {
 		{"experiment by a flag", "MLFLOW_TRACKING_URI=" + s.URL + "\n", []string{"--experiment", "elsewhere", "--probe", "mlflow-access"}, 0, []string{"there is no experiment elsewhere yet"}, ""},
 		{"settings that other commands refuse", "MLFLOW_TRACKING_URI=localhost:5000\nMAX_LINKS_PER_MESSAGE=many\n", nil, exitFailed, []string{"fail  settings", "write http://localhost:5000", `"many" is not a whole number`, "skip  mlflow-reachable  MLFLOW_TRACKING_URI is no address"}, ""},
 		{"a .env that cannot be read", "no sign of equality\n", []string{"--probe", "settings"}, exitFailed, []string{"this line has no ="}, ""},
-		{"unknown probe", "", []string{"--probe", "everything"}, exitUsage, nil, `there is no probe "everything"; use settings, ports,`},
+		{"unknown probe", "", []string{"--probe", "everything"}, exitUsage, nil, `there is no probe "everything"; use settings, sampling, ports,`},
 		{"unknown flag", "", []string{"--josn"}, exitUsage, nil, "unknown flag"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

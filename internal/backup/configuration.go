@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strings"
+
+	"github.com/technoshare/commentator/internal/telemetry"
 )
 
 // configuration copies what a person wrote: prompts, themes and rules, settings, and what
@@ -67,6 +69,11 @@ func (mk *maker) single(t *tree) error {
 			return err
 		}
 		mk.setting(o.setting, path, o.standard)
+		if o.file == s.SamplingFile { // what holds while it cannot be read, if that is there
+			if err := t.file(telemetry.LastSamplingPath(s.abs(o.file)), path+".last"); err != nil {
+				return err
+			}
+		}
 	}
 	if s.BaselineFile != "" && mk.m.Jobs != nil && isThere(s.abs(s.BaselineFile)) {
 		if err := t.file(s.abs(s.BaselineFile), mk.jobsPath()+".baseline.json"); err != nil {

@@ -23,7 +23,7 @@ func TestABackupHoldsTheWholeDeploymentAndNothingElse(t *testing.T) {
 	}
 	want := []string{
 		".env", ".otelcol-mlflow/dead-letter/a.json", "data/project_context.yaml", "data/prompts/stage_a.yaml", "db.sqlite",
-		"db.sqlite.baseline.json", "db.sqlite.sampling.yaml", "mlartifacts/1/r1/artifacts/evidence.json", "mlartifacts/2/r2/artifacts/facts.json", "mlflow.db",
+		"db.sqlite.baseline.json", "db.sqlite.sampling.yaml", "db.sqlite.sampling.yaml.last", "mlartifacts/1/r1/artifacts/evidence.json", "mlartifacts/2/r2/artifacts/facts.json", "mlflow.db",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("files %q\nwant  %q", got, want)
@@ -273,7 +273,7 @@ func TestPartsCanBeLeftOut(t *testing.T) {
 	cfg.Source.Include = []string{MayBeAbsent + "nothing.conf", ".env.old"}
 	d.write(".env.old", "A=b")
 	m := d.backup(cfg).Manifest
-	if m.MLflow != nil || m.Artifacts != nil || m.Jobs == nil || m.Counts.Files != 8 {
+	if m.MLflow != nil || m.Artifacts != nil || m.Jobs == nil || m.Counts.Files != 9 {
 		t.Errorf("manifest %+v", m)
 	}
 }

@@ -66,6 +66,7 @@ func newDeployment(t *testing.T) deployment {
 	d.write("data/data.go", "package data")
 	d.write(".env", "MLFLOW_ENABLE_TRACKING=true\nSLACK_BOT_TOKEN=xoxb-1\n")
 	d.write("db.sqlite.sampling.yaml", "rules: []")
+	d.write("db.sqlite.sampling.yaml.last", "rules: []")
 	d.write("db.sqlite.baseline.json", "{}")
 	d.write(".otelcol-mlflow/dead-letter/a.json", "{}")
 	d.write(".otelcol-mlflow/exporter_mlflow__traces", "queue")

@@ -18,6 +18,11 @@ var settingsProbes = []Probe{
 		run:   probeSettings,
 	},
 	{
+		ID: "sampling", Title: "Rules of the sampling file",
+		About: "SAMPLING_FILE, which `commentator tracing` writes: rules hold that record jobs otherwise than the settings say (warn); it cannot be read (fail).",
+		Needs: []string{"settings"}, run: probeSampling,
+	},
+	{
 		ID: "ports", Title: "Addresses that the programs listen on",
 		About: "Two settings with one address, or one that another program has already (fail); the worker sends to another address than the Collector listens on (warn).",
 		run:   probePorts,

@@ -66,6 +66,28 @@ func TestSecretsThatOthersMayReadAreNamed(t *testing.T) {
 	names(t, r.probe(t, "settings"), OK, "1 settings are set")
 }
 
+func TestRulesOfTheSamplingFileAreNamed(t *testing.T) {
+	const rules, rule = "db.sqlite.sampling.yaml", "off, domain arxiv.org"
+	r := newRig(t, "MLFLOW_ENABLE_TRACKING=true")
+	names(t, r.probe(t, "sampling"), OK, "the settings say what is recorded")
+	r.write(t, rules, "rules: [{id: a, detail: off, domain: arxiv.org}, {id: b, detail: full, until: 2020-01-01T00:00:00Z}]")
+	got := r.probe(t, "sampling")
+	names(t, got, Warn, rule, "commentator tracing reset")
+	if strings.Contains(got.Found, "2020") {
+		t.Errorf("a rule that is over is named: %s", got.Found)
+	}
+	r.write(t, rules, "rules: [")
+	names(t, r.probe(t, "sampling"), Fail, filepath.Join(r.dir, rules)+": yaml: line 1", "commentator tracing reset")
+	r.write(t, rules+".last", "rules: [{id: a, detail: off, domain: arxiv.org}]")
+	if got := r.probe(t, "sampling"); !strings.Contains(got.Means, rules+".last keeps of it hold: "+rule) {
+		t.Errorf("what holds meanwhile: %s", got.Means)
+	}
+	r.set("MLFLOW_ENABLE_TRACKING=false")
+	names(t, r.probe(t, "sampling"), Warn, "yaml: line 1")
+	r.write(t, rules, "rules: [{id: a, detail: off}]")
+	names(t, r.probe(t, "sampling"), OK, "have no effect")
+}
+
 func TestAddressesThatCollideAreNamed(t *testing.T) {
 	// The worker at the Collector's default for Prometheus.
 	r := &rig{dir: t.TempDir(), lines: []string{"METRICS_ADDR=127.0.0.1:9464"}}

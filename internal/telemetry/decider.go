@@ -1,9 +1,6 @@
 package telemetry
 
 import (
-	"errors"
-	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"slices"
@@ -58,9 +55,15 @@ type byFile struct {
 
 	mu       sync.Mutex
 	seen     os.FileInfo // of the file as it was read last; nil: there was none
+	current  bool        // the rules are those of the file as it was seen
+	looked   bool        // at the file, at least once
 	wrong    string      // with the file as it is, which was logged; empty: nothing
 	revision string
 	rules    []*liveRule
+
+	last   string // where the last good content is kept
+	kept   string // its revision when this process last read the file; another one is later
+	unkept bool   // it was logged that it cannot be kept
 }
 
 // liveRule is a rule at work.
@@ -119,8 +122,12 @@ func (f *byFile) decide(j commentator.Job, m commentator.Message, id trace.Trace
 	defer f.mu.Unlock()
 	f.refresh()
 	now := f.now()
+	host := ""
+	if len(f.rules) > 0 {
+		host, _ = RuleHost(j.Domain)
+	}
 	for _, r := range f.rules {
-		if r.Over(now, 0) || !r.fits(j, m, f.adapter(j)) || !r.count(j.ID) {
+		if r.Over(now, 0) || !r.fits(host, m, f.adapter(j)) || !r.count(j.ID) {
 			continue
 		}
 		d := commentator.Decision{Detail: r.Detail, By: r.ID, Rule: r.String(), Revision: f.revision}
@@ -134,52 +141,6 @@ func (f *byFile) decide(j commentator.Job, m commentator.Message, id trace.Trace
 		return d
 	}
 	return f.others.decide(j, m, id)
-}
-
-// refresh reads the file again when it is another one. Rules of a file that cannot be read
-// stay as they were; that is said once, and the file is tried again with each job.
-func (f *byFile) refresh() {
-	info, err := os.Stat(f.path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		info = nil
-	case err != nil:
-		f.complain(fmt.Errorf("look at sampling file: %w", err))
-		return
-	}
-	if (info == nil && f.seen == nil) || (info != nil && f.seen != nil &&
-		os.SameFile(info, f.seen) && info.ModTime().Equal(f.seen.ModTime()) && info.Size() == f.seen.Size()) {
-		f.wrong = ""
-		return
-	}
-	s, revision, err := ReadSampling(f.path)
-	if err != nil {
-		f.complain(err)
-		return
-	}
-	f.seen, f.wrong = info, ""
-	before := map[string]*liveRule{}
-	for _, r := range f.rules {
-		before[r.ID] = r
-	}
-	f.rules, f.revision = make([]*liveRule, 0, len(s.Rules)), revision
-	for _, r := range s.Rules {
-		f.rules = append(f.rules, f.live(r, before[r.ID]))
-	}
-	f.log.Info("sampling rules changed", "file", f.path, "revision", revision, "rules", len(f.rules))
-}
-
-// complain logs what is wrong with the file and what holds meanwhile, once.
-func (f *byFile) complain(err error) {
-	if err.Error() == f.wrong {
-		return
-	}
-	f.wrong = err.Error()
-	said := "the sampling file is not used; the rules before it hold on"
-	if len(f.rules) == 0 {
-		said = "the sampling file is not used; what the settings say holds"
-	}
-	f.log.Error(said, "error", err)
 }
 
 // live puts a rule to work. One that was at work before, and is the same, goes on.

@@ -39,7 +39,7 @@ type strategy struct {
 }
 
 func byRatio(ratio float64) strategy {
-	return strategy{says: fmt.Sprintf("full for %v of the jobs", ratio), ratio: ratio}
+	return strategy{says: FullFor(ratio), ratio: ratio}
 }
 
 const (

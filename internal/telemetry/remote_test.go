@@ -99,10 +99,10 @@ func TestRemoteDecisionsNameTheStrategy(t *testing.T) {
 		answer string
 		want   commentator.Decision
 	}{
-		{"", commentator.Decision{Rule: ", which had given none yet: full for 1 of the jobs", Ratio: 1}},
+		{"", commentator.Decision{Rule: ", which had given none yet: full for all jobs", Ratio: 1}},
 		{
 			`{"probabilisticSampling":{"samplingRate":0.25}}`,
-			commentator.Decision{Rule: ": full for 0.25 of the jobs", Ratio: 0.25, Revision: "5fe1fda0"},
+			commentator.Decision{Rule: ": full for a share of 0.25 of the jobs", Ratio: 0.25, Revision: "5fe1fda0"},
 		},
 		{
 			`{"rateLimitingSampling":{"maxTracesPerSecond":3}}`,
@@ -110,11 +110,11 @@ func TestRemoteDecisionsNameTheStrategy(t *testing.T) {
 		},
 		{
 			`{"operationSampling":{"defaultSamplingProbability":1,"defaultLowerBoundTracesPerSecond":0.5,"perOperationStrategies":[{"operation":"process jobs","probabilisticSampling":{"samplingRate":0.5}}]}}`,
-			commentator.Decision{Rule: ": full for 0.5 of the jobs, at least 0.5 a second", Ratio: 0.5, Revision: "ae373a25"},
+			commentator.Decision{Rule: ": full for a share of 0.5 of the jobs, at least 0.5 a second", Ratio: 0.5, Revision: "ae373a25"},
 		},
 		{
 			`{"operationSampling":{"defaultSamplingProbability":0}}`,
-			commentator.Decision{Rule: ": full for 0 of the jobs", Revision: "5c812382"},
+			commentator.Decision{Rule: ": full for none of the jobs", Revision: "5c812382"},
 		},
 	} {
 		tc.want.By, tc.want.Rule = commentator.ByRemote, server.URL+tc.want.Rule

@@ -30,7 +30,8 @@ type SamplingRule struct {
 
 	// Channel is the Slack channel's id. Empty: any.
 	Channel string `yaml:"channel,omitempty"`
-	// Domain is the host of the link; hosts below it fit too. Empty: any.
+	// Domain is the host of the link; hosts below it fit too. One of another script may be written
+	// as it is or in ASCII, see RuleHost. Empty: any.
 	Domain string `yaml:"domain,omitempty"`
 	// Adapter is the name of the adapter that will read the page. Empty: any.
 	Adapter string `yaml:"adapter,omitempty"`
@@ -77,6 +78,9 @@ func (s Sampling) Validate() error {
 		if r.PerMinute < 0 || r.PerMinute > 0 && !full {
 			wrong("per_minute must be above 0, with detail full")
 		}
+		if _, isHost := RuleHost(r.Domain); r.Domain != "" && !isHost {
+			wrong("domain %q is no host: write it without scheme, port, path and *, such as arxiv.org; hosts below it fit too", r.Domain)
+		}
 		if r.Jobs < 0 {
 			wrong("jobs %d is negative", r.Jobs)
 		}
@@ -93,7 +97,10 @@ func (r SamplingRule) String() string {
 			fmt.Fprintf(&b, format, args...)
 		}
 	}
-	add(r.Ratio != nil, " for %v of the jobs", r.ratio())
+	if r.Ratio != nil {
+		b.Reset()
+		b.WriteString(FullFor(r.ratio()))
+	}
 	add(r.PerMinute > 0, ", at most %d a minute", r.PerMinute)
 	add(r.Channel != "", ", channel %s", r.Channel)
 	add(r.Domain != "", ", domain %s", r.Domain)
@@ -101,6 +108,17 @@ func (r SamplingRule) String() string {
 	add(r.Jobs > 0, ", for %d jobs", r.Jobs)
 	add(!r.Until.IsZero(), ", until %s", r.Until.UTC().Format(time.RFC3339))
 	return b.String()
+}
+
+// FullFor says in words what share of jobs, 0 to 1, is recorded in full.
+func FullFor(ratio float64) string {
+	switch ratio {
+	case 0:
+		return "full for none of the jobs"
+	case 1:
+		return "full for all jobs"
+	}
+	return fmt.Sprintf("full for a share of %v of the jobs", ratio)
 }
 
 func (r SamplingRule) ratio() float64 {
@@ -138,9 +156,8 @@ func (r SamplingRule) Over(now time.Time, decided int64) bool {
 	return (!r.Until.IsZero() && !now.Before(r.Until)) || (r.Jobs > 0 && decided >= r.Jobs)
 }
 
-// fits reports whether the rule's conditions hold for a job.
-func (r SamplingRule) fits(j commentator.Job, m commentator.Message, adapter string) bool {
-	host := strings.TrimSuffix(j.Domain, ".")
+// fits reports whether the rule's conditions hold for a job of a host, see RuleHost.
+func (r SamplingRule) fits(host string, m commentator.Message, adapter string) bool {
 	return (r.Channel == "" || r.Channel == m.Channel) &&
 		(r.Domain == "" || host == r.Domain || strings.HasSuffix(host, "."+r.Domain)) &&
 		(r.Adapter == "" || r.Adapter == adapter)

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -11,7 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
+	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -21,31 +22,68 @@ import (
 // ReadSampling reads a sampling file and its revision, the beginning of its SHA-256. A file
 // that does not exist holds no rules and has no revision.
 func ReadSampling(path string) (s Sampling, revision string, err error) {
-	body, err := os.ReadFile(path)
+	_, s, revision, err = readSampling(path)
+	return s, revision, err
+}
+
+// readSampling returns the text of the file, too; nil: there is no file.
+func readSampling(path string) (body []byte, s Sampling, revision string, err error) {
+	body, err = os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return Sampling{}, "", nil
+		return nil, Sampling{}, "", nil
 	}
 	if err != nil {
-		return Sampling{}, "", fmt.Errorf("read sampling file: %w", err)
+		return nil, Sampling{}, "", fmt.Errorf("read sampling file: %w", explainReading(path, err))
 	}
+	if s, err = parseSampling(body); err != nil {
+		return nil, Sampling{}, "", fmt.Errorf("read sampling file %s: %w; mend it, or `commentator tracing reset` writes it anew", path, err)
+	}
+	return body, s, revisionOf(body), nil
+}
+
+func parseSampling(body []byte) (s Sampling, err error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(body))
 	decoder.KnownFields(true)
-	if err = decoder.Decode(&s); err == nil || errors.Is(err, io.EOF) {
-		err = s.Validate()
+	if err = decoder.Decode(&s); err != nil && !errors.Is(err, io.EOF) {
+		return Sampling{}, cmp.Or(wrongTimes(body), err)
 	}
-	if err != nil {
-		return Sampling{}, "", fmt.Errorf("read sampling file %s: %w; mend it, or `commentator tracing reset` writes it anew", path, err)
+	if err = s.Validate(); err != nil {
+		return Sampling{}, err
 	}
 	for i, r := range s.Rules { // as jobs have it, when people wrote the file
-		s.Rules[i].Domain = strings.TrimSuffix(strings.ToLower(r.Domain), ".")
+		s.Rules[i].Domain, _ = RuleHost(r.Domain)
 	}
+	return s, nil
+}
+
+// wrongTimes names the rules whose until is no time, in place of the decoder's error, which quotes
+// Go's layout and names neither rule nor line. Nil: there are none.
+func wrongTimes(body []byte) error {
+	var text struct {
+		Rules []struct {
+			Until yaml.Node `yaml:"until"`
+		} `yaml:"rules"`
+	}
+	_ = yaml.Unmarshal(body, &text) // what else is wrong the decoder says
+	var errs []error
+	for i, r := range text.Rules {
+		var t time.Time
+		if !r.Until.IsZero() && r.Until.Decode(&t) != nil {
+			errs = append(errs, fmt.Errorf("line %d: rule %d: until %q is no time: write one such as 2026-07-31T18:00:00Z", r.Until.Line, i+1, r.Until.Value))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func revisionOf(body []byte) string {
 	sum := sha256.Sum256(body)
-	return s, hex.EncodeToString(sum[:4]), nil
+	return hex.EncodeToString(sum[:4])
 }
 
 // WriteSampling replaces a sampling file in one step: whoever reads it sees the old rules
-// or the new ones. A link stays, and the file that it leads to is replaced.
-func WriteSampling(path string, s Sampling) (err error) {
+// or the new ones. A link stays, and the file that it leads to is replaced. What is written is kept
+// beside it, see LastSampling.
+func WriteSampling(path string, s Sampling) error {
 	if err := s.Validate(); err != nil {
 		return err
 	}
@@ -56,21 +94,31 @@ func WriteSampling(path string, s Sampling) (err error) {
 	if err := errors.Join(encoder.Encode(s), encoder.Close()); err != nil {
 		return fmt.Errorf("encode sampling file: %w", err)
 	}
-	path = behindLinks(path)
+	const mode = 0o644
+	if err := replaceFile(behindLinks(path), b.Bytes(), mode); err != nil {
+		return fmt.Errorf("write sampling file: %w", explainWriting(path, err))
+	}
+	last := LastSamplingPath(path)
+	if err := replaceFile(last, b.Bytes(), mode); err != nil {
+		return fmt.Errorf("the sampling file is written, and not kept for a time when it cannot be read: %w", explainWriting(last, err))
+	}
+	return nil
+}
+
+// replaceFile writes a file in one step.
+func replaceFile(path string, body []byte, mode fs.FileMode) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
 	if err != nil {
-		return fmt.Errorf("write sampling file: %w", explainFolder(path, err))
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(fmt.Errorf("write sampling file: %w", err), os.Remove(f.Name()))
-		}
-	}()
-	_, err = f.Write(b.Bytes())
-	if err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), path)
+	_, err = f.Write(body)
+	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
 }
 
 const (
@@ -82,9 +130,7 @@ const (
 // file holds the lock from the reading to the writing, so that no rule of another one is lost.
 // It is a file beside the sampling file. Who only reads needs none.
 func LockSampling(ctx context.Context, path string) (unlock func(), err error) {
-	path = behindLinks(path)
-	// Anyone who may write the folder may change the rules, so everyone may open the lock.
-	lock := flock.New(path+".lock", flock.SetPermissions(0o644))
+	lock := samplingLock(path)
 	waiting, stop := context.WithTimeout(ctx, samplingLockWait)
 	defer stop()
 	_, err = lock.TryLockContext(waiting, samplingLockPoll)
@@ -92,17 +138,47 @@ func LockSampling(ctx context.Context, path string) (unlock func(), err error) {
 	case errors.Is(err, context.DeadlineExceeded):
 		return nil, fmt.Errorf("lock sampling file: another process has held %s for %v; end it and try again", lock.Path(), samplingLockWait)
 	case err != nil:
-		return nil, fmt.Errorf("lock sampling file: %w", explainFolder(path, err))
+		return nil, fmt.Errorf("lock sampling file: %w", explainWriting(path, err))
 	}
 	return func() { _ = lock.Close() }, nil
 }
 
-// explainFolder says what to do when the folder of a sampling file is missing.
-func explainFolder(path string, err error) error {
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err
+func samplingLock(path string) *flock.Flock {
+	// Anyone who may write the folder may change the rules, so everyone may open the lock.
+	return flock.New(behindLinks(path)+".lock", flock.SetPermissions(0o644))
+}
+
+// explainReading says what to do about a sampling file that cannot be read.
+func explainReading(path string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w; let the worker's user read it and the folders above it, such as by chmod a+r %s", err, path)
+	case isFolder(path):
+		return fmt.Errorf("%w; move the folder %s away, or let SAMPLING_FILE name a file", err, path)
 	}
-	return fmt.Errorf("%w; make the folder %s, or set SAMPLING_FILE, which otherwise is beside DB_PATH", err, filepath.Dir(path))
+	return err
+}
+
+// explainWriting says what to do when a sampling file, or what is beside it, cannot be written.
+func explainWriting(path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	folder := filepath.Dir(behindLinks(path))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w; make the folder %s, or set SAMPLING_FILE, which otherwise is beside DB_PATH", err, folder)
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("%w; run this as a user that may write to the folder %s, such as the worker's, or let SAMPLING_FILE name a file elsewhere", err, folder)
+	case isFolder(path):
+		return fmt.Errorf("%w; move the folder %s away, or let SAMPLING_FILE name a file", err, path)
+	}
+	return err
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // maxLinks is how many links Linux follows, too.

@@ -30,6 +30,8 @@ func TestSamplingFileSaysWhatIsWrong(t *testing.T) {
 		{[]SamplingRule{{ID: "a", Detail: commentator.DetailOff, Ratio: &half}}, "with detail full"},
 		{[]SamplingRule{{ID: "a", Detail: commentator.DetailOff, PerMinute: 1}}, "per_minute"},
 		{[]SamplingRule{{ID: "a", Detail: commentator.DetailOff, Jobs: -1}}, "jobs -1 is negative"},
+		{[]SamplingRule{{ID: "a", Detail: commentator.DetailOff, Domain: "https://arxiv.org/abs"}}, `rule 1: domain "https://arxiv.org/abs" is no host: write it without scheme`},
+		{[]SamplingRule{{ID: "a", Detail: commentator.DetailOff, Domain: "xn--zzzzzz99999.de"}}, `rule 1: domain "xn--zzzzzz99999.de" is no host`},
 		{make([]SamplingRule, 101), "101 rules are more than the 100 that are allowed; `commentator tracing reset`"},
 	} {
 		err := WriteSampling(filepath.Join(t.TempDir(), "s.yaml"), Sampling{Rules: tc.rules})
@@ -42,6 +44,76 @@ func TestSamplingFileSaysWhatIsWrong(t *testing.T) {
 	for _, err := range []error{err, WriteSampling(missing, Sampling{})} {
 		if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "make the folder "+filepath.Dir(missing)+", or set SAMPLING_FILE") {
 			t.Errorf("into a folder that is not there: %v", err)
+		}
+	}
+}
+
+func TestATimeThatIsNoneIsNamedWithItsPlace(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s.yaml")
+	for text, says := range map[string]string{
+		"rules:\n- {id: a, detail: off}\n- id: b\n  detail: off\n  until: tomorrow\n": `line 5: rule 2: until "tomorrow" is no time: write one such as 2026-07-31T18:00:00Z; mend it`,
+		"rules:\n- {id: a, detail: off, until: 7}\n":                                  `line 2: rule 1: until "7" is no time`,
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := ReadSampling(path); err == nil || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "2006") {
+			t.Errorf("%v does not say %q", err, says)
+		}
+	}
+	for _, right := range []string{"2026-07-31T18:00:00Z", `"2026-07-31T18:00:00+02:00"`, "2026-07-31", "null"} {
+		if err := os.WriteFile(path, []byte("rules: [{id: a, detail: off, until: "+right+"}]"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := ReadSampling(path); err != nil {
+			t.Errorf("%s: %v", right, err)
+		}
+	}
+}
+
+func TestASamplingFileThatIsOutOfReachSaysWhatToDo(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "s.yaml")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	denied := &os.PathError{Op: "open", Path: "f/s.yaml", Err: os.ErrPermission}
+	_, _, reading := ReadSampling(folder)
+	for _, tc := range []struct {
+		err  error
+		says string
+	}{
+		{reading, "move the folder " + folder + " away, or let SAMPLING_FILE name a file"},
+		{WriteSampling(folder, Sampling{}), "move the folder " + folder + " away"},
+		{explainReading("f/s.yaml", denied), "chmod a+r f/s.yaml"},
+		{explainWriting("f/s.yaml", denied), "run this as a user that may write to the folder f, such as the worker's, or let SAMPLING_FILE"},
+	} {
+		if tc.err == nil || !strings.Contains(tc.err.Error(), tc.says) {
+			t.Errorf("%v does not say %q", tc.err, tc.says)
+		}
+	}
+}
+
+func TestHostsOfOtherScriptsFitInEitherForm(t *testing.T) {
+	for _, rule := range []string{"München.de.", "xn--mnchen-3ya.de"} {
+		f := newFlipped(t, nil)
+		if err := os.WriteFile(f.file, []byte("rules: [{id: a, detail: off, domain: "+rule+"}]"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for host, by := range map[string]string{
+			"münchen.de": "a", "xn--mnchen-3ya.de": "a", "www.münchen.de": "a", "munchen.de": commentator.BySettings,
+			"a_b--c.example": commentator.BySettings, "": commentator.BySettings, "127.0.0.1": commentator.BySettings,
+		} {
+			if d := f.job(host, ""); d.By != by {
+				t.Errorf("%s, rule for %s: %+v", host, rule, d)
+			}
+		}
+	}
+	for host, want := range map[string]bool{
+		"r3---sn_a.example.com": true, "127.0.0.1": true, "::1": true, "localhost": true, "日本。jp": true,
+		"": false, "a b": false, "*.a.org": false, "a.org:1": false, "a..org": false, "//a": false,
+	} {
+		if _, ok := RuleHost(host); ok != want {
+			t.Errorf("%q is a host: %v", host, ok)
 		}
 	}
 }

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/technoshare/commentator/internal/telemetry"
+)
+
+// samplingState is what the sampling file says; its JSON form is a contract.
+type samplingState struct {
+	File     string   `json:"file"`
+	Revision string   `json:"revision,omitempty"` // of what Rules are from; empty: there is no file
+	Rules    []string `json:"rules"`
+	Problem  string   `json:"problem,omitempty"` // why the file cannot be read
+	Kept     string   `json:"kept,omitempty"`    // where Rules are from then; empty: nothing was kept
+}
+
+// sampling looks at the sampling file for commands that show what holds.
+func (a *app) sampling(ctx context.Context, now time.Time) samplingState {
+	out := samplingState{File: a.cfg.SamplingPath(), Rules: []string{}}
+	s, revision, err := telemetry.ReadSampling(out.File)
+	if err != nil {
+		out.Problem = strings.ReplaceAll(strings.ReplaceAll(a.redactor.Text(err.Error()), "\n  ", " "), "\n", "; ")
+		if s, revision, err = telemetry.LastSampling(out.File); err != nil {
+			out.Problem += "; " + a.redactor.Text(err.Error())
+		} else if revision != "" {
+			out.Kept = telemetry.LastSamplingPath(out.File)
+		}
+	}
+	decided, unknown := a.decided(ctx, s.Rules)
+	out.Revision, out.Rules = revision, append(out.Rules, ruleLines(s.Rules, decided, unknown, now)...)
+	return out
+}
+
+// lines say it to people, the file first.
+func (s samplingState) lines(mode telemetry.Mode) []string {
+	effect := ""
+	if mode == telemetry.ModeOff && len(s.Rules) > 0 {
+		effect = ", without effect while telemetry is off"
+	}
+	var lines []string
+	switch {
+	case s.Problem != "" && s.Kept == "":
+		return []string{s.Problem, "until then jobs are recorded as a running worker knows from before, else as the settings say"}
+	case s.Problem != "":
+		lines = []string{s.Problem, fmt.Sprintf("until then holds what was kept of it in %s, revision %s%s", s.Kept, s.Revision, effect)}
+		if len(s.Rules) == 0 {
+			lines = append(lines, "no rules")
+		}
+	case len(s.Rules) == 0:
+		return []string{"no rules in " + s.File}
+	default:
+		lines = []string{fmt.Sprintf("%s, revision %s%s; the first rule that fits a job decides", s.File, s.Revision, effect)}
+	}
+	return append(lines, s.Rules...)
+}
+
+// ruleLines are the rules in words, one a line. unknown says why it is not known how many jobs they
+// have decided.
+func ruleLines(rules []telemetry.SamplingRule, decided map[string]int64, unknown error, now time.Time) []string {
+	var lines []string
+	for _, r := range rules {
+		state := ""
+		switch {
+		case r.Over(now, decided[r.ID]):
+			state = " (over)"
+		case r.Jobs > 0 && unknown != nil:
+			state = " (may be over)"
+		case r.Jobs > 0:
+			state = fmt.Sprintf(" (%d so far)", decided[r.ID])
+		}
+		lines = append(lines, fmt.Sprintf("%s%s  [%s]", r, state, r.ID))
+	}
+	return lines
+}

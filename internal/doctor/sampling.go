@@ -1,0 +1,61 @@
+package doctor
+
+import (
+	"context"
+	"strings"
+
+	"github.com/technoshare/commentator/internal/telemetry"
+)
+
+// probeSampling looks at the file that says at run time what is recorded, which a worker reads
+// with its next job and not at its start.
+func probeSampling(ctx context.Context, p *Patient) Finding {
+	path := p.path(p.Config.SamplingPath())
+	mode, why := p.mode()
+	s, revision, err := telemetry.ReadSampling(path)
+	if err != nil {
+		f := Finding{
+			Status: Fail, Found: p.hide(err.Error()),
+			Means: "A worker goes on with what it read of the file before; one that is started records jobs as the settings say.",
+			Fix:   "Correct the file where the text says, or let `commentator tracing reset` write it anew.",
+		}
+		last, _, lastErr := telemetry.LastSampling(path)
+		switch {
+		case mode == telemetry.ModeOff:
+			f.Status, f.Means = Warn, "Nothing is recorded at present ("+why+"), so the file has no effect yet."
+		case lastErr == nil && len(last.Rules) > 0:
+			f.Means = "Until it is mended, the rules that " + telemetry.LastSamplingPath(path) + " keeps of it hold: " + joined(p.inForce(ctx, last)) + "."
+		}
+		return f
+	}
+	rules := p.inForce(ctx, s)
+	switch {
+	case revision == "":
+		return ok("there is no file %s: the settings say what is recorded", path)
+	case len(rules) == 0:
+		return ok("no rule holds in %s, revision %s: the settings say what is recorded", path, revision)
+	case mode == telemetry.ModeOff:
+		return ok("%d rules in %s have no effect, since %s", len(rules), path, why)
+	}
+	return Finding{
+		Status: Warn, Found: path + ", revision " + revision + ":\n" + strings.Join(rules, "\n"),
+		Means: "Jobs that a rule fits are recorded as it says, whatever the settings say.",
+		Fix:   "`commentator tracing` shows the rules; `commentator tracing reset` ends them. If they are meant, nothing.",
+	}
+}
+
+// inForce are the rules in words, without those that are over.
+func (p *Patient) inForce(ctx context.Context, s telemetry.Sampling) (rules []string) {
+	for _, r := range s.Rules {
+		var decided int64
+		if r.Jobs > 0 {
+			if db, err := p.database(ctx); err == nil { // else the rule may be over, which its text tells
+				decided, _ = db.Decided(ctx, r.ID)
+			}
+		}
+		if !r.Over(p.Now(), decided) {
+			rules = append(rules, r.String())
+		}
+	}
+	return rules
+}

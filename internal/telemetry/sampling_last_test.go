@@ -1,0 +1,159 @@
+package telemetry
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/technoshare/commentator/internal/commentator"
+)
+
+// spoil writes what nobody can read in the place of the rules.
+func (f *flipped) spoil(t *testing.T) {
+	t.Helper()
+	if err := os.WriteFile(f.file, []byte("rules: ["), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// again is another process with the same file.
+func (f *flipped) again(t *testing.T, logged *bytes.Buffer) *flipped {
+	t.Helper()
+	g := newFlipped(t, func(c *Config) {
+		c.SamplingFile = f.file
+		c.Logger = slog.New(slog.NewTextHandler(logged, nil))
+	})
+	g.file = f.file
+	return g
+}
+
+var offByHand = []byte("rules: [{id: hand, detail: off}]\n")
+
+func TestABrokenSamplingFileLeavesWhatWasAskedForLast(t *testing.T) {
+	off := SamplingRule{ID: "off", Detail: commentator.DetailOff}
+	t.Run("written while no job came", func(t *testing.T) {
+		var logged bytes.Buffer
+		f := newFlipped(t, func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&logged, nil)) })
+		f.write(t, SamplingRule{ID: "full", Detail: commentator.DetailFull})
+		f.job("", "")
+		f.write(t, off)
+		_, revision, err := ReadSampling(f.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.spoil(t)
+		for range 2 {
+			if d := f.job("", ""); d.By != "off" || d.Detail != commentator.DetailOff || d.Revision != revision {
+				t.Errorf("%+v, want rule off of revision %s", d, revision)
+			}
+		}
+		if n := strings.Count(logged.String(), "the rules that were kept of it hold on"); n != 1 || !strings.Contains(logged.String(), LastSamplingPath(f.file)) {
+			t.Errorf("logged %d times:\n%s", n, &logged)
+		}
+	})
+	t.Run("written by hand, before a restart", func(t *testing.T) {
+		var logged bytes.Buffer
+		f := newFlipped(t, nil)
+		if err := os.WriteFile(f.file, offByHand, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f.job("", "")
+		if info, err := os.Stat(LastSamplingPath(f.file)); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("what is kept: %v, %v", info, err)
+		}
+		f.spoil(t)
+		g := f.again(t, &logged)
+		if d := g.job("", ""); d.By != "hand" {
+			t.Errorf("after a restart: %+v\n%s", d, &logged)
+		}
+		g.write(t, SamplingRule{ID: "mended", Detail: commentator.DetailFull})
+		if d := g.job("", ""); d.By != "mended" {
+			t.Errorf("after it was mended: %+v", d)
+		}
+	})
+	t.Run("removed", func(t *testing.T) {
+		var logged bytes.Buffer
+		f := newFlipped(t, nil)
+		f.write(t, off)
+		if err := os.Remove(f.file); err != nil { // no process has seen the rule
+			t.Fatal(err)
+		}
+		f.job("", "")
+		if _, err := os.Lstat(LastSamplingPath(f.file)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("what was kept of a file that was removed: %v", err)
+		}
+		f.spoil(t)
+		for _, x := range []*flipped{f, f.again(t, &logged)} {
+			if d := x.job("", ""); d.By != commentator.BySettings {
+				t.Errorf("%+v", d)
+			}
+		}
+		if !strings.Contains(logged.String(), "what the settings say holds") {
+			t.Errorf("logged:\n%s", &logged)
+		}
+	})
+}
+
+// Whatever keeps the copy from being written or removed, jobs are decided as the file says.
+func TestASamplingFileThatCannotBeKeptFailsNoJob(t *testing.T) {
+	var logged bytes.Buffer
+	f := newFlipped(t, func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&logged, nil)) })
+	// root may write everywhere, so a folder stands for what cannot be replaced or removed.
+	last := LastSamplingPath(f.file)
+	if err := errors.Join(os.Mkdir(last, 0o700), os.WriteFile(filepath.Join(last, "x"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"one", "three"} {
+		if err := os.WriteFile(f.file, []byte("rules: [{id: "+id+", detail: off}]\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if d := f.job("", ""); d.By != id {
+			t.Errorf("%+v", d)
+		}
+	}
+	f.spoil(t)
+	if d := f.job("", ""); d.By != "three" {
+		t.Errorf("while it is broken: %+v", d)
+	}
+	if err := os.Remove(f.file); err != nil {
+		t.Fatal(err)
+	}
+	if d := f.job("", ""); d.By != commentator.BySettings {
+		t.Errorf("after it was removed: %+v", d)
+	}
+	if n := strings.Count(logged.String(), "what the sampling file holds cannot be kept"); n != 1 {
+		t.Errorf("said %d times:\n%s", n, &logged)
+	}
+	if err := WriteSampling(f.file, Sampling{}); err == nil || !strings.Contains(err.Error(), "the sampling file is written, and not kept") {
+		t.Errorf("who writes it is told %v", err)
+	}
+}
+
+// Which rules a process begins with is no change.
+func TestRulesThatChangeAreLogged(t *testing.T) {
+	var logged bytes.Buffer
+	f := newFlipped(t, func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&logged, nil)) })
+	changes := func(want int) {
+		t.Helper()
+		f.job("", "")
+		if n := strings.Count(logged.String(), "sampling rules changed"); n != want {
+			t.Errorf("%d changes are logged, want %d:\n%s", n, want, &logged)
+		}
+	}
+	changes(0)
+	rule := SamplingRule{ID: "1", Detail: commentator.DetailOff}
+	f.write(t, rule)
+	changes(1)
+	f.write(t, rule)
+	changes(1)
+	f.write(t)
+	changes(2)
+	if d := f.again(t, &logged); d.job("", "").By != commentator.BySettings {
+		t.Error("there is a rule")
+	}
+	changes(2)
+}
