@@ -341,6 +341,10 @@ func TestChannelsAreAListAndTheirNamesAreWarnedAbout(t *testing.T) {
 	if len(warnings) != 1 || !strings.Contains(warnings[0], `"#general" does not look like the id of a channel`) {
 		t.Errorf("warnings %v", warnings)
 	}
+	cfg, warnings, err = load(t, nil, "TECHNOSHARE_CHANNEL_ID=#general\n")
+	if err != nil || len(cfg.Channels) != 1 || !strings.Contains(strings.Join(warnings, "\n"), `"#general" does not look like the id of a channel`) {
+		t.Errorf("in .env: channels %v, warnings %v, %v", cfg.Channels, warnings, err)
+	}
 }
 
 func TestTokensOfAnotherKindAreWarnedAbout(t *testing.T) {

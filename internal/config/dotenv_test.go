@@ -15,7 +15,7 @@ func TestParseDotenv(t *testing.T) {
 	}
 	text = strings.Join([]string{
 		"\ufeff# comment\r", "\r", "A=1\r", "export B=two words # note", "C='$HOME # \\n'", `D="a\tb\"c\\ # no" # yes`,
-		"E=", "F= ", "G=a=b#c", "  H=indented", `I="quoted $X \q"`, "J=# nothing",
+		"E=", "F= ", "G=a=b#c", "  H=indented", `I="quoted $X \q"`, "J= # nothing", "K=a\t# note", "L=\t#nothing",
 	}, "\n")
 	got, warnings, err := parseDotenv(".env", text)
 	if err != nil || len(warnings) > 0 {
@@ -23,7 +23,7 @@ func TestParseDotenv(t *testing.T) {
 	}
 	want := map[string]string{
 		"A": "1", "B": "two words", "C": `$HOME # \n`, "D": "a\tb\"c\\ # no", "E": "", "F": "", "G": "a=b#c", "H": "indented",
-		"I": `quoted $X \q`, "J": "",
+		"I": `quoted $X \q`, "J": "", "K": "a", "L": "",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("values (-want +got):\n%s", diff)
@@ -40,6 +40,7 @@ func TestDotenvErrorsNameFileLineAndRemedy(t *testing.T) {
 		{"name", "1A=2\n", `.env:1: "1A" is no name for a setting; use letters, digits and _, and no digit first`},
 		{"open quote", "A=\"b\n", `.env:1: A: the value begins with " but the line does not close it; a value is one line`},
 		{"after the quote", "A='b'c\n", `.env:1: A: there is text after the closing quote; remove it or put it inside the quotes`},
+		{"a comment that is none", "A=# nothing\n", ".env:1: A: this is no comment, since no space is before the #; put one there, or quotes around a value that is meant so"},
 		{"all of them", "A = 1\nB\n", ".env:1: A has spaces around =; write A=1\n.env:2: this line has no =; write KEY=value, or # before a comment"},
 		{"not text", "A=\xff\n", "read settings file .env: it is not UTF-8 text; save it as UTF-8"},
 	}
@@ -50,6 +51,25 @@ func TestDotenvErrorsNameFileLineAndRemedy(t *testing.T) {
 				t.Errorf("error = %v\nwant    %s", err, tt.want)
 			}
 		})
+	}
+}
+
+// Old files were read by python-dotenv or a shell, which both take it so.
+func TestASharpRightBehindTheSignOfEqualityBelongsToTheValue(t *testing.T) {
+	got, warnings, err := parseDotenv(".env", "A=#general\nB=#hush # the token\nC='#x'\nD=\"# x\"\nE=#\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]string{"A": "#general", "B": "#hush", "C": "#x", "D": "# x", "E": "#"}, got); diff != "" {
+		t.Errorf("values (-want +got):\n%s", diff)
+	}
+	const odd = " begins with #, which belongs to the value here; put it in quotes if it is meant so, or a space before a comment"
+	var texts []string
+	for _, w := range warnings {
+		texts = append(texts, w.String())
+	}
+	if diff := cmp.Diff([]string{".env:1: A" + odd, ".env:2: B" + odd, ".env:5: E" + odd}, texts); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
 	}
 }
 
