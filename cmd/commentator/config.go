@@ -44,7 +44,7 @@ func (c *configCommand) Run(_ context.Context, a *app) error {
 	} else { // of settings that are wrong there is no saying what they lead to
 		shown.Telemetry.Mode, shown.Telemetry.Because = string(telemetry.ModeOff), "no command starts with these settings"
 		shown.Problems = strings.Split(a.redactor.Text(a.cfgErr.Error()), "\n")
-		wrong = usageError{a.cfgErr}
+		wrong = usageError{wrongSettings{a.cfgErr}}
 	}
 	write := writeTable
 	if c.JSON {

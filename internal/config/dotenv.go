@@ -28,24 +28,28 @@ func (w Warning) String() string { return w.Message }
 // and Docker read such a line in another way each. The error joins all wrong lines; the values are
 // those of the others.
 func Dotenv(path string) (map[string]string, []Warning, error) {
-	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return map[string]string{}, nil, nil
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("read settings file: %w", err)
-	}
-	values, warnings, err := parseDotenv(path, string(b))
-	return values, shownWarnings(warnings), shownError(err)
+	values, _, warnings, err := readDotenv(path)
+	return values, warnings, err
 }
 
-func parseDotenv(path, text string) (map[string]string, []Warning, error) {
-	if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
-		return nil, nil, fmt.Errorf("read settings file %s: it is not UTF-8 text; save it as UTF-8", path)
+// readDotenv is Dotenv and says in which line each value stands.
+func readDotenv(path string) (values map[string]string, lines map[string]int, warnings []Warning, err error) {
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return map[string]string{}, nil, nil, nil
 	}
-	values := map[string]string{}
-	firstLine := map[string]int{}
-	var warnings []Warning
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("read settings file: %w", err)
+	}
+	values, lines, warnings, err = parseDotenv(path, string(b))
+	return values, lines, shownWarnings(warnings), shownError(err)
+}
+
+func parseDotenv(path, text string) (values map[string]string, lines map[string]int, warnings []Warning, err error) {
+	if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
+		return nil, nil, nil, fmt.Errorf("read settings file %s: it is not UTF-8 text; save it as UTF-8", path)
+	}
+	values, lines = map[string]string{}, map[string]int{}
 	var wrong []error
 	text = strings.TrimPrefix(text, "\ufeff")
 	for i, line := range strings.Split(text, "\n") {
@@ -61,17 +65,17 @@ func parseDotenv(path, text string) (map[string]string, []Warning, error) {
 		case key == "":
 			continue
 		}
-		if before, found := firstLine[key]; found {
+		if before, found := lines[key]; found {
 			warnings = append(warnings, Warning{key, fmt.Sprintf(
 				"%s:%d: %s is already set in line %d; the last one wins, remove the other", path, i+1, key, before)})
 		}
 		if odd := oddValue(line, value); odd != "" {
 			warnings = append(warnings, Warning{key, fmt.Sprintf("%s:%d: %s %s", path, i+1, key, odd)})
 		}
-		firstLine[key] = i + 1
+		lines[key] = i + 1
 		values[key] = value
 	}
-	return values, warnings, errors.Join(wrong...)
+	return values, lines, warnings, errors.Join(wrong...)
 }
 
 // parseLine reads one line; the key is empty when the line holds none. Lost is a setting that

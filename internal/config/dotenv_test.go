@@ -10,14 +10,14 @@ import (
 
 func TestParseDotenv(t *testing.T) {
 	text := "\ufeff# comment\r\n\r\nA=1\r\nexport B=two words # note\nC='it''s'\n"
-	if _, _, err := parseDotenv(".env", text); err == nil {
+	if _, _, _, err := parseDotenv(".env", text); err == nil {
 		t.Error("text after a closing quote is accepted")
 	}
 	text = strings.Join([]string{
 		"\ufeff# comment\r", "\r", "A=1\r", "export B=two words # note", "C='$HOME # \\n'", `D="a\tb\"c\\ # no" # yes`,
 		"E=", "F= ", "G=a=b#c", "  H=indented", `I="quoted $X \q"`, "J= # nothing", "K=a\t# note", "L=\t#nothing",
 	}, "\n")
-	got, warnings, err := parseDotenv(".env", text)
+	got, _, warnings, err := parseDotenv(".env", text)
 	if err != nil || len(warnings) > 0 {
 		t.Fatalf("parseDotenv() = %v, %v", warnings, err)
 	}
@@ -46,7 +46,7 @@ func TestDotenvErrorsNameFileLineAndRemedy(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, _, err := parseDotenv(".env", tt.text)
+			_, _, _, err := parseDotenv(".env", tt.text)
 			if err == nil || err.Error() != tt.want {
 				t.Errorf("error = %v\nwant    %s", err, tt.want)
 			}
@@ -56,7 +56,7 @@ func TestDotenvErrorsNameFileLineAndRemedy(t *testing.T) {
 
 // Old files were read by python-dotenv or a shell, which both take it so.
 func TestASharpRightBehindTheSignOfEqualityBelongsToTheValue(t *testing.T) {
-	got, warnings, err := parseDotenv(".env", "A=#general\nB=#hush # the token\nC='#x'\nD=\"# x\"\nE=#\n")
+	got, _, warnings, err := parseDotenv(".env", "A=#general\nB=#hush # the token\nC='#x'\nD=\"# x\"\nE=#\n")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestASharpRightBehindTheSignOfEqualityBelongsToTheValue(t *testing.T) {
 }
 
 func TestOfRepeatedKeysTheLastWins(t *testing.T) {
-	got, warnings, err := parseDotenv(".env", "A=1\nB=2\nA=3\n")
+	got, _, warnings, err := parseDotenv(".env", "A=1\nB=2\nA=3\n")
 	if err != nil || got["A"] != "3" {
 		t.Fatalf("A = %q, %v", got["A"], err)
 	}
@@ -123,7 +123,7 @@ func TestALineThatIsLostAtTheEndOfAnotherIsWarnedAbout(t *testing.T) {
 		"A=1\n" + kill:                                      "",
 		"A=1\n# the endFAVOURITE_COLOUR=red, or DB_PATH ==": "",
 	} {
-		_, warnings, _ := parseDotenv(".env", text)
+		_, _, warnings, _ := parseDotenv(".env", text)
 		var got string
 		for _, w := range warnings {
 			if w.Message != ".env:2: a line break seems to be missing before "+w.Key+", which has no effect there; put it on a line of its own" {
@@ -157,6 +157,6 @@ func TestCorrectedLinesAreReadBack(t *testing.T) {
 
 func TestParsingNeverPanics(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		_, _, _ = parseDotenv(".env", rapid.String().Draw(t, "text"))
+		_, _, _, _ = parseDotenv(".env", rapid.String().Draw(t, "text"))
 	})
 }
