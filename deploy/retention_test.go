@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/technoshare/commentator/internal/config"
+	"github.com/technoshare/commentator/internal/lookback"
 	"github.com/technoshare/commentator/internal/retention"
 )
 
@@ -37,7 +38,7 @@ func TestRetentionRunsEveryWeek(t *testing.T) {
 	if command[1] != "retention" || !slices.Contains(command, "--apply") || at < 0 {
 		t.Fatalf("%v", command)
 	}
-	if age, err := retention.ParseAge(command[at+1]); err != nil || age < retention.MinAge {
+	if age, err := lookback.Parse(command[at+1]); err != nil || age < retention.MinAge {
 		t.Errorf("%v, %v", age, err)
 	}
 	writes := got["Service.ReadWritePaths"][0]

@@ -12,15 +12,16 @@ import (
 	"github.com/technoshare/commentator/data"
 	"github.com/technoshare/commentator/internal/commentator"
 	"github.com/technoshare/commentator/internal/evaluation"
+	"github.com/technoshare/commentator/internal/lookback"
 	"github.com/technoshare/commentator/internal/redact"
 	"github.com/technoshare/commentator/internal/slack"
 	"github.com/technoshare/commentator/internal/store"
 )
 
 type evalPromoteCommand struct {
-	Job      []int64       `help:"Jobs to make examples of." sep:","`
-	Feedback string        `enum:",up,down" default:"" help:"Make examples of the jobs with such a verdict: ${enum}."`
-	Since    time.Duration `help:"Only verdicts that were given within this time, such as 168h."`
+	Job      []int64      `help:"Jobs to make examples of." sep:","`
+	Feedback string       `enum:",up,down" default:"" help:"Make examples of the jobs with such a verdict: ${enum}."`
+	Since    lookback.Age `help:"Only verdicts that were given within this time, such as 7d or 12h." placeholder:"SPAN"`
 
 	Dataset string   `help:"The dataset; it is made when it is not there. Default: eval_dataset.json in DATA_DIR." placeholder:"FILE"`
 	Theme   string   `help:"Theme that the comments should have named."`
@@ -50,8 +51,8 @@ func (c *evalPromoteCommand) Run(ctx context.Context, a *app) (err error) {
 	switch {
 	case (len(c.Job) == 0) == (c.Feedback == ""):
 		return errors.New("name jobs by --job, or by --feedback up or down")
-	case c.Since < 0 || (c.Since > 0 && c.Feedback == ""):
-		return errors.New("--since must be above 0, and goes with --feedback")
+	case c.Since > 0 && c.Feedback == "":
+		return errors.New("--since goes with --feedback")
 	}
 	loaded, err := data.Load(ctx, a.cfg.DataDir)
 	if err != nil {
@@ -90,7 +91,7 @@ func (c *evalPromoteCommand) jobs(ctx context.Context, s *store.Store) ([]int64,
 	}
 	var since time.Time
 	if c.Since > 0 {
-		since = time.Now().Add(-c.Since)
+		since = time.Now().Add(-c.Since.Duration())
 	}
 	opinions, err := s.Opinions(ctx, since)
 	if err != nil {

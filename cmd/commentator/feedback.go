@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/lookback"
 	"github.com/technoshare/commentator/internal/redact"
 	"github.com/technoshare/commentator/internal/store"
 )
@@ -19,8 +20,8 @@ type feedbackCommand struct {
 }
 
 type feedbackListCommand struct {
-	Since time.Duration `help:"Only verdicts that were given within this time, such as 168h."`
-	JSON  bool          `name:"json" help:"Print one JSON object per verdict."`
+	Since lookback.Age `help:"Only verdicts that were given within this time, such as 7d or 12h." placeholder:"SPAN"`
+	JSON  bool         `name:"json" help:"Print one JSON object per verdict."`
 }
 
 // verdict is a line of the list; its JSON form is a contract.
@@ -36,9 +37,6 @@ type verdict struct {
 
 // Run lists verdicts.
 func (c *feedbackListCommand) Run(ctx context.Context, a *app) (err error) {
-	if c.Since < 0 {
-		return usageError{errors.New("--since must be above 0")}
-	}
 	s, err := a.openStore(ctx)
 	if err != nil {
 		return err
@@ -46,7 +44,7 @@ func (c *feedbackListCommand) Run(ctx context.Context, a *app) (err error) {
 	defer func() { err = errors.Join(err, s.Close()) }()
 	var since time.Time
 	if c.Since > 0 {
-		since = time.Now().Add(-c.Since)
+		since = time.Now().Add(-c.Since.Duration())
 	}
 	opinions, err := s.Opinions(ctx, since)
 	if err != nil {

@@ -88,7 +88,7 @@ func TestFeedbackList(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if recent := list("--json", "--since", "24h"); strings.Count(recent, "\n") != 1 || !strings.Contains(recent, second) {
+	if recent := list("--json", "--since", "1d"); strings.Count(recent, "\n") != 1 || !strings.Contains(recent, second) {
 		t.Error(recent)
 	}
 	if strings.Contains(list(), "U0123456789") {

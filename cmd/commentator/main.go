@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -99,11 +100,11 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 	a.service = parsed.Command() == "serve"
 	end, err := a.openLog()
 	if err != nil {
-		return report(stderr, a.redactor, wrongInput(args, fmt.Errorf("LOG_FILE: %w", err)))
+		return report(stderr, a.redactor, wrongInput(args, fmt.Errorf("%s: %w", a.cfg.At("LOG_FILE"), err)))
 	}
 	defer end()
 	if _, isConfig := parsed.Selected().Target.Addr().Interface().(*configCommand); !isConfig && a.cfgErr != nil {
-		return report(stderr, a.redactor, wrongInput(args, a.cfgErr))
+		return report(stderr, a.redactor, wrongInput(args, wrongSettings{a.cfgErr}))
 	}
 	selected, ok := parsed.Selected().Target.Addr().Interface().(command)
 	if !ok {
@@ -116,6 +117,11 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
+
+// wrongSettings joins what is wrong with the settings.
+type wrongSettings struct{ error }
+
+func (e wrongSettings) Unwrap() error { return e.error }
 
 // wrongInput is an error of the command line or of a setting. The commands below eval have a code of
 // their own for it.
@@ -138,7 +144,11 @@ func report(stderr io.Writer, r *redact.Redactor, err error) int {
 	var end evalEnd
 	isEnd := errors.As(err, &end)
 	if !errors.Is(err, errSaid) && (!isEnd || end.err != nil) {
-		fmt.Fprintln(stderr, "commentator: error:", r.Text(err.Error()))
+		text := r.Text(err.Error())
+		if errors.As(err, new(wrongSettings)) { // a line each
+			text = strings.ReplaceAll(text, "\n", "\ncommentator: error: ")
+		}
+		fmt.Fprintln(stderr, "commentator: error:", text)
 	}
 	if isEnd {
 		return end.code

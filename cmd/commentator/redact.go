@@ -102,7 +102,7 @@ func loadRedactor(c config.Config) (*redact.Redactor, error) {
 	}
 	file, err := redact.ReadFile(c.RedactionFile)
 	if err != nil {
-		return nil, fmt.Errorf("REDACTION_FILE: %w", err)
+		return nil, fmt.Errorf("%s: %w", c.At("REDACTION_FILE"), err)
 	}
 	return redact.New(file), nil
 }

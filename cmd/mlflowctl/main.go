@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -112,7 +113,9 @@ func run(ctx context.Context, args, environ []string, dir string, stdout, stderr
 	}
 	env := environment{ctx: ctx, stdout: stdout, stderr: stderr, dir: dir, environ: environ, given: c.Experiment}
 	if err := env.load(c, parsed.Command() == "doctor"); err != nil {
-		say(err.Error())
+		for problem := range strings.SplitSeq(err.Error(), "\n") {
+			say(problem)
+		}
 		return exitUsage
 	}
 	if env.client != nil {
@@ -156,7 +159,7 @@ func (env *environment) load(c cli, doctor bool) (err error) {
 			return err
 		}
 		if env.problem == nil { // else it is said already
-			env.problem = fmt.Errorf("MLFLOW_TRACKING_URI: %w", err)
+			env.problem = fmt.Errorf("%s: %w", env.config.At("MLFLOW_TRACKING_URI"), err)
 		}
 		return nil
 	}

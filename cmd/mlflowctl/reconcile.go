@@ -10,13 +10,14 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/internal/config"
+	"github.com/technoshare/commentator/internal/lookback"
 	"github.com/technoshare/commentator/internal/pause"
 	"github.com/technoshare/commentator/internal/reconcile"
 	"github.com/technoshare/commentator/internal/store"
 )
 
 type reconcileCmd struct {
-	Since   lookback      `default:"24h" help:"Compare jobs that are open or ended within this time: 24h, 7d." placeholder:"SPAN"`
+	Since   lookback.Age  `default:"24h" help:"Compare jobs that are open or ended within this time: 24h, 7d." placeholder:"SPAN"`
 	Repair  bool          `help:"Send the kept messages of what is lost or wrong again, wait, and compare again."`
 	Deleted bool          `help:"With --repair: bring back runs, too, that somebody deleted in MLflow."`
 	Wait    time.Duration `default:"1m" help:"How long MLflow may take to hold what the Collector was sent."`

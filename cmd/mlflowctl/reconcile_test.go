@@ -95,18 +95,3 @@ func TestNoSecretOfAnAddressIsPrinted(t *testing.T) {
 		t.Error(stderr)
 	}
 }
-
-func TestLookbackTakesDays(t *testing.T) {
-	for text, hours := range map[string]float64{"90d": 2160, "24h": 24, "30m": 0.5, "0d": 0} {
-		var l lookback
-		if err := l.UnmarshalText([]byte(text)); err != nil || l.Duration().Hours() != hours {
-			t.Errorf("%s is %v, %v", text, l.Duration(), err)
-		}
-	}
-	for _, text := range []string{"", "d", "-1d", "-1h", "1w", "1.5d"} {
-		var l lookback
-		if err := l.UnmarshalText([]byte(text)); err == nil {
-			t.Errorf("%q is taken for %v", text, l.Duration())
-		}
-	}
-}

@@ -5,12 +5,13 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/technoshare/commentator/internal/lookback"
 	"github.com/technoshare/commentator/internal/retention"
 )
 
 type retentionCmd struct {
 	KeepLast     int           `default:"100" placeholder:"N" help:"Job runs of each experiment that stay however old they are (default ${default})."`
-	KeepFor      string        `default:"90d" placeholder:"AGE" help:"What started within this time stays, days such as 90d or hours such as 36h (default ${default})."`
+	KeepFor      lookback.Age  `default:"90d" placeholder:"AGE" help:"What started within this time stays, days such as 90d or hours such as 36h (default ${default})."`
 	Apply        bool          `help:"Remove it. Without this flag nothing is changed."`
 	JSON         bool          `name:"json" help:"Print one JSON object."`
 	BackendStore string        `name:"mlflow-store" placeholder:"URI" help:"MLflow's database on this host; default MLFLOW_BACKEND_STORE, else sqlite:///mlflow.db."`
@@ -32,12 +33,8 @@ its database a SQLite file on this host. It can be interrupted at any time and r
 
 // Run counts what may go and, with --apply, removes it.
 func (c *retentionCmd) Run(env environment) error {
-	age, err := retention.ParseAge(c.KeepFor)
-	if err != nil {
-		return verdict{exitUsage, "--keep-for: " + err.Error()}
-	}
 	o := retention.Options{
-		Rule:   retention.Rule{Last: c.KeepLast, Age: age, Now: time.Now()},
+		Rule:   retention.Rule{Last: c.KeepLast, Age: c.KeepFor.Duration(), Now: time.Now()},
 		Server: env.client, Endpoint: env.ui, Store: c.BackendStore, Artifacts: c.Artifacts, LockFor: c.LockFor,
 	}
 	if err := o.Validate(); err != nil {

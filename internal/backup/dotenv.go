@@ -12,7 +12,7 @@ import (
 // settingOf returns the name that a line of an .env file sets, empty when it sets none.
 func settingOf(line string) (name, value string) {
 	body := strings.TrimSpace(line)
-	if rest, ok := strings.CutPrefix(body, "export "); ok {
+	if rest, ok := strings.CutPrefix(body, "export"); ok && strings.TrimLeft(rest, " \t") != rest {
 		body = strings.TrimSpace(rest)
 	}
 	name, value, found := strings.Cut(body, "=")

@@ -17,7 +17,7 @@ func (d deployment) rollback() RollbackConfig {
 func TestRollbackRemovesMLflowAndNothingElse(t *testing.T) {
 	d := newDeployment(t)
 	d.write(".mlflow/mlflow.log", "log")
-	d.write(".env", "SLACK_BOT_TOKEN=xoxb-1\n# MLFLOW_X\nMLFLOW_ENABLE_TRACKING=true\nexport MLFLOW_TRACKING_URI=http://h\nDB_PATH=./db.sqlite")
+	d.write(".env", "SLACK_BOT_TOKEN=xoxb-1\n# MLFLOW_X\nMLFLOW_ENABLE_TRACKING=true\nexport MLFLOW_TRACKING_URI=http://h\n \texport\tMLFLOW_PORT=1\nDB_PATH=./db.sqlite")
 	before := read(t, d.path(".env"))
 	want := []string{d.path("mlflow.db"), d.path("mlartifacts"), d.path(".mlflow"), d.path(".otelcol-mlflow")}
 
@@ -59,7 +59,7 @@ func TestRollbackRemovesMLflowAndNothingElse(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o600 || read(t, r.Copy) != before || filepath.Dir(r.Copy) != d.dir {
 		t.Errorf("the copy %s: %v, %v", r.Copy, info, err)
 	}
-	if !slices.Equal(r.Lines, []string{"MLFLOW_ENABLE_TRACKING", "MLFLOW_TRACKING_URI"}) {
+	if !slices.Equal(r.Lines, []string{"MLFLOW_ENABLE_TRACKING", "MLFLOW_TRACKING_URI", "MLFLOW_PORT"}) {
 		t.Errorf("lines %q", r.Lines)
 	}
 	// Once more, as after one that was killed: there is nothing left to do.

@@ -50,21 +50,22 @@ func (c Collector) Addresses() []CollectorSetting {
 func LoadCollector(o Options) (Collector, error) {
 	var c Collector
 	environ := nonEmpty(env.ToMap(o.Environ))
+	places := map[string]string{}
 	if o.Dir != "" {
-		if file, _, _, err := Files(o.Dir, func(name string) string { return environ[name] }); err == nil {
-			for name, value := range file {
+		if file, _, err := readFiles(o.Dir, func(name string) string { return environ[name] }); err == nil {
+			for name, value := range file.values {
 				if _, set := environ[name]; !set {
-					environ[name] = value
+					environ[name], places[name] = value, file.places[name]
 				}
 			}
 		}
 	}
 	if err := env.ParseWithOptions(&c, env.Options{Environment: environ}); err != nil {
-		return c, fmt.Errorf("OTELCOL_METRICS_PORT: %q is no port", shown(environ["OTELCOL_METRICS_PORT"]))
+		return c, fmt.Errorf("%s: %q is no port; write for instance 8888", at(places, "OTELCOL_METRICS_PORT"), shown(environ["OTELCOL_METRICS_PORT"]))
 	}
 	for _, a := range c.Addresses() {
 		if _, port, err := net.SplitHostPort(a.Address); err != nil || !validPort(port) {
-			return c, fmt.Errorf("%s: %q is not host:port; write for instance 127.0.0.1:4317", a.Name, shownAddress(a.Address))
+			return c, fmt.Errorf("%s: %q is not host:port; write for instance 127.0.0.1:4317", at(places, a.Name), shownAddress(a.Address))
 		}
 	}
 	return c, nil
@@ -74,19 +75,19 @@ func LoadCollector(o Options) (Collector, error) {
 // written in the file has no effect. The values are not told.
 func Shadowed(o Options) []Warning {
 	environ := nonEmpty(env.ToMap(o.Environ))
-	file, from, _, err := Files(o.Dir, func(name string) string { return environ[name] })
+	file, _, err := readFiles(o.Dir, func(name string) string { return environ[name] })
 	if err != nil {
 		return nil
 	}
 	var warnings []Warning
-	for _, name := range sortedKeys(file) {
+	for _, name := range sortedKeys(file.values) {
 		ours := strings.HasPrefix(name, "OTELCOL_")
 		for _, known := range Names() {
 			ours = ours || known == name
 		}
-		if set, found := environ[name]; ours && found && set != file[name] {
+		if set, found := environ[name]; ours && found && set != file.values[name] {
 			warnings = append(warnings, Warning{name, fmt.Sprintf(
-				"%s: %s is overruled by the environment, which has another value; unset it there, or change it there", from[name], name)})
+				"%s is overruled by the environment, which has another value; unset it there, or change it there", at(file.places, name))})
 		}
 	}
 	return warnings

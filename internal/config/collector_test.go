@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -70,6 +71,11 @@ func TestCollectorReadsWhatTheCollectorReads(t *testing.T) {
 		if _, err := LoadCollector(Options{Environ: []string{wrong}}); err == nil {
 			t.Errorf("%s is taken", wrong)
 		}
+		dir := t.TempDir()
+		write(t, dir, "# the Collector\n"+wrong+"\n")
+		if _, err := LoadCollector(Options{Dir: dir}); err == nil || !strings.HasPrefix(err.Error(), filepath.Join(dir, ".env:2: OTELCOL_")) {
+			t.Errorf("%s: the error is %v", wrong, err)
+		}
 	}
 }
 
@@ -77,7 +83,7 @@ func TestWhatTheEnvironmentOverrulesIsNamedWithoutItsValue(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, "SLACK_BOT_TOKEN=xoxb-file\nDB_PATH=a.sqlite\nLOG_LEVEL=INFO\nPATH=x\n")
 	got := Shadowed(Options{Dir: dir, Environ: []string{"SLACK_BOT_TOKEN=xoxb-other", "DB_PATH=a.sqlite", "PATH=y"}})
-	want := ".env: SLACK_BOT_TOKEN is overruled by the environment, which has another value; unset it there, or change it there"
+	want := filepath.Join(dir, ".env:1: SLACK_BOT_TOKEN is overruled by the environment, which has another value; unset it there, or change it there")
 	if len(got) != 1 || got[0].Message != want {
 		t.Errorf("%v", got)
 	}
@@ -85,7 +91,7 @@ func TestWhatTheEnvironmentOverrulesIsNamedWithoutItsValue(t *testing.T) {
 
 // Lines that a person reads in another way than the program does.
 func TestDotenvWarnsOfWhatLooksLikeAMistake(t *testing.T) {
-	_, warnings, err := parseDotenv(".env", "A=“b”\nB=b\"\nC=${HOME}/x\nD='${HOME}'\nE=\"it's\"\nF=costs 5$\nG=$HOME/y\nH=p$w0rd\nI=“b\nJ=„b\nK=b”\n")
+	_, _, warnings, err := parseDotenv(".env", "A=“b”\nB=b\"\nC=${HOME}/x\nD='${HOME}'\nE=\"it's\"\nF=costs 5$\nG=$HOME/y\nH=p$w0rd\nI=“b\nJ=„b\nK=b”\n")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/url"
 	"path/filepath"
 	"time"
@@ -226,7 +227,8 @@ type Config struct {
 	// Settings lists where each value came from, in the order of this struct.
 	Settings []Setting `env:"-"`
 
-	userCache string `env:"-"` // the user's folder for caches, empty: none
+	userCache string            `env:"-"` // the user's folder for caches, empty: none
+	places    map[string]string `env:"-"` // file and line of each value that is from a file
 }
 
 // Database is what holds the jobs: DATABASE_URL or, when it is not set, DB_PATH.
@@ -239,6 +241,10 @@ func (c Config) DatabaseName() string {
 	}
 	return c.DBPath
 }
+
+// At is the name of a setting as errors begin with it: with file and line before it, ".env:3: NAME",
+// when its value is from a file.
+func (c Config) At(name string) string { return at(c.places, name) }
 
 // SamplingPath is where the sampling file is.
 func (c Config) SamplingPath() string {
@@ -288,26 +294,27 @@ type Options struct {
 func Load(o Options) (Config, []Warning, error) {
 	var cfg Config
 	environ := nonEmpty(env.ToMap(o.Environ))
-	file := map[string]string{}
-	var from map[string]Source
+	var file files
 	var warnings []Warning
 	var unreadable error
 	if o.Dir != "" {
-		file, from, warnings, unreadable = Files(o.Dir, func(name string) string { return environ[name] })
+		file, warnings, unreadable = readFiles(o.Dir, func(name string) string { return environ[name] })
 	}
-	warnings = append(warnings, strangers(environ, file, from)...)
+	warnings = append(warnings, strangers(environ, file)...)
 
-	merged := make(map[string]string, len(environ)+len(file))
-	for k, v := range file {
+	merged := make(map[string]string, len(environ)+len(file.values))
+	for k, v := range file.values {
 		merged[k] = v
 	}
+	places := maps.Clone(file.places)
 	for k, v := range environ {
 		merged[k] = v
+		delete(places, k)
 	}
 	parseErr := env.ParseWithOptions(&cfg, env.Options{Environment: merged})
-	cfg.Settings = settings(cfg, environ, file, from)
-	cfg.userCache = userCache(environ)
-	unread, err := problems(parseErr, merged)
+	cfg.Settings = settings(cfg, environ, file.values, file.from)
+	cfg.userCache, cfg.places = userCache(environ), places
+	unread, err := cfg.problems(parseErr, merged)
 	more, invalid := cfg.validate(merged, unread)
 	return cfg, shownWarnings(append(warnings, more...)), shownError(errors.Join(unreadable, err, invalid))
 }

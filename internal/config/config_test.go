@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -22,9 +23,13 @@ func load(t *testing.T, environ []string, dotenv string) (Config, []string, erro
 		}
 	}
 	cfg, warnings, err := Load(Options{Environ: environ, Dir: dir})
+	short := func(text string) string { return strings.ReplaceAll(text, dir+string(filepath.Separator), "") }
 	var texts []string
 	for _, w := range warnings {
-		texts = append(texts, strings.ReplaceAll(w.String(), dir+string(filepath.Separator), ""))
+		texts = append(texts, short(w.String()))
+	}
+	if err != nil {
+		err = errors.New(short(err.Error()))
 	}
 	return cfg, texts, err
 }
@@ -87,13 +92,45 @@ func TestWrongValuesAreJoinedAndNameKeyAndRemedy(t *testing.T) {
 		"MLFLOW_ENABLE_TRACKING=yes", "RETRIEVAL_TIMEOUT=15", "LOG_LEVEL=LOUD", "OTEL_EXPORTER_OTLP_HEADERS=hush",
 	}, "RETRIEVAL_MAX_BYTES=big\n")
 	want := []string{
-		`MLFLOW_ENABLE_TRACKING: "yes" is not true or false`,
+		`MLFLOW_ENABLE_TRACKING: "yes" is neither true nor false; write one of them`,
 		`RETRIEVAL_TIMEOUT: "15" is not a duration; write for instance 15s or 2m`,
 		`LOG_LEVEL: "LOUD" is not a log level; use DEBUG, INFO, WARN or ERROR`,
 		`OTEL_EXPORTER_OTLP_HEADERS: the value is not a list key=value,key=value with percent-encoded values`,
-		`RETRIEVAL_MAX_BYTES: "big" is not a whole number`,
+		`.env:1: RETRIEVAL_MAX_BYTES: "big" is not a whole number of bytes; write for instance 5242880`,
 	}
 	checkLines(t, err, want)
+}
+
+// Whatever is wrong with a value, of which kind it is and whoever notices, the line is named.
+func TestProblemsOfAFileNameTheLine(t *testing.T) {
+	_, warnings, err := load(t, []string{"LINK_POLICY=last"}, strings.Join([]string{
+		"MLFLOW_ENABLE_TRACKING=no", "OUTBOX_MAX_BYTES=1GB", "export MODEL_MAX_TOKENS=many", "MODEL_TEMPERATURE=warm", "LOG_LEVEL=verbose", "# note",
+		"RETRIEVAL_TIMEOUT=soon", "LINK_COOLDOWN=-1s", "LINK_POLICY=overruled", "METRICS_ADDR=9465", "SLACK_SIGNING_SECRET = x",
+		"OTEL_EXPORTER_OTLP_HEADERS=hush4hush", "OTEL_TRACES_SAMPLER=jaeger_remote", "OTEL_TRACES_SAMPLER_ARG=endpoint=ftp://h",
+		"COMMENTATOR_PROFILE=../..", "FAVOURITE_COLOUR=red", "TECHNOSHARE_CHANNEL_ID=x", "TECHNOSHARE_CHANNEL_ID=general", "",
+	}, "\n"))
+	checkLines(t, err, []string{
+		`.env:1: MLFLOW_ENABLE_TRACKING: "no" is neither true nor false; write one of them`,
+		`.env:2: OUTBOX_MAX_BYTES: "1GB" is not a whole number of bytes; write for instance 1073741824`,
+		`.env:3: MODEL_MAX_TOKENS: "many" is not a whole number; write for instance 1000`,
+		`.env:4: MODEL_TEMPERATURE: "warm" is not a number; write for instance 0.2`,
+		`.env:5: LOG_LEVEL: "verbose" is not a log level; use DEBUG, INFO, WARN or ERROR`,
+		`.env:7: RETRIEVAL_TIMEOUT: "soon" is not a duration; write for instance 15s or 2m`,
+		`.env:8: LINK_COOLDOWN: -1s is negative; use 0 or more`,
+		`LINK_POLICY: "last" is not known; use each or first`, // of the environment
+		`.env:10: METRICS_ADDR: "9465" is not host:port; use for instance 127.0.0.1:9465`,
+		`.env:11: SLACK_SIGNING_SECRET has spaces around =; write SLACK_SIGNING_SECRET=…`,
+		`.env:12: OTEL_EXPORTER_OTLP_HEADERS: the value is not a list key=value,key=value with percent-encoded values`,
+		`.env:14: OTEL_TRACES_SAMPLER_ARG: endpoint="ftp://h" is not an address; write http://host:5778/sampling`,
+		`.env:15: COMMENTATOR_PROFILE: "../.." is no name of a profile; use letters, digits, - and _`,
+	})
+	if diff := cmp.Diff([]string{
+		".env:18: TECHNOSHARE_CHANNEL_ID is already set in line 17; the last one wins, remove the other",
+		".env:16: FAVOURITE_COLOUR is not a setting and has no effect; `commentator config` lists all settings",
+		`.env:18: TECHNOSHARE_CHANNEL_ID: "general" does not look like the id of a channel, such as C0123456789; Slack shows it at the bottom of the channel's details`,
+	}, warnings); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
 }
 
 func TestOutOfRangeValuesAreJoined(t *testing.T) {
@@ -207,15 +244,15 @@ func TestMisspeltNamesAreWarnedAbout(t *testing.T) {
 	}{
 		{
 			name: "in the file", dotenv: "MLFLOW_ENABLE_TRACKIN=true\n",
-			want: []string{".env: MLFLOW_ENABLE_TRACKIN is not a setting and has no effect; did you mean MLFLOW_ENABLE_TRACKING?"},
+			want: []string{".env:1: MLFLOW_ENABLE_TRACKIN is not a setting and has no effect; did you mean MLFLOW_ENABLE_TRACKING?"},
 		},
 		{
 			name: "case", dotenv: "db_path=x\n",
-			want: []string{".env: db_path is not a setting and has no effect; did you mean DB_PATH?"},
+			want: []string{".env:1: db_path is not a setting and has no effect; did you mean DB_PATH?"},
 		},
 		{
 			name: "unknown in the file", dotenv: "FAVOURITE_COLOUR=red\n",
-			want: []string{".env: FAVOURITE_COLOUR is not a setting and has no effect; `commentator config` lists all settings"},
+			want: []string{".env:1: FAVOURITE_COLOUR is not a setting and has no effect; `commentator config` lists all settings"},
 		},
 		{
 			name: "in the environment", environ: []string{"SLACK_BOT_TOKN=x", "OTEL_SDK_DISABLE=true"},
@@ -340,6 +377,10 @@ func TestChannelsAreAListAndTheirNamesAreWarnedAbout(t *testing.T) {
 	}
 	if len(warnings) != 1 || !strings.Contains(warnings[0], `"#general" does not look like the id of a channel`) {
 		t.Errorf("warnings %v", warnings)
+	}
+	cfg, warnings, err = load(t, nil, "TECHNOSHARE_CHANNEL_ID=#general\n")
+	if err != nil || len(cfg.Channels) != 1 || !strings.Contains(strings.Join(warnings, "\n"), `"#general" does not look like the id of a channel`) {
+		t.Errorf("in .env: channels %v, warnings %v, %v", cfg.Channels, warnings, err)
 	}
 }
 

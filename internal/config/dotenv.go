@@ -22,29 +22,34 @@ func (w Warning) String() string { return w.Message }
 //
 // A line is KEY=value, with "export " before it if one likes, a comment (#), or empty.
 // Values may stand in single quotes (taken as they are) or double quotes (\n, \t, \" and \\
-// are understood); without quotes a value ends at " #". Nothing is expanded. Of repeated
+// are understood); without quotes a value ends at a # that has a space before it. A # right behind =
+// belongs to the value, as for a shell and for python-dotenv. Nothing is expanded. Of repeated
 // keys the last wins, with a warning. Spaces around = are an error, because a shell
 // and Docker read such a line in another way each. The error joins all wrong lines; the values are
 // those of the others.
 func Dotenv(path string) (map[string]string, []Warning, error) {
-	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return map[string]string{}, nil, nil
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("read settings file: %w", err)
-	}
-	values, warnings, err := parseDotenv(path, string(b))
-	return values, shownWarnings(warnings), shownError(err)
+	values, _, warnings, err := readDotenv(path)
+	return values, warnings, err
 }
 
-func parseDotenv(path, text string) (map[string]string, []Warning, error) {
-	if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
-		return nil, nil, fmt.Errorf("read settings file %s: it is not UTF-8 text; save it as UTF-8", path)
+// readDotenv is Dotenv and says in which line each value stands.
+func readDotenv(path string) (values map[string]string, lines map[string]int, warnings []Warning, err error) {
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return map[string]string{}, nil, nil, nil
 	}
-	values := map[string]string{}
-	firstLine := map[string]int{}
-	var warnings []Warning
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("read settings file: %w", err)
+	}
+	values, lines, warnings, err = parseDotenv(path, string(b))
+	return values, lines, shownWarnings(warnings), shownError(err)
+}
+
+func parseDotenv(path, text string) (values map[string]string, lines map[string]int, warnings []Warning, err error) {
+	if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
+		return nil, nil, nil, fmt.Errorf("read settings file %s: it is not UTF-8 text; save it as UTF-8", path)
+	}
+	values, lines = map[string]string{}, map[string]int{}
 	var wrong []error
 	text = strings.TrimPrefix(text, "\ufeff")
 	for i, line := range strings.Split(text, "\n") {
@@ -60,17 +65,17 @@ func parseDotenv(path, text string) (map[string]string, []Warning, error) {
 		case key == "":
 			continue
 		}
-		if before, found := firstLine[key]; found {
+		if before, found := lines[key]; found {
 			warnings = append(warnings, Warning{key, fmt.Sprintf(
 				"%s:%d: %s is already set in line %d; the last one wins, remove the other", path, i+1, key, before)})
 		}
 		if odd := oddValue(line, value); odd != "" {
 			warnings = append(warnings, Warning{key, fmt.Sprintf("%s:%d: %s %s", path, i+1, key, odd)})
 		}
-		firstLine[key] = i + 1
+		lines[key] = i + 1
 		values[key] = value
 	}
-	return values, warnings, errors.Join(wrong...)
+	return values, lines, warnings, errors.Join(wrong...)
 }
 
 // parseLine reads one line; the key is empty when the line holds none. Lost is a setting that
@@ -93,7 +98,7 @@ func parseLine(line string) (key, value, lost string, err error) {
 		return "", "", "", fmt.Errorf("%q is no name for a setting; use letters, digits and _, and no digit first", key)
 	}
 	written := strings.TrimSpace(after)
-	value, rest, err := parseValue(written)
+	value, rest, err := parseValue(after)
 	lost = glued(value, rest, isQuoted(written))
 	if err != nil {
 		return "", "", lost, fmt.Errorf("%s: %w", key, err)
@@ -106,14 +111,25 @@ func parseLine(line string) (key, value, lost string, err error) {
 
 func isQuoted(s string) bool { return s != "" && (s[0] == '"' || s[0] == '\'') }
 
+// comment is where one begins behind a value without quotes.
+var comment = regexp.MustCompile(`[ \t]#`)
+
 // parseValue reads what stands behind =; rest is what follows the value, a comment.
-func parseValue(s string) (value, rest string, err error) {
-	if s == "" || s[0] == '#' {
+func parseValue(after string) (value, rest string, err error) {
+	s := strings.TrimSpace(after)
+	if s == "" || s[0] == '#' && after[0] != '#' {
 		return "", s, nil
 	}
 	if !isQuoted(s) {
-		value, rest, _ = strings.Cut(s, " #")
-		return strings.TrimSpace(value), rest, nil
+		value = s
+		if at := comment.FindStringIndex(s); at != nil {
+			value, rest = strings.TrimSpace(s[:at[0]]), s[at[1]:]
+		}
+		if value[0] == '#' && strings.ContainsAny(value, " \t") {
+			// For a shell the value is the first word, for python-dotenv all; most likely it is a comment.
+			return "", rest, errors.New("this is no comment, since no space is before the #; put one there, or quotes around a value that is meant so")
+		}
+		return value, rest, nil
 	}
 	quote := s[0]
 	var b strings.Builder
@@ -158,6 +174,8 @@ func oddValue(line, value string) string {
 		return "" // as it is, on purpose
 	case strings.ContainsRune("“”‘’„«", firstRune(value)) || strings.ContainsRune("“”‘’»", lastRune(value)):
 		return "stands in typographic quotes, which belong to the value here; write \" or '"
+	case written[0] == '#':
+		return "begins with #, which belongs to the value here; put it in quotes if it is meant so, or a space before a comment"
 	case written[0] != '"' && strings.ContainsAny(value[len(value)-1:], `"'`):
 		return "ends with a quote that belongs to the value; remove it, or put one before the value too"
 	case unexpanded.MatchString(value):

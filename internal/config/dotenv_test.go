@@ -10,20 +10,20 @@ import (
 
 func TestParseDotenv(t *testing.T) {
 	text := "\ufeff# comment\r\n\r\nA=1\r\nexport B=two words # note\nC='it''s'\n"
-	if _, _, err := parseDotenv(".env", text); err == nil {
+	if _, _, _, err := parseDotenv(".env", text); err == nil {
 		t.Error("text after a closing quote is accepted")
 	}
 	text = strings.Join([]string{
 		"\ufeff# comment\r", "\r", "A=1\r", "export B=two words # note", "C='$HOME # \\n'", `D="a\tb\"c\\ # no" # yes`,
-		"E=", "F= ", "G=a=b#c", "  H=indented", `I="quoted $X \q"`, "J=# nothing",
+		"E=", "F= ", "G=a=b#c", "  H=indented", `I="quoted $X \q"`, "J= # nothing", "K=a\t# note", "L=\t#nothing",
 	}, "\n")
-	got, warnings, err := parseDotenv(".env", text)
+	got, _, warnings, err := parseDotenv(".env", text)
 	if err != nil || len(warnings) > 0 {
 		t.Fatalf("parseDotenv() = %v, %v", warnings, err)
 	}
 	want := map[string]string{
 		"A": "1", "B": "two words", "C": `$HOME # \n`, "D": "a\tb\"c\\ # no", "E": "", "F": "", "G": "a=b#c", "H": "indented",
-		"I": `quoted $X \q`, "J": "",
+		"I": `quoted $X \q`, "J": "", "K": "a", "L": "",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("values (-want +got):\n%s", diff)
@@ -40,12 +40,13 @@ func TestDotenvErrorsNameFileLineAndRemedy(t *testing.T) {
 		{"name", "1A=2\n", `.env:1: "1A" is no name for a setting; use letters, digits and _, and no digit first`},
 		{"open quote", "A=\"b\n", `.env:1: A: the value begins with " but the line does not close it; a value is one line`},
 		{"after the quote", "A='b'c\n", `.env:1: A: there is text after the closing quote; remove it or put it inside the quotes`},
+		{"a comment that is none", "A=# nothing\n", ".env:1: A: this is no comment, since no space is before the #; put one there, or quotes around a value that is meant so"},
 		{"all of them", "A = 1\nB\n", ".env:1: A has spaces around =; write A=1\n.env:2: this line has no =; write KEY=value, or # before a comment"},
 		{"not text", "A=\xff\n", "read settings file .env: it is not UTF-8 text; save it as UTF-8"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, _, err := parseDotenv(".env", tt.text)
+			_, _, _, err := parseDotenv(".env", tt.text)
 			if err == nil || err.Error() != tt.want {
 				t.Errorf("error = %v\nwant    %s", err, tt.want)
 			}
@@ -53,8 +54,27 @@ func TestDotenvErrorsNameFileLineAndRemedy(t *testing.T) {
 	}
 }
 
+// Old files were read by python-dotenv or a shell, which both take it so.
+func TestASharpRightBehindTheSignOfEqualityBelongsToTheValue(t *testing.T) {
+	got, _, warnings, err := parseDotenv(".env", "A=#general\nB=#hush # the token\nC='#x'\nD=\"# x\"\nE=#\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]string{"A": "#general", "B": "#hush", "C": "#x", "D": "# x", "E": "#"}, got); diff != "" {
+		t.Errorf("values (-want +got):\n%s", diff)
+	}
+	const odd = " begins with #, which belongs to the value here; put it in quotes if it is meant so, or a space before a comment"
+	var texts []string
+	for _, w := range warnings {
+		texts = append(texts, w.String())
+	}
+	if diff := cmp.Diff([]string{".env:1: A" + odd, ".env:2: B" + odd, ".env:5: E" + odd}, texts); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+}
+
 func TestOfRepeatedKeysTheLastWins(t *testing.T) {
-	got, warnings, err := parseDotenv(".env", "A=1\nB=2\nA=3\n")
+	got, _, warnings, err := parseDotenv(".env", "A=1\nB=2\nA=3\n")
 	if err != nil || got["A"] != "3" {
 		t.Fatalf("A = %q, %v", got["A"], err)
 	}
@@ -103,7 +123,7 @@ func TestALineThatIsLostAtTheEndOfAnotherIsWarnedAbout(t *testing.T) {
 		"A=1\n" + kill:                                      "",
 		"A=1\n# the endFAVOURITE_COLOUR=red, or DB_PATH ==": "",
 	} {
-		_, warnings, _ := parseDotenv(".env", text)
+		_, _, warnings, _ := parseDotenv(".env", text)
 		var got string
 		for _, w := range warnings {
 			if w.Message != ".env:2: a line break seems to be missing before "+w.Key+", which has no effect there; put it on a line of its own" {
@@ -137,6 +157,6 @@ func TestCorrectedLinesAreReadBack(t *testing.T) {
 
 func TestParsingNeverPanics(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		_, _, _ = parseDotenv(".env", rapid.String().Draw(t, "text"))
+		_, _, _, _ = parseDotenv(".env", rapid.String().Draw(t, "text"))
 	})
 }

@@ -41,7 +41,7 @@ func Names() []string {
 
 // strangers warns about names that no setting has. .env is ours, so each unknown name in
 // it is worth a word; in the environment only one that looks like ours is.
-func strangers(environ, file map[string]string, from map[string]Source) []Warning {
+func strangers(environ map[string]string, file files) []Warning {
 	names := Names()
 	known := slices.Concat(names, elsewhere)
 	var warnings []Warning
@@ -62,8 +62,8 @@ func strangers(environ, file map[string]string, from map[string]Source) []Warnin
 	for _, key := range sortedKeys(environ) {
 		warn("environment", key, false)
 	}
-	for _, key := range sortedKeys(file) {
-		warn(string(from[key]), key, true)
+	for _, key := range sortedKeys(file.values) {
+		warn(file.places[key], key, true)
 	}
 	return warnings
 }

@@ -11,7 +11,7 @@ func TestProfileStandsBehindDotenv(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
 		".env":            "COMMENTATOR_PROFILE=production\nMLFLOW_ENABLE_TRACKING=false\nMODEL_STAGE_A=\n",
-		".env.production": "MLFLOW_ENABLE_TRACKING=true\nMODEL_STAGE_A=from-profile\nMODEL_STAGE_B=from-profile\nMODEL_STAGE_C=x\n",
+		".env.production": "# what the file of the profile says\nMLFLOW_ENABLE_TRACKING=true\nMODEL_STAGE_A=from-profile\nMODEL_STAGE_B=from-profile\nMODEL_STAGE_C=x\nMAX_LINKS_PER_MESSAGE=0\n",
 		".env.bak":        "MODEL_STAGE_A=no\n",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
@@ -19,8 +19,8 @@ func TestProfileStandsBehindDotenv(t *testing.T) {
 		}
 	}
 	cfg, warnings, err := Load(Options{Environ: []string{"MODEL_STAGE_B=from-env"}, Dir: dir})
-	if err != nil {
-		t.Fatal(err)
+	if want := filepath.Join(dir, ".env.production:6: MAX_LINKS_PER_MESSAGE: 0 would ignore every link; use 1 or more"); err == nil || err.Error() != want {
+		t.Errorf("error %v; want %s", err, want)
 	}
 	if cfg.EnableTracking || cfg.ModelA != "from-profile" || cfg.ModelB != "from-env" || cfg.Profile != "production" {
 		t.Errorf("got %+v", cfg)
@@ -30,7 +30,7 @@ func TestProfileStandsBehindDotenv(t *testing.T) {
 			t.Errorf("%s is from %s", s.Name, s.Source)
 		}
 	}
-	if len(warnings) != 1 || !strings.HasPrefix(warnings[0].String(), ".env.production: MODEL_STAGE_C is not a setting") {
+	if len(warnings) != 1 || !strings.HasPrefix(warnings[0].String(), filepath.Join(dir, ".env.production:5: MODEL_STAGE_C is not a setting")) {
 		t.Errorf("warnings %v", warnings)
 	}
 	for profile, want := range map[string]string{

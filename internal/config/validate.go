@@ -1,8 +1,10 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"net/url"
@@ -20,7 +22,7 @@ import (
 
 // problems turns the parser's errors into sentences that name the setting and the remedy,
 // and returns the names of the settings that could not be read.
-func problems(err error, values map[string]string) (unread []string, _ error) {
+func (c Config) problems(err error, values map[string]string) (unread []string, _ error) {
 	if err == nil {
 		return nil, nil
 	}
@@ -45,25 +47,32 @@ func problems(err error, values map[string]string) (unread []string, _ error) {
 			shown = "the value"
 		}
 		unread = append(unread, key)
-		out = append(out, fmt.Errorf("%s: %s is not %s", key, shown, wanted(field.Type)))
+		out = append(out, fmt.Errorf("%s: %s is %s", c.At(key), shown, unlike(field)))
 	}
 	return unread, errors.Join(out...)
 }
 
-func wanted(t reflect.Type) string {
-	switch t {
+// unlike says what the value of a setting is not, and what to write.
+func unlike(f reflect.StructField) string {
+	switch f.Type {
 	case reflect.TypeFor[bool]():
-		return "true or false"
+		return "neither true nor false; write one of them"
 	case reflect.TypeFor[int](), reflect.TypeFor[int64]():
-		return "a whole number"
+		what := "not a whole number"
+		if strings.HasSuffix(f.Tag.Get("env"), "_BYTES") {
+			what += " of bytes"
+		}
+		return what + "; write for instance " + cmp.Or(f.Tag.Get("envDefault"), "1000")
+	case reflect.TypeFor[*float64]():
+		return "not a number; write for instance 0.2"
 	case reflect.TypeFor[time.Duration]():
-		return "a duration; write for instance 15s or 2m"
+		return "not a duration; write for instance 15s or 2m"
 	case reflect.TypeFor[Level]():
-		return "a log level; use DEBUG, INFO, WARN or ERROR"
+		return "not a log level; use DEBUG, INFO, WARN or ERROR"
 	case reflect.TypeFor[Pairs]():
-		return "a list key=value,key=value with percent-encoded values"
+		return "not a list key=value,key=value with percent-encoded values"
 	}
-	return "a " + t.String()
+	return "not a " + f.Type.String()
 }
 
 var samplers = []string{
@@ -77,15 +86,15 @@ var captureModes = []string{"NO_CONTENT", "SPAN_ONLY", "EVENT_ONLY", "SPAN_AND_E
 // validate checks what types can't say, but for the settings that could not be read. It
 // joins all problems. The values are all that environment and files hold.
 func (c Config) validate(values map[string]string, unread []string) ([]Warning, error) {
-	var wrong []error
+	wrong := map[string][]error{} // by setting
 	var warnings []Warning
 	no := func(key, format string, args ...any) {
 		if !slices.Contains(unread, key) {
-			wrong = append(wrong, fmt.Errorf("%s: %s", key, fmt.Sprintf(format, args...)))
+			wrong[key] = append(wrong[key], fmt.Errorf("%s: %s", c.At(key), fmt.Sprintf(format, args...)))
 		}
 	}
 	warn := func(key, format string, args ...any) {
-		warnings = append(warnings, Warning{key, key + ": " + fmt.Sprintf(format, args...)})
+		warnings = append(warnings, Warning{key, c.At(key) + ": " + fmt.Sprintf(format, args...)})
 	}
 
 	if c.MaxLinks < 1 {
@@ -188,7 +197,8 @@ func (c Config) validate(values map[string]string, unread []string) ([]Warning, 
 	}
 	if strings.HasSuffix(c.TracesSampler, "jaeger_remote") {
 		if _, _, err := telemetry.ResolveSampler(c.TracesSampler, c.TracesSamplerArg); err != nil {
-			wrong = append(wrong, err) // which names the setting
+			const key = "OTEL_TRACES_SAMPLER_ARG"
+			no(key, "%s", strings.TrimPrefix(err.Error(), key+": "))
 		}
 	} else if c.TracesSamplerArg != "" {
 		ratio, err := strconv.ParseFloat(c.TracesSamplerArg, 64)
@@ -205,8 +215,11 @@ func (c Config) validate(values map[string]string, unread []string) ([]Warning, 
 	if !slices.Contains([]string{"on", "off"}, strings.ToLower(c.Redaction)) {
 		no("REDACTION", "%q is not known; use on or off", c.Redaction)
 	}
-	slices.SortFunc(wrong, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
-	return warnings, errors.Join(wrong...)
+	var sorted []error
+	for _, key := range slices.Sorted(maps.Keys(wrong)) {
+		sorted = append(sorted, wrong[key]...)
+	}
+	return warnings, errors.Join(sorted...)
 }
 
 // emojiName matches the names that Slack gives and takes, with a skin tone.

@@ -19,8 +19,6 @@ package retention
 import (
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 )
 
@@ -59,20 +57,6 @@ func (r Rule) Validate() error {
 		problems = append(problems, fmt.Errorf("--keep-for is %v: want 1d or more, what is younger may still be written to", r.Age))
 	}
 	return errors.Join(problems...)
-}
-
-// ParseAge reads a number of days such as 90d, or a Go duration such as 36h.
-func ParseAge(s string) (time.Duration, error) {
-	if days, ok := strings.CutSuffix(s, "d"); ok {
-		if n, err := strconv.ParseUint(days, 10, 16); err == nil {
-			return time.Duration(n) * 24 * time.Hour, nil
-		}
-	}
-	d, err := time.ParseDuration(s)
-	if err != nil {
-		return 0, fmt.Errorf("%q is no age: want days such as 90d, or hours such as 36h", s)
-	}
-	return d, nil
 }
 
 // Reason says why a group stays.

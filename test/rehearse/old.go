@@ -26,12 +26,12 @@ import (
 // experiment is that of the old guide, which the old runs are in and the new ones come to.
 const experiment = "technoshare_commentator"
 
-// oldDotenv is what the old deployment was set up with.
+// oldDotenv is what the old deployment was set up with. Its switches are in forms that both programs read.
 const oldDotenv = `SLACK_BOT_TOKEN=xoxb-fake
 SLACK_SIGNING_SECRET=signing-secret
 TECHNOSHARE_CHANNEL_ID=` + channel + `
 OPENAI_API_KEY=key-of-nobody
-DB_PATH=./db.sqlite
+export DB_PATH=./db.sqlite
 MAX_LINKS_PER_MESSAGE=3
 MODEL_STAGE_A=gpt-4o
 MODEL_STAGE_B=gpt-4o
@@ -40,8 +40,8 @@ LOG_LEVEL=INFO
 # MLflow
 MLFLOW_TRACKING_URI=http://` + guideMLflow + `
 MLFLOW_EXPERIMENT_NAME=technoshare_commentator
-MLFLOW_ENABLE_TRACKING=true
-MLFLOW_ENABLE_TRACING=true
+export MLFLOW_ENABLE_TRACKING=true
+  MLFLOW_ENABLE_TRACING="True"
 `
 
 // oldStatuses are those of the old jobs, in the order of their messages.
