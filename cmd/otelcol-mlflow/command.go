@@ -65,7 +65,11 @@ func settings() otelcol.CollectorSettings {
 }
 
 func newCommand() *cobra.Command {
-	cmd := otelcol.NewCommand(settings())
+	set := settings()
+	seen := &configuration{}
+	set.ConfigProviderSettings.ResolverSettings.ConverterFactories = []confmap.ConverterFactory{seen.factory()}
+	cmd := otelcol.NewCommand(set)
+	seen.checkIn(cmd)
 	cmd.Short = "OpenTelemetry Collector that writes to MLflow"
 	cmd.Long = `otelcol-mlflow takes OTLP and writes runs and traces to MLflow. Without --config it
 runs its embedded configuration, which these variables change, in the environment or in
@@ -89,6 +93,16 @@ runs its embedded configuration, which these variables change, in the environmen
 	}
 	cmd.AddCommand(newReplayCommand(), newPlanCommand())
 	return cmd
+}
+
+// one is that a command takes one argument, or says what it needs.
+func one(needs string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return fmt.Errorf("%s, found %d arguments", needs, len(args))
+		}
+		return nil
+	}
 }
 
 // loadDotenv puts the settings of .env and its profile that concern this program into the process

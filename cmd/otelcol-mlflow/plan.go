@@ -33,7 +33,7 @@ would be made to a server that has the experiments, no prompts in its registry, 
 these jobs. It uses no network. The file holds OTLP: JSON, one message after the other or
 in a list, as the Collector's file exporter writes it, a dead letter, or one message in
 protobuf; each may be packed with gzip.`,
-		Args: cobra.ExactArgs(1),
+		Args: one("plan needs a FILE (- is the standard input)"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cmd.SilenceUsage = true
 			cfg, err := exporterConfig(cmd.Context(), configs, name)

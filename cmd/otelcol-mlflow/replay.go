@@ -5,15 +5,20 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/deadletter"
 )
@@ -33,30 +38,57 @@ func newReplayCommand() *cobra.Command {
 		Long: `replay sends what lies in a dead-letter directory to a running otelcol-mlflow again, to
 its receiver for repairs, which leads to MLflow only. A file is removed when the Collector
 has it in its queue. What MLflow refuses again becomes a dead letter again.`,
-		Args: cobra.ExactArgs(1),
+		Args: one("replay needs the folder of the dead letters"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cmd.SilenceUsage = true
 			to = cmp.Or(to, os.Getenv("OTELCOL_REPLAY_ENDPOINT"), defaultReplayEndpoint)
+			if err := checkAddress(to); err != nil {
+				return err
+			}
 			conn, err := grpc.NewClient(to, grpc.WithTransportCredentials(insecure.NewCredentials()))
 			if err != nil {
 				return fmt.Errorf("replay to %s: %w", to, err)
 			}
 			defer func() { _ = conn.Close() }()
-			return runReplay(cmd.Context(), cmd.OutOrStdout(), args[0], sender(ptraceotlp.NewGRPCClient(conn)))
+			return runReplay(cmd.Context(), cmd.OutOrStdout(), args[0], sender(ptraceotlp.NewGRPCClient(conn), to))
 		},
 	}
 	cmd.Flags().StringVar(&to, "to", "", "OTLP/gRPC address of the receiver for repairs (default OTELCOL_REPLAY_ENDPOINT, or "+defaultReplayEndpoint+")")
 	return cmd
 }
 
-// sender sends spans and takes a partial success for a refusal.
-func sender(client ptraceotlp.GRPCClient) func(context.Context, ptrace.Traces) error {
+// checkAddress refuses what is no HOST:PORT before any letter is looked at. Without a host it is this one.
+func checkAddress(to string) error {
+	_, port, err := net.SplitHostPort(to)
+	n, noNumber := strconv.ParseUint(port, 10, 16)
+	if err != nil || noNumber != nil || n == 0 || strings.Contains(to, "/") {
+		return fmt.Errorf("--to, or OTELCOL_REPLAY_ENDPOINT, must be HOST:PORT such as %s, found %q", defaultReplayEndpoint, to)
+	}
+	return nil
+}
+
+// explained says what to do about the errors of a connection, of which gRPC tells the inside.
+func explained(err error, to string) error {
+	s, ok := status.FromError(err)
+	switch {
+	case !ok:
+		return err
+	case s.Code() == codes.Unimplemented || containsAny(s.Message(), "server preface", "HTTP/1.1", "unexpected HTTP status code", "unexpected content-type"):
+		return fmt.Errorf("%s does not speak OTLP/gRPC: give the address of the receiver for repairs by --to or OTELCOL_REPLAY_ENDPOINT: %w", to, err)
+	case s.Code() == codes.Unavailable && containsAny(s.Message(), "connection error", "name resolver error"):
+		return fmt.Errorf("%s cannot be reached: is the Collector running? (--to / OTELCOL_REPLAY_ENDPOINT): %w", to, err)
+	}
+	return err
+}
+
+// sender sends spans to an address and takes a partial success for a refusal.
+func sender(client ptraceotlp.GRPCClient, to string) func(context.Context, ptrace.Traces) error {
 	return func(ctx context.Context, td ptrace.Traces) error {
 		ctx, cancel := context.WithTimeout(ctx, replayTimeout)
 		defer cancel()
 		answer, err := client.Export(ctx, ptraceotlp.NewExportRequestFromTraces(td))
 		if err != nil {
-			return err
+			return explained(err, to)
 		}
 		if p := answer.PartialSuccess(); p.RejectedSpans() > 0 {
 			return fmt.Errorf("%d spans were rejected: %s", p.RejectedSpans(), p.ErrorMessage())

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +12,9 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/deadletter"
 	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
@@ -139,11 +144,61 @@ func TestReplaySaysWhatIsWrong(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"replay"}, "accepts 1 arg(s), received 0"},
+		{[]string{"replay"}, "replay needs the folder of the dead letters, found 0"},
+		{[]string{"replay", "a", "b"}, "replay needs the folder of the dead letters, found 2"},
+		{[]string{"plan"}, "plan needs a FILE (- is the standard input), found 0"},
+		{[]string{"replay", "missing", "--to", "http://127.0.0.1:4319"}, `must be HOST:PORT such as 127.0.0.1:4319, found "http://127.0.0.1:4319"`},
+		{[]string{"replay", "missing", "--to", "garbage"}, "must be HOST:PORT"},
+		{[]string{"replay", "missing", "--to", "127.0.0.1:0"}, "must be HOST:PORT"},
+		{[]string{"replay", "missing", "--to", "127.0.0.1:otlp"}, "must be HOST:PORT"},
+		{[]string{"replay", "missing", "--to", ":4319"}, "read dead letters: open missing"},
 		{[]string{"replay", "missing"}, "read dead letters: open missing"},
 	} {
 		if out, err := execute(t, c.args...); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v: %v\n%s", c.args, err, out)
 		}
 	}
+}
+
+// Where nothing listens, or something else than a receiver of OTLP over gRPC, people are told what
+// to look at.
+func TestReplayToAWrongAddress(t *testing.T) {
+	inDir(t)
+	if err := deadletter.Write("letters", "trace", nil, oneSpan(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	web := httptest.NewServer(http.NotFoundHandler())
+	defer web.Close()
+	other := grpc.NewServer()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = other.Serve(l) }()
+	defer other.Stop()
+	for to, want := range map[string]string{
+		"127.0.0.1:1":                "127.0.0.1:1 cannot be reached: is the Collector running? (--to / OTELCOL_REPLAY_ENDPOINT)",
+		web.Listener.Addr().String(): web.Listener.Addr().String() + " does not speak OTLP/gRPC",
+		l.Addr().String():            l.Addr().String() + " does not speak OTLP/gRPC",
+	} {
+		out, err := execute(t, "replay", "letters", "--to", to)
+		if err == nil || !strings.Contains(out, want) || !strings.Contains(out, "0 sent, 1 kept") {
+			t.Errorf("%s: %v\n%s", to, err, out)
+		}
+	}
+}
+
+// A full queue is no wrong address.
+func TestWhatTheCollectorAnswersStaysAsItIs(t *testing.T) {
+	for _, err := range []error{status.Error(codes.Unavailable, "sending queue is full"), context.Canceled} {
+		if got := explained(err, "127.0.0.1:1"); got != err { //nolint:errorlint // the same, not one around it
+			t.Errorf("got %v", got)
+		}
+	}
+}
+
+func oneSpan() ptrace.Traces {
+	td := ptrace.NewTraces()
+	td.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty().Spans().AppendEmpty().SetName("one")
+	return td
 }

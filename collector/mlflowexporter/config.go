@@ -85,7 +85,8 @@ type Config struct {
 	ExperimentAttribute string `mapstructure:"experiment_attribute"`
 
 	// MaxExperiments bounds how many experiments the exporter creates on a server, as the
-	// ledger counts them, at least 1. What belongs into a further one becomes a dead letter.
+	// ledger counts them, at least 1. What belongs into a further one becomes a dead letter;
+	// metrics leave none.
 	MaxExperiments int `mapstructure:"max_experiments"`
 
 	// Workspace is sent as X-MLFLOW-WORKSPACE with every request; empty means the server's

@@ -22,7 +22,7 @@ var evaluationAttributes = []Entry{
 	{Kind: KindAttr, Name: AttrRunName, Type: "string", Meaning: "Name of the run, or of a trace that belongs to another run.", From: byApplications, To: toBoth, Test: testAsked},
 	{Kind: KindAttr, Name: AttrRunParamPrefix, Type: "any", Meaning: "A param of the run; its name follows the prefix.", From: byApplications, To: toRun, Test: testAsked},
 	{Kind: KindAttr, Name: AttrRunMetricPrefix, Type: "number or bool", Meaning: "A metric of the run; its name follows the prefix.", From: byApplications, To: toRun, Test: testAsked},
-	{Kind: KindAttr, Name: AttrRunTagPrefix, Type: "any", Meaning: "A tag of the run and of the trace; its name follows the prefix.", From: byApplications, To: toBoth, Test: testAsked},
+	{Kind: KindAttr, Name: AttrRunTagPrefix, Type: "any", Meaning: "A tag of the run and of the trace; its name follows the prefix. Tags that the exporter or MLflow sets itself, such as otel.key, artifacts.altered, feedback.… and mlflow.linkedPrompts, are left out.", From: byApplications, To: toBoth, Test: testAsked},
 	{Kind: KindAttr, Name: AttrRunTraceID, Type: "string, hex", Meaning: "The root's trace belongs to the run of that trace, and makes none; on eval_example.", From: byEvaluation, To: "run of the trace, and where its assessments were made", Test: testEvaluation},
 	{Kind: KindAttr, Name: AttrRunTraceName, Type: "string", Meaning: "Name of that run until its own span comes; on eval_example.", From: byEvaluation, To: toRun, Test: testEvaluation},
 	{Kind: KindAttr, Name: AttrEvaluationExpected, Type: "bool", Meaning: "The event holds what the right answer would be.", From: byEvaluation, To: "expectation of the trace", Test: testEvaluation},

@@ -89,11 +89,38 @@ func read(name string) (Letter, error) {
 	if err != nil {
 		return Letter{}, fmt.Errorf("read dead letter: %w", err)
 	}
-	var l Letter
-	if err := json.Unmarshal(text, &l); err != nil {
-		return Letter{}, fmt.Errorf("read dead letter %s: %w", filepath.Base(name), err)
+	l, err := decode(text)
+	if err != nil {
+		return Letter{}, fmt.Errorf("%s is not a dead letter: %w", filepath.Base(name), err)
 	}
 	return l, nil
+}
+
+// decode reads a letter, and says of what is none what it seems to be.
+func decode(text []byte) (Letter, error) {
+	var l Letter
+	err := json.Unmarshal(text, &l)
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &syntax):
+		return Letter{}, fmt.Errorf("it is no JSON, or cut off: %w", err)
+	case errors.As(err, &kind) && kind.Field == "":
+		return Letter{}, fmt.Errorf("it is no JSON object, but %s", kind.Value)
+	case errors.As(err, &kind):
+		return Letter{}, fmt.Errorf("`%s` must not be %s", kind.Field, kind.Value)
+	case err != nil: // of the fields time alone reads itself
+		return Letter{}, fmt.Errorf("`time` must be one such as 2026-11-24T12:00:00Z: %w", err)
+	case len(l.OTLP) > 0 && string(l.OTLP) != "null":
+		return l, nil
+	}
+	var other struct {
+		ResourceSpans json.RawMessage `json:"resourceSpans"`
+	}
+	if err := json.Unmarshal(text, &other); err == nil && other.ResourceSpans != nil {
+		return Letter{}, errors.New("it is OTLP itself: send it with an OTLP client, or look at it with plan")
+	}
+	return Letter{}, errors.New("it has no `otlp`, the spans to send")
 }
 
 // Spans are the spans of a letter, marked as a repair message: the bridge writes them

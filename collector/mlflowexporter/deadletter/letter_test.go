@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -211,6 +212,33 @@ func TestReplayKeepsWhatIsNotTaken(t *testing.T) {
 	}
 	if n := len(files(t, dir)); n != 3 {
 		t.Errorf("%d files are left: %v", n, files(t, dir))
+	}
+}
+
+// What is no letter stays as it is, and people are told what it seems to be.
+func TestReplaySaysOfWhatIsNoLetterWhatItIs(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"hello":1}`:          "x.json is not a dead letter: it has no `otlp`",
+		`{"trace_id":"aa"}`:    "is not a dead letter: it has no `otlp`",
+		`{"otlp":null}`:        "is not a dead letter: it has no `otlp`",
+		`{"resourceSpans":[]}`: "is not a dead letter: it is OTLP itself: send it with an OTLP client, or look at it with plan",
+		`[]`:                   "is not a dead letter: it is no JSON object, but array",
+		`{"trace_id":1}`:       "is not a dead letter: `trace_id` must not be number",
+		`{"time":"2026"}`:      "is not a dead letter: `time` must be one such as 2026-11-24T12:00:00Z",
+		`{"otlp":`:             "is not a dead letter: it is no JSON, or cut off",
+		``:                     "is not a dead letter: it is no JSON, or cut off",
+	} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "x.json"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		results, err := replayed(t, dir, func(context.Context, ptrace.Traces) error { t.Error("sent"); return nil })
+		if err != nil || len(results) != 1 || results[0].Err == nil || !strings.Contains(results[0].Err.Error(), want) {
+			t.Errorf("%s: %v, %v", text, results, err)
+		}
+		if diff := cmp.Diff([]string{"x.json"}, files(t, dir)); diff != "" {
+			t.Error(diff)
+		}
 	}
 }
 

@@ -1,9 +1,13 @@
 package apply_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/apply"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
@@ -40,6 +44,16 @@ func TestMaxExperiments(t *testing.T) {
 	state := e.stateOf(t, "one")
 	if want := 2 * len(further.Runs); len(state.Runs) != want {
 		t.Errorf("%d runs, want %d", len(state.Runs), want)
+	}
+	// Metrics leave no letters that could be sent again.
+	metrics := e.serviceRun(0, 0)
+	metrics.Experiment = "three_service"
+	core, logs := observer.New(zap.WarnLevel)
+	e.cfg.Logger = zap.New(core)
+	e.restart(t)
+	e.mustApplyService(t, metrics)
+	if text := fmt.Sprint(logs.AllUntimed()); !strings.Contains(text, "or raise the limit, for the metrics to come; what came until then is lost") || strings.Contains(text, "dead letters") {
+		t.Errorf("logged: %s", text)
 	}
 	// Somebody creates it in MLflow: then it is used.
 	if _, err := e.client.CreateExperiment(t.Context(), "three"); err != nil {

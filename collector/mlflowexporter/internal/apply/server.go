@@ -54,6 +54,10 @@ func (a *Applier) experimentOf(ctx context.Context, name, ofKind string) (experi
 	if err := a.probe(ctx); err != nil {
 		return experiment{}, err
 	}
+	remedy := "and send the dead letters again"
+	if ofKind == mlflow.ExperimentCustom { // metrics leave no letters
+		remedy = "for the metrics to come; what came until then is lost"
+	}
 	known, ok := a.server.experiments[name]
 	if ok && !known.doubted {
 		return known, nil
@@ -66,7 +70,7 @@ func (a *Applier) experimentOf(ctx context.Context, name, ofKind string) (experi
 		clear(a.server.experiments) // another database: there the ids are those of others
 	}
 	if ofKind != "" && mlflow.IsCode(err, mlflow.CodeNotFound) {
-		if err := a.createExperiment(ctx, name, ofKind); err != nil {
+		if err := a.createExperiment(ctx, name, ofKind, remedy); err != nil {
 			return experiment{}, fmt.Errorf("create experiment %q: %w", name, err)
 		}
 		// Whoever created it, reading it gives the creation time.
@@ -86,10 +90,11 @@ func (a *Applier) experimentOf(ctx context.Context, name, ofKind string) (experi
 	return found, nil
 }
 
-// createExperiment creates an experiment unless too many were.
-func (a *Applier) createExperiment(ctx context.Context, name, ofKind string) error {
+// createExperiment creates an experiment unless too many were: then the remedy says what comes of
+// making room.
+func (a *Applier) createExperiment(ctx context.Context, name, ofKind, remedy string) error {
 	if limit := a.cfg.MaxExperiments; limit > 0 && a.ledger.Experiments() >= limit {
-		return finalError{fmt.Errorf("`max_experiments` allows %d and so many were created: create this one in MLflow, or raise the limit, and send the dead letters again", limit)}
+		return finalError{fmt.Errorf("`max_experiments` allows %d and so many were created: create this one in MLflow, or raise the limit, %s", limit, remedy)}
 	}
 	kind := mlflow.KeyValue{Key: mlflow.TagExperiment, Value: ofKind}
 	err := a.guard(ctx, func() error { _, err := a.client.CreateExperiment(ctx, name, kind); return err })

@@ -68,6 +68,9 @@ func checkPattern(pattern string) error {
 		if _, err := path.Match(strings.Replace(class, "[!", "[^", 1), ""); class[0] == '[' && err != nil {
 			return fmt.Errorf("%s is no class of characters: write one such as [a-z] or [!a]", class)
 		}
+		if turned := emptyRange(class); turned != "" {
+			return fmt.Errorf("%s holds no character: write the lower end first, as in [a-z]", turned)
+		}
 	}
 	all := alternatives(literal.ReplaceAllString(pattern, "x"), nil)
 	if len(all) > maxAlternatives {
@@ -80,8 +83,42 @@ func checkPattern(pattern string) error {
 		if strings.HasPrefix(one, "/") || strings.HasPrefix(one, "./") || strings.HasSuffix(one, "/") {
 			return errors.New("paths begin and end with a name: write raw/** for all that is in raw")
 		}
+		for _, part := range strings.Split(one, "/") {
+			if part == "." || part == ".." {
+				return fmt.Errorf("no path has a part %s: write the path below the run's artifacts, as in raw/*.json", part)
+			}
+		}
 	}
 	return nil
+}
+
+// emptyRange is the first range of a class whose ends are the wrong way round; "" when there is none.
+func emptyRange(class string) string {
+	if class[0] != '[' {
+		return ""
+	}
+	in := []rune(class[1 : len(class)-1])
+	if len(in) > 0 && (in[0] == '^' || in[0] == '!') {
+		in = in[1:]
+	}
+	character := func(i int) (r rune, next int) {
+		if in[i] == '\\' && i+1 < len(in) {
+			i++
+		}
+		return in[i], i + 1
+	}
+	for i := 0; i < len(in); {
+		low, next := character(i)
+		if next+1 < len(in) && in[next] == '-' {
+			high, end := character(next + 1)
+			if high < low {
+				return string(in[i:end])
+			}
+			next = end
+		}
+		i = next
+	}
+	return ""
 }
 
 // alternatives adds the patterns without braces that a valid pattern stands for.

@@ -67,6 +67,7 @@ func TestPatterns(t *testing.T) {
 		{"{raw/**,*.{txt,md}}", "raw/a a.txt deep/a.md", "a.json"},
 		{"**", "a raw/a", ""},
 		{`\{a\}`, "{a}", "a"},
+		{`[a-a\--9]..x`, "a..x -..x 5..x", "b..x"},
 		{"a,b*", "a,b a,bc", "a b"},
 	} {
 		if err := (ArtifactRules{Exclude: []string{c.pattern}}).Validate(); err != nil {
@@ -127,9 +128,24 @@ func TestNoPatterns(t *testing.T) {
 		"{**,a}b": "** must stand alone", "a**": "** must stand alone", "**.json": "** must stand alone", "x{a,**}": "** must stand alone", "a,**": "** must stand alone", "***": "** must stand alone",
 		strings.Repeat("{a,b}", 11): "stand for more than 1000 patterns",
 		"/a.json":                   "write raw/**", "./a": "write raw/**", "raw/": "write raw/**",
+		"[z-a]": "z-a holds no character: write the lower end first", "x[^0-9z-b]": "z-b holds no character",
+		"../x": "no path has a part ..", "raw/{a,..}/x": "no path has a part ..", "a/./b": "no path has a part .",
 	} {
 		if err := (ArtifactRules{Include: []string{pattern}}).Validate(); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "`include[0]`: ") {
 			t.Errorf("%s: %v", pattern, err)
+		}
+	}
+}
+
+// A blank name of an experiment is as none.
+func TestBlankExperimentIsTheDefault(t *testing.T) {
+	for name, want := range map[string]string{"  ": "", "\t\u00a0\x00": "", " a ": " a "} {
+		s := newSpan(t, Job, "job", 1, map[string]any{"app.name": "etl"})
+		s.Resource.Attributes().PutStr(wire.ResExperiment, name)
+		s.InTrace = true
+		plan := Reduce([]Span{s}, simple)
+		if run, trace := plan.Runs[0].Experiment, plan.Traces[0].Experiment; run != want || trace != want {
+			t.Errorf("%q: the run goes to %q, the trace to %q, want %q", name, run, trace, want)
 		}
 	}
 }

@@ -72,9 +72,14 @@ func (m Mapping) shown(s Span) Span {
 	return s
 }
 
-// experiment is the experiment that a span's resource asks for, "" for the default one.
+// experiment is the experiment that a span's resource asks for, "" for the default one. A blank name
+// is none: nobody would find the experiment.
 func (m Mapping) experiment(s Span) string {
-	return values.Clean(s.resourceText(cmp.Or(m.ExperimentAttribute, wire.ResExperiment)), maxName)
+	name := values.Clean(s.resourceText(cmp.Or(m.ExperimentAttribute, wire.ResExperiment)), maxName)
+	if blank(name) {
+		return ""
+	}
+	return name
 }
 
 // RunMapping describes the runs of one kind of span.
@@ -132,7 +137,7 @@ func (m RunMapping) validate(kind string) error {
 	for _, key := range slices.Sorted(maps.Keys(m.Tags)) {
 		switch {
 		case ownTag(key):
-			errs = append(errs, fmt.Errorf("`mapping::%s::tags` must not hold %q, by which the exporter or MLflow knows the run: remove it, or choose another name", kind, key))
+			errs = append(errs, fmt.Errorf("`mapping::%s::tags` must not hold %q, which the exporter or MLflow sets itself: remove it, or choose another name", kind, key))
 		case !validKey(key):
 			errs = append(errs, fmt.Errorf("`mapping::%s::tags`: MLflow takes no name %q: use letters, digits, _ - . space : /, at most %d characters", kind, key, keys.Max))
 		}

@@ -63,10 +63,10 @@ func (r Rule) validate(at string) error {
 		}
 	}
 	if ownTag(r.Tag) {
-		errs = append(errs, fmt.Errorf("%s: `tag` must not be %q, by which the exporter or MLflow knows the run: choose another name", at, r.Tag))
+		errs = append(errs, fmt.Errorf("%s: `tag` must not be %q, which the exporter or MLflow sets itself: choose another name", at, r.Tag))
 	}
 	if ownTraceTag(r.TraceTag) {
-		errs = append(errs, fmt.Errorf("%s: `trace_tag` must not be %q, by which the exporter or MLflow keeps the trace: choose another name", at, r.TraceTag))
+		errs = append(errs, fmt.Errorf("%s: `trace_tag` must not be %q, which the exporter or MLflow sets itself: choose another name", at, r.TraceTag))
 	}
 	return errors.Join(errs...)
 }
@@ -92,23 +92,29 @@ func (r Rule) named(attribute, rest string) Rule {
 	return r
 }
 
-// ownTags are tags by which the exporter and MLflow know runs, or that the exporter sets and takes
-// back; no mapping sets them.
+// ownTags are tags by which the exporter and MLflow know runs, or that the exporter sets where they
+// are due and else leaves out: a planted one would be taken for its word. No mapping sets them.
 var ownTags = map[string]bool{
 	wire.TagKey: true, wire.TagClaim: true, wire.TagTraceID: true, "mlflow.parentRunId": true, "mlflow.runName": true,
 	wire.TagStale: true, wire.TagParamConflict: true, wire.TagUndelivered: true, wire.TagUnknownModel: true,
+	wire.TagTruncated: true, wire.TagSkipped: true, wire.TagAltered: true, wire.TagPrompts: true,
 }
 
-// ownTraceTags are the same of traces: where MLflow keeps the spans, and by which it hides a trace.
-// From mlflow/tracing/constant.py.
+// ownTraceTags are no tags of a trace either, beside those of runs: what it is called, which run it
+// belongs to, where MLflow keeps its spans, and by which it hides a trace. From mlflow/tracing/constant.py.
 var ownTraceTags = map[string]bool{
-	"mlflow.trace.spansLocation": true, "mlflow.artifactLocation": true, "mlflow.trace.sourceScorer": true, wire.TagUnknownModel: true,
+	"mlflow.traceName": true, "mlflow.sourceRun": true,
+	"mlflow.trace.spansLocation": true, "mlflow.artifactLocation": true, "mlflow.trace.sourceScorer": true,
 }
 
-// ownTag reports whether a tag would be written under one of those names, as otel.key/ would.
-func ownTag(key string) bool { return ownTags[keys.Clean(key)] }
+// ownTag reports whether a tag would be written under one of those names, as otel.key/ would, or as
+// that of a verdict.
+func ownTag(key string) bool {
+	key = keys.Clean(key)
+	return ownTags[key] || strings.HasPrefix(key, wire.TagFeedbackPrefix)
+}
 
-func ownTraceTag(key string) bool { return ownTraceTags[keys.Clean(key)] }
+func ownTraceTag(key string) bool { return ownTag(key) || ownTraceTags[keys.Clean(key)] }
 
 // applied is a rule that speaks of an attribute of a span.
 type applied struct {

@@ -119,6 +119,38 @@ func TestPatternsDoNotSetIdentities(t *testing.T) {
 	}
 }
 
+// What the exporter and MLflow set themselves comes from nobody else, neither by a pattern nor by a
+// rule or a fixed tag, on the run and on the trace.
+func TestNobodyElseSetsWhatTheExporterSets(t *testing.T) {
+	ofBoth := []string{
+		wire.TagKey, wire.TagClaim, wire.TagTraceID, wire.TagStale, wire.TagParamConflict, wire.TagUndelivered, wire.TagTruncated, wire.TagSkipped, wire.TagAltered,
+		wire.TagUnknownModel, wire.TagPrompts, wire.TagFeedbackPrefix + "helpful", "mlflow.parentRunId", "mlflow.runName",
+	}
+	ofTrace := []string{"mlflow.traceName", "mlflow.sourceRun", "mlflow.trace.spansLocation", "mlflow.artifactLocation", "mlflow.trace.sourceScorer"}
+	for i, name := range append(ofBoth, ofTrace...) {
+		m := simple
+		m.Job.Rules = []Rule{{Attribute: "t.*", Tag: "*", TraceTag: "*"}}
+		plan := Reduce([]Span{newSpan(t, Job, "job", 1, map[string]any{"t." + name: "forged"})}, m)
+		if got := tagOf(plan.Runs[0], name); i < len(ofBoth) && got == "forged" {
+			t.Errorf("the run has %s %s", name, got)
+		}
+		if got := tagOf(Run{Tags: plan.Traces[0].Info.Tags}, name); got != "" {
+			t.Errorf("the trace has %s %s", name, got)
+		}
+		m.Job.Rules = []Rule{{Attribute: "a", TraceTag: name}}
+		if err := m.Validate(); err == nil || !strings.Contains(err.Error(), "`trace_tag` must not be") {
+			t.Errorf("trace_tag %s: %v", name, err)
+		}
+		if i >= len(ofBoth) {
+			continue
+		}
+		m.Job.Rules, m.Job.Tags = []Rule{{Attribute: "a", Tag: name}}, map[string]string{name: "x"}
+		if err := m.Validate(); err == nil || !strings.Contains(err.Error(), "`tag` must not be") || !strings.Contains(err.Error(), "tags` must not hold") {
+			t.Errorf("tag %s: %v", name, err)
+		}
+	}
+}
+
 // What a rule drops is in no run, no name, no tag and on no span, of span and resource; all else stays,
 // and what came is left as it is.
 func TestDroppedAttributesGoNowhere(t *testing.T) {

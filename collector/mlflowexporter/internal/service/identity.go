@@ -52,8 +52,11 @@ func (id identity) runName(day string) string {
 const maxExperiment = 250
 
 // experiment appends the suffix to the name of the experiment of the jobs, which is cleaned as
-// theirs is.
-func experiment(name, suffix string) string {
+// theirs is, and otherwise when it is blank.
+func experiment(name, otherwise, suffix string) string {
+	if strings.TrimSpace(values.Clean(name, 0)) == "" {
+		name = otherwise
+	}
 	return values.Clean(name, maxExperiment-utf8.RuneCountInString(suffix)) + suffix
 }
 

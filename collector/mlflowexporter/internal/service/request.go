@@ -202,7 +202,7 @@ func (r *request) run(name string) *Run {
 	}
 	run := Run{Worker: r.id.hash, Day: name}
 	if r.runs[run.Key()] == nil {
-		run.Experiment = experiment(cmp.Or(text(r.resource, r.cfg.ExperimentAttribute), r.cfg.DefaultExperiment), r.cfg.Suffix)
+		run.Experiment = experiment(text(r.resource, r.cfg.ExperimentAttribute), r.cfg.DefaultExperiment, r.cfg.Suffix)
 		run.Name, run.Tags = r.id.runName(name), r.id.tags(r.resource)
 		r.runs[run.Key()] = &run
 	}

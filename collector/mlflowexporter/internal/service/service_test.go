@@ -480,12 +480,14 @@ func TestNumbersOfHistogramsAreFinite(t *testing.T) {
 func TestExperimentOfServiceRuns(t *testing.T) {
 	for name, want := range map[string]string{
 		"team":                     "team_service",
+		"":                         "jobs_service",
+		" \t\x00":                  "jobs_service", // a blank name is as none
 		"te\x00am\xff":             "team\uFFFD_service",
 		strings.Repeat("漢", 242):   strings.Repeat("漢", 242) + "_service",
 		strings.Repeat("漢", 243):   strings.Repeat("漢", 241) + "…_service",
 		strings.Repeat("q", 10000): strings.Repeat("q", 241) + "…_service",
 	} {
-		if got := experiment(name, "_service"); got != want {
+		if got := experiment(name, "jobs", "_service"); got != want {
 			t.Errorf("%.20q… becomes %q, want %q", name, got, want)
 		}
 	}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/confmap"
+)
+
+// configuration is the whole one as the Collector resolved it, with --config and --set. An exporter
+// sees its own part only, so that the Collector notices at the start, and `validate` not at all,
+// when it names an extension that does not run.
+type configuration struct{ all *confmap.Conf }
+
+// factory makes a converter that changes nothing.
+func (c *configuration) factory() confmap.ConverterFactory {
+	return confmap.NewConverterFactory(func(confmap.ConverterSettings) confmap.Converter { return c })
+}
+
+// Convert implements confmap.Converter.
+func (c *configuration) Convert(_ context.Context, conf *confmap.Conf) error {
+	c.all = conf
+	return nil
+}
+
+// checkIn lets the command `validate` look at the extensions too.
+func (c *configuration) checkIn(cmd *cobra.Command) {
+	for _, sub := range cmd.Commands() {
+		if sub.Name() != "validate" {
+			continue
+		}
+		validate := sub.RunE
+		sub.RunE = func(cmd *cobra.Command, args []string) error {
+			if err := validate(cmd, args); err != nil {
+				return err
+			}
+			return missingExtensions(c.all)
+		}
+	}
+}
+
+// missingExtensions names the extensions that mlflow exporters need and the Collector does not start.
+// An exporter that is in no pipeline is not started either.
+func missingExtensions(conf *confmap.Conf) error {
+	started := map[component.ID]bool{}
+	for _, id := range ids(conf.Get("service::extensions")) {
+		started[id] = true
+	}
+	used := map[component.ID]bool{}
+	pipelines, _ := conf.Get("service::pipelines").(map[string]any)
+	for name := range pipelines {
+		for _, id := range ids(conf.Get("service::pipelines::" + name + "::exporters")) {
+			used[id] = true
+		}
+	}
+	var errs []error
+	exporters, _ := conf.Get("exporters").(map[string]any)
+	for _, name := range slices.Sorted(maps.Keys(exporters)) {
+		if id := ids([]any{name}); len(id) == 0 || id[0].Type().String() != "mlflow" || !used[id[0]] {
+			continue
+		}
+		for _, key := range []string{"storage", "auth::authenticator"} {
+			at := strings.Join([]string{"exporters", name, key}, "::")
+			for _, id := range ids([]any{conf.Get(at)}) {
+				if !started[id] {
+					errs = append(errs, fmt.Errorf("`%s` names the extension %s, which is not in `service::extensions`: add it there, or name one of those", at, id))
+				}
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// ids are the names of components in a list.
+func ids(list any) (found []component.ID) {
+	all, _ := list.([]any)
+	for _, one := range all {
+		var id component.ID
+		if text, ok := one.(string); ok && id.UnmarshalText([]byte(text)) == nil {
+			found = append(found, id)
+		}
+	}
+	return found
+}
