@@ -266,6 +266,10 @@ func (a *attempt) analyses() map[commentator.Stage]commentator.Analysis {
 	return out
 }
 
+// expectedTheme is the expectation of an example. MLflow counts verdicts and expectations of one
+// name together, so it is not called as the scorer is.
+const expectedTheme = "theme"
+
 // end is what telemetry is told of the try.
 func (a *attempt) end(t Try, start, end time.Time) telemetry.ExampleEnd {
 	out := telemetry.ExampleEnd{
@@ -288,7 +292,7 @@ func (a *attempt) end(t Try, start, end time.Time) telemetry.ExampleEnd {
 		out.Verdicts = append(out.Verdicts, v)
 	}
 	if theme := a.example.ExpectedTheme; theme != "" {
-		out.Verdicts = append(out.Verdicts, telemetry.Verdict{Name: "expected_theme", Value: theme, Expected: true})
+		out.Verdicts = append(out.Verdicts, telemetry.Verdict{Name: expectedTheme, Value: theme, Expected: true})
 	}
 	return out
 }

@@ -163,8 +163,8 @@ func checkEvaluationTrace(t *testing.T, r evaluationRun, try evaluation.Try, res
 			t.Errorf("trace of %s: %s is %v, want %v", try.Example, score.Name, got, want)
 		}
 	}
-	if _, ok := try.Score(scorers.ExpectedTheme); ok != (said["Expectation expected_theme"] != nil) {
-		t.Errorf("trace of %s: expectation %v", try.Example, said["Expectation expected_theme"])
+	if _, ok := try.Score(scorers.ExpectedTheme); ok != (said["Expectation theme"] != nil) {
+		t.Errorf("trace of %s: expectation %v", try.Example, said["Expectation theme"])
 	}
 }
 
@@ -182,7 +182,7 @@ func checkDataset(t *testing.T, held evaluated) {
 		t.Errorf("dataset %s has %d records, tags %v", d.Name, len(d.Records), d.Tags)
 	}
 	for _, r := range d.Records {
-		if r.Tags["example"] == "hybrid-search" && r.Expectations["expected_theme"] != "RAG / Retrieval Systems" || r.Inputs["url"] == "" {
+		if r.Tags["example"] == "hybrid-search" && r.Expectations["theme"] != "RAG / Retrieval Systems" || r.Inputs["url"] == "" {
 			t.Errorf("record %+v", r)
 		}
 	}

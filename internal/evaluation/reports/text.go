@@ -40,7 +40,11 @@ func Text(r *compare.Result) string {
 func headline(r *compare.Result) string {
 	s := string(r.Verdict)
 	if r.More > 0 {
-		s += fmt.Sprintf(": about %d more examples would decide, if they are like these", r.More)
+		examples := "examples"
+		if r.More == 1 {
+			examples = "example"
+		}
+		s += fmt.Sprintf(": about %d more %s would decide, if they are like these", r.More, examples)
 	}
 	return s
 }

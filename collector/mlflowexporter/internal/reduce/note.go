@@ -21,15 +21,16 @@ const noteReserve = 400
 // minComment is the least room that a comment needs to be worth showing.
 const minComment = 200
 
-// noteOf describes a job in Markdown: what came of it, the links, the comment, the gates
-// that failed and how the stages went. It is empty for spans without an outcome.
+// noteOf describes a job in Markdown: what came of it and the gates that failed, the links, the
+// comment and how the stages went. MLflow folds up all but the first lines. It is empty for spans
+// without an outcome.
 func noteOf(s Span) string {
 	outcome := s.text(wire.AttrJobOutcome)
 	if outcome == "" {
 		return ""
 	}
-	head := joinBlocks(outcomeLine(s, outcome), linkLine(s))
-	tail := joinBlocks(failedGates(s), stageTable(s))
+	head := joinBlocks(outcomeLine(s, outcome), failedGates(s), linkLine(s))
+	tail := stageTable(s)
 	comment := commentBlock(s.text(wire.AttrCommentText))
 	room := maxTag - noteReserve - utf8.RuneCountInString(head) - utf8.RuneCountInString(tail) - 4
 	switch {
@@ -135,6 +136,9 @@ func stageTable(s Span) string {
 			r.attempts = n
 		}
 		repeated = repeated || r.attempts > 1
+		if stage == wire.SpanQualityGates && failedGates(s) != "" {
+			r.status = "failed gates" // it did its work
+		}
 		rows = append(rows, r)
 	}
 	if len(rows) == 0 {

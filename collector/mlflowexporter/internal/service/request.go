@@ -2,8 +2,10 @@ package service
 
 import (
 	"cmp"
+	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -31,6 +33,15 @@ type sample struct {
 	delta       bool
 	value       float64       // of a gauge or sum
 	dist        *distribution // of a histogram
+}
+
+// process names the stream and the process that it is of: workers of one name may run at a time, such
+// as one that serves and a command beside it. Points of deltas do not tell.
+func (s sample) process() string {
+	if s.delta {
+		return s.stream
+	}
+	return s.stream + "\x00" + strconv.FormatUint(uint64(s.start), 10)
 }
 
 // series is the samples of one MLflow metric.
@@ -151,8 +162,21 @@ func (r *request) moment(key string, gauge bool, samples []sample) {
 	interval := int64(max(r.cfg.Interval, time.Minute) / time.Second)
 	slot, step := seconds/interval*interval/60, seconds/60
 	today := r.worker.days[name]
-	if len(fresh) == 0 || (today != nil && today.used[key] != nil && today.used[key].has(slot)) {
+	if len(fresh) == 0 {
 		return
+	}
+	if today.taken(key, slot) {
+		if !histogram {
+			return // what it has stands for the interval
+		}
+		if fresh = r.later(key, fresh); len(fresh) == 0 {
+			return
+		}
+		if slot = today.free(key, slot, interval/60); slot < 0 {
+			r.wait(key, fresh...)
+			return
+		}
+		step = slot
 	}
 	if today == nil || today.used[key] == nil {
 		if today != nil && today.keys()+weight(histogram) > MaxKeys {
@@ -170,7 +194,7 @@ func (r *request) moment(key string, gauge bool, samples []sample) {
 	}
 	switch {
 	case histogram:
-		r.histogram(fresh).each(point)
+		r.histogram(r.waited(key, fresh)).each(point)
 	case gauge:
 		value := fresh[0].value
 		for _, s := range fresh[1:] {
@@ -195,6 +219,56 @@ func (r *request) moment(key string, gauge bool, samples []sample) {
 	run.Points = append(run.Points, points...)
 }
 
+// later lets histograms wait for the next point of their metric if there was one of the same process
+// before. It gives the others: perhaps nothing more comes of a process that was short.
+func (r *request) later(key string, samples []sample) (first []sample) {
+	for _, s := range samples {
+		old := r.worker.streams[s.stream]
+		switch process := old.of(s.start); {
+		case s.delta && old.last != nil, !s.delta && process != nil && s.time > process.time:
+			r.wait(key, s)
+		case s.delta, process == nil:
+			first = append(first, s)
+		}
+	}
+	return first
+}
+
+// wait keeps the latest of each process until its metric has a point again.
+func (r *request) wait(key string, samples ...sample) {
+	waiting := maps.Clone(r.worker.waiting[key])
+	if waiting == nil {
+		waiting = map[string]sample{}
+	}
+	for _, s := range samples {
+		old, ok := waiting[s.process()]
+		if !ok && len(waiting) >= MaxStreams {
+			r.change.Dropped[DropLimit]++
+			continue
+		}
+		if s.time >= old.time {
+			waiting[s.process()] = s
+		}
+	}
+	r.worker.waiting[key] = waiting
+}
+
+// waited adds what waits for the next point of a metric, of processes of which there is nothing newer.
+func (r *request) waited(key string, samples []sample) []sample {
+	waiting := maps.Clone(r.worker.waiting[key])
+	delete(r.worker.waiting, key)
+	for _, s := range samples {
+		if s.time >= waiting[s.process()].time {
+			delete(waiting, s.process())
+		}
+	}
+	all := slices.Clone(samples)
+	for _, id := range slices.Sorted(maps.Keys(waiting)) {
+		all = append(all, waiting[id])
+	}
+	return all
+}
+
 // run is the run of a day, in this request.
 func (r *request) run(name string) *Run {
 	if r.worker.days[name] == nil {
@@ -217,6 +291,40 @@ type stream struct {
 	// total is all delta points together.
 	total      *distribution
 	totalValue float64
+	// others are those of other processes of this name, which began at another time: those with the
+	// latest points, and when the last of the rest began.
+	others []*stream
+	gone   pcommon.Timestamp
+}
+
+// of is the stream of the process that began then, nil if none is known.
+func (s *stream) of(start pcommon.Timestamp) *stream {
+	if s == nil || s.start == start {
+		return s
+	}
+	if i := slices.IndexFunc(s.others, func(o *stream) bool { return o.start == start }); i >= 0 {
+		return s.others[i]
+	}
+	return nil
+}
+
+// with is now in the place of what was known of its process, beside the others.
+func (s *stream) with(now stream) *stream {
+	if s == nil {
+		return &now
+	}
+	alone := *s
+	alone.others = nil
+	now.gone = s.gone
+	now.others = append([]*stream{&alone}, s.others...)
+	now.others = slices.DeleteFunc(now.others, func(o *stream) bool { return o.start == now.start })
+	slices.SortStableFunc(now.others, func(x, y *stream) int { return cmp.Compare(y.time, x.time) })
+	for len(now.others) >= maxProcesses {
+		last := len(now.others) - 1
+		now.gone = max(now.gone, now.others[last].start)
+		now.others = now.others[:last]
+	}
+	return &now
 }
 
 // accumulate makes a cumulative sample of a delta one. It reports whether the sample adds
@@ -279,28 +387,25 @@ func (r *request) since(s sample) *distribution {
 		d, _ := s.dist.minus(old.last)
 		return d
 	}
-	now := &stream{start: s.start, time: s.time, last: s.dist}
+	process := old.of(s.start)
 	switch {
-	case old == nil:
-		if !r.room() {
-			return nil
-		}
-		r.worker.streams[s.stream] = now
-		if s.start.AsTime().Before(r.cfg.Birth) && (r.seen < s.start || r.seen >= s.time || r.seen == 0) {
+	case old == nil && !r.room():
+		return nil
+	case process == nil && old != nil && s.start <= old.gone, process != nil && s.time <= process.time:
+		return nil // late, or known
+	}
+	r.worker.streams[s.stream] = old.with(stream{start: s.start, time: s.time, last: s.dist})
+	if process == nil {
+		began := old != nil && s.start > old.start // after another, whose points were seen
+		if !began && s.start.AsTime().Before(r.cfg.Birth) && (r.seen < s.start || r.seen >= s.time || r.seen == 0) {
 			return nil
 		}
 		return s.dist
-	case s.time <= old.time, s.start < old.start:
-		return nil // late, or known
 	}
-	r.worker.streams[s.stream] = now
-	if s.start != old.start {
-		return s.dist // the process began anew
-	}
-	if d, ok := s.dist.minus(old.last); ok {
+	if d, ok := s.dist.minus(process.last); ok {
 		return d
 	}
-	return s.dist // likewise, without saying so
+	return s.dist // the process began anew, without saying so
 }
 
 // room reports whether one more stream may be remembered.

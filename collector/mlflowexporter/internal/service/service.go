@@ -27,6 +27,10 @@ const (
 	MaxStreams = 2000
 	// maxWorkers bounds the processes that are remembered; the quietest is forgotten first.
 	maxWorkers = 1000
+	// maxProcesses bounds the processes of one name whose last points of a histogram are remembered.
+	maxProcesses = 16
+	// maxAhead is how many intervals ahead the first point of a process that was short may stand.
+	maxAhead = 10
 
 	day = 24 * time.Hour
 )
@@ -153,6 +157,8 @@ type worker struct {
 	newest  pcommon.Timestamp // of all points
 	streams map[string]*stream
 	days    map[string]*today // by Run.Day
+	// waiting are histograms that came when their metric had its point, by its key and by process.
+	waiting map[string]map[string]sample
 }
 
 // today is what is remembered of one run.
@@ -170,6 +176,25 @@ type minutes struct {
 
 func (m *minutes) has(i int64) bool { return m.bits[i/64]&(1<<(i%64)) != 0 }
 func (m *minutes) set(i int64)      { m.bits[i/64] |= 1 << (i % 64) }
+
+// taken reports whether the interval of a metric that begins in some minute has its point.
+func (t *today) taken(key string, minute int64) bool {
+	return t != nil && t.used[key] != nil && t.used[key].has(minute)
+}
+
+// free is the first minute after one in which an interval of a metric begins that has no point, -1 if
+// those near by have one.
+func (t *today) free(key string, minute, interval int64) int64 {
+	for range maxAhead {
+		if minute += interval; minute >= 24*60 {
+			return -1
+		}
+		if !t.taken(key, minute) {
+			return minute
+		}
+	}
+	return -1
+}
 
 // keys is how many MLflow metrics the run has.
 func (t *today) keys() int {
@@ -189,12 +214,12 @@ func weight(histogram bool) int {
 }
 
 func newWorker() *worker {
-	return &worker{streams: map[string]*stream{}, days: map[string]*today{}}
+	return &worker{streams: map[string]*stream{}, days: map[string]*today{}, waiting: map[string]map[string]sample{}}
 }
 
-// clone copies what Add may change; a *stream is replaced, never changed.
+// clone copies what Add may change; a *stream is replaced, never changed, and so is what waits.
 func (w *worker) clone() *worker {
-	c := &worker{newest: w.newest, streams: maps.Clone(w.streams), days: map[string]*today{}}
+	c := &worker{newest: w.newest, streams: maps.Clone(w.streams), days: map[string]*today{}, waiting: maps.Clone(w.waiting)}
 	for name, d := range w.days {
 		used := make(map[string]*minutes, len(d.used))
 		for key, m := range d.used {
@@ -211,4 +236,12 @@ func (w *worker) forget() {
 	before := w.newest.AsTime().Add(-2 * day)
 	maps.DeleteFunc(w.days, func(name string, _ *today) bool { return name < before.Format(time.DateOnly) })
 	maps.DeleteFunc(w.streams, func(_ string, s *stream) bool { return s.time.AsTime().Before(before) })
+	maps.DeleteFunc(w.waiting, func(_ string, waits map[string]sample) bool {
+		for _, s := range waits {
+			if !s.time.AsTime().Before(before) {
+				return false
+			}
+		}
+		return true
+	})
 }

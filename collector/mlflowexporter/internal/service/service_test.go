@@ -187,6 +187,57 @@ func TestHistogramsAreWhatCameSinceThePointBefore(t *testing.T) {
 	equal(t, "restarted without a word", feed(a, one(6, at(4), 9, 0, 0, 0, 1)), key+"count@6=1", key+"mean@6=9", key+"p50@6=4", key+"p95@6=4", key+"p99@6=4")
 }
 
+// The demo, and whoever runs a command beside the worker, has several processes of one database.
+func TestProcessesOfOneNameLoseNothingToEachOther(t *testing.T) {
+	one := func(minute, start float64, count uint64) pmetric.Metrics {
+		return metrics(func(ms pmetric.MetricSlice) {
+			histogram(ms, "job.wait", false, at(start), at(minute), []uint64{count, 0, 0, 0}, float64(count))
+		})
+	}
+	want := func(minute float64, count int) []string {
+		return []string{fmt.Sprintf("job.wait/count@%v=%d", minute, count), fmt.Sprintf("job.wait/mean@%v=1", minute), fmt.Sprintf("job.wait/p50@%v=0.5", minute),
+			fmt.Sprintf("job.wait/p95@%v=0.95", minute), fmt.Sprintf("job.wait/p99@%v=0.99", minute)}
+	}
+	a := newTest(noon)
+	equal(t, "a short process", feed(a, one(5.1, 5, 1)), want(5.1, 1)...)
+	c := feed(a, one(5.5, 5.2, 7))
+	equal(t, "another in the same minute", c, want(5.5, 7)...)
+	steps := map[int64]int{}
+	for _, p := range c.Runs[0].Points {
+		steps[p.Step]++
+	}
+	if first := int64(12*60 + 6); steps[first] != 5 {
+		t.Errorf("steps %v; want the next minute, %d, since one has a point of each", steps, first)
+	}
+	equal(t, "it comes again", feed(a, one(5.5, 5.2, 7)))
+
+	equal(t, "a worker that stays", feed(a, one(10, 9, 3)), want(10, 3)...)
+	equal(t, "a command beside it", feed(a, one(11.1, 11, 1)), want(11.1, 1)...)
+	equal(t, "the worker, in the same minute", feed(a, one(11.5, 9, 5)))
+	equal(t, "and in the next: four since its last point", feed(a, one(12.5, 9, 7)), want(12.5, 4)...)
+	equal(t, "the worker's last words", feed(a, one(12.9, 9, 9)))
+	equal(t, "the next worker brings them along", feed(a, one(20, 19, 1)), want(20, 3)...)
+	equal(t, "one that came before any other is not new again", feed(a, one(5.1, 5, 1)))
+}
+
+// However many processes there were: what came of one that is forgotten does not come again.
+func TestProcessesThatAreForgottenDoNotComeAgain(t *testing.T) {
+	a := newTest(noon)
+	one := func(minute float64) pmetric.Metrics {
+		return metrics(func(ms pmetric.MetricSlice) {
+			histogram(ms, "job.wait", false, at(minute-0.5), at(minute), []uint64{1, 0, 0, 0}, 1)
+		})
+	}
+	for i := range 2 * maxProcesses {
+		if got := points(feed(a, one(float64(i+1)))); len(got) != 5 {
+			t.Fatalf("process %d has the points %v", i, got)
+		}
+	}
+	for i := range 2 * maxProcesses {
+		equal(t, "again", feed(a, one(float64(i+1))))
+	}
+}
+
 // A Collector that was restarted does not take what a worker counted for hours for one
 // minute's work.
 func TestAnOldHistogramBeginsWithItsSecondPoint(t *testing.T) {
