@@ -134,7 +134,7 @@ func PromptFiles(ctx context.Context, folder string) ([]Prompt, error) {
 // WritePrompts writes prompts into the files of their names, each whole or not at all, while
 // whoever reads prompts waits for all of them.
 func WritePrompts(folder string, prompts ...Prompt) (err error) {
-	if err := os.MkdirAll(folder, 0o755); err != nil { //nolint:gosec // read by the worker
+	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return fmt.Errorf("write prompts: %w", err)
 	}
 	unlock, err := lockPrompts(folder, true)

@@ -124,7 +124,7 @@ func (c *ci) run(t *testing.T, env ...string) (ok bool) {
 			continue
 		}
 		ran++
-		cmd := exec.Command("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", s.Run) //nolint:gosec // the workflow's own
+		cmd := exec.Command("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", s.Run)
 		cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = c.dir, append(environ, env...), &c.log, &c.log
 		ok = cmd.Run() == nil && ok
 	}
@@ -208,7 +208,7 @@ func TestWeeklyEvaluationLeavesATrend(t *testing.T) {
 	}
 	for _, line := range slices.Concat(unit["Service.ExecStartPre"], unit["Service.ExecStart"]) {
 		line = strings.NewReplacer("/usr/local/bin/commentator", build(t), "%%", "%").Replace(line)
-		cmd := exec.Command("bash", "-c", line) //nolint:gosec // the unit's own
+		cmd := exec.Command("bash", "-c", line)
 		cmd.Dir, cmd.Env = state, environ
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%s: %v\n%s", line, err, out)

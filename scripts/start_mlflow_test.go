@@ -45,7 +45,7 @@ func (c checkout) program(name, text string) {
 	if err := os.MkdirAll(filepath.Dir(c.path(name)), 0o755); err != nil {
 		c.t.Fatal(err)
 	}
-	if err := os.WriteFile(c.path(name), []byte(text), 0o755); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(c.path(name), []byte(text), 0o755); err != nil {
 		c.t.Fatal(err)
 	}
 }
@@ -97,7 +97,7 @@ http.server.ThreadingHTTPServer((of("--host"), int(of("--port"))), Handler).serv
 	}
 	c.env = append(c.env, "MLFLOW_PORT="+port)
 	t.Cleanup(func() {
-		stop := exec.Command(c.path("scripts/start_mlflow.sh"), "--stop") //nolint:noctx // the test's own has ended
+		stop := exec.Command(c.path("scripts/start_mlflow.sh"), "--stop") // the test's own has ended
 		stop.Dir, stop.Env = c.dir, c.env
 		if out, err := stop.CombinedOutput(); err != nil {
 			t.Errorf("stop: %v\n%s", err, out)

@@ -152,11 +152,11 @@ func (s reporting) write(w io.Writer, r *compare.Result) error {
 
 // writeFiles writes files into a folder, which it makes.
 func writeFiles(dir string, files map[string][]byte) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // reports, for everybody to read
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("write reports: %w", err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		if err := os.WriteFile(filepath.Join(dir, name), files[name], 0o644); err != nil { //nolint:gosec // see above
+		if err := os.WriteFile(filepath.Join(dir, name), files[name], 0o644); err != nil {
 			return fmt.Errorf("write report: %w", err)
 		}
 	}
@@ -197,7 +197,7 @@ func (c *evalBaselineCommand) Run(_ context.Context, a *app) (err error) {
 		_, err = a.stdout.Write(text)
 		return err
 	}
-	if err := os.WriteFile(c.Out, text, 0o644); err != nil { //nolint:gosec // for git
+	if err := os.WriteFile(c.Out, text, 0o644); err != nil {
 		if errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("make baseline: there is no folder %s", filepath.Dir(c.Out))
 		}

@@ -3,9 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
-
-	"github.com/mattn/go-isatty"
 
 	"github.com/technoshare/commentator/internal/evaluation"
 )
@@ -20,8 +17,7 @@ type progress struct {
 }
 
 func newProgress(to io.Writer) *progress {
-	f, ok := to.(*os.File)
-	return &progress{to: to, terminal: ok && isatty.IsTerminal(f.Fd())}
+	return &progress{to: to, terminal: isTerminal(to)}
 }
 
 func (p *progress) show(s evaluation.Progress) {

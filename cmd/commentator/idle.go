@@ -81,7 +81,7 @@ func readMetric(name string) uint64 {
 
 // growthFor is the growth in percent by which a heap with so many bytes that live has burstRoom.
 func growthFor(live uint64) int {
-	return max(heapGrowth, int(burstRoom*100/max(live, 1<<20))) //nolint:gosec // at most 2400
+	return max(heapGrowth, int(burstRoom*100/max(live, 1<<20))) // at most 2400
 }
 
 // watch is a handler that counts as a job while it runs.

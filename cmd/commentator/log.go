@@ -65,8 +65,7 @@ func onHangUp(fn func()) (stop func()) {
 // newLogHandler writes as LOG_FORMAT says; auto is coloured for a terminal, JSON for a
 // service, else text.
 func newLogHandler(w io.Writer, service bool, cfg config.Config) slog.Handler {
-	f, isFile := w.(*os.File)
-	terminal := isFile && term.IsTerminal(int(f.Fd()))
+	terminal := isTerminal(w)
 	options := &slog.HandlerOptions{Level: cfg.LogLevel}
 	switch format := strings.ToLower(cfg.LogFormat); {
 	case format == "json", format != "text" && service && !terminal:
@@ -76,4 +75,9 @@ func newLogHandler(w io.Writer, service bool, cfg config.Config) slog.Handler {
 	default:
 		return slog.NewTextHandler(w, options)
 	}
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }

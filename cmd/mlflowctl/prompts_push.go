@@ -74,7 +74,7 @@ func pushed(p prompts.Pushed, alias string) string {
 func (c *promptsPushCmd) revision(env environment) func(name string) string {
 	folder := c.folder(env)
 	git := func(args ...string) (string, error) {
-		out, err := exec.CommandContext(env.ctx, "git", append([]string{"-C", folder}, args...)...).Output() //nolint:gosec // the user's own folder
+		out, err := exec.CommandContext(env.ctx, "git", append([]string{"-C", folder}, args...)...).Output()
 		return strings.TrimSpace(string(out)), err
 	}
 	return func(name string) string {

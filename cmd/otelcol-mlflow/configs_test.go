@@ -82,7 +82,7 @@ func TestRemoteSamplingServesItsStrategies(t *testing.T) {
 	set := settings()
 	set.ConfigProviderSettings.ResolverSettings.URIs = []string{"file:" + file}
 	defer startSettings(t, set)()
-	resp, err := http.Get("http://" + address + "/sampling?service=technoshare-commentator") //nolint:noctx // a test's own server
+	resp, err := http.Get("http://" + address + "/sampling?service=technoshare-commentator")
 	if err != nil {
 		t.Fatal(err)
 	}

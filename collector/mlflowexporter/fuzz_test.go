@@ -36,7 +36,7 @@ func FuzzPlans(f *testing.F) {
 		if err != nil || td.SpanCount() == 0 {
 			return
 		}
-		random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // the same for the same input
+		random := rand.New(rand.NewPCG(seed, 0)) // the same for the same input
 		shuffled := bySpan(td)
 		random.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
 		cut := joined(shuffled[:1+random.IntN(len(shuffled))])

@@ -212,7 +212,7 @@ func counts(t *testing.T, tel *componenttest.Telemetry, name string) map[string]
 		}
 	case metricdata.Histogram[float64]:
 		for _, p := range data.DataPoints {
-			add(p.Attributes, int64(p.Count)) //nolint:gosec // a few
+			add(p.Attributes, int64(p.Count))
 		}
 	default:
 		t.Fatalf("%s is %T", name, m.Data)

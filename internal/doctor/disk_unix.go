@@ -25,7 +25,7 @@ func readDisk(dir string) (disk, error) {
 		return disk{}, fmt.Errorf("look at the disk of %s: %w", dir, err)
 	}
 	return disk{
-		free:  int64(s.Bavail) * int64(s.Bsize), //nolint:gosec,unconvert // sizes of a disk; their types differ between systems
+		free:  int64(s.Bavail) * int64(s.Bsize), //nolint:unconvert // sizes of a disk; their types differ between systems
 		files: s.Files, freeFiles: s.Ffree,
 		readOnly: s.Flags&mountedReadOnly != 0,
 	}, nil

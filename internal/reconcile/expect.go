@@ -233,7 +233,7 @@ func (w *wantTrace) describe(root span) {
 		w.state = "ERROR"
 	}
 	w.name = "job_" + root.text(wire.AttrJobID)
-	w.start, w.duration = root.startMS(), int64(root.end-root.start)/perMilli //nolint:gosec // a duration
+	w.start, w.duration = root.startMS(), int64(root.end-root.start)/perMilli
 	w.session, w.user = root.text(wire.AttrSessionID), root.text(wire.AttrUserID)
 	w.tags = carried(root, wire.KindTraceTag, wire.OnTrace)
 }

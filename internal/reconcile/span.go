@@ -148,5 +148,5 @@ func (s span) key() string {
 
 const perMilli = 1_000_000
 
-func (s span) startMS() int64 { return int64(s.start / perMilli) } //nolint:gosec // a time of this century
-func (s span) endMS() int64   { return int64(s.end / perMilli) }   //nolint:gosec // likewise
+func (s span) startMS() int64 { return int64(s.start / perMilli) }
+func (s span) endMS() int64   { return int64(s.end / perMilli) }

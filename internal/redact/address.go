@@ -1,6 +1,8 @@
 package redact
 
 import (
+	"math"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -49,7 +51,13 @@ func (sc *scan) userInfo(start int) {
 	if at < 0 && strings.HasSuffix(s[start:end], "…") { // an error's short form of a long address
 		at = end - len("…")
 	}
-	if at < 0 && beginsPassword(s[start:end]) && !isRepository(s, start, end) {
+	switch {
+	case at >= 0:
+	case beginsPassword(s[start:end]):
+		if !isRepository(s, start, end) {
+			at = lateAt(s, end, start+maxUserInfo)
+		}
+	case beginsDigits(s, start, end):
 		at = lateAt(s, end, start+maxUserInfo)
 	}
 	if at <= start {
@@ -73,6 +81,51 @@ func (sc *scan) userInfo(start int) {
 func beginsPassword(authority string) bool {
 	port := authority[strings.LastIndexByte(authority, ':')+1:]
 	return port != authority && strings.Trim(port, "0123456789") != "" && strings.IndexByte(port, ']') < 0 && !standsForPort(port)
+}
+
+// beginsDigits reports whether the digits at the end of an authority are no port but, as in
+// postgres://user:1234/abc@host, the beginning of a password: there is no such port, or the server is
+// one of loginPorts and listens to another by default. On the web an @ in a path is common.
+func beginsDigits(s string, start, end int) bool {
+	colon := strings.LastIndexByte(s[start:end], ':')
+	digits := s[start+colon+1 : end]
+	if colon < 0 || digits == "" || isRepository(s, start, end) {
+		return false
+	}
+	if n, err := strconv.Atoi(digits); err != nil || n > math.MaxUint16 || digits[0] == '0' && n > 0 {
+		return strings.Trim(digits, "0123456789") == ""
+	}
+	port, login := loginPorts[schemeBefore(s, start)]
+	return login && digits != port && !inParameter(s, end)
+}
+
+// loginPorts are schemes of servers that ask for a password and whose paths hold no @, with the
+// port that is theirs.
+var loginPorts = map[string]string{
+	"amqp": "5672", "amqps": "5671", "clickhouse": "9000", "cockroachdb": "26257", "ftp": "21", "ftps": "990", "imap": "143", "imaps": "993",
+	"ldap": "389", "ldaps": "636", "mariadb": "3306", "mongodb": "27017", "mqtt": "1883", "mqtts": "8883", "mssql": "1433", "mysql": "3306",
+	"nats": "4222", "postgres": "5432", "postgresql": "5432", "redis": "6379", "rediss": "6379", "rtsp": "554", "sftp": "22", "smtp": "25",
+	"smtps": "465", "sqlserver": "1433",
+}
+
+// schemeBefore returns the scheme of the URL whose authority begins at a place, in lower case and
+// without a driver: that of postgresql+psycopg2:// is postgresql.
+func schemeBefore(s string, start int) string {
+	least := max(0, start-32)
+	end := least + len(strings.TrimRight(s[least:start], `\/:`))
+	at := end
+	for at > least && (isAlnum(s[at-1]) || s[at-1] == '+') {
+		at--
+	}
+	scheme, _, _ := strings.Cut(s[skipEscape(s, at, end):end], "+")
+	return strings.ToLower(scheme)
+}
+
+// inParameter reports whether the first ? or @ behind a place begins a query, as in
+// postgres://host:5433/db?user=jane@server: a parameter may hold an @.
+func inParameter(s string, from int) bool {
+	n := strings.IndexAny(s[from:min(len(s), from+maxUserInfo)], "?@ \t\r\n\"")
+	return n >= 0 && s[from+n] == '?' && isParameter(s[from+n+1:])
 }
 
 // standsForPort knows port, your-port, $PORT, %d and %PORT%. Brackets end an authority.

@@ -189,6 +189,10 @@ func (sc *scan) assigned(separator, value int, equals bool) {
 		for end--; end > sc.done && s[end-1] == '\\'; end-- {
 		}
 		quotes = s[end:closed]
+		if strings.HasSuffix(s[sc.done:end], quotes) { // ""name"" in a field of CSV
+			end -= len(quotes)
+			quotes += quotes
+		}
 	}
 	begin := wordStart(s, end, sc.done)
 	name := s[begin:end]
@@ -210,6 +214,7 @@ func (sc *scan) assigned(separator, value int, equals bool) {
 		sc.list(start+1, rule, quotes)
 		return
 	}
+	start, quote = quote.openDoubled(s, start)
 	sc.value(start, rule, written{name: name, quote: quote, quotes: quotes, equals: equals})
 }
 

@@ -1,6 +1,9 @@
 package redact
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // quote is one that opens a value.
 type quote struct {
@@ -8,6 +11,8 @@ type quote struct {
 	// slashes is how many backslashes stand before it: 0 in JSON and in text, 1 in JSON within
 	// JSON, 3 in the next layer. Negative: nobody knows.
 	slashes int
+	// doubled: it stands there twice, in a field of CSV, where "" is a quote.
+	doubled bool
 }
 
 // unquoted is for a value that blanks do not end although no quote opens it. It ends at the next
@@ -23,7 +28,7 @@ func openQuote(s string, at int) (start int, q quote) {
 		k++
 	}
 	if k < len(s) && isQuote(s[k]) {
-		return k + 1, quote{s[k], k - at}
+		return k + 1, quote{mark: s[k], slashes: k - at}
 	}
 	return at, quote{}
 }
@@ -52,6 +57,71 @@ func (q quote) ends(s string, at, k int) bool {
 	}
 	return c == '"' && endsString(s, k+1)
 }
+
+// openDoubled steps over the second quote of ""value"", given where the first was stepped over. Behind
+// an empty value stands what may follow a string, and no other "" before the next quote.
+func (q quote) openDoubled(s string, start int) (int, quote) {
+	if q.mark != '"' || q.slashes < 0 {
+		return start, q
+	}
+	one := s[start-q.slashes-1 : start]
+	behind := start + len(one)
+	if !strings.HasPrefix(s[start:], one) || !goesOn(s, behind) {
+		return start, q
+	}
+	twice := quote{mark: q.mark, slashes: q.slashes, doubled: true}
+	if end := valueEnd(s, behind, twice); !strings.HasPrefix(s[end:], one) || !strings.HasPrefix(s[end+len(one):], one) {
+		return start, q
+	}
+	return behind, twice
+}
+
+// escaped returns where a text goes on behind quotes that stand for some in the value: CSV, SQL and
+// YAML double those. They are at k, with the backslashes from at on. It returns at when the value ends
+// there instead: their number is odd, or what follows may stand behind a string.
+func (q quote) escaped(s string, at, k int) int {
+	if q.doubled || q.mark == 0 || q.mark == '`' || s[k] != q.mark || q.slashes < 0 {
+		return at
+	}
+	one := s[at : k+1]
+	behind, n := at, 0
+	for ; strings.HasPrefix(s[behind:], one); n++ {
+		behind += len(one)
+	}
+	if n%2 == 0 && goesOn(s, behind) {
+		return behind
+	}
+	return at
+}
+
+// goesOn reports whether what stands at a place does not follow a string in text or code.
+func goesOn(s string, at int) bool {
+	return at < len(s) && (isAlnum(s[at]) || s[at] >= utf8.RuneSelf || strings.IndexByte("_-@#$%^*!~", s[at]) >= 0)
+}
+
+// breaks reports whether a \n, \r or \t, whose letter is at k with the backslashes from at on, is the
+// end of the line in which the value stands, and none of the value's own letters.
+func (q quote) breaks(s string, at, k int) bool {
+	switch n := k - at; {
+	case q.mark == 0 || q.slashes < 0 || q.slashes > maxSlashes:
+		return true
+	case q.mark == '"':
+		return n <= q.slashes // in its string of JSON more would have been written
+	}
+	// Backslashes tell nothing of a ' or `. The value goes on if it is closed soon, before any blank.
+	for i := k + 1; i < min(len(s), k+maxRest); i++ {
+		switch s[i] {
+		case q.mark:
+			return i == k+1 || goesOn(s, i+1)
+		case ' ', '\t', '\r', '\n', '"', '\'', '`':
+			return true
+		}
+	}
+	return true
+}
+
+// maxRest is how far behind a \n the quote is looked for that closes a value.
+const maxRest = 128
 
 // joins reports whether a value that a ' or ` opened is code: a string in " ends behind the ' and is
 // put together with what follows, as in "password='" + pass + "'". Without blanks the same has to
@@ -102,15 +172,30 @@ loop:
 			break loop
 		case '"', '\'', '`':
 			if (c == '"' || bare || c == q.mark) && q.ends(s, at, at) {
-				break loop
+				next := q.escaped(s, at, at)
+				if at == start || next == at {
+					break loop
+				}
+				at = next - 1
 			}
 		case '\\':
 			k := at
 			for k < len(s) && s[k] == '\\' {
 				k++
 			}
-			if k == len(s) || s[k] == 'n' || s[k] == 'r' || s[k] == 't' || isQuote(s[k]) && q.ends(s, at, k) {
+			switch {
+			case k == len(s):
 				break loop
+			case s[k] == 'n' || s[k] == 'r' || s[k] == 't':
+				if q.breaks(s, at, k) {
+					break loop
+				}
+			case isQuote(s[k]) && q.ends(s, at, k):
+				next := q.escaped(s, at, k)
+				if at == start || next == at {
+					break loop
+				}
+				k = next - 1
 			}
 			if (bare || q.slashes < 0) && isMarkup(s[k:]) {
 				break loop

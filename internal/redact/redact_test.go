@@ -162,6 +162,12 @@ var parts = []struct{ in, want string }{
 	{`ssh://github.com:org/repo@v1.2 git+ssh:\/\/github.com:org/repo@v1.2`, `ssh://github.com:org/repo@v1.2 git+ssh:\/\/github.com:org/repo@v1.2`},
 	{"(http://host:x/y),@jane [http://host:x/y]@jane {http://host:x/y}@jane f(http://host:x)/@jane", "(http://host:x/y),@jane [http://host:x/y]@jane {http://host:x/y}@jane f(http://host:x)/@jane"},
 	{"redis://app:passport/1@db amqp://app:$ecr3t/1@db amqp://j.doe:%2Fa/1@db", "redis://REDACTED:REDACTED@db amqp://REDACTED:REDACTED@db amqp://REDACTED:REDACTED@db"},
+	// A password of digits passes for a port
+	{"postgres://user:1234/S3cret99@host/db, redis://:1234?S3cret99@db:6379/0", "postgres://REDACTED:REDACTED@host/db, redis://REDACTED:REDACTED@db:6379/0"},
+	{`{"u":"x\npostgresql+psycopg2:\/\/user:1234\/S3cret99@host\/db"}`, `{"u":"x\npostgresql+psycopg2:\/\/REDACTED:REDACTED@host\/db"}`},
+	{"https://user:123456/S3cret99@host/x ftp://user:0123/S3cret99@host", "https://REDACTED:REDACTED@host/x ftp://REDACTED:REDACTED@host"},
+	{"http://host:8080/path@x http://127.0.0.1:0/@vite/client oci://host:5000/image@sha256:abcd svn://host:3690/x@12", "http://host:8080/path@x http://127.0.0.1:0/@vite/client oci://host:5000/image@sha256:abcd svn://host:3690/x@12"},
+	{"postgres://host:5432/a@b jdbc:postgresql://host:5433/db?user=jane@server postgres://host:5433/db", "postgres://host:5432/a@b jdbc:postgresql://host:5433/db?user=jane@server postgres://host:5433/db"},
 	{"://", "://"},
 	{"https://x.org/?monkey=1&turkey=2", "https://x.org/?monkey=1&turkey=2"},
 	{"https://x.org/?mail=jane%40example.org", "https://x.org/?mail=[redacted:email]"},
@@ -444,7 +450,7 @@ func TestTextWithoutAFindingCostsNoAllocation(t *testing.T) {
 var pieces = []string{
 	"://", "@", "?", "&", "=", ":", "#", "\"", "\\", "\\n", "\\u0026", "%3D", "%40", " ", "\n", "token", "password", "key", "sig", "U0123456789", "<@U42>", "<@U42|", ">", "/team/UABCDEFGH",
 	"a", "b.org", "1", "REDACTED", "[redacted:email]", "bearer ", "Basic ", "dXNlcjpwYXNz", "authorization", "cookie", "é", "[", "]", ",", "\"token\":[\"", "\"name\":\"password\",\"value\":", "\\t", "\\r\\n ", "SSWS ", "signature", "%20", hex32, ":\\/\\/", "//", "\\u0040", "\\u003d", "\\u003e", "#64;", "<password>", "</", "hooks.slack.com", "/services/T0/B0/", "%2Fservices%2FT0%2FB0%2F",
-	"discord.com/api/webhooks/1/", "a.webhook.office.com/", "Private-Lines: 2\n", "-----BEGIN%20PRIVATE%20KEY-----%0A", "\\/", "'", "`", ".", "-", "pass='", "pass=\"", "\\\"", "\\'",
+	"discord.com/api/webhooks/1/", "a.webhook.office.com/", "Private-Lines: 2\n", "-----BEGIN%20PRIVATE%20KEY-----%0A", "\\/", "'", "`", ".", "-", "pass='", "pass=\"", "\"\"", "''", "\"\"pass\"\":\"\"a", "\\\"", "\\'",
 	join("gh", "p_", alnum36), join("sk-", alnum36), join("eyJ", "hbGciOiJIUzI1NiJ9."), join("-----BEGIN ", "PRIVATE KEY-----"), join("-----END ", "PRIVATE KEY-----"), pemBody,
 }
 

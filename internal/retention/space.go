@@ -93,7 +93,7 @@ func drain(ctx context.Context, q querier, statement string) error {
 		return err
 	}
 	defer rows.Close()
-	for rows.Next() { //nolint:revive // there is nothing in them
+	for rows.Next() { // there is nothing in them
 	}
 	return rows.Err()
 }

@@ -54,20 +54,11 @@ func (s *Store) setSeen(ctx context.Context, channel, ts string, at time.Time, c
 
 // Channels returns the channels that are known.
 func (s *Store) Channels(ctx context.Context) ([]string, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT channel_id FROM channels ORDER BY channel_id`)
+	ids, err := list(ctx, s.reader, `SELECT channel_id FROM channels ORDER BY channel_id`, nil, scanValue[string])
 	if err != nil {
 		return nil, fmt.Errorf("list channels: %w", err)
 	}
-	defer rows.Close()
-	var ids []string
-	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id); err != nil {
-			return nil, fmt.Errorf("list channels: %w", err)
-		}
-		ids = append(ids, id)
-	}
-	return ids, rows.Err()
+	return ids, nil
 }
 
 // laterTS reports whether Slack's time a is after b: seconds, a point, six digits. Any time

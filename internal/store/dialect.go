@@ -134,7 +134,7 @@ var numberedQueries sync.Map
 // numbered turns the placeholders of a statement, ? in their order or ?1 by number, into $1.
 func numbered(query string) string {
 	if known, ok := numberedQueries.Load(query); ok {
-		return known.(string) //nolint:forcetypeassert // nothing else is stored
+		return known.(string) // nothing else is stored
 	}
 	var b strings.Builder
 	next, quoted := 0, false

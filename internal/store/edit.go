@@ -192,22 +192,14 @@ type liveJob struct {
 }
 
 func liveJobs(ctx context.Context, tx *writeTx, messageID int64) ([]liveJob, error) {
-	rows, err := tx.QueryContext(ctx, `
+	jobs, err := list(ctx, tx, `
 		SELECT id, url, link_key, CASE WHEN state <> 'final' AND attempt_open = 0 THEN 1 ELSE 0 END
-		FROM jobs WHERE message_id = ? AND withdrawn_at IS NULL ORDER BY id`, messageID)
+		FROM jobs WHERE message_id = ? AND withdrawn_at IS NULL ORDER BY id`, []any{messageID},
+		func(rows *sql.Rows, j *liveJob) error { return rows.Scan(&j.id, &j.url, &j.key, &j.waits) })
 	if err != nil {
 		return nil, fmt.Errorf("read jobs of message: %w", err)
 	}
-	defer rows.Close()
-	var jobs []liveJob
-	for rows.Next() {
-		var j liveJob
-		if err := rows.Scan(&j.id, &j.url, &j.key, &j.waits); err != nil {
-			return nil, fmt.Errorf("read jobs of message: %w", err)
-		}
-		jobs = append(jobs, j)
-	}
-	return jobs, rows.Err()
+	return jobs, nil
 }
 
 // withdraw takes a job back.

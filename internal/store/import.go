@@ -230,23 +230,15 @@ func (s *Store) contents(ctx context.Context, q querier) (c Contents, err error)
 	return c, err
 }
 
-func allMessages(ctx context.Context, q querier) (all []commentator.Message, err error) {
-	rows, err := q.QueryContext(ctx, `
-		SELECT id, channel_id, message_ts, thread_ts, user_id, text, event_id, received_at FROM messages ORDER BY id`)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var m commentator.Message
-		var received int64
-		if err := rows.Scan(&m.ID, &m.Channel, &m.TS, &m.ThreadTS, &m.User, &m.Text, &m.EventID, &received); err != nil {
-			return nil, err
-		}
-		m.ReceivedAt = fromMicros(received)
-		all = append(all, m)
-	}
-	return all, rows.Err()
+func allMessages(ctx context.Context, q querier) ([]commentator.Message, error) {
+	return list(ctx, q, `
+		SELECT id, channel_id, message_ts, thread_ts, user_id, text, event_id, received_at FROM messages ORDER BY id`, nil,
+		func(rows *sql.Rows, m *commentator.Message) error {
+			var received int64
+			err := rows.Scan(&m.ID, &m.Channel, &m.TS, &m.ThreadTS, &m.User, &m.Text, &m.EventID, &received)
+			m.ReceivedAt = fromMicros(received)
+			return err
+		})
 }
 
 // readFates fills in what is known of the replies of jobs.
@@ -263,31 +255,17 @@ func readFates(ctx context.Context, q querier, jobs []HeldJob) error {
 		{`SELECT DISTINCT job_id FROM posts`, func(j *HeldJob) { j.Asked = true }},
 		{`SELECT DISTINCT job_id FROM posts WHERE reply_ts <> ''`, func(j *HeldJob) { j.Replied = true }},
 	} {
-		if err := eachID(ctx, q, fate.query, func(id int64) {
+		ids, err := list(ctx, q, fate.query, nil, scanValue[int64])
+		if err != nil {
+			return fmt.Errorf("read fates of jobs: %w", err)
+		}
+		for _, id := range ids {
 			if j := byID[id]; j != nil {
 				fate.set(j)
 			}
-		}); err != nil {
-			return fmt.Errorf("read fates of jobs: %w", err)
 		}
 	}
 	return nil
-}
-
-func eachID(ctx context.Context, q querier, query string, do func(id int64)) error {
-	rows, err := q.QueryContext(ctx, query)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			return err
-		}
-		do(id)
-	}
-	return rows.Err()
 }
 
 func nullMicros(t time.Time) sql.NullInt64 {

@@ -40,7 +40,7 @@ func (r *ReadOnly) Integrity(ctx context.Context) ([]string, error) {
 		{fmt.Sprintf("PRAGMA integrity_check(%d)", damages), "%s"},
 		{`SELECT DISTINCT "table" FROM pragma_foreign_key_check`, "rows of table %s refer to rows that are gone"},
 	} {
-		more, err := r.texts(ctx, check.query)
+		more, err := list(ctx, r.db, check.query, nil, scanValue[string])
 		if err != nil {
 			return found, fmt.Errorf("check database: %w", explain(err))
 		}
@@ -64,23 +64,6 @@ func (r *ReadOnly) standby(ctx context.Context) ([]string, error) {
 	return nil, nil
 }
 
-func (r *ReadOnly) texts(ctx context.Context, query string) ([]string, error) {
-	rows, err := r.db.QueryContext(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var texts []string
-	for rows.Next() {
-		var text string
-		if err := rows.Scan(&text); err != nil {
-			return texts, err
-		}
-		texts = append(texts, text)
-	}
-	return texts, rows.Err()
-}
-
 // PromptUse is a prompt that recent stages used.
 type PromptUse struct {
 	Name, SHA256 string
@@ -94,22 +77,14 @@ const recentStages = 2000
 // PromptsUsed lists the prompts of the newest stages, by name.
 func (r *ReadOnly) PromptsUsed(ctx context.Context) ([]PromptUse, error) {
 	name, hash := r.db.dialect.jsonText("analysis", "prompt_name"), r.db.dialect.jsonText("analysis", "prompt_sha256")
-	rows, err := r.db.QueryContext(ctx, `
+	all, err := list(ctx, r.db, `
 		SELECT name, hash, count(*), max(job_id) FROM (
 			SELECT job_id, `+name+` AS name, `+hash+` AS hash FROM stages
 			WHERE analysis IS NOT NULL ORDER BY id DESC LIMIT ?) AS recent
-		WHERE name <> '' AND hash <> '' GROUP BY name, hash ORDER BY name, hash`, recentStages)
+		WHERE name <> '' AND hash <> '' GROUP BY name, hash ORDER BY name, hash`, []any{recentStages},
+		func(rows *sql.Rows, p *PromptUse) error { return rows.Scan(&p.Name, &p.SHA256, &p.Stages, &p.LastJob) })
 	if err != nil {
 		return nil, fmt.Errorf("read prompts: %w", explain(err))
 	}
-	defer rows.Close()
-	var all []PromptUse
-	for rows.Next() {
-		var p PromptUse
-		if err := rows.Scan(&p.Name, &p.SHA256, &p.Stages, &p.LastJob); err != nil {
-			return nil, fmt.Errorf("read prompts: %w", err)
-		}
-		all = append(all, p)
-	}
-	return all, rows.Err()
+	return all, nil
 }

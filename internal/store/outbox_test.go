@@ -25,21 +25,10 @@ func exec(t *testing.T, s *Store, statement string) {
 }
 
 // column returns what a query for one column finds.
-func column[T any](t rapid.TB, s *Store, query string, args ...any) (values []T) {
+func column[T any](t rapid.TB, s *Store, query string, args ...any) []T {
 	t.Helper()
-	rows, err := s.reader.QueryContext(context.Background(), query, args...)
+	values, err := list(context.Background(), s.reader, query, args, scanValue[T])
 	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var v T
-		if err := rows.Scan(&v); err != nil {
-			t.Fatal(err)
-		}
-		values = append(values, v)
-	}
-	if err := rows.Err(); err != nil {
 		t.Fatal(err)
 	}
 	return values

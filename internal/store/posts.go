@@ -130,20 +130,11 @@ func askForNotice(ctx context.Context, tx *writeTx, jobID int64, m commentator.M
 // the oldest first. It looks at all replies there are: it is for the start of the program, and for
 // a look every few minutes.
 func (s *Store) NoticesDue(ctx context.Context) ([]int64, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT job_id FROM posts WHERE `+isOpenNotice+` ORDER BY id`)
+	ids, err := list(ctx, s.reader, `SELECT job_id FROM posts WHERE `+isOpenNotice+` ORDER BY id`, nil, scanValue[int64])
 	if err != nil {
 		return nil, fmt.Errorf("read notices: %w", err)
 	}
-	defer rows.Close()
-	var ids []int64
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			return nil, fmt.Errorf("read notices: %w", err)
-		}
-		ids = append(ids, id)
-	}
-	return ids, rows.Err()
+	return ids, nil
 }
 
 // Notice returns the notice of a job. False: there is none, it is known to have been given, or
@@ -195,22 +186,17 @@ func findReply(ctx context.Context, q querier, jobID int64, part int) (commentat
 }
 
 func replies(ctx context.Context, q querier, where string, args ...any) ([]commentator.Reply, error) {
-	rows, err := q.QueryContext(ctx, `
-		SELECT job_id, part, channel_id, thread_ts, attempt, asked_at, reply_ts, posted_at, retract_at FROM posts `+where, args...)
+	found, err := list(ctx, q, `
+		SELECT job_id, part, channel_id, thread_ts, attempt, asked_at, reply_ts, posted_at, retract_at FROM posts `+where, args,
+		func(rows *sql.Rows, r *commentator.Reply) error {
+			var asked int64
+			var posted, retract sql.NullInt64
+			err := rows.Scan(&r.JobID, &r.Part, &r.Channel, &r.ThreadTS, &r.Attempt, &asked, &r.ReplyTS, &posted, &retract)
+			r.AskedAt, r.PostedAt, r.RetractAt = fromMicros(asked), fromNullMicros(posted), fromNullMicros(retract)
+			return err
+		})
 	if err != nil {
 		return nil, fmt.Errorf("read replies: %w", err)
 	}
-	defer rows.Close()
-	var found []commentator.Reply
-	for rows.Next() {
-		var r commentator.Reply
-		var asked int64
-		var posted, retract sql.NullInt64
-		if err := rows.Scan(&r.JobID, &r.Part, &r.Channel, &r.ThreadTS, &r.Attempt, &asked, &r.ReplyTS, &posted, &retract); err != nil {
-			return nil, fmt.Errorf("read replies: %w", err)
-		}
-		r.AskedAt, r.PostedAt, r.RetractAt = fromMicros(asked), fromNullMicros(posted), fromNullMicros(retract)
-		found = append(found, r)
-	}
-	return found, rows.Err()
+	return found, nil
 }

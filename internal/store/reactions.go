@@ -89,25 +89,20 @@ type reaction struct {
 type reactions []reaction
 
 func reactionsOf(ctx context.Context, q querier, jobID int64, user string) (reactions, error) {
-	rows, err := q.QueryContext(ctx, `
-		SELECT reaction, verdict, event_ts, removed, updated_at FROM reactions WHERE job_id = ? AND user_id = ?`, jobID, user)
+	out, err := list(ctx, q, `
+		SELECT reaction, verdict, event_ts, removed, updated_at FROM reactions WHERE job_id = ? AND user_id = ?`, []any{jobID, user},
+		func(rows *sql.Rows, r *reaction) (err error) {
+			var ts string
+			if err := rows.Scan(&r.name, &r.value, &ts, &r.removed, &r.written); err != nil {
+				return err
+			}
+			r.at, err = slackTime(ts)
+			return err
+		})
 	if err != nil {
 		return nil, fmt.Errorf("read reactions: %w", err)
 	}
-	defer rows.Close()
-	var out reactions
-	for rows.Next() {
-		var r reaction
-		var ts string
-		if err := rows.Scan(&r.name, &r.value, &ts, &r.removed, &r.written); err != nil {
-			return nil, fmt.Errorf("read reactions: %w", err)
-		}
-		if r.at, err = slackTime(ts); err != nil {
-			return nil, fmt.Errorf("read reactions: %w", err)
-		}
-		out = append(out, r)
-	}
-	return out, rows.Err()
+	return out, nil
 }
 
 // place says when the row of an event is written, and the time of the verdict that it leads
@@ -203,35 +198,31 @@ func (s *Store) Opinions(ctx context.Context, since time.Time) ([]Opinion, error
 }
 
 func (s *Store) opinions(ctx context.Context, since time.Time) ([]Opinion, error) {
-	rows, err := s.reader.QueryContext(ctx, `
-		SELECT job_id, user_id, reaction, verdict, event_ts, removed FROM reactions ORDER BY job_id, user_id`)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
 	type key struct {
 		job  int64
 		user string
 	}
 	var order []key
 	given := map[key]*reactions{}
-	for rows.Next() {
+	err := each(ctx, s.reader, `
+		SELECT job_id, user_id, reaction, verdict, event_ts, removed FROM reactions ORDER BY job_id, user_id`, nil, func(rows *sql.Rows) (err error) {
 		var k key
 		var r reaction
 		var ts string
 		if err := rows.Scan(&k.job, &k.user, &r.name, &r.value, &ts, &r.removed); err != nil {
-			return nil, err
+			return err
 		}
 		if r.at, err = slackTime(ts); err != nil {
-			return nil, err
+			return err
 		}
 		if given[k] == nil {
 			given[k] = &reactions{}
 			order = append(order, k)
 		}
 		*given[k] = append(*given[k], r)
-	}
-	if err := rows.Err(); err != nil {
+		return nil
+	})
+	if err != nil {
 		return nil, err
 	}
 	var out []Opinion

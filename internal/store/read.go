@@ -60,20 +60,11 @@ func (s *Store) ListJobs(ctx context.Context, f Filter) ([]commentator.Job, erro
 
 // OpenJobs returns the ids of the jobs that are not final, the oldest first.
 func (s *Store) OpenJobs(ctx context.Context) ([]int64, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT id FROM jobs WHERE state <> 'final' ORDER BY id`)
+	ids, err := list(ctx, s.reader, `SELECT id FROM jobs WHERE state <> 'final' ORDER BY id`, nil, scanValue[int64])
 	if err != nil {
 		return nil, fmt.Errorf("list open jobs: %w", err)
 	}
-	defer rows.Close()
-	var ids []int64
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			return nil, fmt.Errorf("list open jobs: %w", err)
-		}
-		ids = append(ids, id)
-	}
-	return ids, rows.Err()
+	return ids, nil
 }
 
 // OpenRecorded counts the jobs that have started, are recorded and are not final.
@@ -118,20 +109,14 @@ func (s *Store) jobsOfMessage(ctx context.Context, q querier, messageID int64) (
 }
 
 func (s *Store) jobs(ctx context.Context, q querier, where string, args ...any) ([]commentator.Job, error) {
-	rows, err := q.QueryContext(ctx, `SELECT `+jobColumns+` FROM jobs `+where, args...)
+	jobs, err := list(ctx, q, `SELECT `+jobColumns+` FROM jobs `+where, args, func(rows *sql.Rows, j *commentator.Job) (err error) {
+		*j, _, err = s.scanJob(rows)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read jobs: %w", err)
 	}
-	defer rows.Close()
-	var jobs []commentator.Job
-	for rows.Next() {
-		j, _, err := s.scanJob(rows)
-		if err != nil {
-			return nil, fmt.Errorf("read jobs: %w", err)
-		}
-		jobs = append(jobs, j)
-	}
-	return jobs, rows.Err()
+	return jobs, nil
 }
 
 type scanner interface{ Scan(dest ...any) error }
@@ -164,32 +149,29 @@ func message(ctx context.Context, q querier, id int64) (commentator.Message, err
 }
 
 func stages(ctx context.Context, q querier, jobID int64) ([]commentator.StageRecord, error) {
-	rows, err := q.QueryContext(ctx, `
+	records, err := list(ctx, q, `
 		SELECT id, stage, attempt, span_id, started_at, ended_at, error_type, error_message, result, analysis
-		FROM stages WHERE job_id = ? ORDER BY id`, jobID)
-	if err != nil {
-		return nil, fmt.Errorf("read stages of job %d: %w", jobID, err)
-	}
-	defer rows.Close()
-	var records []commentator.StageRecord
-	for rows.Next() {
-		r := commentator.StageRecord{JobID: jobID}
+		FROM stages WHERE job_id = ? ORDER BY id`, []any{jobID}, func(rows *sql.Rows, r *commentator.StageRecord) error {
+		r.JobID = jobID
 		var started, ended int64
 		var result, analysis sql.Null[[]byte]
 		err := rows.Scan(&r.ID, &r.Stage, &r.Attempt, &r.SpanID, &started, &ended, &r.ErrorType, &r.ErrorMessage, &result, &analysis)
 		if err != nil {
-			return nil, fmt.Errorf("read stages of job %d: %w", jobID, err)
+			return err
 		}
 		r.StartedAt, r.EndedAt = fromMicros(started), fromMicros(ended)
 		r.Result = result.V
 		if analysis.Valid {
 			if err := json.Unmarshal(analysis.V, &r.Analysis); err != nil {
-				return nil, fmt.Errorf("read analysis of stage %d: %w", r.ID, err)
+				return fmt.Errorf("analysis of stage %d: %w", r.ID, err)
 			}
 		}
-		records = append(records, r)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read stages of job %d: %w", jobID, err)
 	}
-	return records, rows.Err()
+	return records, nil
 }
 
 func notFound(err error) error {

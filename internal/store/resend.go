@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"time"
 )
@@ -23,24 +24,18 @@ func (s *Store) SetAside(ctx context.Context, limit int) ([]SetAside, error) {
 	if limit == 0 {
 		limit = 1 << 31
 	}
-	rows, err := s.reader.QueryContext(ctx, `
+	all, err := list(ctx, s.reader, `
 		SELECT id, job_id, kind, size, created_at, refused_at, error FROM outbox
-		WHERE `+isRefused+` ORDER BY refused_at DESC, id DESC LIMIT ?`, limit)
+		WHERE `+isRefused+` ORDER BY refused_at DESC, id DESC LIMIT ?`, []any{limit}, func(rows *sql.Rows, m *SetAside) error {
+		var created, refused int64
+		err := rows.Scan(&m.ID, &m.JobID, &m.Kind, &m.Size, &created, &refused, &m.Reason)
+		m.CreatedAt, m.RefusedAt = fromMicros(created), fromMicros(refused)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("list messages that were set aside: %w", err)
 	}
-	defer rows.Close()
-	var all []SetAside
-	for rows.Next() {
-		var m SetAside
-		var created, refused int64
-		if err := rows.Scan(&m.ID, &m.JobID, &m.Kind, &m.Size, &created, &refused, &m.Reason); err != nil {
-			return nil, fmt.Errorf("list messages that were set aside: %w", err)
-		}
-		m.CreatedAt, m.RefusedAt = fromMicros(created), fromMicros(refused)
-		all = append(all, m)
-	}
-	return all, rows.Err()
+	return all, nil
 }
 
 // Resend lets messages wait again that were set aside, and returns how many. Either all of them

@@ -140,20 +140,17 @@ func checkVersion(ctx context.Context, db *database) error {
 }
 
 func tableNames(ctx context.Context, db querier, d *dialect) (map[string]bool, error) {
-	rows, err := db.QueryContext(ctx, d.tables)
+	names := map[string]bool{}
+	err := each(ctx, db, d.tables, nil, func(rows *sql.Rows) error {
+		var name string
+		err := rows.Scan(&name)
+		names[name] = true
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("list tables: %w", err)
 	}
-	defer rows.Close()
-	names := map[string]bool{}
-	for rows.Next() {
-		var name string
-		if err := rows.Scan(&name); err != nil {
-			return nil, err
-		}
-		names[name] = true
-	}
-	return names, rows.Err()
+	return names, nil
 }
 
 func meta(ctx context.Context, db querier, key string) (string, error) {

@@ -85,19 +85,11 @@ func (p *Provider) outcomeAttributes(j commentator.Job, sum summary) []attribute
 		a.count(wire.AttrGateThemesMin, g.ThemesMin)
 	}
 	if an := sum.analysisA; an != nil {
-		a.text(wire.AttrStageAModel, an.Model)
-		a.text(wire.AttrStageAProvider, an.Provider)
-		a.usageOf(wire.UsageOfStageA, sum.usageA)
-		a.text(wire.AttrStageAPromptName, an.PromptName)
-		a.text(wire.AttrStageAPromptSHA, an.PromptSHA)
+		a.analysis(ofStageA, *an, sum.usageA)
 		a.request(*an)
 	}
 	if an := sum.analysisB; an != nil {
-		a.text(wire.AttrStageBModel, an.Model)
-		a.text(wire.AttrStageBProvider, an.Provider)
-		a.usageOf(wire.UsageOfStageB, sum.usageB)
-		a.text(wire.AttrStageBPromptName, an.PromptName)
-		a.text(wire.AttrStageBPromptSHA, an.PromptSHA)
+		a.analysis(ofStageB, *an, sum.usageB)
 		a.request(*an) // the later stage's setting stands for the job's
 	}
 	if sum.analysisA != nil || sum.analysisB != nil {
@@ -145,6 +137,31 @@ func (a *attributes) rollup(r rollup, content bool) {
 		a.add(attribute.Bool(wire.AttrGatePassed, g.Passed))
 		a.add(attribute.StringSlice(wire.AttrGateFailureList, gateFailures(*g, content)))
 	}
+}
+
+// analysisNames are those under which a root tells of a stage that asks a model.
+type analysisNames struct{ model, provider, promptName, promptSHA, usage string }
+
+var (
+	ofStageA = analysisNames{
+		wire.AttrStageAModel, wire.AttrStageAProvider, wire.AttrStageAPromptName, wire.AttrStageAPromptSHA, wire.UsageOfStageA,
+	}
+	ofStageB = analysisNames{
+		wire.AttrStageBModel, wire.AttrStageBProvider, wire.AttrStageBPromptName, wire.AttrStageBPromptSHA, wire.UsageOfStageB,
+	}
+)
+
+// analysis maps the model of such a stage, what it used, and the prompt.
+func (a *attributes) analysis(of analysisNames, an commentator.Analysis, u commentator.Usage) {
+	a.text(of.model, an.Model)
+	a.text(of.provider, an.Provider)
+	a.usageOf(of.usage, u)
+	a.prompt(of, an)
+}
+
+func (a *attributes) prompt(of analysisNames, an commentator.Analysis) {
+	a.text(of.promptName, an.PromptName)
+	a.text(of.promptSHA, an.PromptSHA)
 }
 
 // request maps the settings of the models.

@@ -161,7 +161,7 @@ func (w *backwards) bytes(field protowire.Number, b []byte) {
 
 // end makes what was written since the message had this size a message in a field.
 func (w *backwards) end(field protowire.Number, before int) {
-	w.varint(uint64(w.size() - before)) //nolint:gosec // a size
+	w.varint(uint64(w.size() - before))
 	w.tag(field, protowire.BytesType)
 }
 
@@ -228,8 +228,8 @@ func (w *backwards) span(s sdktrace.ReadOnlySpan) {
 	}
 	w.number(fieldSpanDroppedAttributes, clamp(s.DroppedAttributes()))
 	w.attributes(fieldSpanAttributes, s.Attributes())
-	w.fixed64(fieldSpanEnd, uint64(max(0, s.EndTime().UnixNano())))     //nolint:gosec // not negative
-	w.fixed64(fieldSpanStart, uint64(max(0, s.StartTime().UnixNano()))) //nolint:gosec // not negative
+	w.fixed64(fieldSpanEnd, uint64(max(0, s.EndTime().UnixNano())))
+	w.fixed64(fieldSpanStart, uint64(max(0, s.StartTime().UnixNano())))
 	w.number(fieldSpanKind, spanKind(s.SpanKind()))
 	w.text(fieldSpanName, s.Name())
 	if id := parent.SpanID(); id.IsValid() {
@@ -251,7 +251,7 @@ func (w *backwards) status(s sdktrace.Status) {
 	case codes.Error:
 		code = tracepb.Status_STATUS_CODE_ERROR
 	}
-	w.number(fieldStatusCode, uint64(code)) //nolint:gosec // not negative
+	w.number(fieldStatusCode, uint64(code))
 	w.text(fieldStatusMessage, s.Description)
 	w.end(fieldSpanStatus, before)
 }
@@ -261,7 +261,7 @@ func (w *backwards) event(e sdktrace.Event) {
 	w.number(fieldEventDropped, clamp(e.DroppedAttributeCount))
 	w.attributes(fieldEventAttributes, e.Attributes)
 	w.text(fieldEventName, e.Name)
-	w.fixed64(fieldEventTime, uint64(max(0, e.Time.UnixNano()))) //nolint:gosec // not negative
+	w.fixed64(fieldEventTime, uint64(max(0, e.Time.UnixNano())))
 	w.end(fieldSpanEvents, before)
 }
 
@@ -295,7 +295,7 @@ func (w *backwards) value(field protowire.Number, v attribute.Value) {
 		w.varint(protowire.EncodeBool(v.AsBool()))
 		w.tag(fieldBool, protowire.VarintType)
 	case attribute.INT64:
-		w.varint(uint64(v.AsInt64())) //nolint:gosec // as protobuf has them
+		w.varint(uint64(v.AsInt64())) // as protobuf has them
 		w.tag(fieldInt, protowire.VarintType)
 	case attribute.FLOAT64:
 		w.always64(fieldDouble, math.Float64bits(v.AsFloat64()))
@@ -332,7 +332,7 @@ func array[T any](w *backwards, list []T, of func(T) attribute.Value) {
 	}
 }
 
-func clamp(n int) uint64 { return uint64(min(max(n, 0), math.MaxUint32)) } //nolint:gosec // not negative
+func clamp(n int) uint64 { return uint64(min(max(n, 0), math.MaxUint32)) }
 
 func spanFlags(flags trace.TraceFlags, parent trace.SpanContext) uint32 {
 	f := uint32(flags) | uint32(tracepb.SpanFlags_SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK)

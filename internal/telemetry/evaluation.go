@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/technoshare/commentator/internal/commentator"
@@ -94,44 +93,27 @@ func (e *Example) End(end ExampleEnd) (Message, error) {
 	a.text(wire.AttrRunTagPrefix+"passed", strconv.FormatBool(end.Passed))
 	a.text(wire.AttrErrorType, end.ErrorType)
 	a.text(wire.AttrErrorMessage, end.Failure)
-	var usage commentator.Usage
-	if an, ok := end.Stages[commentator.StageA]; ok {
-		a.text(wire.AttrStageAModel, an.Model)
-		a.text(wire.AttrStageAProvider, an.Provider)
-		a.text(wire.AttrStageAPromptName, an.PromptName)
-		a.text(wire.AttrStageAPromptSHA, an.PromptSHA)
-		a.usageOf(wire.UsageOfStageA, an.Usage)
-		usage = usage.Add(an.Usage)
-	}
-	if an, ok := end.Stages[commentator.StageB]; ok {
-		a.text(wire.AttrStageBModel, an.Model)
-		a.text(wire.AttrStageBProvider, an.Provider)
-		a.text(wire.AttrStageBPromptName, an.PromptName)
-		a.text(wire.AttrStageBPromptSHA, an.PromptSHA)
-		a.usageOf(wire.UsageOfStageB, an.Usage)
-		usage = usage.Add(an.Usage)
-	}
-	a.usage(usage)
+	stageA, stageB := end.Stages[commentator.StageA], end.Stages[commentator.StageB] // zero: not reached
+	a.analysis(ofStageA, stageA, stageA.Usage)
+	a.analysis(ofStageB, stageB, stageB.Usage)
+	a.usage(stageA.Usage.Add(stageB.Usage))
 	var texts clean
 	if p.cfg.CaptureContent {
 		texts.addJSON(p.rec, wire.AttrInput, end.Input)
 		texts.addJSON(p.rec, wire.AttrOutput, end.Output)
 	}
+	verdicts := make([]clean, 0, len(end.Verdicts))
+	for _, v := range end.Verdicts {
+		if !p.cfg.CaptureContent {
+			v.Why = "" // it may quote the comment
+		}
+		verdicts = append(verdicts, p.rec.attributes(v.attributes()...))
+	}
 	traceID, spanID := wire.ExampleIdentity(e.try.Evaluation, e.try.Example, e.try.Repetition)
-	root, err := p.emitEvaluation(evaluationSpan{
-		name: wire.SpanEvalExample, evaluation: e.try.Evaluation, suiteStart: e.try.SuiteStart,
-		ids:   chosenIDs{trace: trace.TraceID(traceID), span: trace.SpanID(spanID)},
-		start: end.Start, end: end.End, attrs: a, texts: texts, verdicts: end.Verdicts, failure: end.Failure,
+	return p.emitOfEvaluation(e.try.Evaluation, e.try.SuiteStart, chosenIDs{trace.TraceID(traceID), trace.SpanID(spanID)}, closedSpan{
+		name: wire.SpanEvalExample, start: end.Start, end: end.End, attrs: a, texts: texts, verdicts: verdicts,
+		failed: end.Failure != "", failure: end.Failure, details: details,
 	})
-	if err != nil {
-		return Message{}, err
-	}
-	spans := make([]sdktrace.ReadOnlySpan, 0, len(details)+1)
-	spans = append(spans, root)
-	for _, d := range details {
-		spans = append(spans, d)
-	}
-	return p.encode(wire.SpanEvalExample, spans)
 }
 
 // SuiteEnd is what an evaluation came to.
@@ -167,10 +149,8 @@ func (p *Provider) SuiteEnded(s SuiteEnd) (Message, error) {
 	for _, name := range slices.Sorted(maps.Keys(s.Metrics)) {
 		a.add(attribute.Float64(wire.AttrRunMetricPrefix+name, s.Metrics[name]))
 	}
-	a.text(wire.AttrStageAPromptName, s.Prompts[commentator.StageA].PromptName)
-	a.text(wire.AttrStageAPromptSHA, s.Prompts[commentator.StageA].PromptSHA)
-	a.text(wire.AttrStageBPromptName, s.Prompts[commentator.StageB].PromptName)
-	a.text(wire.AttrStageBPromptSHA, s.Prompts[commentator.StageB].PromptSHA)
+	a.prompt(ofStageA, s.Prompts[commentator.StageA])
+	a.prompt(ofStageB, s.Prompts[commentator.StageB])
 	a.text(wire.AttrErrorMessage, s.Failure)
 	results := s.Results
 	if !p.cfg.CaptureContent {
@@ -179,64 +159,27 @@ func (p *Provider) SuiteEnded(s SuiteEnd) (Message, error) {
 			return Message{}, fmt.Errorf("encode artifact %s: %w", wire.ArtifactEvalResults, err)
 		}
 	}
-	span, err := p.emitEvaluation(evaluationSpan{
-		name: wire.SpanEvalSuite, evaluation: s.Evaluation, suiteStart: s.Start,
-		ids:   chosenIDs{trace: trace.TraceID(traceID), span: trace.SpanID(spanID)},
-		start: s.Start, end: s.End, attrs: a, failure: s.Failure,
+	return p.emitOfEvaluation(s.Evaluation, s.Start, chosenIDs{trace.TraceID(traceID), trace.SpanID(spanID)}, closedSpan{
+		name: wire.SpanEvalSuite, start: s.Start, end: s.End, attrs: a, failed: s.Failure != "", failure: s.Failure,
 		artifacts: []artifact{p.rec.newArtifact(wire.ArtifactEvalResults, mediaJSON, p.rec.mask(string(results)))},
 	})
-	if err != nil {
-		return Message{}, err
-	}
-	return p.encode(wire.SpanEvalSuite, []sdktrace.ReadOnlySpan{span})
 }
 
-// evaluationSpan is a root about to be made.
-type evaluationSpan struct {
-	name, evaluation string
-	suiteStart       time.Time
-	ids              chosenIDs
-	start, end       time.Time
-	attrs            attributes
-	texts            clean
-	artifacts        []artifact
-	verdicts         []Verdict
-	failure          string
-}
-
-func (p *Provider) emitEvaluation(s evaluationSpan) (sdktrace.ReadOnlySpan, error) {
-	ctx := context.WithValue(context.Background(), chosenIDsKey{}, s.ids)
-	if s.end.Before(s.start) { // the clock was set back in between
-		s.end = s.start
-	}
-	own := []attribute.KeyValue{
+// emitOfEvaluation returns the message with a root: that of an evaluation, or of a try.
+func (p *Provider) emitOfEvaluation(evaluation string, suiteStart time.Time, ids chosenIDs, s closedSpan) (Message, error) {
+	own := attributes{
 		attribute.String(wire.AttrTier, wire.TierEvaluation),
-		attribute.String(wire.AttrEvalID, s.evaluation),
-		attribute.Int64(wire.AttrStartedAt, s.suiteStart.UnixMicro()),
+		attribute.String(wire.AttrEvalID, evaluation),
+		attribute.Int64(wire.AttrStartedAt, suiteStart.UnixMicro()),
 	}
 	if s.name == wire.SpanEvalExample {
-		own = append(own, attribute.String(wire.AttrJobDetail, wire.DetailFull))
+		own.text(wire.AttrJobDetail, wire.DetailFull)
 	}
-	attrs := p.rec.attributes(append(own, s.attrs...)...)
-	_, span := p.rec.start(ctx, s.name, trace.SpanKindInternal, s.start, attrs.option(), s.texts.option())
-	for _, a := range s.artifacts {
-		p.rec.artifact(span, s.end, p.rec.artifactAttributes(a))
+	msg, err := p.emit(context.WithValue(context.Background(), chosenIDsKey{}, ids), s, own...)
+	if err != nil {
+		return Message{}, fmt.Errorf("record evaluation %s: %w", evaluation, err)
 	}
-	for _, v := range s.verdicts {
-		if !p.cfg.CaptureContent {
-			v.Why = "" // it may quote the comment
-		}
-		p.rec.verdict(span, s.end, p.rec.attributes(v.attributes()...))
-	}
-	if s.failure != "" {
-		p.rec.fail(span, s.failure)
-	}
-	span.End(trace.WithTimestamp(s.end))
-	read, ok := span.(sdktrace.ReadOnlySpan)
-	if !ok {
-		return nil, fmt.Errorf("make span %s of evaluation %s: it was not recorded", s.name, s.evaluation)
-	}
-	return read, nil
+	return msg, nil
 }
 
 // attributes are those of the event gen_ai.evaluation.result.

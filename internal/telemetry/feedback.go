@@ -2,7 +2,6 @@ package telemetry
 
 import (
 	"go.opentelemetry.io/otel/attribute"
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/technoshare/commentator/internal/commentator"
@@ -20,16 +19,11 @@ func (p *Provider) Feedback(j commentator.Job, v commentator.Verdict) (Message, 
 	if person == "" {
 		return Message{}, nil // it would pass for the service's own verdict
 	}
-	span, err := p.emit(lifecycleSpan{
-		name: wire.SpanFeedback, kind: trace.SpanKindInternal, job: j, tier: wire.TierMessage,
-		start: v.At, end: v.At,
-		attrs:   []attribute.KeyValue{attribute.String(wire.AttrUserID, person)},
-		verdict: p.rec.attributes(verdictAttributes(v)...),
+	return p.emitOfJob(j, wire.TierMessage, trace.SpanID{}, closedSpan{
+		name: wire.SpanFeedback, start: v.At, end: v.At,
+		attrs:    []attribute.KeyValue{attribute.String(wire.AttrUserID, person)},
+		verdicts: []clean{p.rec.attributes(verdictAttributes(v)...)},
 	})
-	if err != nil {
-		return Message{}, err
-	}
-	return p.encode(wire.SpanFeedback, []sdktrace.ReadOnlySpan{span})
 }
 
 // verdictAttributes are those of the event gen_ai.evaluation.result. The value is 1 or 0, so

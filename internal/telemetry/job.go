@@ -4,7 +4,6 @@ import (
 	"context"
 	"strconv"
 
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/technoshare/commentator/internal/commentator"
@@ -38,15 +37,9 @@ func (p *Provider) JobStarted(j commentator.Job, m commentator.Message) (Message
 	if !p.records(j) {
 		return Message{}, nil
 	}
-	span, err := p.emit(lifecycleSpan{
-		name: wire.SpanJobStarted, kind: trace.SpanKindInternal, job: j, tier: wire.TierMessage,
-		start: j.StartedAt, end: j.StartedAt,
-		attrs: p.jobAttributes(j, m),
+	return p.emitOfJob(j, wire.TierMessage, trace.SpanID{}, closedSpan{
+		name: wire.SpanJobStarted, start: j.StartedAt, end: j.StartedAt, attrs: p.jobAttributes(j, m),
 	})
-	if err != nil {
-		return Message{}, err
-	}
-	return p.encode(wire.SpanJobStarted, []sdktrace.ReadOnlySpan{span})
 }
 
 // JobEnded returns the message with the root span of a job, for the transaction that makes
@@ -67,16 +60,12 @@ func (p *Provider) JobEnded(j commentator.Job, m commentator.Message, stages []c
 	if j.Detail == commentator.DetailFull && p.cfg.CaptureContent {
 		texts = p.jobTexts(j, m, sum)
 	}
-	span, err := p.emit(lifecycleSpan{
-		name: wire.SpanJob, kind: trace.SpanKindConsumer, job: j, tier: wire.TierLifecycle, id: rootID,
+	return p.emitOfJob(j, wire.TierLifecycle, rootID, closedSpan{
+		name: wire.SpanJob, kind: trace.SpanKindConsumer,
 		start: j.StartedAt, end: j.FinishedAt,
 		attrs: append(p.jobAttributes(j, m), p.outcomeAttributes(j, sum)...), texts: texts,
 		failed: j.Outcome == commentator.OutcomeError, failure: j.ErrorMessage,
 	})
-	if err != nil {
-		return Message{}, err
-	}
-	return p.encode(wire.SpanJob, []sdktrace.ReadOnlySpan{span})
 }
 
 // jobTexts returns job.input and job.output of the root.

@@ -115,22 +115,12 @@ func (s *Stage) End(end StageEnd) (Message, error) {
 	if s.full && content {
 		texts = p.stageTexts(s.job, end, artifacts)
 	}
-	span, err := p.emit(lifecycleSpan{
-		name: string(s.stage), kind: trace.SpanKindInternal, job: s.job,
-		tier: wire.TierLifecycle, id: s.id,
-		start: end.Record.StartedAt, end: end.Record.EndedAt,
+	return p.emitOfJob(s.job, wire.TierLifecycle, s.id, closedSpan{
+		name: string(s.stage), start: end.Record.StartedAt, end: end.Record.EndedAt,
 		attrs: stageAttributes(s.stage, end, content), texts: texts, artifacts: artifacts,
 		failed: end.Record.Failed(), failure: end.Record.ErrorMessage,
+		details: details,
 	})
-	if err != nil {
-		return Message{}, err
-	}
-	spans := make([]sdktrace.ReadOnlySpan, 0, len(details)+1)
-	spans = append(spans, span)
-	for _, d := range details {
-		spans = append(spans, d)
-	}
-	return p.encode(string(s.stage), spans)
 }
 
 // StageEnded measures a finished attempt at a stage, recorded or not.

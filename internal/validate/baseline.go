@@ -47,7 +47,7 @@ func (b Baseline) Write(path string) error {
 	if err != nil {
 		return fmt.Errorf("encode baseline: %w", err)
 	}
-	if err := os.WriteFile(path, append(text, '\n'), 0o644); err != nil { //nolint:gosec // figures, for everybody to read
+	if err := os.WriteFile(path, append(text, '\n'), 0o644); err != nil {
 		return fmt.Errorf("write baseline: %w", err)
 	}
 	return nil
@@ -90,7 +90,7 @@ const resamples = 2000
 // (Efron and Tibshirani, An Introduction to the Bootstrap, chapter 13); the same durations give
 // the same interval.
 func NewRatio(now, before []float64) Ratio {
-	draw := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // repeatable on purpose
+	draw := rand.New(rand.NewPCG(1, 2)) // repeatable on purpose
 	again := func(from []float64) float64 {
 		sample := make([]float64, len(from))
 		for i := range sample {

@@ -13,6 +13,6 @@ func diskSpace(dir string) (free, total int64, err error) {
 	if err := syscall.Statfs(dir, &s); err != nil {
 		return 0, 0, fmt.Errorf("look at the disk of %s: %w", dir, err)
 	}
-	size := int64(s.Bsize)                                     //nolint:unconvert // its type differs between systems
-	return int64(s.Bavail) * size, int64(s.Blocks) * size, nil //nolint:gosec // sizes of disks
+	size := int64(s.Bsize) //nolint:unconvert // its type differs between systems
+	return int64(s.Bavail) * size, int64(s.Blocks) * size, nil
 }

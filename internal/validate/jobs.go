@@ -59,7 +59,7 @@ func (w *Worker) Run(ctx context.Context, n int, off bool) ([]Job, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, w.Program, "replay", "--json", "--event", "-") //nolint:gosec // the operator's own program
+	cmd := exec.CommandContext(ctx, w.Program, "replay", "--json", "--event", "-")
 	cmd.Dir, cmd.Env = w.Dir, w.environ(n, off)
 	cmd.Stdin = bytes.NewReader(event)
 	var stdout, stderr bytes.Buffer

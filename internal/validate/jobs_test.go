@@ -91,7 +91,7 @@ func TestProgramIsFound(t *testing.T) {
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(path, nil, 0o700); err != nil { //nolint:gosec // a program
+		if err := os.WriteFile(path, nil, 0o700); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := FindProgram("", self); err != nil || got != path {

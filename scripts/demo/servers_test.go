@@ -28,7 +28,7 @@ func TestTheDemoIsWithoutTheCallersSettings(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(s.root, "bin"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(s.root, "bin", "commentator"), []byte("#!/bin/sh\nenv >command.log\n"), 0o755); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(filepath.Join(s.root, "bin", "commentator"), []byte("#!/bin/sh\nenv >command.log\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.commentator(t.Context(), nil, "jobs", "list"); err != nil {

@@ -72,7 +72,7 @@ func telemetryCalls(t *testing.T, top string, packages ...string) map[string]str
 		list = append(list, module+p)
 	}
 	var why bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), "go", list...) //nolint:gosec // our own packages
+	cmd := exec.CommandContext(t.Context(), "go", list...)
 	cmd.Dir, cmd.Stderr = top, &why
 	out, err := cmd.Output()
 	if err != nil {

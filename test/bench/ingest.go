@@ -128,7 +128,7 @@ func benchIngest(o options) error {
 }
 
 func (b *ingestBench) measure(ctx context.Context) (*ingestRaw, error) {
-	if err := os.MkdirAll(b.dir, 0o755); err != nil { //nolint:gosec // logs, for everybody to read
+	if err := os.MkdirAll(b.dir, 0o755); err != nil {
 		return nil, err
 	}
 	if err := b.serve(); err != nil {
@@ -159,7 +159,7 @@ func (b *ingestBench) serve() (err error) {
 		return err
 	}
 	b.port = listener.Addr().(*net.TCPAddr).Port
-	b.site = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { //nolint:gosec // on loopback, for our own worker
+	b.site = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if b.counted.Load() {
 			select {
 			case <-b.pages:
@@ -187,7 +187,7 @@ func (b *ingestBench) serve() (err error) {
 		return err
 	}
 	b.api = "http://" + listener.Addr().String() + "/api/"
-	b.server = &http.Server{Handler: b.fake} //nolint:gosec // on loopback, for our own worker
+	b.server = &http.Server{Handler: b.fake}
 	go func(l net.Listener) { _ = b.server.Serve(l) }(listener)
 	return nil
 }

@@ -254,7 +254,7 @@ func (b *ingestBench) drain(ctx context.Context, r *ingestRaw) error {
 
 // idle lets jobs come one by one to a queue that is empty.
 func (p *plant) idle(ctx context.Context, b *ingestBench, r *ingestRaw) error {
-	random := rand.New(rand.NewPCG(1, 0)) //nolint:gosec // pauses
+	random := rand.New(rand.NewPCG(1, 0))
 	for range b.length.idle {
 		time.Sleep(time.Duration(20+random.IntN(80)) * time.Millisecond)
 		began := make(chan time.Time, 1)

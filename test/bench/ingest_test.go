@@ -19,7 +19,7 @@ func TestEventsAreTakenBesideJobsThatWait(t *testing.T) {
 	}
 	dir := t.TempDir()
 	bin := filepath.Join(dir, "commentator")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "./cmd/commentator") //nolint:gosec // our own program
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "./cmd/commentator")
 	build.Dir = top
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -55,7 +55,7 @@ func run(args []string) (err error) {
 	if o.out, err = filepath.Abs(o.out); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(o.out, 0o755); err != nil { //nolint:gosec // results, for everybody to read
+	if err := os.MkdirAll(o.out, 0o755); err != nil {
 		return err
 	}
 	if o.dir, err = os.MkdirTemp("", "commentator-bench-"); err != nil {

@@ -197,7 +197,7 @@ func save(path string, v any) error {
 	if err != nil {
 		return fmt.Errorf("encode results: %w", err)
 	}
-	return os.WriteFile(path, append(b, '\n'), 0o644) //nolint:gosec // results, for everybody to read
+	return os.WriteFile(path, append(b, '\n'), 0o644)
 }
 
 func revision() string {

@@ -181,7 +181,7 @@ func (b *retentionBench) readable(ctx context.Context, client *mlflow.Client, ex
 }
 
 func (b *retentionBench) command(ctx context.Context, url string, store retentiontest.Store, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, b.program, append([]string{ //nolint:gosec // our own program
+	cmd := exec.CommandContext(ctx, b.program, append([]string{
 		"--tracking-uri", url, "--experiment", "bench", "retention", "--json", "--keep-last", fmt.Sprint(retentionLast + 50), "--keep-for", fmt.Sprintf("%dd", retentionDays),
 		"--mlflow-store", "sqlite:///" + store.Database, "--artifacts", store.Artifacts,
 	}, args...)...)

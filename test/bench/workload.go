@@ -43,7 +43,7 @@ func loadWorkload(path string) (*workload, error) {
 	if w.messages, _, err = fixture.Load(w.Fixture); err != nil {
 		return nil, err
 	}
-	random := rand.New(rand.NewPCG(w.Seed, 0)) //nolint:gosec // the same files each time
+	random := rand.New(rand.NewPCG(w.Seed, 0))
 	for span := range allSpans(w.messages) {
 		for _, e := range span.Events().All() {
 			if e.Name() == wire.EventArtifact {
@@ -89,7 +89,7 @@ func (w *workload) live(n int, now time.Time) []ptrace.Traces {
 		span.SetEndTimestamp(span.EndTimestamp() + shift)
 		span.Attributes().PutStr(wire.AttrJobID, strconv.Itoa(n))
 		if at, ok := span.Attributes().Get(wire.AttrStartedAt); ok {
-			at.SetInt(at.Int() + int64(shift/1000)) //nolint:gosec // a time of this century
+			at.SetInt(at.Int() + int64(shift/1000))
 		}
 		for _, e := range span.Events().All() {
 			e.SetTimestamp(e.Timestamp() + shift)
@@ -131,7 +131,7 @@ func (w *workload) file(dir string) (string, error) {
 
 // traceID is that of job n.
 func traceID(n int) pcommon.TraceID {
-	sum := sha256.Sum256(binary.BigEndian.AppendUint64([]byte("bench"), uint64(n))) //nolint:gosec // a count
+	sum := sha256.Sum256(binary.BigEndian.AppendUint64([]byte("bench"), uint64(n)))
 	return pcommon.TraceID(sum[:16])
 }
 

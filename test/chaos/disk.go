@@ -90,7 +90,7 @@ func watchWrites(b *bell, dir string, of func(name string) []event) error {
 				return
 			}
 			for rest := buf[:n]; len(rest) >= syscall.SizeofInotifyEvent; {
-				e := (*syscall.InotifyEvent)(unsafe.Pointer(&rest[0])) //nolint:gosec // the kernel's own form
+				e := (*syscall.InotifyEvent)(unsafe.Pointer(&rest[0])) // the kernel's own form
 				if e.Mask&syscall.IN_IGNORED != 0 {
 					return
 				}

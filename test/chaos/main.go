@@ -49,7 +49,7 @@ func run(args []string) (err error) {
 	o := options{patience: deliverPatience}
 	flags := flag.NewFlagSet("chaos", flag.ContinueOnError)
 	flags.IntVar(&o.jobs, "jobs", 25, "jobs to put in; from 100 on MLflow is away for minutes too")
-	flags.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "chooses jobs and kills; the default is another one each time") //nolint:gosec // a seed
+	flags.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "chooses jobs and kills; the default is another one each time")
 	flags.StringVar(&o.bin, "bin", "bin", "folder of commentator and otelcol-mlflow")
 	flags.StringVar(&o.out, "out", ".bench", "folder of the results")
 	flags.BoolVar(&o.keep, "keep", false, "keep databases and logs when nothing is wrong, too")
@@ -67,7 +67,7 @@ func run(args []string) (err error) {
 			return err
 		}
 	}
-	if err := os.MkdirAll(o.out, 0o755); err != nil { //nolint:gosec // results, for everybody to read
+	if err := os.MkdirAll(o.out, 0o755); err != nil {
 		return err
 	}
 	dir, err := os.MkdirTemp("", "commentator-chaos-")

@@ -41,7 +41,7 @@ type program struct {
 func (p *program) start() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	out, err := os.OpenFile(p.log(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644) //nolint:gosec // a log
+	out, err := os.OpenFile(p.log(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func (p *program) start() error {
 	if info, err := out.Stat(); err == nil {
 		p.logged = info.Size()
 	}
-	cmd := exec.Command(p.command[0], p.command[1:]...) //nolint:gosec // our own programs
+	cmd := exec.Command(p.command[0], p.command[1:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = p.dir, out, out
 	cmd.Env = append(sandbox.Environ(), p.env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}

@@ -67,7 +67,7 @@ func (m mutation) overlay(ctx context.Context, top, dir string) (string, error) 
 		}
 		replace[from] = to
 	}
-	apply := exec.CommandContext(ctx, "git", "apply", m.path) //nolint:gosec // a file of ours
+	apply := exec.CommandContext(ctx, "git", "apply", m.path)
 	apply.Dir = dir
 	apply.Env = append(os.Environ(), "GIT_CEILING_DIRECTORIES="+filepath.Dir(dir)) // it is in no repository
 	if out, err := apply.CombinedOutput(); err != nil {
@@ -83,7 +83,7 @@ func (m mutation) overlay(ctx context.Context, top, dir string) (string, error) 
 
 // build builds the programs into a folder, with an overlay if there is one.
 func build(ctx context.Context, top, bin, overlay string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-overlay", overlay, "-o", bin+string(filepath.Separator), "./cmd/commentator", "./cmd/otelcol-mlflow") //nolint:gosec // our own programs
+	cmd := exec.CommandContext(ctx, "go", "build", "-overlay", overlay, "-o", bin+string(filepath.Separator), "./cmd/commentator", "./cmd/otelcol-mlflow")
 	cmd.Dir = top
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build programs: %w\n%s", err, out)
@@ -170,7 +170,7 @@ func probe(ctx context.Context, o options, mutations []mutation, dir string) err
 		if err != nil {
 			return fmt.Errorf("encode results: %w", err)
 		}
-		if err := os.WriteFile(filepath.Join(o.out, "chaos-sensitivity.json"), append(b, '\n'), 0o644); err != nil { //nolint:gosec // results, for everybody to read
+		if err := os.WriteFile(filepath.Join(o.out, "chaos-sensitivity.json"), append(b, '\n'), 0o644); err != nil {
 			return err
 		}
 	}

@@ -59,7 +59,7 @@ func newSiege(o options, dir string) (*siege, error) {
 		bell: &bell{}, programs: map[victim]*program{}, fedUp: make(chan struct{}),
 	}
 	for _, v := range []victim{worker, collector, mlflow} {
-		if err := os.MkdirAll(filepath.Join(dir, string(v)), 0o755); err != nil { //nolint:gosec // for everybody to read
+		if err := os.MkdirAll(filepath.Join(dir, string(v)), 0o755); err != nil {
 			return nil, err
 		}
 	}

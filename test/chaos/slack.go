@@ -68,7 +68,7 @@ func runSlack(args []string) (err error) {
 	flags.IntVar(&o.messages, "messages", 1000, "messages that people write")
 	flags.IntVar(&o.kills, "kills", 20, "times that the worker is killed")
 	flags.IntVar(&o.channels, "channels", 8, "channels that they write in; Slack takes one post a second in each")
-	flags.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "chooses messages, kills and faults; the default is another one each time") //nolint:gosec // a seed
+	flags.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "chooses messages, kills and faults; the default is another one each time")
 	flags.StringVar(&o.bin, "bin", "bin", "folder of commentator")
 	flags.StringVar(&o.out, "out", ".bench", "folder of the results")
 	flags.BoolVar(&o.keep, "keep", false, "keep database and logs when nothing is wrong, too")
@@ -80,7 +80,7 @@ func runSlack(args []string) (err error) {
 			return err
 		}
 	}
-	if err := os.MkdirAll(o.out, 0o755); err != nil { //nolint:gosec // results, for everybody to read
+	if err := os.MkdirAll(o.out, 0o755); err != nil {
 		return err
 	}
 	dir, err := os.MkdirTemp("", "commentator-slack-")
@@ -120,7 +120,7 @@ func slackSiegeOf(ctx context.Context, o slackOptions, dir string) (slackResult,
 		return r, err
 	}
 	defer s.close()
-	plan := slackPlan(rand.New(rand.NewPCG(o.seed, 0)), o.kills, downsFor(o.messages)) //nolint:gosec // the same each time
+	plan := slackPlan(rand.New(rand.NewPCG(o.seed, 0)), o.kills, downsFor(o.messages))
 	if err := s.run(ctx, plan); err != nil {
 		r.Trouble = append(r.Trouble, err.Error())
 	} else if err := s.settle(ctx); err != nil {
@@ -269,7 +269,7 @@ func (r slackResult) save(path string) error {
 	if err != nil {
 		return fmt.Errorf("encode results: %w", err)
 	}
-	return os.WriteFile(path, append(b, '\n'), 0o644) //nolint:gosec // results, for everybody to read
+	return os.WriteFile(path, append(b, '\n'), 0o644)
 }
 
 func (r slackResult) String() string {

@@ -163,7 +163,7 @@ func slackPlan(random *rand.Rand, kills int, downs []time.Duration) []slackStep 
 // treatmentOf chooses what happens to the deliveries of an event, by the seed and its number.
 func treatmentOf(seed uint64) func(slackfake.Event) slackfake.Treatment {
 	return func(e slackfake.Event) slackfake.Treatment {
-		random := rand.New(rand.NewPCG(seed, uint64(e.N))) //nolint:gosec // the same each time
+		random := rand.New(rand.NewPCG(seed, uint64(e.N)))
 		var t slackfake.Treatment
 		t.ByHTTP = random.IntN(10) < 4
 		if random.IntN(10) < 3 {

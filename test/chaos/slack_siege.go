@@ -71,7 +71,7 @@ type slackAct struct {
 
 func newSlackSiege(o slackOptions, dir string) (*slackSiege, error) {
 	s := &slackSiege{o: o, dir: dir, began: time.Now(), bell: &bell{}, last: time.Now()}
-	s.random = rand.New(rand.NewPCG(o.seed, 1)) //nolint:gosec // the same each time
+	s.random = rand.New(rand.NewPCG(o.seed, 1))
 	var err error
 	if s.site, err = startEditions(o.top, s.bell); err != nil {
 		return nil, err
@@ -93,11 +93,11 @@ func newSlackSiege(o slackOptions, dir string) (*slackSiege, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.server = &http.Server{Handler: s.fake} //nolint:gosec // on loopback, for our own worker
+	s.server = &http.Server{Handler: s.fake}
 	go func() { _ = s.server.Serve(l) }()
-	s.messages = messagesOf(rand.New(rand.NewPCG(o.seed, 2)), o.messages, s.channels) //nolint:gosec // the same each time
+	s.messages = messagesOf(rand.New(rand.NewPCG(o.seed, 2)), o.messages, s.channels)
 	home := filepath.Join(dir, string(worker))
-	if err := os.MkdirAll(home, 0o755); err != nil { //nolint:gosec // for everybody to read
+	if err := os.MkdirAll(home, 0o755); err != nil {
 		return nil, err
 	}
 	s.worker = &program{
@@ -268,7 +268,7 @@ func (s *slackSiege) allowed(more, kills int) int {
 // feed writes the messages, as many as the kills so far allow. So many answers may be due that
 // the limit of every channel is met.
 func (s *slackSiege) feed(ctx context.Context, kills int) error {
-	random := rand.New(rand.NewPCG(s.o.seed, 3)) //nolint:gosec // the same each time
+	random := rand.New(rand.NewPCG(s.o.seed, 3))
 	window := 5 * s.o.channels
 	for i := range s.messages {
 		for {

@@ -80,7 +80,7 @@ func runSoak(args []string) (err error) {
 			return err
 		}
 	}
-	if err := os.MkdirAll(o.out, 0o755); err != nil { //nolint:gosec // results, for everybody to read
+	if err := os.MkdirAll(o.out, 0o755); err != nil {
 		return err
 	}
 	dir, err := os.MkdirTemp("", "commentator-soak-")
@@ -192,7 +192,7 @@ func (r soaked) save(path string) error {
 	if err != nil {
 		return fmt.Errorf("encode results: %w", err)
 	}
-	return os.WriteFile(path, append(b, '\n'), 0o644) //nolint:gosec // results, for everybody to read
+	return os.WriteFile(path, append(b, '\n'), 0o644)
 }
 
 func (r soaked) print() {

@@ -86,7 +86,7 @@ func ratioOf(a, b []float64) figure {
 	if len(a) == 0 || len(b) == 0 {
 		return figure{High: math.MaxFloat32}
 	}
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same each time
+	random := rand.New(rand.NewPCG(1, 2))
 	again := func(values []float64) []float64 {
 		drawn := make([]float64, len(values))
 		for i := range drawn {

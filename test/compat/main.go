@@ -97,7 +97,7 @@ func run(ctx context.Context, args []string) error {
 		return fmt.Errorf("encode results: %w", err)
 	}
 	for name, content := range map[string][]byte{rawFile: append(raw, '\n'), pageFile: []byte(all.page())} {
-		if err := os.WriteFile(name, content, 0o644); err != nil { //nolint:gosec // a page of the documentation, and what it is made of
+		if err := os.WriteFile(name, content, 0o644); err != nil {
 			return err
 		}
 		fmt.Println("written:", name)

@@ -115,7 +115,7 @@ func (r *rehearsal) startOld(ctx context.Context, dir string) error {
 	host, port, _ := strings.Cut(r.place.mlflow, ":")
 	cmd := r.place.command(ctx, dir, interpreter, "-m", "mlflow", "server", "--host", host, "--port", port,
 		"--backend-store-uri", "sqlite:///mlflow.db", "--default-artifact-root", "./mlartifacts")
-	log, err := os.OpenFile(filepath.Join(dir, "mlflow.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644) //nolint:gosec // a log
+	log, err := os.OpenFile(filepath.Join(dir, "mlflow.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return err
 	}

@@ -69,7 +69,7 @@ func (r *rehearsal) backupOld(ctx context.Context, s *step) error {
 // of the old deployment or of any settings file.
 func (r *rehearsal) comments(ctx context.Context) error {
 	dir := filepath.Join(filepath.Dir(r.place.new), "alone")
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // for everybody to read
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
 	cmd := r.place.command(ctx, dir, filepath.Join(r.place.new, "bin", "commentator"), append([]string{"replay", "--json"}, r.world.pages...)...)

@@ -49,7 +49,7 @@ func newPlace(top, bin, dir string) (*place, error) {
 	}
 	address := func(i int) string { return fmt.Sprintf("127.0.0.1:%d", ports[i]) }
 	p.mlflow, p.health, p.events, p.metrics = address(0), address(1), address(2), "http://"+address(3)+"/metrics"
-	if err := os.MkdirAll(p.old, 0o755); err != nil { //nolint:gosec // for everybody to read
+	if err := os.MkdirAll(p.old, 0o755); err != nil {
 		return nil, err
 	}
 	if err := p.clone(bin); err != nil {
@@ -75,7 +75,7 @@ func newPlace(top, bin, dir string) (*place, error) {
 // clone makes the folder of the new deployment: links to all of the checkout but its own .env,
 // which must not be read, and to the programs.
 func (p *place) clone(bin string) error {
-	if err := os.MkdirAll(p.new, 0o755); err != nil { //nolint:gosec // for everybody to read
+	if err := os.MkdirAll(p.new, 0o755); err != nil {
 		return err
 	}
 	entries, err := os.ReadDir(p.top)
@@ -104,7 +104,7 @@ func (p *place) here(text string) string { return strings.NewReplacer(p.replaced
 
 // command is one that runs to its end, in a process group of its own that is killed with the context.
 func (p *place) command(ctx context.Context, dir, program string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, program, args...) //nolint:gosec // programs of ours
+	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir, cmd.Env = dir, slices.Clone(p.env)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }

@@ -71,11 +71,11 @@ func (p *protocol) save(dir string) error {
 	if err != nil {
 		return fmt.Errorf("encode protocol: %w", err)
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // results, for everybody to read
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("save protocol: %w", err)
 	}
 	for name, body := range map[string][]byte{"rehearse.json": append(text, '\n'), "rehearse.md": []byte(p.page())} {
-		if err := os.WriteFile(filepath.Join(dir, name), body, 0o644); err != nil { //nolint:gosec // likewise
+		if err := os.WriteFile(filepath.Join(dir, name), body, 0o644); err != nil {
 			return fmt.Errorf("save protocol: %w", err)
 		}
 	}

@@ -45,7 +45,7 @@ func newWorld(top, events string) (*world, error) {
 			w.close()
 			return nil, err
 		}
-		s := &http.Server{Handler: h} //nolint:gosec // on loopback, for our own worker
+		s := &http.Server{Handler: h}
 		go func() { _ = s.Serve(l) }()
 		w.servers = append(w.servers, s)
 		addresses = append(addresses, "http://"+l.Addr().String())

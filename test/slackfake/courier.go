@@ -38,7 +38,7 @@ type Treatment struct {
 
 // courier delivers events.
 type courier struct {
-	ctx     context.Context //nolint:containedctx // of what runs in the background
+	ctx     context.Context // of what runs in the background
 	stop    context.CancelFunc
 	running sync.WaitGroup
 

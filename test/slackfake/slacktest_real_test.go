@@ -41,7 +41,7 @@ func TestWorkerCommentsOverSocketModeOfSlacktest(t *testing.T) {
 	server.Start()
 	defer server.Stop()
 	go func() {
-		for range server.SeenFeed { //nolint:revive // whoever does not read it stops the server
+		for range server.SeenFeed { // whoever does not read it stops the server
 		}
 	}()
 	run(t, filepath.Join(t.TempDir(), "worker.log"), []string{

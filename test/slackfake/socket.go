@@ -117,7 +117,7 @@ func (s *sockets) choose() *socket {
 	if len(list) == 0 {
 		return nil
 	}
-	return list[rand.IntN(len(list))] //nolint:gosec // which one is not a secret
+	return list[rand.IntN(len(list))]
 }
 
 func (s *sockets) closeAll() {

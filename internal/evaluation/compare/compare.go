@@ -163,7 +163,7 @@ type pair struct{ base, cand Example }
 
 // Compare compares the candidate with the baseline.
 func Compare(base, cand *Sample, cfg Config) *Result {
-	rng := rand.New(rand.NewPCG(cfg.Seed, 0)) //nolint:gosec // statistics, repeatable
+	rng := rand.New(rand.NewPCG(cfg.Seed, 0))
 	r := &Result{Format: ResultFormat, Config: cfg, Base: side(base), Cand: side(cand)}
 	pairs := match(base, cand, r)
 	r.Pairs = len(pairs)

@@ -128,7 +128,7 @@ const manyExamples = 1000
 func (r *Result) moreForDrop(differences []float64, units []int64) int {
 	z, least := stats.Normal(1-r.Config.Alpha), stats.Untouched(r.Config.MinEffect, untouchedMiss)
 	deviation := math.Sqrt(stats.Variance(differences))
-	rng := rand.New(rand.NewPCG(r.Config.Seed, 1)) //nolint:gosec // statistics, repeatable
+	rng := rand.New(rand.NewPCG(r.Config.Seed, 1))
 	for n := r.Pairs + 1; n < maxExamples; n += 1 + n/50 {
 		half := z * deviation / math.Sqrt(float64(n))
 		small := r.Difference-half > -r.Config.MinEffect

@@ -68,7 +68,7 @@ func (s Simulation) Run(seed uint64) Tally {
 	for range runtime.GOMAXPROCS(0) {
 		all.Go(func() {
 			for i := next.Add(1); i <= int64(s.Runs); i = next.Add(1) {
-				switch s.one(seed, uint64(i)) { //nolint:gosec // counts from 1
+				switch s.one(seed, uint64(i)) {
 				case Pass:
 					passes.Add(1)
 				case Fail:
@@ -84,7 +84,7 @@ func (s Simulation) Run(seed uint64) Tally {
 }
 
 func (s Simulation) one(seed, i uint64) Verdict {
-	rng := rand.New(rand.NewPCG(seed, i)) //nolint:gosec // a simulation, repeatable
+	rng := rand.New(rand.NewPCG(seed, i))
 	base, cand := s.empty(), s.empty()
 	for n := range s.Examples {
 		p := s.Population(rng)
@@ -121,7 +121,7 @@ func successes(n int, p float64, rng *rand.Rand) (k int) {
 // touches all examples. It is rounded up to tens, for the formula is that of a normal distribution,
 // and such differences are whole numbers. Mean is the population's pass rate; n is 0 when it cannot drop that far.
 func (s Simulation) Recommend(power float64, seed uint64) (n int, mean float64) {
-	rng := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // a simulation, repeatable
+	rng := rand.New(rand.NewPCG(seed, 0))
 	const draws = 50_000
 	rates := make([]float64, draws)
 	for i := range rates {

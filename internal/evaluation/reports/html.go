@@ -21,7 +21,7 @@ func HTML(r *compare.Result) ([]byte, error) {
 	err := page.Execute(&b, map[string]any{
 		"Result": r, "Headline": headline(r), "Figures": figures(r), "Changes": changes(r), "Style": template.CSS(chartStyle),
 		// Made here, of numbers and escaped texts.
-		"Rates": template.HTML(ratePlot(r)), "Differences": template.HTML(differencePlot(r)), "Examples": template.HTML(examplePlot(r)), //nolint:gosec // see above
+		"Rates": template.HTML(ratePlot(r)), "Differences": template.HTML(differencePlot(r)), "Examples": template.HTML(examplePlot(r)),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("write report: %w", err)

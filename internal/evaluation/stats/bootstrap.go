@@ -20,7 +20,7 @@ func BootstrapMeans(values []float64, resamples int, rng *rand.Rand) []float64 {
 		}
 		return means
 	}
-	n := uint32(len(values)) //nolint:gosec // examples, some hundreds
+	n := uint32(len(values)) // examples, some hundreds
 	for i := range means {
 		sum := 0.0
 		for range values {

@@ -19,7 +19,7 @@ func TestRealScipyAndStatsmodelsComputeTheGoldenNumbers(t *testing.T) {
 	if err != nil {
 		t.Fatalf("install scipy and statsmodels: %v", err)
 	}
-	script := exec.Command(strings.TrimSpace(string(python)), filepath.Join("testdata", "golden.py")) //nolint:gosec // the project's own
+	script := exec.Command(strings.TrimSpace(string(python)), filepath.Join("testdata", "golden.py"))
 	script.Stderr = os.Stderr
 	text, err := script.Output()
 	if err != nil {

@@ -156,7 +156,7 @@ func (w *worker) job(ctx context.Context, allocations bool) (s drive.Sample, err
 	end := time.Now()
 	if allocations {
 		runtime.ReadMemStats(&after)
-		s.Allocations = int64(after.Mallocs - before.Mallocs) //nolint:gosec // a count
+		s.Allocations = int64(after.Mallocs - before.Mallocs)
 	}
 	if err == nil && j.Outcome != commentator.OutcomeSuccess {
 		err = fmt.Errorf("job %d ended with %s: %s", j.ID, j.Outcome, j.ErrorMessage)

@@ -93,7 +93,7 @@ func same(x, y mlflow.Assessment) bool {
 }
 
 func assessment(traceID, id string, s *ledger.Score) mlflow.Assessment {
-	at := time.Unix(0, int64(s.Version.EndUnixNano)).UTC().Format("2006-01-02T15:04:05.000Z") //nolint:gosec // ns since 1970 fit until 2262
+	at := time.Unix(0, int64(s.Version.EndUnixNano)).UTC().Format("2006-01-02T15:04:05.000Z") // ns since 1970 fit until 2262
 	out := mlflow.Assessment{
 		ID: id, Name: s.Name, TraceID: "tr-" + traceID, SpanID: s.SpanID, Why: s.Why, Created: at, Updated: at,
 		Source:   mlflow.AssessmentSource{Type: s.SourceType, ID: s.SourceID},

@@ -380,7 +380,7 @@ func (a *Applier) finish(ctx context.Context, r *run) error {
 func (a *Applier) finished(r *run) {
 	a.cfg.Finished(r.Status)
 	if r.ParentKey == "" && r.job.whole() && r.job.asked == "" && !r.ended && len(r.rec.Older) == 0 {
-		ended := time.Unix(0, int64(r.Version.EndUnixNano)) //nolint:gosec // ns since 1970 fit until 2262
+		ended := time.Unix(0, int64(r.Version.EndUnixNano)) // ns since 1970 fit until 2262
 		a.cfg.Delivered(max(0, a.cfg.Now().Sub(ended)))
 	}
 }

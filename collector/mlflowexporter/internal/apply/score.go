@@ -325,7 +325,7 @@ func sumUp(scores []*ledger.Score) summary {
 		if s.Expected { // what the right answer would be is no verdict
 			continue
 		}
-		out.timeMS = max(out.timeMS, int64(s.Version.EndUnixNano/uint64(time.Millisecond))) //nolint:gosec // ns since 1970 fit until 2262
+		out.timeMS = max(out.timeMS, int64(s.Version.EndUnixNano/uint64(time.Millisecond))) // ns since 1970 fit until 2262
 		if s.Retracted {
 			continue
 		}

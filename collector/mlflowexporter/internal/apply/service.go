@@ -131,7 +131,7 @@ func (a *Applier) applyDay(ctx context.Context, j *job, d service.Run) error {
 	if wasGone {
 		a.cfg.Count(EventDeletedRun, 1)
 	}
-	last := uint64(d.Points[len(d.Points)-1].TimeMS) * uint64(time.Millisecond) //nolint:gosec // a time after 1970
+	last := uint64(d.Points[len(d.Points)-1].TimeMS) * uint64(time.Millisecond) // a time after 1970
 	r.rec.Version = reduce.Version{EndUnixNano: max(r.rec.Version.EndUnixNano, last), Hash: serviceHash}
 	r.rec.EndsAs = mlflow.StatusFinished // a worker that was stopped says no more
 	return nil
@@ -159,7 +159,7 @@ func (a *Applier) stayDay(ctx context.Context, r *run) error {
 
 func (a *Applier) finishDay(ctx context.Context, j *job, key string, rec *ledger.Run) error {
 	r := &run{job: j, rec: rec, Run: reduce.Run{Key: key, TraceID: j.traceID, Name: rec.Name, Version: rec.Version}}
-	end := int64(rec.Version.EndUnixNano / uint64(time.Millisecond)) //nolint:gosec // ns since 1970 fit until 2262
+	end := int64(rec.Version.EndUnixNano / uint64(time.Millisecond)) // ns since 1970 fit until 2262
 	err := a.call(ctx, func() error {
 		return a.client.UpdateRun(ctx, mlflow.UpdateRun{RunID: rec.ID, Status: mlflow.StatusFinished, EndTime: end})
 	})

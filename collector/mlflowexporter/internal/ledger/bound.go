@@ -126,7 +126,7 @@ func (l *Ledger) trim(ctx context.Context) error {
 	next := l.head
 	var ops, reads []*storage.Operation
 	for _, id := range ids {
-		next.BirthMS = max(next.BirthMS, int64(b.marks[id].last/uint64(time.Millisecond))+1) //nolint:gosec // ns since 1970 fit until 2262
+		next.BirthMS = max(next.BirthMS, int64(b.marks[id].last/uint64(time.Millisecond))+1) // ns since 1970 fit until 2262
 		read := storage.GetOperation(jobPrefix + id)
 		reads = append(reads, read)
 		ops = append(ops, read, storage.DeleteOperation(jobPrefix+id), storage.DeleteOperation(openPrefix+id))

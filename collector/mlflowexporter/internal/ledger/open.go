@@ -99,7 +99,7 @@ func (l *Ledger) walk(ctx context.Context) error {
 		}
 		var j Job
 		if !indexed && decode(value, &j) == nil && (j.open() || j.Waiting()) {
-			one := openJob{Waits: !j.open(), SeenMS: l.head.UpMS, NewsMS: int64(j.last() / uint64(time.Millisecond))} //nolint:gosec // ns since 1970 fit until 2262
+			one := openJob{Waits: !j.open(), SeenMS: l.head.UpMS, NewsMS: int64(j.last() / uint64(time.Millisecond))} // ns since 1970 fit until 2262
 			found[id] = one
 			ops = append(ops, storage.SetOperation(openPrefix+id, encode(one)))
 		}

@@ -274,7 +274,7 @@ func infoOf(root Span, m Mapping, unpriced []string) (*TraceInfo, []string) {
 		Source:          Source{Start: start(root.Span), Span: root.Span.SpanID().String()},
 		Name:            b.name,
 		RequestTimeMS:   startMS(root.Span),
-		DurationMS:      int64(end(root.Span)-start(root.Span)) / nanosPerMilli, //nolint:gosec // a duration
+		DurationMS:      int64(end(root.Span)-start(root.Span)) / nanosPerMilli,
 		State:           stateOK,
 		RequestPreview:  values.Clean(said.text(wire.AttrInput), maxPreview),
 		ResponsePreview: values.Clean(said.text(wire.AttrOutput), maxPreview),

@@ -45,8 +45,8 @@ func clampTimes(s ptrace.Span) {
 
 const nanosPerMilli = 1_000_000
 
-func startMS(s ptrace.Span) int64 { return int64(start(s)) / nanosPerMilli } //nolint:gosec // clamped
-func endMS(s ptrace.Span) int64   { return int64(end(s)) / nanosPerMilli }   //nolint:gosec // clamped
+func startMS(s ptrace.Span) int64 { return int64(start(s)) / nanosPerMilli } // clamped
+func endMS(s ptrace.Span) int64   { return int64(end(s)) / nanosPerMilli }   // clamped
 
 // seconds is how long a span lasted.
 func seconds(s ptrace.Span) float64 {

@@ -70,7 +70,7 @@ func buckets(b pmetric.ExponentialHistogramDataPointBuckets) map[int32]uint64 {
 	out := map[int32]uint64{}
 	for i, n := range b.BucketCounts().All() {
 		if n > 0 {
-			out[b.Offset()+int32(i)] = n //nolint:gosec // an index of a slice of at most a few hundred
+			out[b.Offset()+int32(i)] = n // an index of a slice of at most a few hundred
 		}
 	}
 	return out

@@ -58,7 +58,7 @@ func numbers(d *distribution) map[string]float64 {
 // The percentiles of an exponential histogram are as exact as its buckets are narrow, also
 // of a difference between points of different scale.
 func TestPercentilesAreWithinABucketOfTheTruth(t *testing.T) {
-	r := rand.New(rand.NewPCG(3, 4)) //nolint:gosec // a test
+	r := rand.New(rand.NewPCG(3, 4))
 	var before, after []float64
 	for range 1000 {
 		before = append(before, math.Exp(r.NormFloat64()))

@@ -328,7 +328,7 @@ func TestRepetitionAndDisorderChangeNothing(t *testing.T) {
 			gauge(ms, "job.queue.depth", at(float64(i)+0.3), float64(i))
 			sum(ms, "job.active", false, at(float64(i)+0.3), float64(i))
 			sum(ms, "dropped", true, at(float64(i)+0.3), 1)
-			histogram(ms, "job.wait", false, noon, at(float64(i)+0.3), []uint64{uint64(i), 2, 3, 4}, float64(i)) //nolint:gosec // small
+			histogram(ms, "job.wait", false, noon, at(float64(i)+0.3), []uint64{uint64(i), 2, 3, 4}, float64(i))
 		}))
 	}
 	record := func(requests []pmetric.Metrics, only string) []string {
@@ -350,7 +350,7 @@ func TestRepetitionAndDisorderChangeNothing(t *testing.T) {
 	}
 	want := record(requests, "job.queue")
 	wantSum := record(requests, "job.active")
-	r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a test
+	r := rand.New(rand.NewPCG(1, 2))
 	for range 20 {
 		r.Shuffle(len(requests), func(i, j int) { requests[i], requests[j] = requests[j], requests[i] })
 		if diff := cmp.Diff(want, record(requests, "job.queue")); diff != "" {
