@@ -195,8 +195,10 @@ func TestProcessesOfOneNameLoseNothingToEachOther(t *testing.T) {
 		})
 	}
 	want := func(minute float64, count int) []string {
-		return []string{fmt.Sprintf("job.wait/count@%v=%d", minute, count), fmt.Sprintf("job.wait/mean@%v=1", minute), fmt.Sprintf("job.wait/p50@%v=0.5", minute),
-			fmt.Sprintf("job.wait/p95@%v=0.95", minute), fmt.Sprintf("job.wait/p99@%v=0.99", minute)}
+		return []string{
+			fmt.Sprintf("job.wait/count@%v=%d", minute, count), fmt.Sprintf("job.wait/mean@%v=1", minute), fmt.Sprintf("job.wait/p50@%v=0.5", minute),
+			fmt.Sprintf("job.wait/p95@%v=0.95", minute), fmt.Sprintf("job.wait/p99@%v=0.99", minute),
+		}
 	}
 	a := newTest(noon)
 	equal(t, "a short process", feed(a, one(5.1, 5, 1)), want(5.1, 1)...)
