@@ -174,6 +174,7 @@ func native(raw, s Span, m Mapping, dst ptrace.Span) (unpriced []string) {
 	content(s, attrs)
 	attrs.PutStr(attrSpanType, values.Clean(spanType, maxSpanType))
 	sanitize(attrs)
+	failure(s, dst)
 	return unpriced
 }
 
