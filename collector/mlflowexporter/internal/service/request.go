@@ -172,7 +172,7 @@ func (r *request) moment(key string, gauge bool, samples []sample) {
 		if fresh = r.later(key, fresh); len(fresh) == 0 {
 			return
 		}
-		if slot = today.free(key, slot, interval/60); slot < 0 {
+		if slot = today.free(key, seconds/interval, interval); slot < 0 {
 			r.wait(key, fresh...)
 			return
 		}
@@ -308,6 +308,14 @@ func (s *stream) of(start pcommon.Timestamp) *stream {
 	return nil
 }
 
+// newest is when its latest point was taken, of whatever process.
+func (s *stream) newest() pcommon.Timestamp {
+	if len(s.others) == 0 {
+		return s.time
+	}
+	return max(s.time, s.others[0].time) // the latest of the others is the first
+}
+
 // with is now in the place of what was known of its process, beside the others.
 func (s *stream) with(now stream) *stream {
 	if s == nil {
@@ -378,6 +386,9 @@ func (r *request) histogram(samples []sample) *distribution {
 func (r *request) since(s sample) *distribution {
 	old := r.worker.streams[s.stream]
 	if s.delta {
+		if old == nil {
+			return nil
+		}
 		now := *old
 		now.last = s.dist
 		r.worker.streams[s.stream] = &now
@@ -391,10 +402,13 @@ func (r *request) since(s sample) *distribution {
 	switch {
 	case old == nil && !r.room():
 		return nil
-	case process == nil && old != nil && s.start <= old.gone, process != nil && s.time <= process.time:
+	case process != nil && (s.time <= process.time || process.last == nil):
 		return nil // late, or known
 	}
 	r.worker.streams[s.stream] = old.with(stream{start: s.start, time: s.time, last: s.dist})
+	if process == nil && old != nil && s.start <= old.gone {
+		return nil // known, but forgotten: it says where its next point begins
+	}
 	if process == nil {
 		began := old != nil && s.start > old.start // after another, whose points were seen
 		if !began && s.start.AsTime().Before(r.cfg.Birth) && (r.seen < s.start || r.seen >= s.time || r.seen == 0) {

@@ -182,14 +182,11 @@ func (t *today) taken(key string, minute int64) bool {
 	return t != nil && t.used[key] != nil && t.used[key].has(minute)
 }
 
-// free is the first minute after one in which an interval of a metric begins that has no point, -1 if
-// those near by have one.
-func (t *today) free(key string, minute, interval int64) int64 {
-	for range maxAhead {
-		if minute += interval; minute >= 24*60 {
-			return -1
-		}
-		if !t.taken(key, minute) {
+// free is the minute in which the first interval after the n-th of the day begins that has no point of a
+// metric, -1 if those near by have one. Intervals are given in seconds.
+func (t *today) free(key string, n, interval int64) int64 {
+	for next := n + 1; next <= n+maxAhead && next*interval < int64(day/time.Second); next++ {
+		if minute := next * interval / 60; !t.taken(key, minute) {
 			return minute
 		}
 	}
@@ -235,7 +232,7 @@ func (w *worker) clone() *worker {
 func (w *worker) forget() {
 	before := w.newest.AsTime().Add(-2 * day)
 	maps.DeleteFunc(w.days, func(name string, _ *today) bool { return name < before.Format(time.DateOnly) })
-	maps.DeleteFunc(w.streams, func(_ string, s *stream) bool { return s.time.AsTime().Before(before) })
+	needed := map[string]bool{} // streams of which a sample waits, and which say what it adds
 	maps.DeleteFunc(w.waiting, func(_ string, waits map[string]sample) bool {
 		for _, s := range waits {
 			if !s.time.AsTime().Before(before) {
@@ -244,4 +241,10 @@ func (w *worker) forget() {
 		}
 		return true
 	})
+	for _, waits := range w.waiting {
+		for _, s := range waits {
+			needed[s.stream] = true
+		}
+	}
+	maps.DeleteFunc(w.streams, func(id string, s *stream) bool { return !needed[id] && s.newest().AsTime().Before(before) })
 }

@@ -240,6 +240,76 @@ func TestProcessesThatAreForgottenDoNotComeAgain(t *testing.T) {
 	}
 }
 
+// What waits outlives the points of its stream by as long as it waits, and a worker that is quiet for
+// days what others left.
+func TestWhatWaitsIsKeptWithItsStream(t *testing.T) {
+	const days = 24 * 60.0
+	for _, delta := range []bool{false, true} {
+		a := New(Config{Rules: rules, Interval: 24 * time.Hour, Birth: noon})
+		one := func(minute, start float64, counts ...uint64) pmetric.Metrics {
+			return metrics(func(ms pmetric.MetricSlice) {
+				for i, n := range counts {
+					histogram(ms, "job.duration", delta, at(start), at(minute+float64(i)), []uint64{n, 0, 0, 0}, float64(n), "job.outcome", "success", "error.type", fmt.Sprint(i))
+				}
+			})
+		}
+		counts := func(c *Change) (n float64) {
+			for _, run := range c.Runs {
+				for _, p := range run.Points {
+					if strings.HasSuffix(p.Key, "/count") {
+						n += p.Value
+					}
+				}
+			}
+			return n
+		}
+		total := counts(feed(a, one(1, 0, 3, 3)))
+		last := one(300, 0, 4, 4) // since before, or in all
+		total += counts(feed(a, last))
+		feed(a, metrics(func(ms pmetric.MetricSlice) { gauge(ms, "job.queue.depth", at(2*days+150), 1) }))
+		total += counts(feed(a, one(2*days+160, 2*days+155, 1)))
+		total += counts(feed(a, metrics(func(ms pmetric.MetricSlice) { gauge(ms, "job.queue.depth", at(2*days+400), 1) })))
+		total += counts(feed(a, one(3*days, 2*days+155, 1)))
+		want := 4.0 + 4 + 1
+		if delta {
+			want = 3 + 3 + 4 + 4 + 1 + 1
+		}
+		if total != want {
+			t.Errorf("delta %v: %v observations are told of, want %v", delta, total, want)
+		}
+	}
+}
+
+// A worker that has been at work for longer than sixteen commands beside it goes on.
+func TestAWorkerOutlivesManyCommands(t *testing.T) {
+	a := newTest(noon)
+	one := func(minute, start float64, count uint64) pmetric.Metrics {
+		return metrics(func(ms pmetric.MetricSlice) {
+			histogram(ms, "job.wait", false, at(start), at(minute), []uint64{count, 0, 0, 0}, float64(count))
+		})
+	}
+	feed(a, one(1, 0, 1))
+	for i := range 2 * maxProcesses {
+		feed(a, one(float64(i)+2.5, float64(i)+2.1, 1))
+	}
+	equal(t, "where the next begins", feed(a, one(100, 0, 5)))
+	if got := points(feed(a, one(101, 0, 7))); !slices.Contains(got, "job.wait/count@101=2") {
+		t.Errorf("points %v; want the two since the point before", got)
+	}
+}
+
+// Intervals that are no whole minutes begin in minutes of their own.
+func TestTheNextFreeIntervalIsOne(t *testing.T) {
+	d := &today{used: map[string]*minutes{"a": {}}}
+	d.used["a"].set(1)
+	if got := d.free("a", 1, 90); got != 3 {
+		t.Errorf("after the interval from 01:30 comes that from minute %d; want 3", got)
+	}
+	if got := d.free("a", 24*60*60/90-1, 90); got != -1 {
+		t.Errorf("after the last of the day comes minute %d; want none", got)
+	}
+}
+
 // A Collector that was restarted does not take what a worker counted for hours for one
 // minute's work.
 func TestAnOldHistogramBeginsWithItsSecondPoint(t *testing.T) {
