@@ -182,7 +182,7 @@ func checkDataset(t *testing.T, held evaluated) {
 		t.Errorf("dataset %s has %d records, tags %v", d.Name, len(d.Records), d.Tags)
 	}
 	for _, r := range d.Records {
-		if r.Tags["example"] == "hybrid-search" && r.Expectations["theme"] != "RAG / Retrieval Systems" || r.Inputs["url"] == "" {
+		if r.Tags["example"] == "hybrid-search" && r.Expectations["expected_theme"] != "RAG / Retrieval Systems" || r.Inputs["url"] == "" {
 			t.Errorf("record %+v", r)
 		}
 	}
