@@ -20,11 +20,12 @@ func probeSampling(ctx context.Context, p *Patient) Finding {
 			Fix:   "Correct the file where the text says, or let `commentator tracing reset` write it anew.",
 		}
 		last, _, lastErr := telemetry.LastSampling(path)
+		kept := p.inForce(ctx, last)
 		switch {
 		case mode == telemetry.ModeOff:
 			f.Status, f.Means = Warn, "Nothing is recorded at present ("+why+"), so the file has no effect yet."
-		case lastErr == nil && len(last.Rules) > 0:
-			f.Means = "Until it is mended, the rules that " + telemetry.LastSamplingPath(path) + " keeps of it hold: " + joined(p.inForce(ctx, last)) + "."
+		case lastErr == nil && len(kept) > 0:
+			f.Means = "Until it is mended, the rules that " + telemetry.LastSamplingPath(path) + " keeps of it hold: " + joined(kept) + "."
 		}
 		return f
 	}

@@ -99,8 +99,9 @@ func beginsDigits(s string, start, end int) bool {
 	return login && digits != port && !inParameter(s, end)
 }
 
-// loginPorts are schemes of servers that ask for a password and whose paths hold no @, with the
-// port that is theirs.
+// loginPorts are schemes of servers that ask for a password, with the port that is theirs. An @ in the
+// path of an address with another port is taken for the end of a password: one too many is masked
+// rather than one too few.
 var loginPorts = map[string]string{
 	"amqp": "5672", "amqps": "5671", "clickhouse": "9000", "cockroachdb": "26257", "ftp": "21", "ftps": "990", "imap": "143", "imaps": "993",
 	"ldap": "389", "ldaps": "636", "mariadb": "3306", "mongodb": "27017", "mqtt": "1883", "mqtts": "8883", "mssql": "1433", "mysql": "3306",
