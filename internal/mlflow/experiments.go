@@ -20,28 +20,27 @@ type Experiment struct {
 // GetExperimentByName also finds experiments that are deleted but can be restored; see
 // Experiment.Stage. An unknown name is an *Error with CodeNotFound.
 func (c *Client) GetExperimentByName(ctx context.Context, name string) (Experiment, error) {
-	var out struct {
-		Experiment Experiment `json:"experiment"`
-	}
-	err := c.call(ctx, http.MethodGet, api2+"/experiments/get-by-name", url.Values{"experiment_name": {name}}, nil, &out)
-	if err == nil && out.Experiment.ID == "" {
-		err = strangeError("GET "+api2+"/experiments/get-by-name", []byte("no experiment"), nil)
-	}
+	found, err := c.experiment(ctx, api2+"/experiments/get-by-name", url.Values{"experiment_name": {name}})
 	var e *Error
 	if errors.As(err, &e) && (e.strange || (e.Status >= 400 && e.Status < 500 && e.Code == "" && !e.Retryable())) {
 		e.elsewhere = true // the first call of all: nothing else would do better
 	}
-	return out.Experiment, err
+	return found, err
 }
 
 // GetExperiment reads an experiment by its id.
 func (c *Client) GetExperiment(ctx context.Context, id string) (Experiment, error) {
+	return c.experiment(ctx, api2+"/experiments/get", url.Values{"experiment_id": {id}})
+}
+
+// experiment reads the one that is asked for; an answer without one is an error.
+func (c *Client) experiment(ctx context.Context, path string, query url.Values) (Experiment, error) {
 	var out struct {
 		Experiment Experiment `json:"experiment"`
 	}
-	err := c.call(ctx, http.MethodGet, api2+"/experiments/get", url.Values{"experiment_id": {id}}, nil, &out)
+	err := c.call(ctx, http.MethodGet, path, query, nil, &out)
 	if err == nil && out.Experiment.ID == "" {
-		err = strangeError("GET "+api2+"/experiments/get", []byte("no experiment"), nil)
+		err = strangeError("GET "+path, []byte("no experiment"), nil)
 	}
 	return out.Experiment, err
 }
