@@ -82,6 +82,13 @@ func TestRulesOfTheSamplingFileAreNamed(t *testing.T) {
 	if got := r.probe(t, "sampling"); !strings.Contains(got.Means, rules+".last keeps of it hold: "+rule) {
 		t.Errorf("what holds meanwhile: %s", got.Means)
 	}
+	r.write(t, rules, "rules: [{id: a, detail: off, domain: arxiv.org}, {id: b, detail: full, domain: 'https://x.org'}]")
+	got = r.probe(t, "sampling")
+	names(t, got, Warn, `rule b fits no job: domain "https://x.org" is no host`, "Correct its domain")
+	if !strings.Contains(got.Found, "\n"+rule) || strings.Contains(got.Found, "full, domain") || !strings.Contains(got.Means, "the others hold") {
+		t.Errorf("a rule that fits no job: %+v", got)
+	}
+	r.write(t, rules, "rules: [")
 	r.set("MLFLOW_ENABLE_TRACKING=false")
 	names(t, r.probe(t, "sampling"), Warn, "yaml: line 1")
 	r.write(t, rules, "rules: [{id: a, detail: off}]")
