@@ -39,6 +39,7 @@ func TestMistakesInDotenvAreNamed(t *testing.T) {
 		{"wrong port of the Collector", "OTELCOL_METRICS_PORT=none\n", `OTELCOL_METRICS_PORT: "none" is no port`, nil, Fail},
 		{"user for Python only", "MLFLOW_TRACKING_USERNAME=admin\n", "MLFLOW_TRACKING_USERNAME is read by MLflow's Python client only", nil, Warn},
 		{"OTLP over HTTP", "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf\n", "the worker speaks OTLP/gRPC only", nil, Warn},
+		{"comment behind a value", "", "environment: DB_PATH has what looks like a comment in its value", []string{"DB_PATH=a.sqlite # old"}, Warn},
 		{"overruled", "DB_PATH=a.sqlite\n", "DB_PATH is overruled by the environment", []string{"DB_PATH=b.sqlite"}, Warn},
 	} {
 		t.Run(c.name, func(t *testing.T) {
