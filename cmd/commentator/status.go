@@ -37,6 +37,8 @@ type state struct {
 		Running   int     `json:"running"`
 		Final     int     `json:"final"`
 		OldestAge float64 `json:"oldest_open_age_seconds"`
+		// Last is the one that started last: what its worker goes by. Absent: none is kept.
+		Last *startedJob `json:"last_started,omitempty"`
 	} `json:"jobs"`
 	Outbox struct {
 		Depth       int              `json:"depth"`
@@ -57,6 +59,13 @@ type state struct {
 	} `json:"collector"`
 }
 
+// startedJob is a job and what was decided about it.
+type startedJob struct {
+	ID       int64     `json:"id"`
+	Started  time.Time `json:"started"`
+	Recorded string    `json:"recorded"` // how much of it, and why, as `tracing why` prints it
+}
+
 // Run shows the state of the job database; it changes nothing and needs no worker.
 func (c *statusCommand) Run(ctx context.Context, a *app) (err error) {
 	s, err := a.openStore(ctx)
@@ -71,6 +80,9 @@ func (c *statusCommand) Run(ctx context.Context, a *app) (err error) {
 	now := time.Now()
 	out := a.status(s, held, now)
 	out.Sampling = a.sampling(ctx, now)
+	if out.Jobs.Last, err = lastStarted(ctx, s); err != nil {
+		return err
+	}
 	if out.Worker, err = working(ctx, s); err != nil {
 		return err
 	}
@@ -101,6 +113,21 @@ func (a *app) status(s *store.Store, held store.Status, now time.Time) state {
 	return out
 }
 
+func lastStarted(ctx context.Context, s *store.Store) (*startedJob, error) {
+	id, at, err := s.LastStarted(ctx)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	d, err := s.Decision(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil // it was removed meanwhile
+	}
+	return &startedJob{ID: id, Started: at, Recorded: explain(d)}, err
+}
+
 func age(since, now time.Time) float64 {
 	if since.IsZero() {
 		return 0
@@ -125,11 +152,17 @@ func printStatus(w io.Writer, s state, now time.Time) error {
 		worker = "a worker runs"
 	}
 	row("database", "%s, %s", s.Database, worker)
+	if s.Worker { // it notes its settings nowhere
+		row("settings", "those of this shell and its .env; the worker goes by those that it was started with")
+	}
 	row("telemetry", "%s, because %s", s.Mode, s.Because)
 	for i, line := range s.Sampling.lines(telemetry.Mode(s.Mode)) {
 		row([]string{"sampling", ""}[min(i, 1)], "%s", line)
 	}
 	row("jobs", "%d pending, %d running, %d final%s", s.Jobs.Pending, s.Jobs.Running, s.Jobs.Final, since(", the oldest open one is %s old", s.Jobs.OldestAge))
+	if last := s.Jobs.Last; last != nil {
+		row("", "job %d was the last to start, %s ago: %s", last.ID, seconds(age(last.Started, now)), last.Recorded)
+	}
 	o := s.Outbox
 	row("outbox", "%d messages wait, %s of %s%s", o.Depth, bytesize.Format(o.Bytes), bytesize.Format(o.Limit), since(", the oldest for %s", o.OldestAge))
 	sent := fmt.Sprintf("%d sent ones are kept, %s", o.Sent, bytesize.Format(o.SentBytes))

@@ -110,6 +110,11 @@ func (c *tracingCommand) add(ctx context.Context, a *app, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	for _, r := range before.Rules {
+		if why := r.FitsNone(); why != "" {
+			fmt.Fprintf(a.stderr, "warning: rule %s (%s) fits no job and is removed: %s\n", r.ID, r, why)
+		}
+	}
 	decided, _ := a.decided(ctx, before.Rules) // show says that they are not known
 	after := before.With(rule, now, decided)
 	if err := after.Validate(); err != nil {
@@ -150,12 +155,22 @@ func (a *app) decided(ctx context.Context, rules []telemetry.SamplingRule) (_ ma
 	return decided, nil
 }
 
-// show prints what holds for the jobs that start from now on.
+// show prints what holds for the jobs that start from now on, also while the file cannot be read.
 func (c *tracingCommand) show(ctx context.Context, a *app) error {
 	path := a.cfg.SamplingPath()
-	s, revision, err := telemetry.ReadSampling(path)
-	if err != nil {
-		return err
+	file := path
+	s, revision, broken := telemetry.ReadSampling(path)
+	if broken != nil {
+		var unkept error
+		file = telemetry.LastSamplingPath(path)
+		if s, revision, unkept = telemetry.LastSampling(path); unkept != nil {
+			broken = fmt.Errorf("%w; %w", broken, unkept)
+		}
+		holds := "what was kept of it holds:"
+		if revision == "" {
+			holds = "jobs are recorded as a running worker knows from before, else as the settings say:"
+		}
+		fmt.Fprintf(a.stdout, "until %s is mended, %s\n", path, holds)
 	}
 	decided, unknown := a.decided(ctx, s.Rules)
 	for _, line := range ruleLines(s.Rules, decided, unknown, time.Now()) {
@@ -173,7 +188,7 @@ func (c *tracingCommand) show(ctx context.Context, a *app) error {
 	if mode == telemetry.ModeTracing {
 		ratio, remote, err := telemetry.ResolveSampler(a.cfg.TracesSampler, a.cfg.TracesSamplerArg)
 		if err != nil {
-			return usageError{err}
+			return errors.Join(broken, usageError{err})
 		}
 		said = telemetry.FullFor(ratio)
 		if remote != nil {
@@ -182,7 +197,7 @@ func (c *tracingCommand) show(ctx context.Context, a *app) error {
 	}
 	fmt.Fprintf(a.stdout, "%s: %s, because %s\n", rest, said, why)
 	if revision != "" {
-		fmt.Fprintf(a.stdout, "file: %s, revision %s\n", path, revision)
+		fmt.Fprintf(a.stdout, "file: %s, revision %s\n", file, revision)
 	}
 	if c.noWorker(a) {
 		fmt.Fprintf(a.stdout, "no worker is known to read %s: there is no job database %s; run the command in the worker's folder, and with the settings of its service if it is one\n",
@@ -191,7 +206,7 @@ func (c *tracingCommand) show(ctx context.Context, a *app) error {
 	if mode == telemetry.ModeOff && len(s.Rules) > 0 {
 		fmt.Fprintln(a.stderr, "warning: telemetry is off by the settings, so that the rules have no effect; set MLFLOW_ENABLE_TRACKING=true and start the worker again")
 	}
-	return nil
+	return broken
 }
 
 // noWorker reports whether no worker has ever run with these settings: it would have made the job

@@ -64,7 +64,9 @@ func ruleLines(rules []telemetry.SamplingRule, decided map[string]int64, unknown
 	var lines []string
 	for _, r := range rules {
 		state := ""
-		switch {
+		switch why := r.FitsNone(); {
+		case why != "":
+			state = " (fits no job: " + why + ")"
 		case r.Over(now, decided[r.ID]):
 			state = " (over)"
 		case r.Jobs > 0 && unknown != nil:

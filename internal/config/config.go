@@ -301,6 +301,7 @@ func Load(o Options) (Config, []Warning, error) {
 		file, warnings, unreadable = readFiles(o.Dir, func(name string) string { return environ[name] })
 	}
 	warnings = append(warnings, strangers(environ, file)...)
+	warnings = append(warnings, remarks(environ)...)
 
 	merged := make(map[string]string, len(environ)+len(file.values))
 	for k, v := range file.values {

@@ -30,7 +30,19 @@ func probeSampling(ctx context.Context, p *Patient) Finding {
 		return f
 	}
 	rules := p.inForce(ctx, s)
+	var idle []string
+	for _, r := range s.Rules {
+		if why := r.FitsNone(); why != "" {
+			idle = append(idle, "rule "+r.ID+" fits no job: "+why)
+		}
+	}
 	switch {
+	case len(idle) > 0:
+		return Finding{
+			Status: Warn, Found: p.hide(path + ", revision " + revision + ":\n" + strings.Join(append(idle, rules...), "\n")),
+			Means: "A rule that fits no job does nothing; the others hold.",
+			Fix:   "Correct its domain in the file, or take it out; any other rule of `commentator tracing` removes it too.",
+		}
 	case revision == "":
 		return ok("there is no file %s: the settings say what is recorded", path)
 	case len(rules) == 0:
@@ -45,7 +57,7 @@ func probeSampling(ctx context.Context, p *Patient) Finding {
 	}
 }
 
-// inForce are the rules in words, without those that are over.
+// inForce are the rules in words, without those that are over or fit no job.
 func (p *Patient) inForce(ctx context.Context, s telemetry.Sampling) (rules []string) {
 	for _, r := range s.Rules {
 		var decided int64
@@ -54,7 +66,7 @@ func (p *Patient) inForce(ctx context.Context, s telemetry.Sampling) (rules []st
 				decided, _ = db.Decided(ctx, r.ID)
 			}
 		}
-		if !r.Over(p.Now(), decided) {
+		if !r.Over(p.Now(), decided) && r.FitsNone() == "" {
 			rules = append(rules, r.String())
 		}
 	}

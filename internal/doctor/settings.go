@@ -19,7 +19,7 @@ var settingsProbes = []Probe{
 	},
 	{
 		ID: "sampling", Title: "Rules of the sampling file",
-		About: "SAMPLING_FILE, which `commentator tracing` writes: rules hold that record jobs otherwise than the settings say (warn); it cannot be read (fail).",
+		About: "SAMPLING_FILE, which `commentator tracing` writes: rules hold that record jobs otherwise than the settings say, or one fits no job (warn); it cannot be read (fail).",
 		Needs: []string{"settings"}, run: probeSampling,
 	},
 	{

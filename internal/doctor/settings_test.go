@@ -39,6 +39,7 @@ func TestMistakesInDotenvAreNamed(t *testing.T) {
 		{"wrong port of the Collector", "OTELCOL_METRICS_PORT=none\n", `OTELCOL_METRICS_PORT: "none" is no port`, nil, Fail},
 		{"user for Python only", "MLFLOW_TRACKING_USERNAME=admin\n", "MLFLOW_TRACKING_USERNAME is read by MLflow's Python client only", nil, Warn},
 		{"OTLP over HTTP", "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf\n", "the worker speaks OTLP/gRPC only", nil, Warn},
+		{"comment behind a value", "", "environment: DB_PATH has what looks like a comment in its value", []string{"DB_PATH=a.sqlite # old"}, Warn},
 		{"overruled", "DB_PATH=a.sqlite\n", "DB_PATH is overruled by the environment", []string{"DB_PATH=b.sqlite"}, Warn},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -82,6 +83,13 @@ func TestRulesOfTheSamplingFileAreNamed(t *testing.T) {
 	if got := r.probe(t, "sampling"); !strings.Contains(got.Means, rules+".last keeps of it hold: "+rule) {
 		t.Errorf("what holds meanwhile: %s", got.Means)
 	}
+	r.write(t, rules, "rules: [{id: a, detail: off, domain: arxiv.org}, {id: b, detail: full, domain: 'https://x.org'}]")
+	got = r.probe(t, "sampling")
+	names(t, got, Warn, `rule b fits no job: domain "https://x.org" is no host`, "Correct its domain")
+	if !strings.Contains(got.Found, "\n"+rule) || strings.Contains(got.Found, "full, domain") || !strings.Contains(got.Means, "the others hold") {
+		t.Errorf("a rule that fits no job: %+v", got)
+	}
+	r.write(t, rules, "rules: [")
 	r.set("MLFLOW_ENABLE_TRACKING=false")
 	names(t, r.probe(t, "sampling"), Warn, "yaml: line 1")
 	r.write(t, rules, "rules: [{id: a, detail: off}]")

@@ -214,7 +214,9 @@ func (sc *scan) assigned(separator, value int, equals bool) {
 		sc.list(start+1, rule, quotes)
 		return
 	}
-	start, quote = quote.openDoubled(s, start)
+	if start, quote = quote.openTripled(s, start); quote.until == 0 {
+		start, quote = quote.openDoubled(s, start)
+	}
 	sc.value(start, rule, written{name: name, quote: quote, quotes: quotes, equals: equals})
 }
 

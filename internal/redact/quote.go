@@ -13,6 +13,8 @@ type quote struct {
 	slashes int
 	// doubled: it stands there twice, in a field of CSV, where "" is a quote.
 	doubled bool
+	// until is where the value ends when three of them open it, as in Python; 0: where valueEnd says.
+	until int
 }
 
 // unquoted is for a value that blanks do not end although no quote opens it. It ends at the next
@@ -74,6 +76,38 @@ func (q quote) openDoubled(s string, start int) (int, quote) {
 		return start, q
 	}
 	return behind, twice
+}
+
+// openTripled steps over the other two quotes of """value""", also of ', given where the first was
+// stepped over. Without three that close it, soon and in the same string of JSON, they are none.
+func (q quote) openTripled(s string, start int) (int, quote) {
+	if q.mark != '"' && q.mark != '\'' || q.slashes > maxSlashes {
+		return start, q
+	}
+	one := s[start-q.slashes-1 : start]
+	behind := start + 2*len(one)
+	if !isTwice(s[start:], one) || !goesOn(s, behind) {
+		return start, q
+	}
+	for at := behind; at < min(len(s), behind+maxRest) && !isMask(s[at:]); at++ {
+		k := at
+		for k < len(s) && s[k] == '\\' {
+			k++
+		}
+		switch {
+		case k < len(s) && s[k] == q.mark && k-at == q.slashes && isTwice(s[k+1:], one):
+			return behind, quote{mark: q.mark, slashes: q.slashes, until: at}
+		case k < len(s) && s[k] == '"' && (q.mark != '"' || k-at < q.slashes): // may end a string of JSON
+			return start, q
+		}
+		at = k
+	}
+	return start, q
+}
+
+// isTwice reports whether a text begins with another one twice.
+func isTwice(s, one string) bool {
+	return strings.HasPrefix(s, one) && strings.HasPrefix(s[len(one):], one)
 }
 
 // escaped returns where a text goes on behind quotes that stand for some in the value: CSV, SQL and
@@ -163,6 +197,9 @@ func endsString(s string, at int) bool {
 // quotes at white space too, and at what cannot be in it. Closing brackets and full stops
 // behind a bare value are no part of it.
 func valueEnd(s string, start int, q quote) int {
+	if q.until > 0 {
+		return q.until
+	}
 	bare := q.mark == 0
 	at := start
 loop:

@@ -22,6 +22,10 @@ func TestQuotedSecretsAreMaskedToTheirEnd(t *testing.T) {
 		`{"password":"C:\\new\\S3cret99"}`:                `{"password":"[redacted:password]"}`,
 		`DB_PASS="abcd\nS3cret99" x`:                      `DB_PASS="[redacted:password]" x`,
 		`DB_PASS='abcd\nS3cret99' x`:                      `DB_PASS='[redacted:password]' x`,
+		`password = """S3cret99""" # x`:                   `password = """[redacted:password]""" # x`,
+		`password='''S3cret99'''`:                         `password='''[redacted:password]'''`,
+		`PASSWORD: """it's "S3cret99", \n too"""`:         `PASSWORD: """[redacted:password]"""`,
+		"token = '''abcd\nS3cret99'''\nx":                 "token = '''[redacted:token]'''\nx",
 		`{"Cookie":["a=b\nS3cret99"]}`:                    `{"Cookie":["[redacted:cookie]"]}`,
 		`{"Authorization":"Bearer abcdef\nS3cret99"}`:     `{"Authorization":"Bearer [redacted:authorization]"}`,
 	} {
@@ -47,6 +51,7 @@ func TestQuotesThatEndAValue(t *testing.T) {
 	for _, same := range []string{
 		`password="" user="x"`, `f("password=", "", "x")`, `password="", a="b""c"`, `x="" password=""`,
 		`q='password=''' || pw || ''''`, `"password","ab""cd"`, `["user","password","email"]`, `{"password":"","":"x"}`,
+		`password="""""" x="abcd"`, `password=""" + pw + """`, `{"a":"password=\"\"\"hunter22","b":"\"\"\""}`, `{"a":"password='''hunter22","b":"'''"}`,
 	} {
 		if got := r.Text(same); got != same {
 			t.Errorf("%s became %s", same, got)
@@ -69,7 +74,7 @@ func TestQuotesThatEndAValue(t *testing.T) {
 // times and not once for each.
 func TestQuotedValuesDoNotOverlap(t *testing.T) {
 	for _, piece := range []string{
-		`pass=""a`, `pass="a""b`, `pass=\"\"a`, `pass="a\n`, `pass=\"a\\n`, `pass='a\n`, `pass='a''b`, `pass='"+ a''b`, `pass=""a pass=\"\"a pass=\\\"\\\"a`, "pass=`a\\n",
+		`pass=""a`, `pass="a""b`, `pass=\"\"a`, `pass="a\n`, `pass="""a`, `pass=\"\"\"a`, `pass='''a`, `pass='''a'''`, `pass=\"a\\n`, `pass='a\n`, `pass='a''b`, `pass='"+ a''b`, `pass=""a pass=\"\"a pass=\\\"\\\"a`, "pass=`a\\n",
 	} {
 		s := strings.Repeat(piece, 1000)
 		read := 0
@@ -78,7 +83,9 @@ func TestQuotedValuesDoNotOverlap(t *testing.T) {
 				continue
 			}
 			start, q := openQuote(s, at+len("pass="))
-			start, q = q.openDoubled(s, start)
+			if start, q = q.openTripled(s, start); q.until == 0 {
+				start, q = q.openDoubled(s, start)
+			}
 			read += valueEnd(s, start, q) - start
 		}
 		if read > 4*len(s) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/technoshare/commentator/internal/commentator"
 )
@@ -37,6 +38,18 @@ func (s *Store) Decision(ctx context.Context, jobID int64) (commentator.Decision
 		return d, fmt.Errorf("read decision of job %d: %w", jobID, err)
 	}
 	return d, nil
+}
+
+// LastStarted returns the job that started last, and when: its decision tells what a worker goes by.
+// The error wraps ErrNotFound when none has.
+func (s *Store) LastStarted(ctx context.Context) (jobID int64, at time.Time, err error) {
+	var micros int64
+	err = s.reader.QueryRowContext(ctx, `
+		SELECT id, started_at FROM jobs WHERE started_at IS NOT NULL ORDER BY started_at DESC, id DESC LIMIT 1`).Scan(&jobID, &micros)
+	if err != nil {
+		return 0, time.Time{}, fmt.Errorf("look for the job that started last: %w", notFound(err))
+	}
+	return jobID, fromMicros(micros), nil
 }
 
 // Decided returns how many jobs a rule of the sampling file has decided, also of those that

@@ -5,6 +5,7 @@ import (
 	_ "embed" // for the fixtures
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -17,6 +18,9 @@ func TestDecisionIsKeptAndCounted(t *testing.T) {
 	want := commentator.Decision{Detail: commentator.DetailFull, By: "r1", Rule: "full for 0.5 of the jobs", Ratio: 0.5, Revision: "0a1b2c3d"}
 	decide := func(commentator.Job, commentator.Message) commentator.Decision { return want }
 	var last commentator.Job
+	if _, _, err := s.LastStarted(t.Context()); !errors.Is(err, ErrNotFound) {
+		t.Errorf("without a job: %v", err)
+	}
 	for range 3 {
 		last = newJob(t, s)
 		if d, err := s.Decision(t.Context(), last.ID); err != nil || d != (commentator.Decision{}) {
@@ -25,6 +29,10 @@ func TestDecisionIsKeptAndCounted(t *testing.T) {
 		if _, err := s.BeginAttempt(t.Context(), last.ID, start, decide, startedMessage); err != nil {
 			t.Fatal(err)
 		}
+	}
+	newJob(t, s) // has not started
+	if id, at, err := s.LastStarted(t.Context()); err != nil || id != last.ID || !at.Equal(start.Truncate(time.Microsecond)) {
+		t.Errorf("job %d started last, at %v, %v; want %d", id, at, err, last.ID)
 	}
 	got, err := s.Decision(t.Context(), last.ID)
 	if err != nil {

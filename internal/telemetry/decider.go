@@ -43,8 +43,8 @@ func sampled(id trace.TraceID, ratio float64) bool {
 }
 
 // byFile decides by the rules of a sampling file, and leaves jobs that none fits to others.
-// It looks at the file whenever a job starts, so that a change holds for the next job and
-// nothing has to run meanwhile.
+// It looks at the file at its own start and whenever a job starts, so that a change holds for the
+// next job and nothing has to run meanwhile.
 type byFile struct {
 	path    string
 	others  decider
@@ -69,6 +69,7 @@ type byFile struct {
 // liveRule is a rule at work.
 type liveRule struct {
 	SamplingRule
+	never bool         // it fits no job
 	limit *minuteLimit // nil: none
 	left  int64        // decisions until it ends; with Jobs only
 
@@ -127,7 +128,7 @@ func (f *byFile) decide(j commentator.Job, m commentator.Message, id trace.Trace
 		host, _ = RuleHost(j.Domain)
 	}
 	for _, r := range f.rules {
-		if r.Over(now, 0) || !r.fits(host, m, f.adapter(j)) || !r.count(j.ID) {
+		if r.never || r.Over(now, 0) || !r.fits(host, m, f.adapter(j)) || !r.count(j.ID) {
 			continue
 		}
 		d := commentator.Decision{Detail: r.Detail, By: r.ID, Rule: r.String(), Revision: f.revision}
@@ -149,6 +150,10 @@ func (f *byFile) live(r SamplingRule, before *liveRule) *liveRule {
 		return before
 	}
 	l := &liveRule{SamplingRule: r}
+	if why := r.FitsNone(); why != "" {
+		l.never = true
+		f.log.Warn("a rule of the sampling file fits no job; the others hold", "file", f.path, "rule", r.ID, "error", why)
+	}
 	if r.PerMinute > 0 {
 		l.limit = &minuteLimit{most: r.PerMinute}
 	}

@@ -102,17 +102,21 @@ func (f *byFile) keep(body []byte, mode fs.FileMode) {
 	f.notKept(err)
 }
 
-// forget removes what is kept of a file that was removed.
+// forget removes what is kept of a file that was removed. What is kept of one that a link led to, and
+// that is still there, stays for others: here nothing leads to it without the link.
 func (f *byFile) forget() {
 	if f.last == "" {
 		f.last = LastSamplingPath(f.path)
 	}
-	err := forgetSampling(f.path, f.last)
+	err := forgetSampling(f.last)
 	f.kept = ""
 	if err != nil {
 		f.kept = keptRevision(f.last) // it stays, and is not used
 	}
 	f.notKept(err)
+	if f.seen != nil && err == nil {
+		f.last = LastSamplingPath(f.path) // a link may be gone
+	}
 }
 
 // notKept says once that what is kept cannot be changed. No job fails for it.

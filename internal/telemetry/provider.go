@@ -202,7 +202,9 @@ func (p *Provider) decide() {
 		p.decider = p.remote
 	}
 	if c.SamplingFile != "" {
-		p.decider = &byFile{path: c.SamplingFile, others: p.decider, adapter: c.Adapter, decided: c.Decided, now: c.Now, log: c.Logger}
+		f := &byFile{path: c.SamplingFile, others: p.decider, adapter: c.Adapter, decided: c.Decided, now: c.Now, log: c.Logger}
+		f.refresh() // what is kept of a file that was removed meanwhile goes before anyone can spoil a new one
+		p.decider = f
 	}
 }
 

@@ -31,7 +31,8 @@ type SamplingRule struct {
 	// Channel is the Slack channel's id. Empty: any.
 	Channel string `yaml:"channel,omitempty"`
 	// Domain is the host of the link; hosts below it fit too. One of another script may be written
-	// as it is or in ASCII, see RuleHost. Empty: any.
+	// as it is or in ASCII, see RuleHost. Empty: any. Of a file that people wrote it may be no host,
+	// see FitsNone.
 	Domain string `yaml:"domain,omitempty"`
 	// Adapter is the name of the adapter that will read the page. Empty: any.
 	Adapter string `yaml:"adapter,omitempty"`
@@ -50,6 +51,17 @@ const MaxSamplingRules = 100
 
 // Validate joins what is wrong with the rules.
 func (s Sampling) Validate() error {
+	errs := []error{s.usable()}
+	for i, r := range s.Rules {
+		if why := r.FitsNone(); why != "" {
+			errs = append(errs, fmt.Errorf("rule %d: %s", i+1, why))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// usable joins what makes rules unusable: a rule that only fits no job is none of it.
+func (s Sampling) usable() error {
 	var errs []error
 	if len(s.Rules) > MaxSamplingRules {
 		errs = append(errs, fmt.Errorf("%d rules are more than the %d that are allowed; `commentator tracing reset` removes all", len(s.Rules), MaxSamplingRules))
@@ -78,14 +90,20 @@ func (s Sampling) Validate() error {
 		if r.PerMinute < 0 || r.PerMinute > 0 && !full {
 			wrong("per_minute must be above 0, with detail full")
 		}
-		if _, isHost := RuleHost(r.Domain); r.Domain != "" && !isHost {
-			wrong("domain %q is no host: write it without scheme, port, path and *, such as arxiv.org; hosts below it fit too", r.Domain)
-		}
 		if r.Jobs < 0 {
 			wrong("jobs %d is negative", r.Jobs)
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// FitsNone says why the rule fits no job; empty: it may fit some. `commentator tracing` writes none
+// such. Of a file that people, or older releases, wrote it leaves the other rules in force.
+func (r SamplingRule) FitsNone() string {
+	if _, isHost := RuleHost(r.Domain); r.Domain == "" || isHost {
+		return ""
+	}
+	return fmt.Sprintf("domain %q is no host: write it without scheme, port, path and *, such as arxiv.org; hosts below it fit too", r.Domain)
 }
 
 // String says in words what the rule does.
@@ -133,15 +151,15 @@ func (r SamplingRule) sameConditions(o SamplingRule) bool {
 	return r.Channel == o.Channel && r.Domain == o.Domain && r.Adapter == o.Adapter
 }
 
-// With returns the rules with r before all others. What is over goes, and so does what r takes
-// the place of, the rules with its conditions; but one that never ends stays below an r that
+// With returns the rules with r before all others. What is over or fits no job goes, and so does what
+// r takes the place of, the rules with its conditions; but one that never ends stays below an r that
 // does, to hold again after it. decided is how many jobs rules have decided, as far as that is
 // known.
 func (s Sampling) With(r SamplingRule, now time.Time, decided map[string]int64) Sampling {
 	rules := []SamplingRule{r}
 	for _, old := range s.Rules {
 		replaced := old.sameConditions(r) && (old.ends() || !r.ends())
-		if !replaced && !old.Over(now, decided[old.ID]) {
+		if !replaced && !old.Over(now, decided[old.ID]) && old.FitsNone() == "" {
 			rules = append(rules, old)
 		}
 	}

@@ -20,7 +20,8 @@ import (
 )
 
 // ReadSampling reads a sampling file and its revision, the beginning of its SHA-256. A file
-// that does not exist holds no rules and has no revision.
+// that does not exist holds no rules and has no revision. Rules that fit no job are among those it
+// returns, see SamplingRule.FitsNone.
 func ReadSampling(path string) (s Sampling, revision string, err error) {
 	_, s, revision, err = readSampling(path)
 	return s, revision, err
@@ -47,11 +48,13 @@ func parseSampling(body []byte) (s Sampling, err error) {
 	if err = decoder.Decode(&s); err != nil && !errors.Is(err, io.EOF) {
 		return Sampling{}, cmp.Or(wrongTimes(body), err)
 	}
-	if err = s.Validate(); err != nil {
+	if err = s.usable(); err != nil {
 		return Sampling{}, err
 	}
 	for i, r := range s.Rules { // as jobs have it, when people wrote the file
-		s.Rules[i].Domain, _ = RuleHost(r.Domain)
+		if host, ok := RuleHost(r.Domain); ok {
+			s.Rules[i].Domain = host // what is no host stays: a lone . without its dot would fit all jobs
+		}
 	}
 	return s, nil
 }

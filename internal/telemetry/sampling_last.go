@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 )
 
 // LastSamplingPath is where the last good content of a sampling file is kept: whoever writes the
 // file, or finds that it has changed and can be read, copies it there. It holds when the file cannot
 // be read and a process knows no later one, such as after a start.
-func LastSamplingPath(path string) string { return behindLinks(path) + ".last" }
+func LastSamplingPath(path string) string { return behindLinks(path) + lastSuffix }
+
+const lastSuffix = ".last"
 
 // LastSampling reads the last good content of a sampling file. Without any it has no revision.
 func LastSampling(path string) (s Sampling, revision string, err error) {
@@ -53,19 +56,21 @@ func keepSampling(path string, body []byte, mode fs.FileMode) (revision string, 
 	return revisionOf(body), nil
 }
 
-// forgetSampling removes the copy of a sampling file that was removed.
-func forgetSampling(path, last string) error {
+// forgetSampling removes the copy of a sampling file that was removed. Where only a link to the file
+// was, the copy stays with the file, for whoever has another link to it.
+func forgetSampling(last string) error {
 	if _, err := os.Lstat(last); err != nil {
 		return nil // there is none, as nearly always
 	}
-	lock := samplingLock(path)
+	file := strings.TrimSuffix(last, lastSuffix)
+	lock := samplingLock(file)
 	locked, err := lock.TryLock()
 	if err != nil || !locked {
-		return explainWriting(path, err)
+		return explainWriting(file, err)
 	}
 	defer func() { _ = lock.Close() }()
-	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-		return nil // it was written meanwhile
+	if _, err := os.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
+		return nil // it is shared, or was written meanwhile
 	}
 	if err := os.Remove(last); !errors.Is(err, fs.ErrNotExist) {
 		return explainWriting(last, err)

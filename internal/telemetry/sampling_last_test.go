@@ -157,3 +157,57 @@ func TestRulesThatChangeAreLogged(t *testing.T) {
 	}
 	changes(2)
 }
+
+// Who removes the file while no worker runs has taken its rules back, also when a new file is spoilt
+// before any job comes.
+func TestASamplingFileThatWasRemovedWhileNobodyRanIsForgotten(t *testing.T) {
+	var logged bytes.Buffer
+	f := newFlipped(t, nil)
+	f.write(t, SamplingRule{ID: "off", Detail: commentator.DetailOff})
+	f.job("", "")
+	if err := os.Remove(f.file); err != nil {
+		t.Fatal(err)
+	}
+	g := f.again(t, &logged)
+	if _, err := os.Lstat(LastSamplingPath(f.file)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("what was kept, after a start: %v", err)
+	}
+	f.spoil(t)
+	if d := g.job("", ""); d.By != commentator.BySettings {
+		t.Errorf("%+v\n%s", d, &logged)
+	}
+}
+
+// Two workers may share a file by links: who takes its link away takes nothing from the other.
+func TestWhatIsKeptOfASharedSamplingFileOutlivesALink(t *testing.T) {
+	var logged bytes.Buffer
+	f := newFlipped(t, nil)
+	shared := filepath.Join(t.TempDir(), "shared.yaml")
+	if err := errors.Join(os.WriteFile(shared, offByHand, 0o600), os.Symlink(shared, f.file)); err != nil {
+		t.Fatal(err)
+	}
+	f.job("", "")
+	if err := os.Remove(f.file); err != nil {
+		t.Fatal(err)
+	}
+	if d := f.job("", ""); d.By != commentator.BySettings {
+		t.Errorf("without the link: %+v", d)
+	}
+	f.spoil(t) // a file of its own, which has nothing to do with the shared one
+	if d := f.job("", ""); d.By != commentator.BySettings {
+		t.Errorf("with a broken file in its place: %+v", d)
+	}
+	other := &flipped{file: shared, now: testStart}
+	other.spoil(t)
+	if d := other.again(t, &logged).job("", ""); d.By != "hand" {
+		t.Errorf("the other worker, after a restart: %+v\n%s", d, &logged)
+	}
+	// The target itself goes: so does what is kept, whoever looks by a link.
+	if err := errors.Join(os.Remove(shared), os.Remove(f.file), os.Symlink(shared, f.file)); err != nil {
+		t.Fatal(err)
+	}
+	f.again(t, &logged)
+	if _, err := os.Lstat(LastSamplingPath(shared)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("what was kept of a shared file that was removed: %v", err)
+	}
+}

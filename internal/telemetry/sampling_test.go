@@ -1,8 +1,10 @@
 package telemetry
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -258,5 +260,40 @@ func TestLinkToASamplingFileStays(t *testing.T) {
 	}
 	if _, err := os.Stat(target + ".lock"); err != nil { // the same for whoever comes by another link
 		t.Error(err)
+	}
+}
+
+// A file that people or older releases wrote keeps its other rules when one has a domain that is no host.
+func TestARuleWhoseDomainIsNoHostLeavesTheOthers(t *testing.T) {
+	var logged bytes.Buffer
+	f := newFlipped(t, func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&logged, nil)) })
+	for _, domain := range []string{"https://arxiv.org/abs", "*.arxiv.org", "arxiv.org:443", "xn--zzzzzz99999.de", "."} {
+		logged.Reset()
+		text := "rules: [{id: no, detail: full, domain: '" + domain + "'}, {id: a, detail: off, domain: x.org}, {id: rest, detail: tracking}]"
+		if err := os.WriteFile(f.file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for host, by := range map[string]string{"arxiv.org": "rest", "www.x.org": "a", domain: "rest", "": "rest"} {
+			if d := f.job(host, ""); d.By != by {
+				t.Errorf("domain %q, a job of %q: %+v", domain, host, d)
+			}
+		}
+		if n := strings.Count(logged.String(), "fits no job; the others hold"); n != 1 || !strings.Contains(logged.String(), "rule=no") || strings.Contains(logged.String(), "level=ERROR") {
+			t.Errorf("domain %q is logged %d times:\n%s", domain, n, &logged)
+		}
+	}
+	s, _, err := ReadSampling(f.file)
+	if err != nil || s.Rules[0].FitsNone() == "" || s.Rules[1].FitsNone() != "" || s.Rules[2].FitsNone() != "" {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	if err := WriteSampling(f.file, s); err == nil || !strings.Contains(err.Error(), "rule 1: domain") {
+		t.Errorf("such a rule is written: %v", err)
+	}
+	// A new rule can be put before them.
+	if err := WriteSampling(f.file, s.With(SamplingRule{ID: "new", Detail: commentator.DetailOff, Channel: "C1"}, testStart, nil)); err != nil {
+		t.Error(err)
+	}
+	if s, _, err = ReadSampling(f.file); err != nil || len(s.Rules) != 3 || s.Rules[1].ID != "a" {
+		t.Errorf("%+v, %v", s, err)
 	}
 }
