@@ -1,5 +1,3 @@
-//go:build !race
-
 package render
 
 import (
@@ -9,12 +7,13 @@ import (
 	"unicode/utf8"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/test/race"
 )
 
 // Items of every length, so that blocks and messages are filled to their last character.
 func TestReplyFillsMessagesToTheLimitAndNoFurther(t *testing.T) {
 	fullest, most := 0, 0
-	for size := 1; size < 3100; size += 7 {
+	for size := 1; size < 3100; size += race.Pick(7, 71) {
 		items := func(n int) []string { return slices.Repeat([]string{strings.Repeat("x", size)}, n) }
 		c := commentator.Comment{TLDR: items(3), Summary: items(15), Projects: items(8), SimilarTech: items(8)}
 		for _, m := range Reply(c, "https://example.org/").Messages {
