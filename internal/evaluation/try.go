@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/plainjson"
 	"github.com/technoshare/commentator/internal/telemetry"
 	"github.com/technoshare/commentator/internal/wire"
 )
@@ -179,7 +180,7 @@ func describe(ctx context.Context, span telemetry.Detail, input, output any) {
 		key   string
 		value any
 	}{{wire.AttrInput, input}, {wire.AttrOutput, output}} {
-		if text, err := json.Marshal(one.value); err == nil && one.value != nil {
+		if text, err := plainjson.Marshal(one.value); err == nil && one.value != nil {
 			span.Set(attribute.String(one.key, string(text)))
 		}
 	}
