@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/mrkdwn"
 	"github.com/technoshare/commentator/internal/plainjson"
 	"github.com/technoshare/commentator/internal/telemetry"
 	"github.com/technoshare/commentator/internal/wire"
@@ -275,8 +276,8 @@ const expectedTheme = "theme"
 func (a *attempt) end(t Try, start, end time.Time) telemetry.ExampleEnd {
 	out := telemetry.ExampleEnd{
 		Start: start, End: end, Stages: a.analyses(), Passed: t.Passed, Failure: t.Message,
-		Input:  map[string]string{"url": a.example.URL, "slack_text": a.example.SlackText},
-		Output: map[string]any{"comment": a.text, "passed": t.Passed},
+		Input:  map[string]string{"url": a.example.URL, "slack_text": mrkdwn.Plain(a.example.SlackText)},
+		Output: map[string]any{"comment": mrkdwn.Plain(a.text), "passed": t.Passed},
 	}
 	if t.Error != ErrorNone {
 		out.ErrorType = string(t.Error)

@@ -133,3 +133,34 @@ func TestSecretsBesideMarkupAreMasked(t *testing.T) {
 		t.Errorf("output %s\nwant   %s", got[wire.AttrOutput], want)
 	}
 }
+
+// In lists of traces people read what they would read in Slack. What was posted is there too, as it
+// was.
+func TestRequestAndResponseAreWithoutMarkupOfSlack(t *testing.T) {
+	p, _ := newTestProvider(t, nil)
+	j := testJob(p, 7)
+	ends := testStages(60)
+	const posted = "*tldr*\n• A &amp; B, see <https://example.org/?a=1&amp;b=2|the manual>"
+	ends[4].Post.Text, ends[4].Record.Result = posted, nil
+	m := testMessage()
+	m.Text = "by <@U0123456789>: <https://example.org/page?a=1&amp;b=2|the page> &amp; more"
+	var records []commentator.StageRecord
+	for _, end := range ends {
+		_, st := p.StartStage(t.Context(), j, end.Record.Stage)
+		end.Record.SpanID = st.SpanID()
+		if _, err := st.End(end); err != nil {
+			t.Fatal(err)
+		}
+		records = append(records, end.Record)
+	}
+	root, err := p.JobEnded(finish(j, commentator.OutcomeSuccess), m, records)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := values(decode(t, root)[0].Attributes)
+	in := `{"url":"https://example.org/page?a=1","message":"by <@` + userID(testKey, "U0123456789") + `>: the page (https://example.org/page?a=1&b=2) & more"}`
+	out := `{"outcome":"success","comment":"*tldr*\n• A & B, see the manual (https://example.org/?a=1&b=2)"}`
+	if got[wire.AttrInput] != in || got[wire.AttrOutput] != out || got[wire.AttrCommentText] != posted {
+		t.Errorf("input    %s\nwant     %s\noutput   %s\nwant     %s\nposted   %s", got[wire.AttrInput], in, got[wire.AttrOutput], out, got[wire.AttrCommentText])
+	}
+}
