@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/mrkdwn"
 	"github.com/technoshare/commentator/internal/pipeline"
 	"github.com/technoshare/commentator/internal/store"
 )
@@ -103,7 +104,7 @@ func (c *jobsShowCommand) Run(ctx context.Context, a *app) (err error) {
 		return err
 	}
 	if r.Comment != "" {
-		fmt.Fprintf(a.stdout, "\n%s\n", r.Comment)
+		fmt.Fprintf(a.stdout, "\n%s\n", mrkdwn.Plain(r.Comment))
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package analysis
 import (
 	"encoding/json"
 
+	"github.com/technoshare/commentator/internal/plainjson"
 	"github.com/technoshare/commentator/internal/telemetry"
 )
 
@@ -83,7 +84,7 @@ func telemetryJSON(m chatMessage) string {
 	for _, c := range m.calls {
 		t.Parts = append(t.Parts, telemetryPart{Type: "tool_call", ID: c.id, Name: c.name, Arguments: rawJSON(c.arguments)})
 	}
-	return toJSON(t)
+	return spanJSON(t)
 }
 
 // transcript is the messages of a conversation as spans carry them. Each is encoded and
@@ -105,10 +106,10 @@ func finishReason(api string) string {
 	return api
 }
 
-// rawJSON returns text itself when it is JSON, else as a JSON string.
+// rawJSON returns text itself when it is JSON, without escapes of HTML, else as a JSON string.
 func rawJSON(text string) json.RawMessage {
 	if json.Valid([]byte(text)) {
-		return json.RawMessage(text)
+		return plainjson.Append(nil, []byte(text))
 	}
-	return json.RawMessage(toJSON(text))
+	return json.RawMessage(spanJSON(text))
 }

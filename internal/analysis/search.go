@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/technoshare/commentator/data"
+	"github.com/technoshare/commentator/internal/plainjson"
 	"github.com/technoshare/commentator/internal/telemetry"
 	"github.com/technoshare/commentator/internal/wire"
 )
@@ -131,8 +132,8 @@ func describeSearch(span telemetry.Description, query string, found []data.Tech,
 	)
 	if content {
 		span.Set(
-			attribute.String(wire.AttrGenAIToolArguments, toJSON(searchArguments{query})),
-			attribute.String(wire.AttrGenAIToolResult, toJSON(found)),
+			attribute.String(wire.AttrGenAIToolArguments, spanJSON(searchArguments{query})),
+			attribute.String(wire.AttrGenAIToolResult, spanJSON(found)),
 		)
 	}
 }
@@ -149,9 +150,15 @@ func (x *index) entry(name string) (data.Tech, bool) {
 // sourceOf names an index entry among the sources of an analysis.
 func sourceOf(t data.Tech) string { return data.SimilarTechFile + "#" + t.Name }
 
-// toJSON encodes values of this package, which always can be.
-func toJSON(v any) string {
-	b, err := json.Marshal(v)
+// toJSON encodes values of this package, which always can be, for a model. <, > and & are escaped:
+// recorded answers are found by what the model was asked, byte by byte.
+func toJSON(v any) string { return encoded(v, json.Marshal) }
+
+// spanJSON encodes values of this package for a span, where people read them.
+func spanJSON(v any) string { return encoded(v, plainjson.Marshal) }
+
+func encoded(v any, by func(any) ([]byte, error)) string {
+	b, err := by(v)
 	if err != nil {
 		panic(fmt.Sprintf("encode %T: %v", v, err))
 	}

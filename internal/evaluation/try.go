@@ -11,6 +11,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/mrkdwn"
+	"github.com/technoshare/commentator/internal/plainjson"
 	"github.com/technoshare/commentator/internal/telemetry"
 	"github.com/technoshare/commentator/internal/wire"
 )
@@ -179,7 +181,7 @@ func describe(ctx context.Context, span telemetry.Detail, input, output any) {
 		key   string
 		value any
 	}{{wire.AttrInput, input}, {wire.AttrOutput, output}} {
-		if text, err := json.Marshal(one.value); err == nil && one.value != nil {
+		if text, err := plainjson.Marshal(one.value); err == nil && one.value != nil {
 			span.Set(attribute.String(one.key, string(text)))
 		}
 	}
@@ -274,8 +276,8 @@ const expectedTheme = "theme"
 func (a *attempt) end(t Try, start, end time.Time) telemetry.ExampleEnd {
 	out := telemetry.ExampleEnd{
 		Start: start, End: end, Stages: a.analyses(), Passed: t.Passed, Failure: t.Message,
-		Input:  map[string]string{"url": a.example.URL, "slack_text": a.example.SlackText},
-		Output: map[string]any{"comment": a.text, "passed": t.Passed},
+		Input:  map[string]string{"url": a.example.URL, "slack_text": mrkdwn.Plain(a.example.SlackText)},
+		Output: map[string]any{"comment": mrkdwn.Plain(a.text), "passed": t.Passed},
 	}
 	if t.Error != ErrorNone {
 		out.ErrorType = string(t.Error)

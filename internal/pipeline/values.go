@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/plainjson"
 	"github.com/technoshare/commentator/internal/telemetry"
 )
 
@@ -59,7 +60,7 @@ func (v *values) result(s commentator.Stage) (json.RawMessage, error) {
 	default:
 		return nil, nil
 	}
-	b, err := json.Marshal(value)
+	b, err := plainjson.Marshal(value)
 	if err != nil {
 		return nil, fmt.Errorf("encode result of stage %s: %w", s, err)
 	}

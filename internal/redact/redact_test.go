@@ -325,6 +325,36 @@ func TestPartsAreMasked(t *testing.T) {
 	}
 }
 
+// JSON of people's texts has <, > and & as they are; rows and messages of earlier versions have them
+// escaped. What is found in those is found in these.
+func TestBothFormsOfJSONAreMaskedAlike(t *testing.T) {
+	onlyPlain := map[string]bool{ // found where nothing is escaped
+		"'password' => 'hunter2',":                            true,
+		"jane@x.xn--p1ai, jane&#64;x.org jane&amp;#x40;x.org": true,
+	}
+	r := New(nil)
+	unescaped := strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&")
+	seen := 0
+	for _, tc := range parts {
+		if !strings.ContainsAny(tc.in, "<>&") || strings.Contains(tc.in, `\u00`) {
+			continue
+		}
+		seen++
+		escaped, err := json.Marshal(map[string]string{"text": tc.in})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := unescaped.Replace(r.Text(string(escaped)))
+		got := r.Text(unescaped.Replace(string(escaped)))
+		if same := got == want; same == onlyPlain[tc.in] {
+			t.Errorf("%s became\n%s\nescaped it became\n%s", tc.in, got, want)
+		}
+	}
+	if seen < 20 {
+		t.Errorf("only %d texts have such characters", seen)
+	}
+}
+
 // The file of a Google service account is a private key, its id, and an address.
 func TestServiceAccountKeysAreMasked(t *testing.T) {
 	file, err := json.MarshalIndent(map[string]string{

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/plainjson"
 )
 
 const (
@@ -120,15 +121,15 @@ func testStages(size int) []StageEnd {
 		var err error
 		switch {
 		case ends[i].Evidence != nil:
-			r.Result, err = json.Marshal(ends[i].Evidence)
+			r.Result, err = plainjson.Marshal(ends[i].Evidence)
 		case ends[i].Facts != nil:
-			r.Result, err = json.Marshal(ends[i].Facts)
+			r.Result, err = plainjson.Marshal(ends[i].Facts)
 		case ends[i].Comment != nil:
-			r.Result, err = json.Marshal(ends[i].Comment)
+			r.Result, err = plainjson.Marshal(ends[i].Comment)
 		case ends[i].Gates != nil:
-			r.Result, err = json.Marshal(ends[i].Gates)
+			r.Result, err = plainjson.Marshal(ends[i].Gates)
 		case ends[i].Post != nil:
-			r.Result, err = json.Marshal(ends[i].Post)
+			r.Result, err = plainjson.Marshal(ends[i].Post)
 		}
 		if err != nil {
 			panic(err)

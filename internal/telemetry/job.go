@@ -7,6 +7,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/mrkdwn"
 	"github.com/technoshare/commentator/internal/wire"
 )
 
@@ -68,18 +69,19 @@ func (p *Provider) JobEnded(j commentator.Job, m commentator.Message, stages []c
 	})
 }
 
-// jobTexts returns job.input and job.output of the root.
+// jobTexts returns job.input and job.output of the root, which people read in lists of traces. What was
+// posted, as it was posted, is in comment.text and in the stage's artifact.
 func (p *Provider) jobTexts(j commentator.Job, m commentator.Message, sum summary) (texts clean) {
 	input := struct {
 		URL     string `json:"url,omitempty"`
 		Message string `json:"message,omitempty"`
-	}{j.URL, m.Text}
+	}{j.URL, mrkdwn.Plain(m.Text)}
 	output := struct {
 		Outcome  commentator.Outcome       `json:"outcome"`
 		Comment  string                    `json:"comment,omitempty"`
 		Failures []commentator.GateFailure `json:"gate_failures,omitempty"`
 		Error    string                    `json:"error,omitempty"`
-	}{Outcome: j.Outcome, Comment: p.commentText(sum), Error: j.ErrorMessage}
+	}{Outcome: j.Outcome, Comment: mrkdwn.Plain(p.commentText(sum)), Error: j.ErrorMessage}
 	if sum.last.gates != nil {
 		output.Failures = sum.last.gates.Failures
 	}

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
+
+	"github.com/technoshare/commentator/internal/plainjson"
 )
 
 // indented appends JSON laid out as people read it in MLflow: two spaces a level, no newline at
-// the end, and <, > and & as they are, which encoding/json escapes for browsers.
+// the end, and <, > and & as they are, which rows of earlier versions and payloads have escaped.
 //
 // It does what json.Indent does, but does not look at every byte of long texts: ten times
 // as fast, on a path where that counts. JSON that is broken comes out broken.
@@ -24,7 +26,7 @@ func indented(dst, src []byte) []byte {
 		switch c := src[i]; c {
 		case '"':
 			end := i + 1 + stringLength(src[i+1:])
-			dst = appendUnescaped(dst, src[i:end])
+			dst = plainjson.Append(dst, src[i:end])
 			i = end - 1
 		case '{', '[':
 			dst = append(dst, c)
@@ -72,35 +74,6 @@ func stringLength(src []byte) int {
 	}
 }
 
-var escapedHTML = []byte(`\u00`)
-
-// appendUnescaped appends a JSON string without what json.HTMLEscape did to it.
-func appendUnescaped(dst, s []byte) []byte {
-	if !bytes.Contains(s, escapedHTML) {
-		return append(dst, s...)
-	}
-	for {
-		i := bytes.IndexByte(s, '\\')
-		if i < 0 || i+6 > len(s) {
-			return append(dst, s...)
-		}
-		dst = append(dst, s[:i]...)
-		n := 6
-		switch string(s[i : i+6]) {
-		case `\u003c`:
-			dst = append(dst, '<')
-		case `\u003e`:
-			dst = append(dst, '>')
-		case `\u0026`:
-			dst = append(dst, '&')
-		default: // the backslash and what it escapes, which may be a backslash
-			n = 2
-			dst = append(dst, s[i:i+2]...)
-		}
-		s = s[i+n:]
-	}
-}
-
 // outlined returns the structure of JSON without its texts: each becomes its length and
 // its hash, except ids and enumerations. The hash is of the text as it would be recorded, so
 // that nobody can try which secret has it.
@@ -111,7 +84,7 @@ func outlined(src []byte, mask func(string) masked) ([]byte, error) {
 	if err := dec.Decode(&tree); err != nil {
 		return nil, err
 	}
-	return json.Marshal(outline(tree, false, mask))
+	return plainjson.Marshal(outline(tree, false, mask))
 }
 
 // plainKeys hold ids, times and enumerations: structure rather than content.

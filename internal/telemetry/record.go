@@ -2,7 +2,6 @@ package telemetry
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -16,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/technoshare/commentator/internal/plainjson"
 	"github.com/technoshare/commentator/internal/redact"
 	"github.com/technoshare/commentator/internal/wire"
 )
@@ -71,7 +71,7 @@ func (m masked) cut(limit int) (masked, bool) {
 
 // encode returns a value as JSON that may leave the process.
 func (r *recorder) encode(v any) (masked, error) {
-	text, err := json.Marshal(v)
+	text, err := plainjson.Marshal(v)
 	return r.mask(unsafe.String(unsafe.SliceData(text), len(text))), err // without a copy: nobody else has it
 }
 

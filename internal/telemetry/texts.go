@@ -1,13 +1,13 @@
 package telemetry
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"sync"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/plainjson"
 	"github.com/technoshare/commentator/internal/wire"
 )
 
@@ -42,7 +42,7 @@ func encodeValue(end StageEnd) ([]byte, error) {
 	if v == nil {
 		return nil, nil
 	}
-	text, err := json.Marshal(v)
+	text, err := plainjson.Marshal(v)
 	if err != nil {
 		return nil, fmt.Errorf("encode result of stage %s: %w", end.Record.Stage, err)
 	}

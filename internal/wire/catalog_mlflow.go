@@ -48,7 +48,7 @@ var mlflowTags = []Entry{
 	{Kind: KindTag, Name: "error", Type: string(OnBoth), Meaning: "Why the job or the attempt failed.", From: AttrErrorMessage, Test: testTable},
 	{Kind: KindTag, Name: "mlflow.runName", Type: string(OnBoth), Meaning: "job_<job id>, or the stage's name.", From: AttrJobID + ", span name", Test: testTable},
 	{Kind: KindTag, Name: "mlflow.parentRunId", Type: string(OnStage), Meaning: "Run id of the job's run.", From: "trace id", Test: testTable},
-	{Kind: KindTag, Name: "mlflow.note.content", Type: string(OnJob), Meaning: "Comment, links, stage table and failed gates as Markdown.", From: "root", Test: testTable},
+	{Kind: KindTag, Name: "mlflow.note.content", Type: string(OnJob), Meaning: "Comment, links, stage table and failed gates as Markdown; of an evaluation's run what passed, dataset, models, prompts and the mean of each score.", From: "root", Test: testTable},
 	{Kind: KindTag, Name: "mlflow.user", Type: string(OnBoth), Meaning: "User of the worker.", From: ResProcessOwner, Test: testTable},
 	{Kind: KindTag, Name: "mlflow.source.name", Type: string(OnBoth), Meaning: "Worker's binary, or its service name.", From: ResExecutableName + ", " + ResServiceName, Test: testTable},
 	{Kind: KindTag, Name: "mlflow.source.type", Type: string(OnBoth), Meaning: "Always LOCAL.", From: "constant", Test: testTable},

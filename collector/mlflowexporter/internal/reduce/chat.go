@@ -8,6 +8,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/values"
+	"github.com/technoshare/commentator/internal/plainjson"
 	"github.com/technoshare/commentator/internal/wire"
 )
 
@@ -128,7 +129,7 @@ func chatContent(s Span, attrs pcommon.Map) {
 }
 
 func putJSON(attrs pcommon.Map, key string, value any) bool {
-	body, err := json.Marshal(value)
+	body, err := plainjson.Marshal(value)
 	if err != nil {
 		return false
 	}

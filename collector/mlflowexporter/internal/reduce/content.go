@@ -6,6 +6,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/values"
+	"github.com/technoshare/commentator/internal/plainjson"
 	"github.com/technoshare/commentator/internal/wire"
 )
 
@@ -36,7 +37,7 @@ func jsonText(v pcommon.Value) string {
 		if json.Valid([]byte(v.Str())) {
 			return v.Str()
 		}
-		quoted, _ := json.Marshal(v.Str()) // a string cannot fail
+		quoted, _ := plainjson.Marshal(v.Str()) // a string cannot fail
 		return string(quoted)
 	}
 	return v.AsString()
@@ -56,7 +57,7 @@ func httpContent(s Span, attrs pcommon.Map) {
 		Status int64 `json:"status_code"`
 		Size   int64 `json:"body_size,omitempty"`
 	}
-	if body, err := json.Marshal(request{method, s.text(wire.AttrURLFull)}); err == nil {
+	if body, err := plainjson.Marshal(request{method, s.text(wire.AttrURLFull)}); err == nil {
 		putNew(attrs, attrSpanInputs, values.Clean(string(body), 0))
 	}
 	status, ok := s.integer(wire.AttrHTTPStatus)
@@ -64,7 +65,7 @@ func httpContent(s Span, attrs pcommon.Map) {
 		return
 	}
 	size, _ := s.integer(wire.AttrHTTPBodySize)
-	if body, err := json.Marshal(answer{status, size}); err == nil {
+	if body, err := plainjson.Marshal(answer{status, size}); err == nil {
 		putNew(attrs, attrSpanOutputs, string(body))
 	}
 }

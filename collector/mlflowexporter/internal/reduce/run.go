@@ -48,6 +48,8 @@ func jobRun(s Span, key, parent string, m Mapping, plan *Plan) Run {
 	b.artifacts(m.Artifacts, "", plan)
 	if note := noteOf(b.span); note != "" {
 		b.tags[tagNote] = note
+	} else if b.tags[tagNote] == "" { // an application may give its own
+		b.tagIf(tagNote, noteOfEvaluation(b.span))
 	}
 	plan.Dropped = append(plan.Dropped, b.dropped...)
 	run := b.run(key, parent)

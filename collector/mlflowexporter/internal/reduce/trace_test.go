@@ -23,7 +23,7 @@ func TestModelCallIsNative(t *testing.T) {
 		wire.AttrTemperature: 0.2, wire.AttrMaxTokens: 900,
 		wire.AttrUsageInput: 100, wire.AttrUsageOutput: 20, wire.AttrUsageCacheRead: 64,
 		"gen_ai.system_instructions": `[{"type":"text","content":"Be short."}]`,
-		wire.AttrGenAIInput: `[{"role":"user","parts":[{"type":"text","content":"Facts?"}]},` +
+		wire.AttrGenAIInput: `[{"role":"user","parts":[{"type":"text","content":"Facts <a> & b?"}]},` +
 			`{"role":"assistant","parts":[{"type":"tool_call","id":"c1","name":"search","arguments":{"q":"wal"}}]},` +
 			`{"role":"tool","parts":[{"type":"tool_call_response","id":"c1","response":"none"}]}]`,
 		wire.AttrGenAIOutput: `[{"role":"assistant","parts":[{"type":"text","content":"Done."}],"finish_reason":"stop"}]`,
@@ -32,7 +32,7 @@ func TestModelCallIsNative(t *testing.T) {
 		attrSpanType: "CHAT_MODEL", attrModel: "gpt-4o-2024-08-06", attrProvider: "openai", attrMessageFormat: "openai",
 		AttrTokenUsage: `{"cache_creation_input_tokens":0,"cache_read_input_tokens":64,"input_tokens":100,"output_tokens":20,"total_tokens":120}`,
 		attrCost:       `{"input_cost":0.00017,"output_cost":0.0002,"total_cost":0.00037}`, // 36 × 2.50 + 64 × 1.25, 20 × 10 per million
-		attrSpanInputs: `{"model":"gpt-4o","messages":[{"role":"system","content":"Be short."},{"role":"user","content":"Facts?"},` +
+		attrSpanInputs: `{"model":"gpt-4o","messages":[{"role":"system","content":"Be short."},{"role":"user","content":"Facts <a> & b?"},` +
 			`{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"search","arguments":"{\"q\":\"wal\"}"}}]},` +
 			`{"role":"tool","content":"none","tool_call_id":"c1"}],"temperature":0.2,"max_tokens":900}`,
 		attrSpanOutputs: `{"model":"gpt-4o-2024-08-06","choices":[{"index":0,"message":{"role":"assistant","content":"Done."},"finish_reason":"stop"}]}`,
@@ -178,7 +178,7 @@ func TestContentIsShown(t *testing.T) {
 		"http": {
 			newSpan(t, Detail, "GET", 2, map[string]any{wire.AttrHTTPMethod: "GET", wire.AttrURLFull: "https://e.org/?a=1&b=2", wire.AttrHTTPStatus: 200}),
 			map[string]any{
-				attrSpanType: "UNKNOWN", attrSpanInputs: `{"method":"GET","url":"https://e.org/?a=1\u0026b=2"}`, attrSpanOutputs: `{"status_code":200}`,
+				attrSpanType: "UNKNOWN", attrSpanInputs: `{"method":"GET","url":"https://e.org/?a=1&b=2"}`, attrSpanOutputs: `{"status_code":200}`,
 				wire.AttrHTTPMethod: "GET", wire.AttrURLFull: "https://e.org/?a=1&b=2", wire.AttrHTTPStatus: int64(200),
 			},
 		},
