@@ -191,7 +191,7 @@ generate: ## Write generated files anew: docs/WIRE.md, the OTLP fixtures
 	go generate ./...
 
 .PHONY: screenshots
-screenshots: ## Take the README's pictures of the MLflow UI (needs chromium)
+screenshots: ## Take the pictures of the MLflow UI in README and docs/EVALUATION.md (needs chromium)
 	@scripts/screenshots.sh
 
 .PHONY: clean

@@ -1,5 +1,6 @@
-// Command screenshots takes the README's pictures of the MLflow UI, of what `make demo`
-// left there, with headless Chromium.
+// Command screenshots takes the pictures of the MLflow UI in README and docs/EVALUATION.md, of what
+// `make demo` left there, with headless Chromium. The second one is taken when an evaluation was
+// recorded by the demo's Collector.
 package main
 
 import (
@@ -9,9 +10,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/chromedp/chromedp"
+
+	"github.com/technoshare/commentator/internal/mlflow"
 )
 
 // shot is one picture.
@@ -69,6 +73,11 @@ func run(from, to, name string) error {
 	if len(shots) == 0 {
 		return fmt.Errorf("%s names no job with outcome success", from)
 	}
+	evaluation, err := newestEvaluation(context.Background(), s.UI)
+	if err != nil {
+		return err
+	}
+	shots = append(shots, evaluation...)
 	if err := os.MkdirAll(to, 0o755); err != nil {
 		return fmt.Errorf("make folder: %w", err)
 	}
@@ -95,6 +104,30 @@ func run(from, to, name string) error {
 		fmt.Println(filepath.Join(to, shot.name+".png"))
 	}
 	return nil
+}
+
+// newestEvaluation is the page of the traces of the newest evaluation, none when there is no evaluation.
+func newestEvaluation(ctx context.Context, ui string) ([]shot, error) {
+	server, _, _ := strings.Cut(ui, "/#")
+	client, err := mlflow.New(mlflow.Config{Endpoint: server})
+	if err != nil {
+		return nil, err
+	}
+	experiments, err := client.SearchExperiments(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range experiments {
+		if e.Name != "technoshare_eval" {
+			continue
+		}
+		runs, _, err := client.SearchRuns(ctx, mlflow.SearchRuns{ExperimentIDs: []string{e.ID}, MaxResults: 1, OrderBy: []string{"attributes.start_time DESC"}})
+		if err != nil || len(runs) == 0 {
+			return nil, err
+		}
+		return []shot{{"evaluation", server + "/#/experiments/" + e.ID + "/runs/" + runs[0].Info.ID + "/traces", "Assessments", 1000}}, nil
+	}
+	return nil, nil
 }
 
 // dismiss closes what a first visit shows over the page, tips and the assistant's panel,
