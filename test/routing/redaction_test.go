@@ -54,7 +54,7 @@ func TestRedaction(t *testing.T) {
 		if strings.Contains(held, s) {
 			t.Errorf("MLflow holds %q", s)
 		}
-		if strings.Contains(tempo.text(), s) {
+		if strings.Contains(tempo.text(t), s) {
 			t.Errorf("the backend has %q", s)
 		}
 	}
@@ -64,7 +64,7 @@ func TestRedaction(t *testing.T) {
 		}
 	})
 	for _, mark := range []string{"[email]", "[key]"} {
-		if !strings.Contains(held, mark) || !strings.Contains(tempo.text(), mark) {
+		if !strings.Contains(held, mark) || !strings.Contains(tempo.text(t), mark) {
 			t.Errorf("%s is not where a secret was", mark)
 		}
 	}
