@@ -2,7 +2,6 @@ package routing
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -27,6 +26,7 @@ type backend struct {
 	back  chan struct{} // closed when it takes again
 	asked int           // requests while it did not take
 	spans map[pcommon.TraceID]map[pcommon.SpanID]ptrace.Span
+	took  []ptrace.Traces
 }
 
 type mode string
@@ -84,7 +84,10 @@ func (b *backend) Export(ctx context.Context, req ptraceotlp.ExportRequest) (ptr
 		b.mu.Lock()
 		return ptraceotlp.NewExportResponse(), status.Error(codes.Unavailable, "too late")
 	}
-	for _, rs := range req.Traces().ResourceSpans().All() {
+	td := ptrace.NewTraces()
+	req.Traces().CopyTo(td)
+	b.took = append(b.took, td)
+	for _, rs := range td.ResourceSpans().All() {
 		for _, ss := range rs.ScopeSpans().All() {
 			for _, sp := range ss.Spans().All() {
 				if b.spans[sp.TraceID()] == nil {
@@ -130,13 +133,17 @@ func (b *backend) each(look func(ptrace.Span)) {
 }
 
 // text is everything that came, readable, for searches in it.
-func (b *backend) text() string {
+func (b *backend) text(t *testing.T) string {
+	t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	var all strings.Builder
-	b.each(func(sp ptrace.Span) {
-		fmt.Fprintln(&all, sp.Name(), sp.Status().Message(), sp.Attributes().AsRaw())
-		for _, e := range sp.Events().All() {
-			fmt.Fprintln(&all, e.Name(), e.Attributes().AsRaw())
+	for _, td := range b.took {
+		text, err := (&ptrace.JSONMarshaler{}).MarshalTraces(td)
+		if err != nil {
+			t.Fatal(err)
 		}
-	})
+		all.Write(text)
+	}
 	return all.String()
 }

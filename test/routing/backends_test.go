@@ -123,7 +123,7 @@ const quote = "the model said so"
 
 func checkNoContent(t *testing.T, b *backend) {
 	t.Helper()
-	if strings.Contains(b.text(), quote) {
+	if strings.Contains(b.text(t), quote) {
 		t.Error("the backend has what a model said, in an error")
 	}
 	b.each(func(sp ptrace.Span) {

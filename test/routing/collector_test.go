@@ -39,6 +39,7 @@ const patience = 2 * time.Minute
 type collector struct {
 	t       *testing.T
 	grpc    string // address of its OTLP receiver
+	http    string // and of that by HTTP
 	metrics string // of its own metrics
 	stop    func() // ends it as SIGTERM would; the second call does nothing
 	conn    *grpc.ClientConn
@@ -71,7 +72,7 @@ func settings(uris ...string) otelcol.CollectorSettings {
 // moment; what a test changes in the file itself comes as further YAML.
 func start(t *testing.T, at place, file string, changes ...string) *collector {
 	t.Helper()
-	c := &collector{t: t, grpc: at.grpc}
+	c := &collector{t: t, grpc: at.grpc, http: freeAddress(t)}
 	_, port, err := net.SplitHostPort(freeAddress(t))
 	if err != nil {
 		t.Fatal(err)
@@ -79,7 +80,7 @@ func start(t *testing.T, at place, file string, changes ...string) *collector {
 	c.metrics = "http://127.0.0.1:" + port + "/metrics"
 	for name, value := range map[string]string{
 		"OTELCOL_DATA_DIR": at.dir, "OTELCOL_GRPC_ENDPOINT": at.grpc, "OTELCOL_METRICS_PORT": port,
-		"OTELCOL_HTTP_ENDPOINT": freeAddress(t), "OTELCOL_REPLAY_ENDPOINT": freeAddress(t), "OTELCOL_HEALTH_ENDPOINT": freeAddress(t),
+		"OTELCOL_HTTP_ENDPOINT": c.http, "OTELCOL_REPLAY_ENDPOINT": freeAddress(t), "OTELCOL_HEALTH_ENDPOINT": freeAddress(t),
 		"OTELCOL_STATUS_ENDPOINT": freeAddress(t),
 	} {
 		t.Setenv(name, value)
@@ -142,6 +143,22 @@ func (c *collector) send(requests ...ptrace.Traces) {
 		if n := answer.PartialSuccess().RejectedSpans(); n != 0 {
 			c.t.Fatalf("the receiver rejects %d spans", n)
 		}
+	}
+}
+
+// post sends as the SDKs of other languages do that speak OTLP by HTTP.
+func (c *collector) post(td ptrace.Traces) {
+	c.t.Helper()
+	body, err := ptraceotlp.NewExportRequestFromTraces(td).MarshalProto()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	r, err := http.Post("http://"+c.http+"/v1/traces", "application/x-protobuf", bytes.NewReader(body))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if err := r.Body.Close(); err != nil || r.StatusCode != http.StatusOK {
+		c.t.Fatalf("the receiver answers %s, %v", r.Status, err)
 	}
 }
 

@@ -17,7 +17,12 @@ type configuration struct {
 		Protocols struct {
 			GRPC struct {
 				Endpoint string `yaml:"endpoint"`
+				MiB      int64  `yaml:"max_recv_msg_size_mib"`
 			} `yaml:"grpc"`
+			HTTP struct {
+				Endpoint string `yaml:"endpoint"`
+				Bytes    int64  `yaml:"max_request_body_size"`
+			} `yaml:"http"`
 		} `yaml:"protocols"`
 	} `yaml:"receivers"`
 	Extensions map[string]struct {
@@ -28,6 +33,7 @@ type configuration struct {
 	Processors map[string]any `yaml:"processors"`
 	Exporters  map[string]struct {
 		DeadLetters string `yaml:"dead_letter_directory"`
+		UI          string `yaml:"ui_url"`
 		Queue       struct {
 			Storage string `yaml:"storage"`
 			Size    int64  `yaml:"queue_size"`
@@ -123,6 +129,35 @@ func TestConfigurationsTakeMetrics(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Who sends to one of them, by gRPC or by HTTP, may be sent to another; and links lead to the UI
+// that people reach.
+func TestConfigurationsListenAtTheSameAddresses(t *testing.T) {
+	const (
+		grpc = "${env:OTELCOL_GRPC_ENDPOINT:-127.0.0.1:4317}"
+		http = "${env:OTELCOL_HTTP_ENDPOINT:-127.0.0.1:4318}"
+		ui   = "${env:MLFLOW_UI_URL:-}"
+	)
+	checked := 0
+	for _, file := range recipes(t) {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			c := read(t, file)
+			if r, ok := c.Receivers["otlp"]; ok {
+				checked++
+				p := r.Protocols
+				if p.GRPC.Endpoint != grpc || p.HTTP.Endpoint != http || p.GRPC.MiB == 0 || p.HTTP.Bytes != p.GRPC.MiB<<20 {
+					t.Errorf("it takes OTLP by gRPC at %+v, by HTTP at %+v", p.GRPC, p.HTTP)
+				}
+			}
+			if e, ok := c.Exporters["mlflow"]; ok && e.UI != ui {
+				t.Errorf("the UI is at %q", e.UI)
+			}
+		})
+	}
+	if checked < 9 {
+		t.Errorf("only %d configurations take OTLP", checked)
 	}
 }
 
