@@ -39,10 +39,8 @@ func TestDifferencesNameWhatDiffers(t *testing.T) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
 	is = was
-	is.Prompts, is.Examples = nil, nil
-	for _, id := range []string{"1", "2", "3", "4", "5", "6", "7"} {
-		is.Examples = append(is.Examples, id)
-	}
+	is.Prompts = nil
+	is.Examples = []string{"1", "2", "3", "4", "5", "6", "7"}
 	want = []string{"the selected examples (1, 2, 3, 4, 5, 2 more, was one 111111111111, two 222222222222)", "the prompts (none, was facts@bbbbbbbbbbbb, reply@cccccccccccc)"}
 	if got := was.Differences(is); !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
