@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -47,7 +48,7 @@ type Data struct {
 func Load(ctx context.Context, dir string) (*Data, error) {
 	files := source{}
 	if dir != "" {
-		files.own = os.DirFS(dir)
+		files.own, files.dir = os.DirFS(dir), dir
 	}
 	var d Data
 	var errs [5]error
@@ -82,13 +83,17 @@ func (d *Data) ThemeNames() []string {
 
 // source reads a file from the user's folder if it is there, else from the binary.
 type source struct {
-	own fs.FS // nil without a folder
+	own fs.FS  // nil without a folder
+	dir string // of own, for messages
 }
 
-// read returns the file's bytes and the name to use in messages about it.
+// name is what messages call a file. Those that are compiled in have no problems.
+func (s source) name(file string) string { return filepath.Join(s.dir, file) }
+
+// read returns the file's bytes.
 func (s source) read(ctx context.Context, name string) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("read %s: %w", name, err)
+		return nil, fmt.Errorf("read %s: %w", s.name(name), err)
 	}
 	if s.own != nil {
 		body, err := fs.ReadFile(s.own, name)
@@ -96,12 +101,12 @@ func (s source) read(ctx context.Context, name string) ([]byte, error) {
 			return body, nil
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("read %s: %w", name, err)
+			return nil, fmt.Errorf("read %s: %w", s.name(name), err)
 		}
 	}
 	body, err := embedded.ReadFile(path.Clean(name))
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", name, err)
+		return nil, fmt.Errorf("read %s: %w", s.name(name), err)
 	}
 	return body, nil
 }

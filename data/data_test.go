@@ -68,7 +68,7 @@ themes:
 	}
 }
 
-// Each problem names its file and its key.
+// Each problem names its file, with the folder, and its key.
 func TestLoadErrors(t *testing.T) {
 	theme := func(more string) string {
 		return "themes:\n  - {name: A, pains: [p], stack: [s], success_criteria: [c], positioning: x, keywords: [k]" + more + "}\n"
@@ -92,8 +92,8 @@ func TestLoadErrors(t *testing.T) {
 			dir := t.TempDir()
 			write(t, dir, tc.file, tc.body)
 			_, err := Load(t.Context(), dir)
-			if err == nil || !strings.Contains(err.Error(), tc.want) {
-				t.Errorf("error %v, want one with %q", err, tc.want)
+			if want := dir + string(filepath.Separator) + tc.want; err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("error %v, want one with %q", err, want)
 			}
 		})
 	}

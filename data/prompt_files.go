@@ -56,7 +56,7 @@ func StampPrompts(dir string) (stamp PromptsStamp) {
 func LoadPrompts(ctx context.Context, dir string) (p Prompts, err error) {
 	files := source{}
 	if dir != "" {
-		files.own = os.DirFS(dir)
+		files.own, files.dir = os.DirFS(dir), dir
 		unlock, err := lockPrompts(filepath.Join(dir, PromptsFolder), false)
 		if err != nil {
 			return p, err

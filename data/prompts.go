@@ -27,6 +27,7 @@ func loadPrompt(ctx context.Context, files source, name string) (Prompt, error) 
 	if err != nil {
 		return Prompt{}, err
 	}
+	name = files.name(name)
 	var p Prompt
 	if err := decode(name, body, &p); err != nil {
 		return Prompt{}, err

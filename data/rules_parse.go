@@ -19,7 +19,7 @@ func loadRules(ctx context.Context, files source) (Rules, error) {
 	if err != nil {
 		return Rules{}, err
 	}
-	return parseRules(DomainRulesFile, body)
+	return parseRules(files.name(DomainRulesFile), body)
 }
 
 // everyOther is the key of the rule that holds where no other does.

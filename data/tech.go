@@ -22,16 +22,16 @@ func loadTech(ctx context.Context, files source) ([]Tech, error) {
 	var file struct {
 		Technologies []Tech `yaml:"technologies"`
 	}
-	if err := decode(SimilarTechFile, body, &file); err != nil {
+	if err := decode(files.name(SimilarTechFile), body, &file); err != nil {
 		return nil, err
 	}
-	return file.Technologies, checkTech(file.Technologies)
+	return file.Technologies, checkTech(files.name(SimilarTechFile), file.Technologies)
 }
 
-func checkTech(list []Tech) error {
+func checkTech(name string, list []Tech) error {
 	var errs []error
 	bad := func(key, problem string) {
-		errs = append(errs, fmt.Errorf("%s: %s: %s", SimilarTechFile, key, problem))
+		errs = append(errs, fmt.Errorf("%s: %s: %s", name, key, problem))
 	}
 	seen := map[string]bool{}
 	for i, t := range list {

@@ -27,16 +27,16 @@ func loadThemes(ctx context.Context, files source) ([]Theme, error) {
 	var file struct {
 		Themes []Theme `yaml:"themes"`
 	}
-	if err := decode(ProjectContextFile, body, &file); err != nil {
+	if err := decode(files.name(ProjectContextFile), body, &file); err != nil {
 		return nil, err
 	}
-	return file.Themes, checkThemes(file.Themes)
+	return file.Themes, checkThemes(files.name(ProjectContextFile), file.Themes)
 }
 
-func checkThemes(themes []Theme) error {
+func checkThemes(name string, themes []Theme) error {
 	var errs []error
 	bad := func(key, problem string) {
-		errs = append(errs, fmt.Errorf("%s: %s: %s", ProjectContextFile, key, problem))
+		errs = append(errs, fmt.Errorf("%s: %s: %s", name, key, problem))
 	}
 	if len(themes) == 0 {
 		bad("themes", "at least one theme is needed")

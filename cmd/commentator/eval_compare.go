@@ -203,6 +203,10 @@ func (c *evalBaselineCommand) Run(_ context.Context, a *app) (err error) {
 		}
 		return fmt.Errorf("make baseline: %w", err)
 	}
-	fmt.Fprintf(a.stdout, "%s: %d examples, %s\n", c.Out, len(s.Examples), reports.Prompts(s.Prompts))
+	prompts := reports.Prompts(s.Prompts)
+	if len(s.Prompts) == 0 {
+		prompts = "no prompts"
+	}
+	fmt.Fprintf(a.stdout, "%s: %d examples, %s\n", c.Out, len(s.Examples), prompts)
 	return nil
 }

@@ -129,7 +129,11 @@ func (c *evalPromoteCommand) promote(ctx context.Context, a *app, s *store.Store
 		return err
 	}
 	if !c.JSON {
-		fmt.Fprintf(a.stdout, "%d examples, version hash %s\n", len(d.Examples), d.Hash())
+		dry := ""
+		if c.DryRun {
+			dry = "; nothing was written, since this is a dry run"
+		}
+		fmt.Fprintf(a.stdout, "%d examples, version hash %s%s\n", len(d.Examples), d.Hash(), dry)
 	}
 	if refused {
 		return evalEnd{code: exitEvalFailed}

@@ -113,7 +113,7 @@ func TestPromoteWhatPeopleDidNotLike(t *testing.T) {
 		}
 		return out.String()
 	}
-	if out := promote("--dry-run"); !strings.Contains(out, "job 2: added disliked") {
+	if out := promote("--dry-run"); !strings.Contains(out, "job 2: added disliked") || !strings.Contains(out, "nothing was written") {
 		t.Errorf("dry run: %s", out)
 	}
 	if _, err := os.Stat(set); err == nil {

@@ -76,7 +76,7 @@ func (c *evalRunCommand) Run(ctx context.Context, a *app) (err error) {
 	res, err := evaluation.Run(ctx, parts.config, begun)
 	parts.progress.end()
 	if err != nil {
-		return c.interrupted(ctx, err)
+		return c.interrupted(ctx, parts.config, err)
 	}
 	return c.finish(a, res)
 }
@@ -136,10 +136,13 @@ func (c *evalRunCommand) begin(ctx context.Context, a *app, p *evalParts) (evalu
 	return b, p.store.Begin(ctx, b)
 }
 
-// interrupted says how to go on.
-func (c *evalRunCommand) interrupted(ctx context.Context, err error) error {
+// interrupted says how to go on. What a cassette lacks it lacks the next time too.
+func (c *evalRunCommand) interrupted(ctx context.Context, cfg evaluation.Config, err error) error {
 	if ctx.Err() != nil {
 		return errors.New("interrupted; go on with --resume")
+	}
+	if cfg.Fatal != nil && cfg.Fatal() != nil {
+		return err
 	}
 	return fmt.Errorf("%w\nWhat was done is kept; --resume goes on with it", err)
 }

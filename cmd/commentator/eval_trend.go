@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -107,6 +108,9 @@ func resembles(text []byte) bool {
 	var probe struct {
 		ID    *string          `json:"evaluation_id"`
 		Tries *json.RawMessage `json:"tries"`
+	}
+	if text = bytes.TrimSpace(text); json.Valid(text) && text[0] != '{' { // a list, a text or a number
+		return false
 	}
 	return json.Unmarshal(text, &probe) != nil || probe.ID != nil && probe.Tries != nil
 }

@@ -26,15 +26,16 @@ type backupCreateCmd struct {
 	Keep    int      `help:"Remove the oldest backups afterwards, so that this many stay; 0: remove none." default:"0" placeholder:"N"`
 	Store   string   `name:"mlflow-store" help:"MLflow's database; default MLFLOW_BACKEND_STORE, else sqlite:///mlflow.db." placeholder:"URI"`
 	Root    string   `name:"artifacts" help:"MLflow's artifacts; default MLFLOW_ARTIFACT_ROOT, else ./mlartifacts." placeholder:"DIR"`
-	Without []string `help:"Parts to leave out: jobs, mlflow, artifacts." enum:"jobs,mlflow,artifacts" placeholder:"PART,…"`
+	Without []string `help:"Parts to leave out: jobs, mlflow, artifacts, evaluations." enum:"jobs,mlflow,artifacts,evaluations" placeholder:"PART,…"`
 	Include []string `help:"Further file to copy, such as the env file of the systemd unit; with - before it, it may be absent (--include=-FILE)." sep:"none" placeholder:"FILE"`
 	JSON    bool     `name:"json" help:"Print one JSON object."`
 }
 
 // Help is what --help says below the first line.
 func (backupCreateCmd) Help() string {
-	return `Copied are the job database (DB_PATH), MLflow's database and artifacts, prompts, themes and rules of DATA_DIR, .env and
-the profile, the sampling and the redaction file, and what MLflow refused for good. Relative paths are relative to this
+	return `Copied are the job database (DB_PATH), that of evaluations (EVAL_DB_PATH), MLflow's database and artifacts, prompts, themes,
+rules and the evaluations' dataset of DATA_DIR, .env and the profile, the sampling and the redaction file, and what MLflow
+refused for good. Relative paths are relative to this
 folder, in which the programs are started. All files get the mode 0600: .env holds secrets.
 
 The databases are copied as of one moment each, by SQLite's online backup; nothing has to be stopped. PostgreSQL and
@@ -113,7 +114,7 @@ func (c *backupCreateCmd) Run(env environment) error {
 // source is the deployment that the settings describe.
 func (c *backupCreateCmd) source(env environment) (backup.Source, error) {
 	s := backup.Source{
-		Dir: env.dir, JobDatabase: env.config.Database(), DataDir: env.config.DataDir, Profile: env.config.Profile,
+		Dir: env.dir, JobDatabase: env.config.Database(), Evaluations: env.config.EvalDBPath, DataDir: env.config.DataDir, Profile: env.config.Profile,
 		SamplingFile: env.config.SamplingPath(), BaselineFile: env.config.BaselinePath(), RedactionFile: env.config.RedactionFile, Include: c.Include, Without: c.Without,
 	}
 	for _, setting := range env.config.Settings {

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
-	"strings"
+	"slices"
 
 	"github.com/technoshare/commentator/data"
 	"github.com/technoshare/commentator/internal/evaluation"
@@ -27,17 +27,14 @@ type synced struct {
 	Name      string `json:"name"`
 	Hash      string `json:"hash"`
 	Added     int    `json:"added"`
-	Updated   int    `json:"updated"`
+	Updated   int    `json:"updated"` // as far as they differed
 	Removed   int    `json:"removed"`
 	Foreign   int    `json:"foreign"` // records of others, which stay
 }
 
-// tagExample marks the records that come from the file, with the example's id.
-const tagExample = "example"
-
 // Help is shown below the flags.
 func (datasetSyncCmd) Help() string {
-	return `Records that an earlier sync wrote and that the file does not have any more are removed; those that people added in MLflow stay. The dataset's tag version_hash is the hash that results of evaluations carry.`
+	return `Records that an earlier sync wrote and that the file does not have any more are removed; those that people added in MLflow stay, and so do tags and expectations that they added to a record. expected_theme is the file's. The dataset's tag version_hash is the hash that results of evaluations carry.`
 }
 
 // Run syncs.
@@ -75,72 +72,68 @@ func (env environment) syncDataset(d *evaluation.Dataset, experiment string) (sy
 	if err != nil {
 		return out, err
 	}
-	tags := map[string]string{"version_hash": out.Hash, "version": d.Version, "description": d.Description}
+	tags := map[string]string{"version": d.Version, "description": d.Description}
 	found, err := env.client.SearchDatasets(env.ctx, experimentID, d.Name)
 	switch {
 	case err != nil:
 		return out, err
 	case len(found) > 0:
 		out.DatasetID = found[0].ID
-		err = env.client.SetDatasetTags(env.ctx, out.DatasetID, tags)
 	default:
-		var made mlflow.Dataset
-		made, err = env.client.CreateDataset(env.ctx, experimentID, d.Name, tags)
+		made, err := env.client.CreateDataset(env.ctx, experimentID, d.Name, tags)
+		if err != nil {
+			return out, err
+		}
 		out.DatasetID = made.ID
 	}
-	if err != nil {
-		return out, err
-	}
-	if out.Added, out.Updated, err = env.client.UpsertDatasetRecords(env.ctx, out.DatasetID, records(d)); err != nil {
-		return out, err
-	}
-	return out, env.removeRecords(d, &out)
-}
-
-// removeRecords removes what an earlier sync wrote and the file does not have any more.
-func (env environment) removeRecords(d *evaluation.Dataset, out *synced) error {
 	held, err := env.client.DatasetRecords(env.ctx, out.DatasetID)
 	if err != nil {
-		return err
+		return out, err
 	}
-	wanted := map[string]bool{}
-	for _, e := range d.Examples {
-		wanted[recordKey(e.ID, e.URL, e.SlackText)] = true
+	p := planRecords(records(d), held)
+	if err := env.syncRecords(out.DatasetID, p); err != nil {
+		return out, err
 	}
-	var gone []string
-	for _, r := range held {
-		id := r.Tags[tagExample]
-		switch {
-		case id == "":
-			out.Foreign++
-		case !wanted[recordKey(id, fmt.Sprint(r.Inputs["url"]), fmt.Sprint(r.Inputs["slack_text"]))]:
-			gone = append(gone, r.ID)
-		}
-	}
-	if len(gone) == 0 {
-		return nil
-	}
-	out.Removed = len(gone)
-	return env.client.DeleteDatasetRecords(env.ctx, out.DatasetID, gone)
+	out.Added, out.Updated, out.Removed, out.Foreign = p.added, p.updated, p.removed, p.foreign
+	// Last, so that the hash is never that of records which are not there yet.
+	tags["version_hash"] = out.Hash
+	return out, env.client.SetDatasetTags(env.ctx, out.DatasetID, tags)
 }
 
-func recordKey(parts ...string) string { return strings.Join(parts, "\x00") }
-
-// records are the examples in MLflow's form.
-func records(d *evaluation.Dataset) []mlflow.DatasetRecord {
-	var all []mlflow.DatasetRecord
-	for _, e := range d.Examples {
-		r := mlflow.DatasetRecord{
-			Inputs: map[string]any{"url": e.URL, "slack_text": e.SlackText},
-			Tags:   map[string]string{tagExample: e.ID, "tags": strings.Join(e.Tags, ","), "notes": e.Notes, "example_hash": e.Hash()},
-			Source: &mlflow.DatasetRecordSource{Type: "DOCUMENT", Data: map[string]string{"doc_uri": e.URL}},
+// syncRecords does what is planned. Killed at any point, it loses nothing that people added: the
+// next sync finds it in the records that keep it.
+func (env environment) syncRecords(id string, p recordPlan) error {
+	if len(p.keep) > 0 {
+		if _, _, err := env.client.UpsertDatasetRecords(env.ctx, id, p.keep); err != nil {
+			return err
 		}
-		if e.ExpectedTheme != "" {
-			r.Expectations = map[string]any{"expected_theme": e.ExpectedTheme}
-		}
-		all = append(all, r)
 	}
-	return all
+	if len(p.remake) > 0 {
+		if err := env.client.DeleteDatasetRecords(env.ctx, id, p.remake); err != nil {
+			return err
+		}
+	}
+	if len(p.write) > 0 {
+		if _, _, err := env.client.UpsertDatasetRecords(env.ctx, id, p.write); err != nil {
+			return err
+		}
+	}
+	remove := p.remove
+	if len(p.keep) > 0 { // only MLflow knows their ids
+		held, err := env.client.DatasetRecords(env.ctx, id)
+		if err != nil {
+			return err
+		}
+		for _, r := range held {
+			if _, keeps := r.Inputs[inputKept]; keeps && !slices.Contains(remove, r.ID) {
+				remove = append(remove, r.ID)
+			}
+		}
+	}
+	if len(remove) == 0 {
+		return nil
+	}
+	return env.client.DeleteDatasetRecords(env.ctx, id, remove)
 }
 
 // experimentID finds an experiment, or makes it as the exporter would, which may do so at the

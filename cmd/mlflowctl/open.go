@@ -58,7 +58,7 @@ func (env environment) find(job string) ([]mlflow.Run, error) {
 	}
 	runs, err := ref.Find(env.ctx, env.client, experiments)
 	if err == nil && len(runs) == 0 {
-		err = fmt.Errorf("no run of %s on %s: is it recorded (MLFLOW_ENABLE_TRACKING=true when it started) and delivered?", ref, env.ui)
+		err = fmt.Errorf("no run of %s on %s: it was not recorded (MLFLOW_ENABLE_TRACKING=true when it started) or not delivered yet, somebody deleted its run in MLflow, or `mlflowctl retention` removed it; `mlflowctl reconcile` compares MLflow with the job database", ref, env.ui)
 	}
 	return runs, err
 }

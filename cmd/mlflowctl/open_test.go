@@ -112,3 +112,26 @@ func TestOpenExplainsWhatIsWrong(t *testing.T) {
 		})
 	}
 }
+
+// A run that is not found may never have been there, or be gone.
+func TestOpenNamesWhyThereMayBeNoRun(t *testing.T) {
+	s := mlflowtest.Start()
+	defer s.Close()
+	id := seed(t, s, "team", false)
+	c, err := mlflow.New(mlflow.Config{Endpoint: s.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.DeleteRun(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"open", "7"}, {"export", "7", "--to", t.TempDir()}} {
+		code, _, stderr := mlflowctl(t, append([]string{"--tracking-uri", s.URL}, args...)...)
+		for _, want := range []string{"no run of job 7", "not recorded", "not delivered", "deleted", "mlflowctl retention"} {
+			if code != exitFailed || !strings.Contains(stderr, want) {
+				t.Errorf("%q: exit %d; %q does not say %q", args, code, stderr, want)
+			}
+		}
+	}
+}

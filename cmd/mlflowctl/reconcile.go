@@ -33,7 +33,7 @@ const settleBeforeRepair = 10 * time.Second
 
 // Help is shown below the flags.
 func (reconcileCmd) Help() string {
-	return `The job database (DB_PATH or DATABASE_URL) is only read, also while workers run. Compared are the runs of jobs and stages with params, metrics, tags and artifacts, and the traces with their spans. Not missed are jobs before the mark that "mlflowctl retention" leaves, and runs that somebody deleted are named as deleted.
+	return `The job database (DB_PATH or DATABASE_URL) is only read, also while workers run. Compared are the runs of jobs and stages with params, metrics, tags and artifacts, and the traces with their spans. Not missed are jobs before the mark that "mlflowctl retention" leaves, and runs that somebody deleted are named as deleted, those that somebody renamed as renamed.
 
 Exit code: 0 when MLflow holds every job once and as it was recorded, 1 when it does not, or, with --repair, still does not; 2 for wrong input.`
 }
@@ -202,7 +202,7 @@ func (c *reconcileCmd) print(w io.Writer, r reconciled) error {
 	for _, kind := range []struct {
 		name string
 		list []reconcile.Finding
-	}{{"lost", r.Lost}, {"doubled", r.Doubled}, {"wrong", r.Wrong}, {"deleted", r.Deleted}} {
+	}{{"lost", r.Lost}, {"doubled", r.Doubled}, {"wrong", r.Wrong}, {"deleted", r.Deleted}, {"renamed", r.Renamed}} {
 		for i, f := range kind.list {
 			if i == shownFindings {
 				line("%s\t… %d more; --json lists all", kind.name, len(kind.list)-i)

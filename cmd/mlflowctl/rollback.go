@@ -17,7 +17,7 @@ type rollbackCmd struct {
 	DryRun  bool     `help:"Say what would be removed, and remove nothing."`
 	Store   string   `name:"mlflow-store" help:"As for backup." placeholder:"URI"`
 	Root    string   `name:"artifacts" help:"As for backup." placeholder:"DIR"`
-	Without []string `help:"As for backup: what is left out there is left alone here." enum:"jobs,mlflow,artifacts" placeholder:"PART,…"`
+	Without []string `help:"As for backup: what is left out there is left alone here." enum:"jobs,mlflow,artifacts,evaluations" placeholder:"PART,…"`
 }
 
 // Help is what --help says below the first line.

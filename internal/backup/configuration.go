@@ -10,8 +10,8 @@ import (
 	"github.com/technoshare/commentator/internal/telemetry"
 )
 
-// configuration copies what a person wrote: prompts, themes and rules, settings, and what
-// MLflow refused for good.
+// configuration copies what a person wrote: prompts, themes and rules, the dataset of evaluations,
+// settings, and what MLflow refused for good.
 func (mk *maker) configuration(ctx context.Context) error {
 	s := mk.cfg.Source
 	// As the worker reads them: linked to a checkout, or by Kubernetes.
@@ -102,14 +102,21 @@ const MayBeAbsent = "-"
 
 const deadLetters = "dead-letter"
 
-// isData chooses what the worker reads from DATA_DIR, which in a checkout holds sources too.
+// isData chooses what worker and evaluations read from DATA_DIR, which in a checkout holds sources too.
 func isData(path string, d fs.DirEntry) bool {
 	if strings.HasPrefix(filepath.Base(path), "..") { // of Kubernetes, which links to what is in it
 		return false
 	}
-	if d.IsDir() {
-		return path == "prompts" || strings.HasPrefix(path, "prompts/")
-	}
 	extension := filepath.Ext(path)
-	return strings.HasPrefix(path, "prompts/") || extension == ".yaml" || extension == ".yml" || extension == ".json"
+	switch top, rest, below := strings.Cut(path, "/"); {
+	case top == "prompts":
+		return d.IsDir() || below
+	case top == "eval" && !below:
+		return d.IsDir()
+	case top == "eval" && strings.HasPrefix(rest+"/", "evidence/"):
+		return true
+	case top == "eval": // cassettes
+		return !d.IsDir() && filepath.Dir(rest) == "." && extension == ".jsonl"
+	}
+	return !d.IsDir() && (extension == ".yaml" || extension == ".yml" || extension == ".json")
 }

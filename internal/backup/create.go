@@ -121,7 +121,7 @@ func (e damagedError) Error() string {
 
 // fill copies everything and writes the manifest, then reads it all again.
 func (mk *maker) fill(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{mk.mlflow, mk.jobs, mk.artifacts, mk.configuration} {
+	for _, step := range []func(context.Context) error{mk.mlflow, mk.jobs, mk.evaluations, mk.artifacts, mk.configuration} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -234,6 +234,24 @@ func (mk *maker) jobs(ctx context.Context) error {
 	}
 	mk.setting("DB_PATH", mk.m.Jobs.Path, "db.sqlite")
 	mk.m.Counts.Jobs = mk.m.Jobs.Tables["jobs"]
+	return nil
+}
+
+// evaluations copies the database of evaluations, if there were any.
+func (mk *maker) evaluations(ctx context.Context) error {
+	s := mk.cfg.Source
+	file := s.abs(s.Evaluations)
+	if s.without(PartEvaluations) || s.Evaluations == "" || !isThere(file) {
+		return nil
+	}
+	var err error
+	if mk.m.Evaluations, err = mk.database(ctx, file); err != nil {
+		return fmt.Errorf("%w; EVAL_DB_PATH says where evaluations are kept, --without evaluations leaves them out", err)
+	}
+	if _, ok := mk.m.Evaluations.Tables["evaluations"]; !ok {
+		return fmt.Errorf("%s is no database of evaluations: it has no table evaluations; EVAL_DB_PATH says where it is, --without evaluations leaves it out", file)
+	}
+	mk.setting("EVAL_DB_PATH", mk.m.Evaluations.Path, "eval.sqlite")
 	return nil
 }
 

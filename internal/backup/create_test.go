@@ -22,8 +22,9 @@ func TestABackupHoldsTheWholeDeploymentAndNothingElse(t *testing.T) {
 		got = append(got, f.Path)
 	}
 	want := []string{
-		".env", ".otelcol-mlflow/dead-letter/a.json", "data/project_context.yaml", "data/prompts/stage_a.yaml", "db.sqlite",
-		"db.sqlite.baseline.json", "db.sqlite.sampling.yaml", "db.sqlite.sampling.yaml.last", "mlartifacts/1/r1/artifacts/evidence.json", "mlartifacts/2/r2/artifacts/facts.json", "mlflow.db",
+		".env", ".otelcol-mlflow/dead-letter/a.json", "data/eval/cassette.jsonl", "data/eval/evidence/one.json", "data/eval_dataset.json",
+		"data/project_context.yaml", "data/prompts/stage_a.yaml", "db.sqlite",
+		"db.sqlite.baseline.json", "db.sqlite.sampling.yaml", "db.sqlite.sampling.yaml.last", "eval.sqlite", "mlartifacts/1/r1/artifacts/evidence.json", "mlartifacts/2/r2/artifacts/facts.json", "mlflow.db",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("files %q\nwant  %q", got, want)
@@ -273,7 +274,23 @@ func TestPartsCanBeLeftOut(t *testing.T) {
 	cfg.Source.Include = []string{MayBeAbsent + "nothing.conf", ".env.old"}
 	d.write(".env.old", "A=b")
 	m := d.backup(cfg).Manifest
-	if m.MLflow != nil || m.Artifacts != nil || m.Jobs == nil || m.Counts.Files != 9 {
+	if m.MLflow != nil || m.Artifacts != nil || m.Jobs == nil || m.Counts.Files != 13 {
+		t.Errorf("manifest %+v", m)
+	}
+}
+
+func TestTheDatabaseOfEvaluationsMayBeAbsentOrLeftOutButIsNoOther(t *testing.T) {
+	d := newDeployment(t)
+	cfg := d.config()
+	cfg.Source.Evaluations = "./none.sqlite"
+	if m := d.backup(cfg).Manifest; m.Evaluations != nil || len(m.Warnings) > 0 {
+		t.Errorf("manifest %+v", m)
+	}
+	cfg.Source.Evaluations = "./mlflow.db"
+	_, err := Create(t.Context(), cfg)
+	wantError(t, err, "mlflow.db", "EVAL_DB_PATH", "--without evaluations")
+	cfg.Source.Without = []string{PartEvaluations}
+	if m := d.backup(cfg).Manifest; m.Evaluations != nil {
 		t.Errorf("manifest %+v", m)
 	}
 }

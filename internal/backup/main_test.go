@@ -64,6 +64,13 @@ func newDeployment(t *testing.T) deployment {
 	d.write("data/prompts/stage_a.yaml", "content: extract")
 	d.write("data/project_context.yaml", "themes: []")
 	d.write("data/data.go", "package data")
+	d.write("data/eval_dataset.json", "{}")
+	d.write("data/eval/evidence/one.json", "{}")
+	d.write("data/eval/cassette.jsonl", "{}")
+	d.write("data/eval/README.md", "of the checkout")
+	d.write("data/eval/record/main.go", "package main")
+	d.write("data/testdata/rules.json", "{}")
+	d.sql("eval.sqlite", `CREATE TABLE meta (key TEXT, value TEXT); INSERT INTO meta VALUES ('store_id', 'e'); CREATE TABLE evaluations (id TEXT); INSERT INTO evaluations VALUES ('paid')`)
 	d.write(".env", "MLFLOW_ENABLE_TRACKING=true\nSLACK_BOT_TOKEN=xoxb-1\n")
 	d.write("db.sqlite.sampling.yaml", "rules: []")
 	d.write("db.sqlite.sampling.yaml.last", "rules: []")
@@ -119,7 +126,7 @@ func one(t *testing.T, path, query string) string {
 
 func (d deployment) source() Source {
 	return Source{
-		Dir: d.dir, JobDatabase: "./db.sqlite", Store: "sqlite:///mlflow.db", ArtifactRoot: "./mlartifacts", DataDir: "./data",
+		Dir: d.dir, JobDatabase: "./db.sqlite", Evaluations: "./eval.sqlite", Store: "sqlite:///mlflow.db", ArtifactRoot: "./mlartifacts", DataDir: "./data",
 		SamplingFile: "./db.sqlite.sampling.yaml", BaselineFile: "./db.sqlite.baseline.json", CollectorDir: "./.otelcol-mlflow",
 	}
 }

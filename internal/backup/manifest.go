@@ -27,6 +27,8 @@ type Manifest struct {
 
 	Jobs   *Database `json:"jobs,omitempty"`   // the job database
 	MLflow *Database `json:"mlflow,omitempty"` // MLflow's database
+	// Evaluations is the database of evaluations: what they paid for and what came of it.
+	Evaluations *Database `json:"evaluations,omitempty"`
 	// Artifacts are the folders that MLflow's locations lead to: the artifact root first, then
 	// those of experiments that lie elsewhere.
 	Artifacts []Root `json:"artifacts,omitempty"`
@@ -133,7 +135,7 @@ func (m *Manifest) write(dir string) error {
 // databases are those that the backup has, the job database first.
 func (m *Manifest) databases() []*Database {
 	var all []*Database
-	for _, d := range []*Database{m.Jobs, m.MLflow} {
+	for _, d := range []*Database{m.Jobs, m.MLflow, m.Evaluations} {
 		if d != nil {
 			all = append(all, d)
 		}

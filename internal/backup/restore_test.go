@@ -47,6 +47,9 @@ func TestARestoredDeploymentIsTheOriginalInAnotherPlace(t *testing.T) {
 	if got := read(t, filepath.Join(into, "mlartifacts/2/r2/artifacts/facts.json")); got != `{"two": 2}` {
 		t.Errorf("artifact %s", got)
 	}
+	if got := one(t, filepath.Join(into, "eval.sqlite"), `SELECT id FROM evaluations`); got != "paid" {
+		t.Errorf("the database of evaluations holds %q", got)
+	}
 	s, err := store.Open(t.Context(), filepath.Join(into, "db.sqlite"), store.Existing())
 	if err != nil {
 		t.Fatal(err)

@@ -101,7 +101,7 @@ func rollback(ctx context.Context, cfg RollbackConfig) (r RolledBack, err error)
 func (cfg RollbackConfig) spares(remove []string) error {
 	s := cfg.Source
 	stay := []struct{ what, path string }{
-		{"this deployment", "."}, {"the job database", s.JobDatabase}, {"the backup", cfg.Backup}, {"prompts and rules", s.DataDir},
+		{"this deployment", "."}, {"the job database", s.JobDatabase}, {"the database of evaluations", s.Evaluations}, {"the backup", cfg.Backup}, {"prompts and rules", s.DataDir},
 	}
 	for _, path := range remove {
 		// Of a link itself only the link is removed.

@@ -11,9 +11,10 @@ import (
 
 // Parts of a deployment that a backup can leave out.
 const (
-	PartJobs      = "jobs"
-	PartMLflow    = "mlflow"
-	PartArtifacts = "artifacts"
+	PartJobs        = "jobs"
+	PartMLflow      = "mlflow"
+	PartArtifacts   = "artifacts"
+	PartEvaluations = "evaluations"
 )
 
 // Source says where a deployment lies. Relative paths are relative to Dir.
@@ -23,13 +24,16 @@ type Source struct {
 	// JobDatabase is the SQLite file of the jobs, or the address of a PostgreSQL database, which
 	// is refused. Required unless it is left out.
 	JobDatabase string
+	// Evaluations is the SQLite file of evaluations. It need not be there.
+	Evaluations string
 	// Store is the address of MLflow's database, as `mlflow server` takes it: sqlite:///FILE.
 	// Others are refused. Required unless it is left out.
 	Store string
 	// ArtifactRoot is the folder of MLflow's artifacts, or its file: address. Required unless
 	// it is left out.
 	ArtifactRoot string
-	// DataDir may hold prompts, themes and rules that take the place of the built-in ones.
+	// DataDir may hold prompts, themes and rules that take the place of the built-in ones, and the
+	// dataset of evaluations with its evidence.
 	DataDir string
 	// Profile is the name of the profile, whose file is copied beside .env; empty: none.
 	Profile string

@@ -61,9 +61,10 @@ func check(ctx context.Context, m *Manifest, root string, changed map[string]boo
 		if err != nil {
 			return c, err
 		}
-		if d == m.Jobs {
+		switch d {
+		case m.Jobs:
 			c.Counts.Jobs = tables["jobs"]
-		} else {
+		case m.MLflow:
 			c.Counts.Runs, c.Counts.Traces = tables["runs"], tables["trace_info"]
 		}
 	}

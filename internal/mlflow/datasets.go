@@ -20,15 +20,16 @@ type Dataset struct {
 type DatasetRecord struct {
 	ID           string               `json:"dataset_record_id,omitempty"`
 	Inputs       map[string]any       `json:"inputs"`
+	Outputs      any                  `json:"outputs,omitempty"`
 	Expectations map[string]any       `json:"expectations,omitempty"`
-	Tags         map[string]string    `json:"tags,omitempty"`
+	Tags         map[string]any       `json:"tags,omitempty"` // MLflow takes values that are no texts too
 	Source       *DatasetRecordSource `json:"source,omitempty"`
 }
 
 // DatasetRecordSource says where a record comes from.
 type DatasetRecordSource struct {
-	Type string            `json:"source_type"` // DOCUMENT, HUMAN, CODE or TRACE
-	Data map[string]string `json:"source_data"`
+	Type string         `json:"source_type"` // DOCUMENT, HUMAN, CODE or TRACE
+	Data map[string]any `json:"source_data"`
 }
 
 const datasetsPath = api3 + "/datasets"

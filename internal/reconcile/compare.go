@@ -231,7 +231,9 @@ func (s State) of(j Job) State {
 
 func (c *Comparison) result() Result {
 	r := Result{Waiting: []int64{}}
-	r.Lost, r.Doubled, r.Wrong, r.Deleted, r.Unrecorded = []Finding{}, []Finding{}, []Finding{}, []Finding{}, []Finding{} // lists in JSON, not null
+	for _, list := range []*[]Finding{&r.Lost, &r.Doubled, &r.Wrong, &r.Deleted, &r.Renamed, &r.Unrecorded} {
+		*list = []Finding{} // a list in JSON, not null
+	}
 	for _, id := range slices.Sorted(maps.Keys(c.found)) {
 		f := c.found[id]
 		r.SetAside += f.setAside

@@ -207,3 +207,19 @@ func TestOpenAndUnrecordedJobsAreOnlyCounted(t *testing.T) {
 		t.Errorf("of jobs that ended later %+v, %v", since, err)
 	}
 }
+
+// A name that somebody gave a run is no difference and is said once; a repair leaves it.
+func TestARenamedRunIsNamedAndLeftAlone(t *testing.T) {
+	r := newRig(t)
+	id := r.run(r.table.Runs[0].Key).Info.ID
+	if err := r.client.UpdateRun(t.Context(), mlflow.UpdateRun{RunID: id, Name: "the good one"}); err != nil {
+		t.Fatal(err)
+	}
+	found := r.compare()
+	if !found.Whole(true) || len(found.Renamed) != 1 || found.Renamed[0].Run != id || found.Renamed[0].Detail != `somebody called it "the good one"` {
+		t.Errorf("found %+v", found)
+	}
+	if done, _ := r.repair(true, func() {}); done.Messages != 0 {
+		t.Errorf("repaired %+v", done)
+	}
+}

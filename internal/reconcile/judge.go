@@ -14,49 +14,6 @@ import (
 	"github.com/technoshare/commentator/internal/wire"
 )
 
-// Report is what a comparison found.
-type Report struct {
-	Jobs   int   `json:"jobs"`   // that were compared
-	Runs   int   `json:"runs"`   // that MLflow must hold
-	Traces int   `json:"traces"` // likewise
-	Spans  int   `json:"spans"`  // likewise
-	Files  int   `json:"files"`  // likewise
-	Bytes  int64 `json:"bytes"`  // of the files that it holds, as far as they were counted
-
-	// Lost is what MLflow lacks, Doubled what it holds more than once, Wrong what it holds
-	// otherwise than it was recorded, or though nothing was. Deleted are runs that somebody
-	// deleted there and that can be restored.
-	Lost    []Finding `json:"lost"`
-	Doubled []Finding `json:"doubled"`
-	Wrong   []Finding `json:"wrong"`
-	Deleted []Finding `json:"deleted"`
-	// Unrecorded are runs whose message the outbox does not hold: it was pruned, given up, or
-	// never made. Of such a run only its presence and its status are compared.
-	Unrecorded []Finding `json:"unrecorded"`
-}
-
-// Finding is one of them.
-type Finding struct {
-	Job    int64  `json:"job"`              // 0: of no job of the database
-	Key    string `json:"key"`              // of the run, or id of the trace
-	Run    string `json:"run_id,omitempty"` // in MLflow, where there is one
-	Item   string `json:"item"`
-	Detail string `json:"detail"`
-}
-
-// Clean reports whether nothing was found.
-func (r Report) Clean() bool {
-	return len(r.Lost)+len(r.Doubled)+len(r.Wrong)+len(r.Deleted)+len(r.Unrecorded) == 0
-}
-
-// Add takes in what a comparison of other jobs found.
-func (r *Report) Add(o Report) {
-	r.Jobs, r.Runs, r.Traces, r.Spans, r.Files = r.Jobs+o.Jobs, r.Runs+o.Runs, r.Traces+o.Traces, r.Spans+o.Spans, r.Files+o.Files
-	r.Lost, r.Doubled, r.Wrong = append(r.Lost, o.Lost...), append(r.Doubled, o.Doubled...), append(r.Wrong, o.Wrong...)
-	r.Bytes += o.Bytes
-	r.Deleted, r.Unrecorded = append(r.Deleted, o.Deleted...), append(r.Unrecorded, o.Unrecorded...)
-}
-
 // Judge compares jobs with what MLflow holds. Experiment is the name of the one that spans
 // without experiment.name go to; "" if it is not known, and then it is not compared.
 func Judge(jobs iter.Seq2[Job, error], held State, experiment string) (Report, error) {
@@ -78,7 +35,7 @@ func Judge(jobs iter.Seq2[Job, error], held State, experiment string) (Report, e
 	for _, key := range slices.Sorted(maps.Keys(c.runs)) {
 		for _, r := range c.runs[key] {
 			if c.run = r.ID; !r.Deleted {
-				c.wrong(key, "run "+r.Name, "run %s belongs to nothing that was recorded", r.ID)
+				c.wrong(key, "run "+r.Name, "it belongs to nothing that was recorded")
 			}
 		}
 	}
@@ -174,7 +131,7 @@ func (c *judge) single(w wantRun) (Run, bool) {
 	switch {
 	case len(active) == 0 && deleted >= 0:
 		c.run = found[deleted].ID
-		c.finding(&c.Deleted, w.key, "run "+w.name, "run %s was deleted", []any{c.run})
+		c.finding(&c.Deleted, w.key, "run "+w.name, "somebody deleted it", nil)
 		return found[deleted], false
 	case len(active) == 0:
 		c.lost(w.key, "run "+w.name, "there is none")
@@ -182,7 +139,7 @@ func (c *judge) single(w wantRun) (Run, bool) {
 	case len(active) > 1:
 		for _, r := range active[1:] {
 			c.run = r.ID
-			c.doubled(w.key, "run "+w.name, "run %s beside run %s", r.ID, active[0].ID)
+			c.doubled(w.key, "run "+w.name, "it is there beside run %s", active[0].ID)
 		}
 	}
 	return active[0], true
@@ -195,7 +152,7 @@ func (c *judge) compareRun(w wantRun, r Run, ids map[string]string) {
 			c.wrong(w.key, what+" of "+item, "%v; want %v", got, want)
 		}
 	}
-	same("name", r.Name, w.name)
+	c.compareName(w, r)
 	same("status", r.Status, w.status)
 	if above := ids[w.parent]; above != "" || w.parent == "" { // else that one is lost, which is said
 		same("parent", r.Tags[tagParentRun], above)
@@ -208,7 +165,6 @@ func (c *judge) compareRun(w wantRun, r Run, ids map[string]string) {
 	}
 	same("start", r.StartMS, w.start)
 	same("end", r.EndMS, w.end)
-	same("tag "+tagRunName, r.Tags[tagRunName], w.name)
 	for tag, value := range w.system {
 		same("tag "+tag, r.Tags[tag], value)
 	}
@@ -228,6 +184,20 @@ func (c *judge) compareRun(w wantRun, r Run, ids map[string]string) {
 	c.compareTexts(w.key, "artifact", item, r.Artifacts, w.files)
 	c.Files += len(w.files)
 	c.Bytes += r.Bytes
+}
+
+// compareName tells a run that a person renamed, which MLflow notes in the tag too, from one that the
+// bridge left under another name: before it knows what a job is called, it takes the key.
+func (c *judge) compareName(w wantRun, r Run) {
+	item, tag := "run "+w.name, r.Tags[tagRunName]
+	switch {
+	case r.Name != w.name && r.Name != "" && r.Name != w.key && r.Name == tag:
+		c.finding(&c.Renamed, w.key, item, "somebody called it %q", []any{r.Name})
+	case r.Name != w.name:
+		c.wrong(w.key, "name of "+item, "%v; want %v", r.Name, w.name)
+	case w.whole && tag != w.name:
+		c.wrong(w.key, "tag "+tagRunName+" of "+item, "%v; want %v", tag, w.name)
+	}
 }
 
 // compareTexts compares params, tags or hashes of files.

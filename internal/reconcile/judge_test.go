@@ -46,7 +46,7 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	jobs := jobsOf(t, requests)
-	const lost, doubled, wrong, deleted = "lost", "doubled", "wrong", "deleted"
+	const lost, doubled, wrong, deleted, renamed = "lost", "doubled", "wrong", "deleted", "renamed"
 	for name, c := range map[string]struct {
 		plant func(*State)
 		kind  string
@@ -68,15 +68,21 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 		"a run belongs to nothing": {func(s *State) {
 			s.Runs = append(s.Runs, Run{ID: "stranger", Name: "stranger", Tags: map[string]string{wire.TagKey: "stranger"}})
 		}, wrong, "run stranger"},
-		"a run still runs":          {func(s *State) { s.Runs[0].Status, s.Runs[0].EndMS = "RUNNING", 0 }, wrong, "status of run job_"},
-		"a run hangs elsewhere":     {func(s *State) { s.Runs[1].Tags["mlflow.parentRunId"] = "other" }, wrong, "parent of run"},
-		"a run is in another place": {func(s *State) { s.Runs[1].Experiment = "other" }, wrong, "experiment of run"},
-		"a param is missing":        {func(s *State) { delete(s.Runs[0].Params, "job_id") }, lost, "param job_id"},
-		"a param differs":           {func(s *State) { s.Runs[0].Params["job_id"] = "0" }, wrong, "param job_id"},
-		"a tag is missing":          {func(s *State) { delete(s.Runs[1].Tags, "stage") }, lost, "tag stage"},
-		"a tag tells of a loss":     {func(s *State) { s.Runs[1].Tags[wire.TagUndelivered] = "evidence.json" }, wrong, "tag " + wire.TagUndelivered},
-		"a metric differs":          {func(s *State) { s.Runs[0].Metrics["latency_seconds"][0].Value++ }, wrong, "metric latency_seconds"},
-		"a metric is missing":       {func(s *State) { delete(s.Runs[0].Metrics, "latency_seconds") }, lost, "metric latency_seconds"},
+		"somebody renamed a run": {func(s *State) { s.Runs[0].Name, s.Runs[0].Tags["mlflow.runName"] = "mine", "mine" }, renamed, "run job_"},
+		"a run is called by its key": {func(s *State) {
+			key := s.Runs[0].Tags[wire.TagKey]
+			s.Runs[0].Name, s.Runs[0].Tags["mlflow.runName"] = key, key
+		}, wrong, "name of run job_"},
+		"a run's name is not in its tag": {func(s *State) { s.Runs[0].Tags["mlflow.runName"] = "mine" }, wrong, "tag mlflow.runName of run job_"},
+		"a run still runs":               {func(s *State) { s.Runs[0].Status, s.Runs[0].EndMS = "RUNNING", 0 }, wrong, "status of run job_"},
+		"a run hangs elsewhere":          {func(s *State) { s.Runs[1].Tags["mlflow.parentRunId"] = "other" }, wrong, "parent of run"},
+		"a run is in another place":      {func(s *State) { s.Runs[1].Experiment = "other" }, wrong, "experiment of run"},
+		"a param is missing":             {func(s *State) { delete(s.Runs[0].Params, "job_id") }, lost, "param job_id"},
+		"a param differs":                {func(s *State) { s.Runs[0].Params["job_id"] = "0" }, wrong, "param job_id"},
+		"a tag is missing":               {func(s *State) { delete(s.Runs[1].Tags, "stage") }, lost, "tag stage"},
+		"a tag tells of a loss":          {func(s *State) { s.Runs[1].Tags[wire.TagUndelivered] = "evidence.json" }, wrong, "tag " + wire.TagUndelivered},
+		"a metric differs":               {func(s *State) { s.Runs[0].Metrics["latency_seconds"][0].Value++ }, wrong, "metric latency_seconds"},
+		"a metric is missing":            {func(s *State) { delete(s.Runs[0].Metrics, "latency_seconds") }, lost, "metric latency_seconds"},
 		"a metric has two points": {func(s *State) {
 			m := s.Runs[0].Metrics
 			m["latency_seconds"] = append(m["latency_seconds"], Point{Value: 1})
@@ -105,7 +111,7 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 			held := stateOf(t, table)
 			c.plant(&held)
 			r := judged(t, jobs, held)
-			found := map[string][]Finding{lost: r.Lost, doubled: r.Doubled, wrong: r.Wrong, deleted: r.Deleted}[c.kind]
+			found := map[string][]Finding{lost: r.Lost, doubled: r.Doubled, wrong: r.Wrong, deleted: r.Deleted, renamed: r.Renamed}[c.kind]
 			if !slices.ContainsFunc(found, func(f Finding) bool { return strings.HasPrefix(f.Item, c.item) && f.Detail != "" }) {
 				t.Errorf("nothing %s of %q\n%s", c.kind, c.item, text(t, r))
 			}

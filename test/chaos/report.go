@@ -164,7 +164,7 @@ func (s *siege) judged() (jobs int, f findings, c compared, err error) {
 	}
 	moments, torn := s.moments.all()
 	// Nothing is old enough to be pruned from the outbox.
-	f = findings{slices.Concat(report.Lost, report.Deleted, report.Unrecorded), report.Doubled, slices.Concat(report.Wrong, torn)}
+	f = findings{slices.Concat(report.Lost, report.Deleted, report.Unrecorded), report.Doubled, slices.Concat(report.Wrong, report.Renamed, torn)}
 	return report.Jobs, f, compared{report.Runs, report.Files, report.Traces, report.Spans, moments}, nil
 }
 

@@ -2,6 +2,7 @@ package mlflowtest
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"reflect"
 	"regexp"
@@ -111,8 +112,7 @@ func (d *datasetState) upsert(records []mlflow.DatasetRecord) map[string]int {
 	for _, r := range records {
 		i := slices.IndexFunc(d.records, func(o mlflow.DatasetRecord) bool { return reflect.DeepEqual(o.Inputs, r.Inputs) })
 		if i >= 0 {
-			r.ID = d.records[i].ID
-			d.records[i] = r
+			d.records[i] = mergeRecord(d.records[i], r)
 			updated++
 			continue
 		}
@@ -122,4 +122,20 @@ func (d *datasetState) upsert(records []mlflow.DatasetRecord) map[string]int {
 		inserted++
 	}
 	return map[string]int{"inserted_count": inserted, "updated_count": updated}
+}
+
+// mergeRecord changes what a record has, and takes nothing out of it, as MLflow does. Where it
+// comes from stays.
+func mergeRecord(old, r mlflow.DatasetRecord) mlflow.DatasetRecord {
+	merge := func(into, from map[string]any) map[string]any {
+		all := map[string]any{}
+		maps.Copy(all, into)
+		maps.Copy(all, from)
+		return all
+	}
+	old.Expectations, old.Tags = merge(old.Expectations, r.Expectations), merge(old.Tags, r.Tags)
+	if r.Outputs != nil {
+		old.Outputs = r.Outputs
+	}
+	return old
 }

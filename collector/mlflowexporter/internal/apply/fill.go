@@ -58,7 +58,11 @@ func (a *Applier) fillOwn(ctx context.Context, r *run) error {
 		return a.fillNew(ctx, r, files)
 	}
 	if !rec.Logged {
-		b := batch{metrics: metrics(r.Metrics), params: params(r.Params), tags: a.tags(r)}
+		tags, err := a.sparing(ctx, r, a.tags(r))
+		if err != nil || rec.Gone {
+			return err
+		}
+		b := batch{metrics: metrics(r.Metrics), params: params(r.Params), tags: tags}
 		if err := a.writeAll(ctx, r, b); err != nil || rec.Gone {
 			return err
 		}

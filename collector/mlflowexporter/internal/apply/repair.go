@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"go.uber.org/zap"
 
@@ -98,4 +99,30 @@ func (a *Applier) restore(ctx context.Context, r *run) error {
 	}
 	*rec = ledger.Run{Experiment: rec.Experiment}
 	return nil
+}
+
+// sparing leaves the description of a run out of what a repair message writes, if people only added
+// to it. One that lacks something of what it was is written anew, which the log says.
+func (a *Applier) sparing(ctx context.Context, r *run, tags []mlflow.KeyValue) ([]mlflow.KeyValue, error) {
+	at := slices.IndexFunc(tags, func(t mlflow.KeyValue) bool { return t.Key == mlflow.TagNote })
+	if r.job.asked == "" || r.created || at < 0 {
+		return tags, nil
+	}
+	now, err := a.readRun(ctx, r.rec.ID)
+	if err = a.lost(ctx, r, err); err != nil || r.rec.Gone {
+		return nil, err
+	}
+	switch held, ours := oneForm(now.Tag(mlflow.TagNote)), oneForm(tags[at].Value); {
+	case strings.Contains(held, ours):
+		return slices.Delete(tags, at, at+1), nil
+	case held != "":
+		a.log.Info("A repair message replaces the description of a run, which was another one",
+			zap.String("run_id", r.rec.ID), zap.String("trace_id", r.TraceID))
+	}
+	return tags, nil
+}
+
+// oneForm is a text without what an editor changes of itself.
+func oneForm(text string) string {
+	return strings.TrimSpace(strings.ReplaceAll(text, "\r\n", "\n"))
 }

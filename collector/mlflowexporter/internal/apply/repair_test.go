@@ -210,3 +210,40 @@ func TestRepairMakesARunAnewInItsExperiment(t *testing.T) {
 		t.Errorf("%d dead letters", n)
 	}
 }
+
+// What people wrote into the description of a run stays when a repair message mends something else.
+// A description that lacks something is written anew.
+func TestRepairLeavesWhatPeopleAddedToTheDescription(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		p := e.plan(1)
+		root := &p.Runs[0]
+		other := reduce.KeyValue{Key: "domain", Value: "example.org"}
+		root.Tags = append(slices.Clone(root.Tags), other)
+		for i, tag := range root.Tags {
+			if tag.Key == mlflow.TagNote {
+				root.Tags[i].Value += "\n\n| stage | ok |"
+			}
+		}
+		e.mustApply(t, p)
+		ours := e.findRun(t, root.Key).Tag(mlflow.TagNote)
+		set := func(key, value string) {
+			t.Helper()
+			if err := e.client.SetTag(t.Context(), e.findRun(t, root.Key).Info.ID, key, value); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for held, want := range map[string]string{
+			"seen by us\n\n" + ours + "\n\nask the team": "seen by us\n\n" + ours + "\n\nask the team",
+			strings.ReplaceAll(ours, "\n", "\r\n") + "!": strings.ReplaceAll(ours, "\n", "\r\n") + "!",
+			"damaged": ours,
+		} {
+			set(mlflow.TagNote, held)
+			set(other.Key, "damaged")
+			e.mustApply(t, repaired(p, wire.RepairAgain))
+			now := e.findRun(t, root.Key)
+			if now.Tag(mlflow.TagNote) != want || now.Tag(other.Key) != other.Value {
+				t.Errorf("description %q, tag %s %q; want %q and %q", now.Tag(mlflow.TagNote), other.Key, now.Tag(other.Key), want, other.Value)
+			}
+		}
+	})
+}
