@@ -2,14 +2,10 @@ package main
 
 import (
 	_ "embed"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 	"go.opentelemetry.io/collector/component"
@@ -137,22 +133,4 @@ func loadDotenv(dir string, warnings io.Writer) error {
 
 func ours(name string) bool {
 	return strings.HasPrefix(name, "MLFLOW_") || strings.HasPrefix(name, "OTELCOL_") || name == "OTLP_BACKEND"
-}
-
-// hintFor says what to do about the errors that people meet first.
-func hintFor(err error) string {
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE) || containsAny(err.Error(), "address already in use"):
-		return "hint: another program uses this address, perhaps another otelcol-mlflow. Stop it, or choose another with " +
-			"OTELCOL_GRPC_ENDPOINT, OTELCOL_HTTP_ENDPOINT, OTELCOL_REPLAY_ENDPOINT, OTELCOL_HEALTH_ENDPOINT, OTELCOL_STATUS_ENDPOINT, OTELCOL_METRICS_PORT or OTELCOL_PROMETHEUS_ENDPOINT."
-	case errors.Is(err, fs.ErrPermission) || containsAny(err.Error(), "permission denied", "read-only file system", "is not a directory"):
-		return "hint: the data directory must be writable. Choose another with OTELCOL_DATA_DIR."
-	case strings.Contains(err.Error(), "file_storage") && strings.Contains(err.Error(), "timeout"):
-		return "hint: another otelcol-mlflow uses the same data directory. Stop it, or choose another directory with OTELCOL_DATA_DIR."
-	}
-	return ""
-}
-
-func containsAny(text string, pieces ...string) bool {
-	return slices.ContainsFunc(pieces, func(p string) bool { return strings.Contains(text, p) })
 }

@@ -132,7 +132,7 @@ func TestStartSaysWhatIsWrong(t *testing.T) {
 		}
 		defer func() { _ = l.Close() }()
 		_, err = execute(t)
-		if err == nil || !strings.Contains(err.Error(), os.Getenv("OTELCOL_GRPC_ENDPOINT")) || !strings.Contains(hintFor(err), "OTELCOL_GRPC_ENDPOINT") {
+		if err == nil || !strings.Contains(err.Error(), os.Getenv("OTELCOL_GRPC_ENDPOINT")) || !strings.Contains(hintFor(err, os.Getenv), "OTELCOL_GRPC_ENDPOINT") {
 			t.Errorf("error is %v", err)
 		}
 	})
@@ -145,17 +145,23 @@ func TestStartSaysWhatIsWrong(t *testing.T) {
 		}
 		t.Setenv("OTELCOL_DATA_DIR", file)
 		_, err := execute(t)
-		if err == nil || !strings.Contains(hintFor(err), "OTELCOL_DATA_DIR") {
+		if err == nil || !strings.Contains(hintFor(err, os.Getenv), "OTELCOL_DATA_DIR") {
 			t.Errorf("error is %v", err)
 		}
 	})
+	none := func(string) string { return "" }
 	for text, want := range map[string]string{
+		"failed to create extension \"file_storage\": mkdir /proc/nope: no such file or directory": "OTELCOL_DATA_DIR",
+		"`dead_letter_directory`: stat .otelcol-mlflow/dead-letter: not a directory":               "OTELCOL_DATA_DIR",
+		"unable to read the file other.yaml: open other.yaml: no such file or directory":           "",
+		"failed to start \"otlp\" receiver: listen tcp: address 25417: missing port in address":    "host:port",
+		"failed to bind to address x:99999: listen tcp: address 99999: invalid port":               "host:port",
 		"open db: permission denied":           "OTELCOL_DATA_DIR",
 		"mkdir /x: read-only file system":      "OTELCOL_DATA_DIR",
 		"storage client file_storage: timeout": "another otelcol-mlflow",
 		"something else":                       "",
 	} {
-		if got := hintFor(errors.New(text)); (got == "") != (want == "") || !strings.Contains(got, want) {
+		if got := hintFor(errors.New(text), none); (got == "") != (want == "") || !strings.Contains(got, want) {
 			t.Errorf("%s: %q", text, got)
 		}
 	}

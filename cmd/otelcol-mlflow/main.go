@@ -11,7 +11,7 @@ import (
 func main() {
 	if err := newCommand().Execute(); err != nil {
 		// cobra has printed the error itself.
-		if hint := hintFor(err); hint != "" {
+		if hint := hintFor(err, os.Getenv); hint != "" {
 			fmt.Fprintln(os.Stderr, hint)
 		}
 		os.Exit(1)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -29,7 +30,7 @@ func (c *configuration) Convert(_ context.Context, conf *confmap.Conf) error {
 	return nil
 }
 
-// checkIn lets the command `validate` look at the extensions too.
+// checkIn lets the command `validate` look at the extensions and addresses too.
 func (c *configuration) checkIn(cmd *cobra.Command) {
 	for _, sub := range cmd.Commands() {
 		if sub.Name() != "validate" {
@@ -40,14 +41,51 @@ func (c *configuration) checkIn(cmd *cobra.Command) {
 			if err := validate(cmd, args); err != nil {
 				return err
 			}
-			return missingExtensions(c.all)
+			return errors.Join(unfitExtensions(c.all), c.wrongAddresses(os.Getenv))
 		}
 	}
 }
 
-// missingExtensions names the extensions that mlflow exporters need and the Collector does not start.
-// An exporter that is in no pipeline is not started either.
-func missingExtensions(conf *confmap.Conf) error {
+// wrongAddresses names the variables with an address that is none, if the configuration uses them.
+func (c *configuration) wrongAddresses(getenv func(string) string) error {
+	used := map[string]bool{}
+	var walk func(value any)
+	walk = func(value any) {
+		switch v := value.(type) {
+		case map[string]any:
+			for _, one := range v {
+				walk(one)
+			}
+		case []any:
+			for _, one := range v {
+				walk(one)
+			}
+		default:
+			used[fmt.Sprint(v)] = true
+		}
+	}
+	walk(c.all.ToStringMap())
+	return wrongAddresses(func(name string) string {
+		if value := getenv(name); used[value] {
+			return value
+		}
+		return ""
+	})
+}
+
+// able lists the types of extensions of this distribution that can be what a key of the mlflow
+// exporter names. None authenticates: that takes a distribution with such an extension.
+var able = map[string]struct {
+	types  []string
+	advice string
+}{
+	"storage":             {[]string{"file_storage"}, "does not store: name one such as file_storage"},
+	"auth::authenticator": {nil, "authenticates no requests, and nor does another one of this program: use `headers`, or a Collector with an extension such as bearertokenauth"},
+}
+
+// unfitExtensions names the extensions that mlflow exporters need and the Collector does not start, or
+// that do something else. An exporter that is in no pipeline is not started either.
+func unfitExtensions(conf *confmap.Conf) error {
 	started := map[component.ID]bool{}
 	for _, id := range ids(conf.Get("service::extensions")) {
 		started[id] = true
@@ -68,8 +106,11 @@ func missingExtensions(conf *confmap.Conf) error {
 		for _, key := range []string{"storage", "auth::authenticator"} {
 			at := strings.Join([]string{"exporters", name, key}, "::")
 			for _, id := range ids([]any{conf.Get(at)}) {
-				if !started[id] {
+				switch fit := able[key]; {
+				case !started[id]:
 					errs = append(errs, fmt.Errorf("`%s` names the extension %s, which is not in `service::extensions`: add it there, or name one of those", at, id))
+				case !slices.Contains(fit.types, id.Type().String()):
+					errs = append(errs, fmt.Errorf("`%s` names the extension %s, which %s", at, id, fit.advice))
 				}
 			}
 		}

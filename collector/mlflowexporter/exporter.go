@@ -53,6 +53,7 @@ type mlflowExporter struct {
 
 	aggregating sync.Mutex // one request of metrics at a time
 	aggregator  *service.Aggregator
+	omitted     omitted
 	// stop ends the maintenance of the ledger and waits for it.
 	stop func()
 }

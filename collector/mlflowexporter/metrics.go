@@ -136,5 +136,6 @@ func (e *mlflowExporter) consumeMetrics(ctx context.Context, md pmetric.Metrics)
 	for reason, n := range change.Dropped {
 		e.telemetry.dropped(reason, n)
 	}
+	e.omitted.log(e.log, change.Drops, e.now())
 	return nil
 }

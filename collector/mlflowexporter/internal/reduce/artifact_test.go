@@ -207,3 +207,52 @@ func TestArtifactsOfSpansThatAreNoRun(t *testing.T) {
 		}
 	}
 }
+
+// Of two files of one span with one name the later stays. The other is told, unless it is the same, in
+// this message or in one that comes again.
+func TestArtifactsOfOneName(t *testing.T) {
+	job := func(files ...string) Span {
+		s := newSpan(t, Job, "job", 1, nil)
+		for i := 0; i+1 < len(files); i += 2 {
+			addArtifact(s, map[string]any{wire.AttrArtifactName: files[i], wire.AttrArtifactContent: files[i+1]})
+		}
+		return s
+	}
+	const lost = "job: d.txt, which a later event of the span holds otherwise"
+	for name, c := range map[string]struct {
+		spans  []Span
+		filter ArtifactRules
+		want   []string // dropped
+		stays  string
+	}{
+		"other content":   {[]Span{job("d.txt", "one", "e.txt", "x", "d.txt", "two")}, ArtifactRules{}, []string{lost}, "two"},
+		"three":           {[]Span{job("d.txt", "one", "d.txt", "two", "d.txt", "three")}, ArtifactRules{}, []string{lost, lost}, "three"},
+		"same content":    {[]Span{job("d.txt", "one", "d.txt", "one")}, ArtifactRules{}, nil, "one"},
+		"sent again":      {[]Span{job("d.txt", "one"), job("d.txt", "one")}, ArtifactRules{}, nil, "one"},
+		"one is left out": {[]Span{job("d.txt", "one", "d.txt", "too long")}, ArtifactRules{MaxBytes: 3}, nil, "one"},
+	} {
+		m := simple
+		var err error
+		if m.Artifacts, err = c.filter.Compile(); err != nil {
+			t.Fatal(err)
+		}
+		plan := Reduce(c.spans, m)
+		var got []string
+		for _, d := range plan.Dropped {
+			if d.Reason != DropInvalidArtifact || d.TraceID != traceID.String() {
+				t.Errorf("%s: %+v", name, d)
+			}
+			got = append(got, d.Detail)
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s (-want +got)\n%s", name, diff)
+		}
+		held := map[string]string{}
+		for _, a := range plan.Runs[0].Artifacts {
+			held[a.Path] = string(a.Content)
+		}
+		if held["d.txt"] != c.stays || (name == "other content" && held["e.txt"] != "x") {
+			t.Errorf("%s: files are %v", name, held)
+		}
+	}
+}

@@ -287,8 +287,17 @@ func (b *builder) artifacts(filter *ArtifactFilter, folder string, plan *Plan) {
 		case sum != "" && sum != a.SHA256:
 			altered = append(altered, a.Path)
 		}
-		b.files = slices.DeleteFunc(b.files, func(o Artifact) bool { return o.Path == a.Path })
-		b.files = append(b.files, a)
+		i := slices.IndexFunc(b.files, func(o Artifact) bool { return o.Path == a.Path })
+		if i < 0 {
+			b.files = append(b.files, a)
+			continue
+		}
+		if b.files[i].SHA256 != a.SHA256 {
+			plan.Dropped = append(plan.Dropped, Drop{
+				TraceID: b.span.Span.TraceID().String(), Reason: DropInvalidArtifact, Detail: b.span.Span.Name() + ": " + a.Path + ", which a later event of the span holds otherwise",
+			})
+		}
+		b.files[i] = a
 	}
 	slices.SortFunc(b.files, func(x, y Artifact) int { return cmp.Compare(x.Path, y.Path) })
 	b.tagIf(wire.TagTruncated, joinSorted(truncated))

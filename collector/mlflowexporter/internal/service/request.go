@@ -26,6 +26,7 @@ type request struct {
 
 // sample is one point of one stream.
 type sample struct {
+	metric      string // as the process names it
 	stream      string
 	start, time pcommon.Timestamp
 	delta       bool
@@ -50,10 +51,11 @@ func (r *request) add(rm pmetric.ResourceMetrics) {
 			}
 			r.collect(m, func(attrs pcommon.Map, s sample) {
 				if s.time == 0 || s.time > r.latest {
-					r.change.Dropped[DropNoTime]++
+					r.drop(DropNoTime, m.Name(), 1)
 					return
 				}
 				key := rule.key(m.Name(), attrs)
+				s.metric = m.Name()
 				s.stream = streamKey(sm.Scope().Name(), m.Name(), attrs)
 				if all[key] == nil {
 					all[key] = &series{gauge: m.Type() == pmetric.MetricTypeGauge}
@@ -81,7 +83,7 @@ func (r *request) collect(m pmetric.Metric, add func(pcommon.Map, sample)) {
 				value = float64(p.IntValue())
 			}
 			if math.IsNaN(value) || math.IsInf(value, 0) {
-				r.change.Dropped[DropNaN]++
+				r.drop(DropNaN, m.Name(), 1)
 				continue
 			}
 			add(p.Attributes(), sample{start: p.StartTimestamp(), time: p.Timestamp(), delta: delta, value: value})
@@ -105,14 +107,20 @@ func (r *request) collect(m pmetric.Metric, add func(pcommon.Map, sample)) {
 			switch {
 			case p.Flags().NoRecordedValue():
 			case !sane(p):
-				r.change.Dropped[DropShape]++
+				r.drop(DropShape, m.Name(), 1)
 			default:
 				add(p.Attributes(), sample{start: p.StartTimestamp(), time: p.Timestamp(), delta: delta, dist: exponential(p)})
 			}
 		}
 	default: // a summary cannot be added up
-		r.change.Dropped[DropShape]++
+		r.drop(DropShape, m.Name(), 1)
 	}
+}
+
+// drop counts points that are left out, and notes of which metric.
+func (r *request) drop(reason, metric string, points int64) {
+	r.change.Dropped[reason] += points
+	r.change.Drops[Drop{Reason: reason, Service: r.id.service, Instance: r.id.instance, Metric: metric}] = true
 }
 
 // series makes at most one point per interval of the samples of a metric: of those that
@@ -138,7 +146,7 @@ func (r *request) moment(key string, gauge bool, samples []sample) {
 	fresh := samples[:0:0]
 	for _, s := range samples {
 		if (s.dist != nil) != histogram {
-			r.change.Dropped[DropShape]++
+			r.drop(DropShape, s.metric, 1)
 			continue
 		}
 		if !s.delta || r.accumulate(&s) {
@@ -169,14 +177,16 @@ func (r *request) moment(key string, gauge bool, samples []sample) {
 	}
 	if today == nil || today.used[key] == nil {
 		if today != nil && today.keys()+weight(histogram) > MaxKeys {
-			r.change.Dropped[DropLimit] += int64(len(fresh))
+			for _, s := range fresh {
+				r.drop(DropLimit, s.metric, 1)
+			}
 			return
 		}
 	}
 	var points []Point
 	point := func(suffix string, value float64) {
 		if math.IsNaN(value) || math.IsInf(value, 0) {
-			r.change.Dropped[DropNaN]++
+			r.drop(DropNaN, fresh[0].metric, 1)
 			return
 		}
 		points = append(points, Point{Key: keys.Under(key, suffix), Value: value, TimeMS: millis(newest), Step: step})

@@ -102,17 +102,21 @@ func New(cfg Config) *Aggregator {
 // Change is what one request comes to. Nothing is remembered of it before Commit, so that
 // the same request makes the same Change until then, and none after.
 type Change struct {
-	Runs    []Run // sorted by worker and day
-	Dropped map[string]int64
+	Runs    []Run            // sorted by worker and day
+	Dropped map[string]int64 // points by reason
+	Drops   map[Drop]bool    // which metrics they are of
 
 	of      *Aggregator
 	workers map[string]*worker
 }
 
+// Drop names a metric of a process of which points were dropped.
+type Drop struct{ Reason, Service, Instance, Metric string }
+
 // Add works out what md changes. Points that are more than a day ahead of now are dropped: the
 // latest point decides which days are over.
 func (a *Aggregator) Add(md pmetric.Metrics, now time.Time) *Change {
-	c := &Change{Dropped: map[string]int64{}, of: a, workers: map[string]*worker{}}
+	c := &Change{Dropped: map[string]int64{}, Drops: map[Drop]bool{}, of: a, workers: map[string]*worker{}}
 	runs := map[string]*Run{}
 	for _, rm := range md.ResourceMetrics().All() {
 		id := identify(rm.Resource())

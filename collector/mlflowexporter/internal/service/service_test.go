@@ -440,7 +440,9 @@ func TestWhatCannotBeWrittenIsCounted(t *testing.T) {
 		gauge(ms, "nan", at(1), math.NaN())
 		gauge(ms, "inf", at(1), math.Inf(1))
 		gauge(ms, "untimed", time.Unix(0, 0), 1)
-		ms.AppendEmpty().SetEmptySummary().DataPoints().AppendEmpty()
+		summary := ms.AppendEmpty()
+		summary.SetName("summary")
+		summary.SetEmptySummary().DataPoints().AppendEmpty()
 		for i := range MaxKeys + 10 {
 			gauge(ms, "many", at(1), 1, "id", fmt.Sprintf("%04d", i))
 		}
@@ -448,6 +450,13 @@ func TestWhatCannotBeWrittenIsCounted(t *testing.T) {
 	want := map[string]int64{DropNaN: 2, DropNoTime: 1, DropShape: 1, DropLimit: 10}
 	if diff := cmp.Diff(want, c.Dropped); diff != "" || len(points(c)) != MaxKeys {
 		t.Errorf("%d points, dropped (-want +got):\n%s", len(points(c)), diff)
+	}
+	of := map[Drop]bool{}
+	for metric, reason := range map[string]string{"nan": DropNaN, "inf": DropNaN, "untimed": DropNoTime, "summary": DropShape, "many": DropLimit} {
+		of[Drop{Reason: reason, Service: "worker", Instance: "0b8a4f8e-6c35-4a36-a4c5-1d4f2d7e9c11", Metric: metric}] = true
+	}
+	if diff := cmp.Diff(of, c.Drops); diff != "" {
+		t.Errorf("dropped metrics (-want +got):\n%s", diff)
 	}
 }
 

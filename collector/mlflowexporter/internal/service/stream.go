@@ -71,7 +71,7 @@ func (r *request) accumulate(s *sample) bool {
 			return false
 		}
 		now.last, now.total, now.totalValue = old.last, old.total, old.totalValue
-	} else if !r.room() {
+	} else if !r.room(s.metric) {
 		return false
 	}
 	if s.dist == nil {
@@ -102,7 +102,7 @@ func (r *request) histogram(samples []sample) *distribution {
 		case sum.addable(d):
 			sum = sum.plus(d)
 		default:
-			r.change.Dropped[DropShape]++
+			r.drop(DropShape, s.metric, 1)
 		}
 	}
 	return sum
@@ -126,7 +126,7 @@ func (r *request) since(s sample) *distribution {
 	}
 	process := old.of(s.start)
 	switch {
-	case old == nil && !r.room():
+	case old == nil && !r.room(s.metric):
 		return nil
 	case process != nil && (s.time <= process.time || process.last == nil):
 		return nil // late, or known, or of deltas until now
@@ -147,12 +147,12 @@ func (r *request) since(s sample) *distribution {
 	return s.dist // the process began anew, without saying so
 }
 
-// room reports whether one more stream may be remembered.
-func (r *request) room() bool {
+// room reports whether one more stream may be remembered, of some metric.
+func (r *request) room(metric string) bool {
 	if len(r.worker.streams) < MaxStreams {
 		return true
 	}
-	r.change.Dropped[DropLimit]++
+	r.drop(DropLimit, metric, 1)
 	return false
 }
 
@@ -180,7 +180,7 @@ func (r *request) wait(key string, samples ...sample) {
 	for _, s := range samples {
 		old, ok := waiting[s.process()]
 		if !ok && len(waiting) >= MaxStreams {
-			r.change.Dropped[DropLimit]++
+			r.drop(DropLimit, s.metric, 1)
 			continue
 		}
 		if s.time >= old.time {

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// An address that is none is traced to its variable, by validate and by the hint at the start; the
+// component names its value only.
+func TestAWrongAddressNamesItsVariable(t *testing.T) {
+	for _, name := range addressVariables {
+		for _, value := range []string{"25417", "http://127.0.0.1:25417", "127.0.0.1:99999", "127.0.0.1:nothing", "99999"} {
+			if (name == portVariable) != (value == "99999") {
+				continue // what is no number the configuration refuses, and 25417 is a port
+			}
+			t.Run(name+"="+value, func(t *testing.T) {
+				inDir(t)
+				t.Setenv(name, value)
+				_, err := execute(t, "validate")
+				if err == nil || !strings.Contains(err.Error(), name+" must be ") || !strings.Contains(err.Error(), value) {
+					t.Errorf("validate: %v", err)
+				}
+			})
+		}
+	}
+	t.Run("at the start", func(t *testing.T) {
+		for name, value := range map[string]string{
+			"OTELCOL_GRPC_ENDPOINT": "25417", "OTELCOL_HTTP_ENDPOINT": "http://127.0.0.1:25417", "OTELCOL_HEALTH_ENDPOINT": "127.0.0.1:nothing", portVariable: "99999",
+		} {
+			inDir(t)
+			freePorts(t)
+			t.Setenv(name, value)
+			_, err := execute(t)
+			if err == nil || !strings.Contains(hintFor(err, os.Getenv), name+" must be ") {
+				t.Errorf("%s=%s: %v, hint %q", name, value, err, hintFor(err, os.Getenv))
+			}
+		}
+	})
+}
+
+// What can be listened at passes, and a variable that the configuration does not use is left alone.
+func TestAddressesThatAreRight(t *testing.T) {
+	for _, c := range []struct {
+		name, value string
+		args        []string
+	}{
+		{"OTELCOL_GRPC_ENDPOINT", ":4317", nil},
+		{"OTELCOL_GRPC_ENDPOINT", "[::1]:4317", nil},
+		{"OTELCOL_GRPC_ENDPOINT", "localhost:0", nil},
+		{portVariable, "8889", nil},
+		{"OTELCOL_GRPC_ENDPOINT", "/run/otlp.sock", []string{"--set", "receivers.otlp.protocols.grpc.transport=unix"}},
+		{"OTELCOL_GRPC_ENDPOINT", "25417", []string{"--set", "receivers.otlp.protocols.grpc.endpoint=127.0.0.1:4317"}},
+	} {
+		inDir(t)
+		t.Setenv(c.name, c.value)
+		if out, err := execute(t, append([]string{"validate", "--config", "yaml:" + defaultConfig}, c.args...)...); err != nil {
+			t.Errorf("%s=%s: %v\n%s", c.name, c.value, err, out)
+		}
+	}
+}
+
+// A data directory below a file cannot be made either.
+func TestADataDirectoryBelowAFileGetsAHint(t *testing.T) {
+	dir := inDir(t)
+	freePorts(t)
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("OTELCOL_DATA_DIR", filepath.Join(file, "data"))
+	_, err := execute(t)
+	if err == nil || !strings.Contains(hintFor(err, os.Getenv), "OTELCOL_DATA_DIR") {
+		t.Errorf("error is %v", err)
+	}
+}

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// hintFor says what to do about the errors that people meet first.
+func hintFor(err error, getenv func(string) string) string {
+	text := err.Error()
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE) || containsAny(text, "address already in use"):
+		return "hint: another program uses this address, perhaps another otelcol-mlflow. Stop it, or choose another with " +
+			strings.Join(addressVariables[:len(addressVariables)-1], ", ") + " or " + addressVariables[len(addressVariables)-1] + "."
+	case containsAny(text, "missing port in address", "too many colons in address", "invalid port", "unknown port"):
+		if wrong := wrongAddresses(getenv); wrong != nil {
+			return "hint: " + wrong.Error() + "."
+		}
+		return "hint: an address of the configuration is host:port, such as 127.0.0.1:4317, with a port up to 65535."
+	case errors.Is(err, fs.ErrPermission) || containsAny(text, "permission denied", "read-only file system", "is not a directory"):
+		return "hint: the data directory must be writable. Choose another with OTELCOL_DATA_DIR."
+	case containsAny(text, "file_storage", filepath.Clean(cmp.Or(getenv("OTELCOL_DATA_DIR"), ".otelcol-mlflow"))) &&
+		containsAny(text, "no such file or directory", "not a directory"):
+		return "hint: the data directory cannot be made there: what is above it must be a directory. Choose another with OTELCOL_DATA_DIR."
+	case strings.Contains(text, "file_storage") && strings.Contains(text, "timeout"):
+		return "hint: another otelcol-mlflow uses the same data directory. Stop it, or choose another directory with OTELCOL_DATA_DIR."
+	}
+	return ""
+}
+
+func containsAny(text string, pieces ...string) bool {
+	return slices.ContainsFunc(pieces, func(p string) bool { return strings.Contains(text, p) })
+}
