@@ -106,7 +106,7 @@ func planRecords(want, held []mlflow.DatasetRecord) recordPlan {
 		others = append(others, r)
 	}
 	for _, r := range others {
-		if r.Tags[tagExample] == nil {
+		if id, _ := r.Tags[tagExample].(string); id == "" {
 			p.foreign++
 			continue
 		}

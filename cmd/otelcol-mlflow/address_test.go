@@ -75,3 +75,18 @@ func TestADataDirectoryBelowAFileGetsAHint(t *testing.T) {
 		t.Errorf("error is %v", err)
 	}
 }
+
+// A configuration of one's own may use the variables for something else, and a letter that is gone has
+// nothing to do with the data directory.
+func TestConfigurationsOfOnesOwnAreLeftAlone(t *testing.T) {
+	inDir(t)
+	t.Setenv("OTELCOL_GRPC_ENDPOINT", "otel.sock")
+	args := []string{"validate", "--config", "yaml:" + defaultConfig, "--set", "receivers.otlp.protocols.grpc.transport=unix"}
+	if out, err := execute(t, args...); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	_, err := execute(t, "replay", ".otelcol-mlflow/dead-letter/gone.json", "--to", "127.0.0.1:1")
+	if err == nil || hintFor(err, os.Getenv) != "" {
+		t.Errorf("%v, hint %q", err, hintFor(err, os.Getenv))
+	}
+}

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"io/fs"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -24,7 +22,7 @@ func hintFor(err error, getenv func(string) string) string {
 		return "hint: an address of the configuration is host:port, such as 127.0.0.1:4317, with a port up to 65535."
 	case errors.Is(err, fs.ErrPermission) || containsAny(text, "permission denied", "read-only file system", "is not a directory"):
 		return "hint: the data directory must be writable. Choose another with OTELCOL_DATA_DIR."
-	case containsAny(text, "file_storage", filepath.Clean(cmp.Or(getenv("OTELCOL_DATA_DIR"), ".otelcol-mlflow"))) &&
+	case containsAny(text, "file_storage", "dead_letter_directory") &&
 		containsAny(text, "no such file or directory", "not a directory"):
 		return "hint: the data directory cannot be made there: what is above it must be a directory. Choose another with OTELCOL_DATA_DIR."
 	case strings.Contains(text, "file_storage") && strings.Contains(text, "timeout"):

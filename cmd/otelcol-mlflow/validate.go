@@ -41,7 +41,11 @@ func (c *configuration) checkIn(cmd *cobra.Command) {
 			if err := validate(cmd, args); err != nil {
 				return err
 			}
-			return errors.Join(unfitExtensions(c.all), c.wrongAddresses(os.Getenv))
+			err := unfitExtensions(c.all)
+			if !cmd.Flags().Changed("config") { // one of one's own may use the variables for other things
+				err = errors.Join(err, c.wrongAddresses(os.Getenv))
+			}
+			return err
 		}
 	}
 }

@@ -244,6 +244,9 @@ func (mk *maker) evaluations(ctx context.Context) error {
 	if s.without(PartEvaluations) || s.Evaluations == "" || !isThere(file) {
 		return nil
 	}
+	if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && info.Size() == 0 {
+		return nil // an evaluation was killed before it made a table
+	}
 	var err error
 	if mk.m.Evaluations, err = mk.database(ctx, file); err != nil {
 		return fmt.Errorf("%w; EVAL_DB_PATH says where evaluations are kept, --without evaluations leaves them out", err)

@@ -286,6 +286,10 @@ func TestTheDatabaseOfEvaluationsMayBeAbsentOrLeftOutButIsNoOther(t *testing.T) 
 	if m := d.backup(cfg).Manifest; m.Evaluations != nil || len(m.Warnings) > 0 {
 		t.Errorf("manifest %+v", m)
 	}
+	d.write("none.sqlite", "") // it was killed before it made a table
+	if m := d.backup(cfg).Manifest; m.Evaluations != nil || len(m.Warnings) > 0 {
+		t.Errorf("manifest %+v", m)
+	}
 	cfg.Source.Evaluations = "./mlflow.db"
 	_, err := Create(t.Context(), cfg)
 	wantError(t, err, "mlflow.db", "EVAL_DB_PATH", "--without evaluations")

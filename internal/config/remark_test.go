@@ -29,6 +29,9 @@ func TestACommentBehindAValueOfTheEnvironmentIsNamed(t *testing.T) {
 	if want := []string{"DB_PATH", "MODEL_STAGE_B", "OTELCOL_DATA_DIR", "OTEL_EXPORTER_OTLP_HEADERS", "SLACK_SIGNING_SECRET"}; !slices.Equal(keys, want) {
 		t.Errorf("warned of %v, want %v: %v", keys, want, warnings)
 	}
+	if got := mask("abcd #since May 2024, of the team"); got != "•••• # …" {
+		t.Errorf("a short secret is shown as %q", got)
+	}
 	// A comment makes no short secret a long one, of which some letters are shown.
 	for name, want := range map[string]string{
 		"SLACK_SIGNING_SECRET": "••••••• # …", "DB_PATH": "a.sqlite # the old one",

@@ -65,7 +65,7 @@ func (c Config) IsSet(name string) bool {
 
 // mask keeps what tells two secrets apart, and nothing of a short one.
 func mask(secret string) string {
-	if at := remark.FindStringIndex(secret); at != nil { // which would make a short one pass for a long one
+	if at := behind.FindStringIndex(secret); at != nil { // which would make a short one pass for a long one
 		return mask(secret[:at[0]]) + " # …"
 	}
 	if len(secret) < 16 {

@@ -62,7 +62,7 @@ func shown(inside string) string {
 	}
 	scheme, address, ok := strings.Cut(target, ":")
 	switch {
-	case !ok || !isScheme(scheme):
+	case !ok || !isScheme(scheme) || !strings.HasPrefix(address, "//") && scheme != "mailto" && scheme != "tel":
 		return ""
 	case label == "" || label == target:
 		return target

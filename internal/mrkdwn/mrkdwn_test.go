@@ -21,9 +21,10 @@ func TestTextsAreAsPeopleReadThem(t *testing.T) {
 		"a &lt;https://example.org|b&gt; c &amp;lt;":           "a <https://example.org|b> c &lt;",
 		"a < b > c <d> <e|f> <|g> <>":                          "a < b > c <d> <e|f> <|g> <>",
 		"<<https://example.org|x> <https://example.org\n>":     "<x (https://example.org) <https://example.org\n>",
-		"*bold* • a": "*bold* • a",
-		"<":          "<",
-		"":           "",
+		"use <xs:element> and <std::string>":                   "use <xs:element> and <std::string>",
+		"*bold* • a":                                           "*bold* • a",
+		"<":                                                    "<",
+		"":                                                     "",
 	} {
 		if got := Plain(in); got != want {
 			t.Errorf("%q is %q, want %q", in, got, want)

@@ -43,8 +43,8 @@ func sampled(id trace.TraceID, ratio float64) bool {
 }
 
 // byFile decides by the rules of a sampling file, and leaves jobs that none fits to others.
-// It looks at the file at its own start and whenever a job starts, so that a change holds for the
-// next job and nothing has to run meanwhile.
+// It looks at the file whenever a job starts, so that a change holds for the next job and nothing
+// has to run meanwhile.
 type byFile struct {
 	path    string
 	others  decider

@@ -36,6 +36,15 @@ func (f *byFile) refresh() {
 	f.use(s, revision)
 }
 
+// start forgets what is kept of a file that was removed meanwhile, before anyone can spoil a new one. It
+// puts no rules to work: how many jobs they have decided is counted when the first job starts, since
+// other processes decide until then.
+func (f *byFile) start() {
+	if _, err := os.Stat(f.path); errors.Is(err, fs.ErrNotExist) {
+		f.forget()
+	}
+}
+
 // sameFile reports whether a file is as it was; nil: there is none.
 func sameFile(now, before os.FileInfo) bool {
 	if now == nil || before == nil {

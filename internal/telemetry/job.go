@@ -75,13 +75,13 @@ func (p *Provider) jobTexts(j commentator.Job, m commentator.Message, sum summar
 	input := struct {
 		URL     string `json:"url,omitempty"`
 		Message string `json:"message,omitempty"`
-	}{j.URL, mrkdwn.Plain(m.Text)}
+	}{j.URL, p.plain(m.Text)}
 	output := struct {
 		Outcome  commentator.Outcome       `json:"outcome"`
 		Comment  string                    `json:"comment,omitempty"`
 		Failures []commentator.GateFailure `json:"gate_failures,omitempty"`
 		Error    string                    `json:"error,omitempty"`
-	}{Outcome: j.Outcome, Comment: mrkdwn.Plain(p.commentText(sum)), Error: j.ErrorMessage}
+	}{Outcome: j.Outcome, Comment: p.plain(p.commentText(sum)), Error: j.ErrorMessage}
 	if sum.last.gates != nil {
 		output.Failures = sum.last.gates.Failures
 	}
@@ -89,3 +89,7 @@ func (p *Provider) jobTexts(j commentator.Job, m commentator.Message, sum summar
 	texts.addJSON(p.rec, wire.AttrOutput, output)
 	return texts
 }
+
+// plain is a text of Slack as people read it. It is masked before that: where Slack's escapes are
+// gone, a secret may no longer look like one.
+func (p *Provider) plain(s string) string { return mrkdwn.Plain(string(p.rec.mask(s))) }

@@ -164,3 +164,18 @@ func TestRequestAndResponseAreWithoutMarkupOfSlack(t *testing.T) {
 		t.Errorf("input    %s\nwant     %s\noutput   %s\nwant     %s\nposted   %s", got[wire.AttrInput], in, got[wire.AttrOutput], out, got[wire.AttrCommentText])
 	}
 }
+
+// A secret is masked as it was written in Slack: without the escapes it may look like none.
+func TestSecretsAreMaskedBeforeTheMarkupGoes(t *testing.T) {
+	p, _ := newTestProvider(t, nil)
+	j := testJob(p, 7)
+	m := testMessage()
+	m.Text = "password: &lt;hunter2xQ9zK4mP!"
+	root, err := p.JobEnded(finish(j, commentator.OutcomeSuccess), m, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if in := values(decode(t, root)[0].Attributes)[wire.AttrInput].(string); strings.Contains(in, "hunter2") || !strings.Contains(in, "[redacted:password]") {
+		t.Errorf("input %s", in)
+	}
+}

@@ -203,7 +203,7 @@ func (p *Provider) decide() {
 	}
 	if c.SamplingFile != "" {
 		f := &byFile{path: c.SamplingFile, others: p.decider, adapter: c.Adapter, decided: c.Decided, now: c.Now, log: c.Logger}
-		f.refresh() // what is kept of a file that was removed meanwhile goes before anyone can spoil a new one
+		f.start()
 		p.decider = f
 	}
 }

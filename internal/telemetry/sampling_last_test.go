@@ -211,3 +211,19 @@ func TestWhatIsKeptOfASharedSamplingFileOutlivesALink(t *testing.T) {
 		t.Errorf("what was kept of a shared file that was removed: %v", err)
 	}
 }
+
+// How many jobs a rule has decided is counted when the first job starts: until then other processes,
+// such as the worker before this one, decide too.
+func TestJobsDecidedByOthersBetweenStartAndFirstJobCount(t *testing.T) {
+	var decided int64
+	f := newFlipped(t, nil)
+	f.write(t, SamplingRule{ID: "a", Detail: commentator.DetailFull, Jobs: 2})
+	g := newFlipped(t, func(c *Config) {
+		c.Mode, c.SamplingFile = ModeTracking, f.file
+		c.Decided = func(string) (int64, error) { return decided, nil }
+	})
+	decided = 2
+	if d := g.job("", ""); d.By != commentator.BySettings {
+		t.Errorf("a third job is decided by %+v", d)
+	}
+}
