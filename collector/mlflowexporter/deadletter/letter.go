@@ -6,7 +6,6 @@
 package deadletter
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
@@ -21,6 +20,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/technoshare/commentator/internal/plainjson"
 	"github.com/technoshare/commentator/internal/wire"
 )
 
@@ -75,13 +75,11 @@ func Write(dir string, traceID string, refused []Refusal, spans ptrace.Traces, n
 }
 
 func encode(l Letter) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(l); err != nil {
+	text, err := plainjson.Marshal(l)
+	if err != nil {
 		return nil, fmt.Errorf("encode dead letter: %w", err)
 	}
-	return b.Bytes(), nil
+	return append(text, '\n'), nil
 }
 
 func read(name string) (Letter, error) {

@@ -1,8 +1,6 @@
 package reduce
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/technoshare/commentator/internal/wire"
@@ -35,20 +33,7 @@ func TestNoteOfAnEvaluation(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := noteOfEvaluation(suite(t, attrs)) + "\n"
-			file := filepath.Join("testdata", "note_"+name+".md")
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got != string(want) {
-				t.Errorf("got\n%s\nwant\n%s", got, want)
-			}
+			goldenNote(t, name, noteOfEvaluation(suite(t, attrs)))
 		})
 	}
 }

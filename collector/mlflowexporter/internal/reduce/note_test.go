@@ -46,21 +46,27 @@ func TestNote(t *testing.T) {
 	}
 	for name, attrs := range cases {
 		t.Run(name, func(t *testing.T) {
-			got := noteOf(noteRoot(t, attrs)) + "\n"
-			file := filepath.Join("testdata", "note_"+name+".md")
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got != string(want) {
-				t.Errorf("note differs from %s; run with -update if it should\n%s", file, got)
-			}
+			goldenNote(t, name, noteOf(noteRoot(t, attrs)))
 		})
+	}
+}
+
+// goldenNote compares a note with testdata/note_NAME.md.
+func goldenNote(t *testing.T, name, note string) {
+	t.Helper()
+	got := note + "\n"
+	file := filepath.Join("testdata", "note_"+name+".md")
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("note differs from %s; run with -update if it should\ngot\n%s\nwant\n%s", file, got, want)
 	}
 }
 
