@@ -23,7 +23,7 @@ func otherApplication(t *testing.T, resource map[string]any) []ptrace.Traces {
 		attributes map[string]any
 	}{
 		{3, 2, "GET", map[string]any{"http.request.method": "GET"}},
-		{2, 1, "extract", map[string]any{"run.kind": "stage", "run.metric.rows": 3}},
+		{2, 1, "extract", map[string]any{"run.kind": "stage", "run.metric.rows": 3, "run.dataset.name": "items", "run.dataset.digest": "7"}},
 		{4, 1, "load", map[string]any{"run.kind": "stage", "run.name": "load it", "run.tag.table": "items"}},
 		{1, 0, "nightly", map[string]any{"run.kind": "job", "run.name": "nightly 2026-11-23", "run.param.date": "2026-11-23", "run.metric.rows": 3, "run.tag.team": "search"}},
 	} {
@@ -63,6 +63,7 @@ func TestAnyApplication(t *testing.T) {
 				Params               map[string]string
 				Metrics              map[string]float64
 				Tags                 map[string]string
+				Datasets             []reduce.Dataset
 			}
 			got := map[string]line{}
 			for key, r := range m.runs {
@@ -72,13 +73,13 @@ func TestAnyApplication(t *testing.T) {
 				tags := r.ownTags()
 				delete(tags, "otel.key")
 				delete(tags, "otel.trace_id")
-				got[key] = line{r.Parent, r.Name, r.Status, r.Params, r.Metrics, tags}
+				got[key] = line{r.Parent, r.Name, r.Status, r.Params, r.Metrics, tags, r.Datasets}
 			}
 			job := "01000000000000000000000000000001"
 			want := map[string]line{
-				job:                       {"", "nightly 2026-11-23", "FINISHED", map[string]string{"date": "2026-11-23"}, map[string]float64{"rows": 3, "latency_seconds": 4}, map[string]string{"team": "search"}},
-				job + "-0000000000000002": {job, "extract", "FINISHED", map[string]string{}, map[string]float64{"rows": 3, "latency_seconds": 2}, map[string]string{}},
-				job + "-0000000000000004": {job, "load it", "FINISHED", map[string]string{}, map[string]float64{"latency_seconds": 3}, map[string]string{"table": "items"}},
+				job:                       {"", "nightly 2026-11-23", "FINISHED", map[string]string{"date": "2026-11-23"}, map[string]float64{"rows": 3, "latency_seconds": 4}, map[string]string{"team": "search"}, nil},
+				job + "-0000000000000002": {job, "extract", "FINISHED", map[string]string{}, map[string]float64{"rows": 3, "latency_seconds": 2}, map[string]string{}, []reduce.Dataset{{Name: "items", Digest: "7"}}},
+				job + "-0000000000000004": {job, "load it", "FINISHED", map[string]string{}, map[string]float64{"latency_seconds": 3}, map[string]string{"table": "items"}, nil},
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("runs (-want +got)\n%s", diff)

@@ -29,6 +29,7 @@ type modelRun struct {
 	Metrics                          map[string]float64
 	Artifacts                        map[string]string
 	Prompts                          []reduce.Prompt
+	Datasets                         []reduce.Dataset
 	version                          reduce.Version
 }
 
@@ -124,7 +125,7 @@ func (m *state) applyRun(r reduce.Run) {
 		m.runs[r.Key] = run
 	}
 	if !known || !r.Implied {
-		run.Parent, run.Name, run.version, run.Prompts = r.ParentKey, r.Name, r.Version, r.Prompts
+		run.Parent, run.Name, run.version, run.Prompts, run.Datasets = r.ParentKey, r.Name, r.Version, r.Prompts, r.Datasets
 	}
 	if r.Status != "" {
 		run.Status, run.End = r.Status, r.EndTime

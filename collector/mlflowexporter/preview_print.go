@@ -108,6 +108,9 @@ func (p *Preview) printRun(out *printer, r reduce.Run) {
 		for _, used := range r.Prompts {
 			row("prompt", used.Name, shown(used.SHA256), "linked when MLflow's registry has this text")
 		}
+		for _, d := range r.Datasets {
+			row("dataset", shown(d.Name), strings.TrimSpace(shown(d.Digest)+" "+shown(d.Source)), wire.AttrRunDatasetName+", "+wire.AttrRunDatasetHash)
+		}
 		parts := append([]reduce.Part{own}, r.Parts...)
 		for i, part := range parts {
 			printPart(row, part, overwritten(parts, i))

@@ -119,6 +119,12 @@ func (s *plannedServer) answer(one *plannedRequest, r *http.Request, body []byte
 		}
 		one.rank, one.run = rankLog, in.RunID
 		one.what = fmt.Sprintf("%s: %s, %s, %s", s.names[in.RunID], count(len(in.Params), "param"), count(len(in.Metrics), "metric"), count(len(in.Tags), "tag"))
+	case operation == "runs/log-inputs":
+		var in mlflow.LogInputs
+		if err := json.Unmarshal(body, &in); err != nil {
+			return "", err
+		}
+		one.rank, one.run, one.what = rankLog, in.RunID, s.names[in.RunID]+": "+count(len(in.Datasets), "dataset")
 	case operation == "runs/update":
 		var in mlflow.UpdateRun
 		if err := json.Unmarshal(body, &in); err != nil {

@@ -80,7 +80,7 @@ func (r *recorder) take() []sent {
 
 // operations is the order in which the requests of one message are written down: they
 // overlap, so that the order in which they came means little.
-var operations = []string{"other", "experiments/get-by-name", "experiments/create", "model-versions/search", "runs/search", "runs/create", "runs/get", "runs/log-batch", "artifacts", "otlp", "traces", "traces/link-prompts", "runs/update"}
+var operations = []string{"other", "experiments/get-by-name", "experiments/create", "model-versions/search", "runs/search", "runs/create", "runs/get", "runs/log-batch", "runs/log-inputs", "artifacts", "otlp", "traces", "traces/link-prompts", "runs/update"}
 
 // sorted puts requests into the order of their operations, and those of one operation into
 // that of the runs, so that what is compared is what was asked and not who was first.

@@ -67,6 +67,12 @@ type DatasetRef struct {
 	Examples int    `json:"examples"` // examples that were selected, of which each is tried Repetitions times
 }
 
+// shownHash is how many hex digits a digest has, as many as those that MLflow's SDK makes.
+const shownHash = 8
+
+// Digest tells versions of the dataset apart where people read it.
+func (d DatasetRef) Digest() string { return d.Hash[:min(shownHash, len(d.Hash))] }
+
 // PromptRef is a prompt that a stage used.
 type PromptRef struct {
 	Stage  commentator.Stage `json:"stage"`

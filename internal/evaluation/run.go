@@ -282,6 +282,7 @@ func (r *runner) results(at time.Time) *Results {
 func suiteEnd(res *Results, text []byte) telemetry.SuiteEnd {
 	end := telemetry.SuiteEnd{
 		Evaluation: res.ID, Start: res.StartedAt, End: res.EndedAt, Results: text,
+		Dataset: telemetry.Dataset{Name: res.Dataset.Name, Digest: res.Dataset.Digest()},
 		Params: map[string]string{
 			"dataset_name": res.Dataset.Name, "dataset_version": res.Dataset.Version, "dataset_hash": res.Dataset.Hash,
 			"num_examples": fmt.Sprint(res.Dataset.Examples), "repetitions": fmt.Sprint(res.Repetitions), "analyser": res.Analyser,

@@ -112,10 +112,43 @@ type RunData struct {
 	Tags    []KeyValue `json:"tags"`
 }
 
+// InputDataset is data that a run is about. MLflow knows it within an experiment by name and digest.
+type InputDataset struct {
+	Name       string `json:"name"`   // at most MaxDatasetName characters
+	Digest     string `json:"digest"` // at most MaxDatasetDigest characters
+	SourceType string `json:"source_type"`
+	Source     string `json:"source"` // JSON, of a form that SourceType tells; at most MaxDatasetSource characters
+}
+
+// Limits of an InputDataset, in characters (mlflow/utils/validation.py).
+const (
+	MaxDatasetName   = 500
+	MaxDatasetDigest = 36
+	MaxDatasetSource = 65535
+)
+
+// Types of the source of an InputDataset, and the key of its JSON.
+const (
+	SourceTypeHTTP  = "http"  // {"url": …}
+	SourceTypeLocal = "local" // {"uri": …}, a path
+	SourceTypeCode  = "code"  // {"tags": {…}}, what MLflow's SDK says of data that has no place
+)
+
+// DatasetInput is a dataset as input of a run.
+type DatasetInput struct {
+	Dataset InputDataset `json:"dataset"`
+}
+
+// RunInputs is what went into a run.
+type RunInputs struct {
+	Datasets []DatasetInput `json:"dataset_inputs,omitempty"`
+}
+
 // Run is a run as MLflow describes it.
 type Run struct {
-	Info RunInfo `json:"info"`
-	Data RunData `json:"data"`
+	Info   RunInfo   `json:"info"`
+	Data   RunData   `json:"data"`
+	Inputs RunInputs `json:"inputs"`
 }
 
 // Tag gives the value of a tag, and "" when there is none.
@@ -181,6 +214,17 @@ type Batch struct {
 // 3.16 take a NaN point once only (Error.MetricExists).
 func (c *Client) LogBatch(ctx context.Context, in Batch) error {
 	return c.call(ctx, http.MethodPost, api2+"/runs/log-batch", nil, in, nil)
+}
+
+// LogInputs is what a LogInputs call holds.
+type LogInputs struct {
+	RunID    string         `json:"run_id"`
+	Datasets []DatasetInput `json:"datasets"`
+}
+
+// LogInputs says which data a run is about. It is idempotent: what the run has stays as it is.
+func (c *Client) LogInputs(ctx context.Context, in LogInputs) error {
+	return c.call(ctx, http.MethodPost, api2+"/runs/log-inputs", nil, in, nil)
 }
 
 // SetTag sets one tag of a run.

@@ -116,10 +116,17 @@ func (e *Example) End(end ExampleEnd) (Message, error) {
 	})
 }
 
+// Dataset is what an evaluation is about.
+type Dataset struct {
+	Name   string
+	Digest string // tells its versions apart; MLflow keeps 36 characters
+}
+
 // SuiteEnd is what an evaluation came to.
 type SuiteEnd struct {
 	Evaluation string // UUID
 	Start, End time.Time
+	Dataset    Dataset
 	Params     map[string]string
 	Tags       map[string]string
 	Metrics    map[string]float64
@@ -140,6 +147,8 @@ func (p *Provider) SuiteEnded(s SuiteEnd) (Message, error) {
 	a.text(wire.AttrRunName, wire.SpanEvalSuite)
 	a.text(wire.AttrRunTagPrefix+wire.TagRunType, wire.RunTypeEvaluate)
 	a.text(wire.AttrRunTagPrefix+wire.AttrEvalID, s.Evaluation)
+	a.text(wire.AttrRunDatasetName, s.Dataset.Name)
+	a.text(wire.AttrRunDatasetHash, s.Dataset.Digest)
 	for _, name := range slices.Sorted(maps.Keys(s.Params)) {
 		a.text(wire.AttrRunParamPrefix+name, s.Params[name])
 	}

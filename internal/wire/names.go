@@ -155,13 +155,16 @@ const (
 
 // Attributes by which any application asks for a run, and the evaluations do.
 const (
-	AttrRunKind         = "run.kind"       // string, RunKindJob or stage
-	AttrRunName         = "run.name"       // string, name of the run; of a trace that belongs to another run, the trace's
-	AttrRunParamPrefix  = "run.param."     // + name
-	AttrRunMetricPrefix = "run.metric."    // + name
-	AttrRunTagPrefix    = "run.tag."       // + name
-	AttrRunTraceID      = "run.trace_id"   // string, hex: the run of that trace is the one that this trace belongs to
-	AttrRunTraceName    = "run.trace_name" // string, name of that run until its own span comes
+	AttrRunKind         = "run.kind"           // string, RunKindJob or stage
+	AttrRunName         = "run.name"           // string, name of the run; of a trace that belongs to another run, the trace's
+	AttrRunParamPrefix  = "run.param."         // + name
+	AttrRunMetricPrefix = "run.metric."        // + name
+	AttrRunTagPrefix    = "run.tag."           // + name
+	AttrRunDatasetName  = "run.dataset.name"   // string, the data that the run is about; on a run's span
+	AttrRunDatasetHash  = "run.dataset.digest" // string, tells its versions apart
+	AttrRunDatasetFrom  = "run.dataset.source" // string, where it lies: a URL or a path
+	AttrRunTraceID      = "run.trace_id"       // string, hex: the run of that trace is the one that this trace belongs to
+	AttrRunTraceName    = "run.trace_name"     // string, name of that run until its own span comes
 )
 
 // RunKindJob is a value of AttrRunKind.

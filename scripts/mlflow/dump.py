@@ -84,6 +84,7 @@ def run(r, names):
         "tags": dict(r.data.tags),
         "metrics": dict(r.data.metrics),
         "prompts": prompts(r.data.tags),
+        "datasets": [f"{i.dataset.name}@{i.dataset.digest}" for i in r.inputs.dataset_inputs],
         "artifact_uri": r.info.artifact_uri,
         "artifacts": artifacts(r.info.run_id) if client.list_artifacts(r.info.run_id) else {},
     }

@@ -55,6 +55,7 @@ def run(r):
         "params": r.data.params,
         "tags": r.data.tags,
         "metrics": r.data.metrics,
+        "datasets": [f"{i.dataset.name}@{i.dataset.digest}" for i in r.inputs.dataset_inputs],
         "artifacts": [a.path for a in client.list_artifacts(r.info.run_id)],
         "results": mlflow.artifacts.load_dict(f"{r.info.artifact_uri}/eval_results.json")
         if any(a.path == "eval_results.json" for a in client.list_artifacts(r.info.run_id))

@@ -56,6 +56,7 @@ func TestAnyApplicationInPython(t *testing.T) {
 		Metrics      []string
 		Tags         map[string]string
 		Artifacts    []string
+		Datasets     []string
 	}
 	byID := map[string]string{}
 	for _, r := range held.Runs {
@@ -69,16 +70,16 @@ func TestAnyApplicationInPython(t *testing.T) {
 		}
 		own := maps.Clone(r.Tags)
 		maps.DeleteFunc(own, func(key, _ string) bool { return strings.HasPrefix(key, "mlflow.") || strings.HasPrefix(key, "otel.") })
-		got[r.Name] = line{r.Name, r.Status, below, r.Params, slices.Sorted(maps.Keys(r.Metrics)), own, slices.Sorted(maps.Keys(r.Artifacts))}
+		got[r.Name] = line{r.Name, r.Status, below, r.Params, slices.Sorted(maps.Keys(r.Metrics)), own, slices.Sorted(maps.Keys(r.Artifacts)), r.Datasets}
 	}
 	const job = "nightly 2026-11-23"
 	want := map[string]line{
 		job: {
-			job, "FINISHED", "", map[string]string{"date": "2026-11-23"}, []string{"latency_seconds", "ratio", "rows"}, map[string]string{"team": "search"}, nil,
+			job, "FINISHED", "", map[string]string{"date": "2026-11-23"}, []string{"latency_seconds", "ratio", "rows"}, map[string]string{"team": "search"}, nil, []string{},
 		},
-		"extract":           {"extract", "FINISHED", job, map[string]string{"source": "items.csv"}, []string{"latency_seconds", "rows"}, map[string]string{}, []string{"rows.json"}},
-		"describe the rows": {"describe the rows", "FINISHED", job, map[string]string{}, []string{"latency_seconds"}, map[string]string{}, nil},
-		"load":              {"load", "FAILED", job, map[string]string{}, []string{"latency_seconds"}, map[string]string{"table": "items"}, nil},
+		"extract":           {"extract", "FINISHED", job, map[string]string{"source": "items.csv"}, []string{"latency_seconds", "rows"}, map[string]string{}, []string{"rows.json"}, []string{"items@2026-11-23"}},
+		"describe the rows": {"describe the rows", "FINISHED", job, map[string]string{}, []string{"latency_seconds"}, map[string]string{}, nil, []string{}},
+		"load":              {"load", "FAILED", job, map[string]string{}, []string{"latency_seconds"}, map[string]string{"table": "items"}, nil, []string{}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("runs (-want +got)\n%s", diff)

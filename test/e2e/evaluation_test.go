@@ -36,6 +36,7 @@ type evaluationRun struct {
 	Params, Tags     map[string]string
 	Metrics          map[string]float64
 	Artifacts        []string
+	Datasets         []string // name@digest
 	Results          json.RawMessage
 	Traces           []evaluationTrace
 }
@@ -113,6 +114,9 @@ func checkEvaluationRun(t *testing.T, r evaluationRun, res *evaluation.Results, 
 	if r.Name != "eval_suite" || r.Status != "FINISHED" || r.Tags[wire.TagKey] != res.TraceID || r.Tags[wire.AttrEvalID] != res.ID ||
 		!slices.Equal(r.Artifacts, []string{"eval_results.json"}) {
 		t.Errorf("run %s is %s, tags %v, artifacts %v", r.Name, r.Status, r.Tags, r.Artifacts)
+	}
+	if want := []string{res.Dataset.Name + "@" + res.Dataset.Digest()}; !slices.Equal(r.Datasets, want) {
+		t.Errorf("the run is about %v, want %v", r.Datasets, want)
 	}
 	for name, want := range map[string]string{
 		"dataset_name": res.Dataset.Name, "dataset_version": res.Dataset.Version, "dataset_hash": res.Dataset.Hash,

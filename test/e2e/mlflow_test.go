@@ -163,6 +163,7 @@ type run struct {
 	Prompts     []string
 	ArtifactURI string `json:"artifact_uri"`
 	Artifacts   map[string]string
+	Datasets    []string // name@digest
 }
 
 type trace struct {

@@ -3,6 +3,7 @@ package mlflowtest
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"math"
 	"net/http"
@@ -21,6 +22,7 @@ type runState struct {
 	params map[string]string
 	tags   map[string]string
 	points map[string][]mlflow.Metric
+	inputs []mlflow.DatasetInput
 }
 
 const api2 = "/api/2.0/mlflow"
@@ -104,6 +106,7 @@ func (s *Server) runRoutes() {
 		return nil, nil
 	})
 	handle(s, "POST "+api2+"/runs/log-batch", s.logBatch)
+	handle(s, "POST "+api2+"/runs/log-inputs", s.logInputs)
 	handle(s, "POST "+api2+"/runs/set-tag", func(in struct {
 		RunID string `json:"run_id"`
 		mlflow.KeyValue
@@ -261,6 +264,36 @@ func (s *Server) logBatch(in mlflow.Batch, _ *http.Request) (any, error) {
 	return nil, nil
 }
 
+// logInputs keeps the first of a dataset of a name and digest, of a run and of its experiment.
+func (s *Server) logInputs(in mlflow.LogInputs, _ *http.Request) (any, error) {
+	r, err := s.activeRun(in.RunID)
+	if err != nil {
+		return nil, err
+	}
+	for _, one := range in.Datasets {
+		if d := one.Dataset; d.Name == "" || d.Digest == "" || len([]rune(d.Name)) > mlflow.MaxDatasetName ||
+			len([]rune(d.Digest)) > mlflow.MaxDatasetDigest || len([]rune(d.Source)) > mlflow.MaxDatasetSource || !json.Valid([]byte(d.Source)) {
+			return nil, invalid("Invalid dataset %q", d.Name)
+		}
+	}
+	for _, one := range in.Datasets {
+		like := func(o mlflow.DatasetInput) bool {
+			return o.Dataset.Name == one.Dataset.Name && o.Dataset.Digest == one.Dataset.Digest
+		}
+		if slices.ContainsFunc(r.inputs, like) {
+			continue
+		}
+		for _, other := range s.runs {
+			if i := slices.IndexFunc(other.inputs, like); i >= 0 && other.info.ExperimentID == r.info.ExperimentID {
+				one = other.inputs[i]
+				break
+			}
+		}
+		r.inputs = append(r.inputs, one)
+	}
+	return nil, nil
+}
+
 func (s *Server) checkTags(tags []mlflow.KeyValue) error {
 	for _, t := range tags {
 		if s.MaxTag > 0 && len([]rune(t.Value)) > s.MaxTag {
@@ -373,7 +406,7 @@ func (r *runState) said(kind string) map[string]string {
 }
 
 func (r *runState) entity() mlflow.Run {
-	out := mlflow.Run{Info: r.info}
+	out := mlflow.Run{Info: r.info, Inputs: mlflow.RunInputs{Datasets: r.inputs}}
 	for k, v := range r.params {
 		out.Data.Params = append(out.Data.Params, mlflow.KeyValue{Key: k, Value: v})
 	}

@@ -30,6 +30,7 @@ type Run struct {
 	Params, Tags                map[string]string
 	Metrics                     map[string][]string // "value@timestamp/step", sorted
 	Artifacts                   map[string]string   // path to SHA-256
+	Datasets                    []string            // "name@digest type source", sorted
 }
 
 // Trace is a trace in a State.
@@ -100,6 +101,10 @@ func readRun(ctx context.Context, c *mlflow.Client, r mlflow.Run, keys map[strin
 			one.Tags[t.Key] = strings.ReplaceAll(t.Value, r.Info.ID, "<run id>")
 		}
 	}
+	for _, in := range r.Inputs.Datasets {
+		one.Datasets = append(one.Datasets, in.Dataset.Name+"@"+in.Dataset.Digest+" "+in.Dataset.SourceType+" "+in.Dataset.Source)
+	}
+	slices.Sort(one.Datasets)
 	for _, m := range r.Data.Metrics {
 		points, err := c.MetricHistory(ctx, r.Info.ID, m.Key)
 		if err != nil {

@@ -23,6 +23,7 @@ tracer = provider.get_tracer("nightly")
 def extract():
     with tracer.start_as_current_span("extract") as stage:
         stage.set_attributes({"run.kind": "stage", "run.param.source": "items.csv", "run.metric.rows": 3})
+        stage.set_attributes({"run.dataset.name": "items", "run.dataset.digest": "2026-11-23", "run.dataset.source": "items.csv"})
         with tracer.start_as_current_span("GET", kind=SpanKind.CLIENT) as call:
             call.set_attribute("http.request.method", "GET")
         stage.add_event(

@@ -60,16 +60,24 @@ func (a *Applier) write(ctx context.Context, r *run, b batch) error {
 	for !b.empty() && !r.rec.Gone {
 		one := b.next()
 		err := a.lost(ctx, r, a.send(ctx, r, one))
-		if err == nil {
-			continue
+		if err != nil {
+			err = fmt.Errorf("log to run %s: %w", r.Name, err)
 		}
-		err = fmt.Errorf("log to run %s: %w", r.Name, err)
-		if !permanent(err) {
+		if err = a.orBury(r, err); err != nil {
 			return err
 		}
-		r.job.fail(err)
-		a.bury(r.job, "run", r.Name, err)
 	}
+	return nil
+}
+
+// orBury returns an error that another try may heal. What MLflow refuses for good goes into the
+// dead-letter directory.
+func (a *Applier) orBury(r *run, err error) error {
+	if err == nil || !permanent(err) {
+		return err
+	}
+	r.job.fail(err)
+	a.bury(r.job, "run", r.Name, err)
 	return nil
 }
 

@@ -92,7 +92,11 @@ func TestOlderVersion(t *testing.T) {
 		older.Artifacts = []reduce.Artifact{artifact("old.txt", "old"), artifact("d/old.txt", "old"), artifact("d/e/old.txt", "old"), artifact("both.txt", "old"), artifact("d/both.txt", "old")}
 		newer.Artifacts = []reduce.Artifact{artifact("both.txt", "new"), artifact("d/both.txt", "new"), artifact("d/new.txt", "new"), artifact("f/new.txt", "new")}
 
+		older.Datasets = []reduce.Dataset{{Name: "items", Digest: "1"}}
+		newer.Datasets = []reduce.Dataset{{Name: "items", Digest: "2", Source: "s3://bucket/items.csv"}, {Name: "größe", Digest: strings.Repeat("d", 36), Source: "https://example.org/g?a=1&b=2"}}
+
 		merged := newer
+		merged.Datasets = append(slices.Clone(older.Datasets), newer.Datasets...)
 		merged.Tags = append(slices.Clone(newer.Tags), older.Tags[2])
 		merged.Metrics = append(slices.Clone(older.Metrics), newer.Metrics...)
 		merged.Artifacts = append(slices.Clone(older.Artifacts[:3]), newer.Artifacts...)

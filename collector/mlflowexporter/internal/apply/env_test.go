@@ -207,6 +207,17 @@ func want(experimentID string, plans ...reduce.Plan) *mlflowtest.State {
 		for _, a := range r.Artifacts {
 			one.Artifacts[a.Path] = a.SHA256
 		}
+		for _, d := range r.Datasets {
+			source := `code {"tags":{}}`
+			switch {
+			case strings.HasPrefix(d.Source, "https://"):
+				source = `http {"url":"` + d.Source + `"}`
+			case d.Source != "":
+				source = `local {"uri":"` + d.Source + `"}`
+			}
+			one.Datasets = append(one.Datasets, d.Name+"@"+d.Digest+" "+source)
+		}
+		slices.Sort(one.Datasets)
 		s.Runs[r.Key] = one
 	}
 	for _, t := range join(plans...).Traces {

@@ -66,6 +66,9 @@ func (a *Applier) fillOwn(ctx context.Context, r *run) error {
 		if err := a.writeAll(ctx, r, b); err != nil || rec.Gone {
 			return err
 		}
+		if err := a.logDatasets(ctx, r); err != nil || rec.Gone {
+			return err
+		}
 		rec.Logged = true
 	}
 	if err := a.files(ctx, r, files); err != nil {
@@ -80,6 +83,9 @@ func (a *Applier) fillOwn(ctx context.Context, r *run) error {
 func (a *Applier) fillNew(ctx context.Context, r *run, files []delivery) error {
 	wait := a.deliver(ctx, r, files)
 	err := a.writeAll(ctx, r, batch{metrics: metrics(r.Metrics), params: params(r.Params), tags: a.tags(r)})
+	if err == nil {
+		err = a.logDatasets(ctx, r)
+	}
 	errs := wait()
 	if err != nil || r.rec.Gone {
 		return err
@@ -151,6 +157,9 @@ func (a *Applier) fillOlder(ctx context.Context, r *run) error {
 		tags:    slices.DeleteFunc(a.tags(r), in(now.Data.Tags)),
 	}
 	if err := a.write(ctx, r, b); err != nil || r.rec.Gone {
+		return err
+	}
+	if err := a.logDatasets(ctx, r); err != nil || r.rec.Gone {
 		return err
 	}
 	if err := a.files(ctx, r, r.own(missing)); err != nil {

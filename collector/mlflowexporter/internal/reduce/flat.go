@@ -98,6 +98,7 @@ func (t *trace) flatten(runs []Run, stages []Span, stageRuns []Run, parts []stri
 		owner.Parts = append(owner.Parts, partOf(s, stageRuns[i], parts[i]))
 		if !owner.Implied { // else the job's own span would take the others back
 			owner.Prompts = united(owner.Prompts, stageRuns[i].Prompts)
+			owner.Datasets = united(owner.Datasets, stageRuns[i].Datasets)
 		}
 	}
 	for _, r := range runs {

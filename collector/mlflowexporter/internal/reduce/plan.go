@@ -81,6 +81,9 @@ type Run struct {
 	Artifacts []Artifact
 	// Prompts are those that were used, as far as the span tells.
 	Prompts []Prompt
+	// Datasets are the data that the run is about: one that the span names, and in the flat layout
+	// those of the stages.
+	Datasets []Dataset
 	// Parts are what stages add in the flat layout, in the order of their ends.
 	Parts []Part
 	// Why names the rule behind "param x", "tag x", "metric x" and "trace_tag x", as far as there is one,
