@@ -46,6 +46,9 @@ install() {
 	bin=$(newest "$system")
 	[ -z "$bin" ] || return 0
 	local unpacked=$cache/postgresql packages
+	mkdir -p "$cache"
+	exec 9>"$unpacked.lock" # of two that start at the same time one unpacks
+	flock 9
 	bin=$(newest "$unpacked")
 	if [ -z "$bin" ]; then
 		command -v apt-get >/dev/null || fail "PostgreSQL is not there and this is no Debian: install it."
@@ -63,6 +66,7 @@ install() {
 		bin=$(newest "$unpacked")
 		[ -n "$bin" ] || fail "the package holds no programs."
 	fi
+	exec 9>&-
 	LD_LIBRARY_PATH=$(find "$unpacked" -name '*.so*' -printf '%h\n' | sort -u | paste -sd :)
 	export LD_LIBRARY_PATH
 }

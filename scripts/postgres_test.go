@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -35,6 +36,28 @@ esac
 	}
 	if _, stderr, err := c.run("postgres.sh", "--install-only"); err != nil || stderr != "" {
 		t.Errorf("a second time: %v\n%s", err, stderr)
+	}
+}
+
+// `make test` starts two at once, of which one unpacks and the other waits for it.
+func TestPostgresIsUnpackedOnce(t *testing.T) {
+	t.Parallel()
+	c := newPostgres(t, `case $1 in
+install) echo "Inst postgresql-16 (16.1 Debian)" ;;
+download) echo x >>../../downloads; sleep 0.3; echo >postgresql-16.deb ;;
+esac
+`)
+	var both sync.WaitGroup
+	for range 2 {
+		both.Go(func() {
+			if _, stderr, err := c.run("postgres.sh", "--install-only"); err != nil {
+				t.Errorf("%v\n%s", err, stderr)
+			}
+		})
+	}
+	both.Wait()
+	if downloads, err := os.ReadFile(c.path("cache/downloads")); err != nil || string(downloads) != "x\n" {
+		t.Errorf("downloads: %q, %v", downloads, err)
 	}
 }
 
