@@ -60,7 +60,7 @@ func datasetLine(s Span) string {
 	if name := s.runParam("dataset_name"); name != "" {
 		part := "Dataset " + strings.TrimSpace(escape(name)+" "+escape(s.runParam("dataset_version")))
 		if hash := s.runParam("dataset_hash"); hash != "" {
-			part += " (" + escape(values.Cut(hash, shownHash)) + ")"
+			part += " (" + escape(short(hash)) + ")"
 		}
 		parts = append(parts, part)
 	}
@@ -80,8 +80,8 @@ func datasetLine(s Span) string {
 	return strings.Join(parts, " · ")
 }
 
-// shownHash is how many letters of a hash tell it from others.
-const shownHash = 8
+// short is as much of a hash as tells it from others, and as MLflow shows of a dataset's digest.
+func short(hash string) string { return hash[:min(len(hash), 8)] }
 
 // analysedWith lists the model and the prompt of each stage that had one.
 func analysedWith(s Span) string {
@@ -95,7 +95,7 @@ func analysedWith(s Span) string {
 		if prompt != "" {
 			line += ", prompt " + escape(prompt)
 			if hash := s.runParam(stage + "_prompt_sha256"); hash != "" {
-				line += " (" + escape(values.Cut(hash, shownHash)) + ")"
+				line += " (" + escape(short(hash)) + ")"
 			}
 		}
 		lines = append(lines, line)
