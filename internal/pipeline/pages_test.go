@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -68,5 +69,52 @@ func TestSentencesOfScriptsWithoutBlanksAreFound(t *testing.T) {
 		if strings.Contains(f, "sentence") {
 			t.Error(f)
 		}
+	}
+}
+
+// A page with too little text ends with a sentence that says so and what to do, also when the
+// worker was stopped before the gates.
+func TestTooLittleTextIsNamedAsTheCause(t *testing.T) {
+	const two = "2 sentences that can be shown, and without a model a comment is made of nothing else; share a page with an article, or set OPENAI_API_KEY."
+	for name, tt := range map[string]struct{ body, want string }{
+		"two sentences": {"<p>" + sentences[0] + "</p><p>" + sentences[4] + "</p>", "The summary has 2 sentences; 10 to 15 are needed. The page has " + two},
+		"one sentence":  {"<p>" + sentences[0] + "</p>", "The page has 1 sentence that can be shown"},
+		"a list":        {"<ul><li>Tide tables without a full stop, item after item</li></ul>", "The page has 0 sentences that can be shown"},
+		"scripts":       {`<div id="root"></div><noscript>You need to enable JavaScript to run this app.</noscript><script>x()</script>`, "The page has no text that can be read"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, rigConfig{mode: telemetry.ModeOff})
+			id := r.jobs(t, served(t, tt.body))[0].ID
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			r.reached = func(p point, s commentator.Stage) {
+				if p == pointCommitted && s == commentator.StageB {
+					stop()
+				}
+			}
+			if _, err := r.Attempt(ctx, id, nil); err == nil {
+				t.Fatal("the attempt was not interrupted")
+			}
+			report := r.finish(t, id)
+			if report.Outcome != commentator.OutcomeGateFailed || !strings.Contains(report.GateFailures[0], tt.want) {
+				t.Errorf("%s: %q", report.Outcome, report.GateFailures)
+			}
+			if n := strings.Count(strings.Join(report.GateFailures, "\n"), "The page has"); n != 1 {
+				t.Errorf("the cause is named %d times", n)
+			}
+		})
+	}
+}
+
+// A model that says too little is not excused by its page.
+func TestAModelThatSaysTooLittleIsNotExcused(t *testing.T) {
+	v := values{provider: "openai", evidence: &commentator.Evidence{}, facts: &commentator.Facts{}}
+	if why := v.tooLittle(10); why != "" {
+		t.Error(why)
+	}
+	v.provider = "offline"
+	v.facts.KeyFacts = make([]commentator.Fact, 10)
+	if why := v.tooLittle(10); why != "" {
+		t.Error(why)
 	}
 }
