@@ -67,7 +67,7 @@ func TestServeAnswersInTheThreadAndTakesBack(t *testing.T) {
 	page, _, release := slowSite(t)
 	close(release)
 	for notice, want := range map[string]string{
-		"reply":    `(?s)^\*tldr\*.*No comment on this link: something went wrong \(http_404\)\.$`,
+		"reply":    `(?s)^\*tldr\*.*No comment on http://[0-9.:]+/: the page does not exist\.$`,
 		"reaction": `(?s)^\*tldr\*.*1700000001\.000100 eyes$`,
 		"off":      `(?s)^\*tldr\*`,
 	} {
@@ -164,7 +164,7 @@ func TestReplayIsQuietInSlackAndKeepsWhatOthersOwe(t *testing.T) {
 	}
 	s := startServe(t, append(environ, "SLACK_SIGNING_SECRET=s3cret", "SLACK_EVENTS_ADDR=127.0.0.1:0"))
 	await(t, `^success$`, func() string { return string(readJob(t, database, 1).Outcome) })
-	await(t, `^No comment on this link: something went wrong \(http_404\)\.$`, thread.String)
+	await(t, `^No comment on http://[0-9.:]+/: the page does not exist\.$`, thread.String)
 	s.stop()
 	s.ended(t)
 	if thread.posts != 1 {

@@ -4,8 +4,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/technoshare/commentator/internal/analysis/sentence"
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/sentence"
 )
 
 // maxLines bounds the work on one page, which grows with the square of its sentences.
@@ -35,10 +35,7 @@ func newDocument(e commentator.Evidence) *document {
 	}
 	at := map[string]int{} // lower-case text → index
 	for _, snippet := range e.Snippets {
-		for _, text := range sentence.Split(snippet.Content) {
-			if !sentence.Usable(text) {
-				continue
-			}
+		for _, text := range sentence.Alone(snippet.Content) {
 			key := strings.ToLower(text)
 			if i, ok := at[key]; ok {
 				if l := &d.lines[i]; l.text == text && !slices.Contains(l.snippets, snippet.ID) {

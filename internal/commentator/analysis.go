@@ -19,8 +19,8 @@ type Fact struct {
 // Comment is the result of stage B.
 //
 // TLDR has exactly 3 sentences, Summary 10 to 15, Projects 3 to 8 bullets of the form
-// "**Theme** — text", SimilarTech 0 to 8. Each sentence ends with . ! or ? and holds no
-// newline. The gates check this; a Comment may break it.
+// "**Theme** — text", SimilarTech 0 to 8. Each sentence ends with . ! or ?, or what another script
+// has for these, and closing marks behind it, and holds no newline. The gates check this; a Comment may break it.
 type Comment struct {
 	TLDR        []string `json:"tldr"`
 	Summary     []string `json:"summary"`

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"unicode"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/sentence"
 )
 
 // The gates, in the order in which they are reported.
@@ -70,7 +72,7 @@ func summaryCount(c commentator.Comment, _ []string, l commentator.GateLimits) s
 
 func tldrCount(c commentator.Comment, _ []string, l commentator.GateLimits) string {
 	if n := len(c.TLDR); n != l.TLDR {
-		return fmt.Sprintf("The tldr has %s; exactly %d are needed.", count(n, "sentence"), l.TLDR)
+		return fmt.Sprintf("The tldr has %s; exactly %s needed.", count(n, "sentence"), areOf(l.TLDR))
 	}
 	return ""
 }
@@ -87,14 +89,22 @@ func projectThemes(c commentator.Comment, themes []string, l commentator.GateLim
 		}
 	}
 	if n < l.ThemesMin {
-		return fmt.Sprintf("%s of %d name one of our themes; at least %d are needed.", count(n, "project bullet"), len(c.Projects), l.ThemesMin)
+		verb := "name"
+		if n == 1 {
+			verb = "names"
+		}
+		return fmt.Sprintf("%s of %d %s one of our themes; at least %s needed.", count(n, "project bullet"), len(c.Projects), verb, areOf(l.ThemesMin))
 	}
 	return ""
 }
 
 func projectsCount(c commentator.Comment, _ []string, _ commentator.GateLimits) string {
 	if n := len(c.Projects); n < projectsMin || n > projectsMax {
-		return fmt.Sprintf("There are %s; %d to %d are needed.", count(n, "project bullet"), projectsMin, projectsMax)
+		verb := "are"
+		if n == 1 {
+			verb = "is"
+		}
+		return fmt.Sprintf("There %s %s; %d to %d are needed.", verb, count(n, "project bullet"), projectsMin, projectsMax)
 	}
 	return ""
 }
@@ -137,11 +147,12 @@ func sentenceForm(c commentator.Comment, _ []string, _ commentator.GateLimits) s
 	return ""
 }
 
-// wellFormed reports whether the text is one line that ends with . ! or ?
+// wellFormed reports whether the text is one line that ends as a sentence does.
 func wellFormed(s string) bool {
-	return s != "" && strings.ContainsAny(s[len(s)-1:], ".!?") &&
-		strings.TrimRight(s, ".!? ") != "" && !strings.ContainsAny(s, "\n\r\v\f\u0085\u2028\u2029")
+	return sentence.Ends(s) && strings.ContainsFunc(s, spoken) && !strings.ContainsAny(s, "\n\r\v\f\u0085\u2028\u2029")
 }
+
+func spoken(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
 
 var bulletForm = regexp.MustCompile(`^\*\*([^*\n]+)\*\* — \S`)
 
@@ -159,6 +170,14 @@ func count(n int, noun string) string {
 		return "1 " + noun
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// areOf returns "1 is" or "2 are".
+func areOf(n int) string {
+	if n == 1 {
+		return "1 is"
+	}
+	return fmt.Sprintf("%d are", n)
 }
 
 func areOrIs(names []string) string {

@@ -58,11 +58,24 @@ func TestCheck(t *testing.T) {
 		},
 		"one theme": {
 			func(c *commentator.Comment) { c.Projects[1] = "**General** — It ranks." },
-			[]commentator.GateFailure{{Gate: ProjectThemes, Message: "1 project bullet of 3 name one of our themes; at least 2 are needed."}},
+			[]commentator.GateFailure{{Gate: ProjectThemes, Message: "1 project bullet of 3 names one of our themes; at least 2 are needed."}},
 		},
 		"two bullets": {
 			func(c *commentator.Comment) { c.Projects = c.Projects[:2] },
 			[]commentator.GateFailure{{Gate: ProjectsCount, Message: "There are 2 project bullets; 3 to 8 are needed."}},
+		},
+		"one bullet": {
+			func(c *commentator.Comment) { c.Projects = c.Projects[1:2] },
+			[]commentator.GateFailure{
+				{Gate: ProjectThemes, Message: "1 project bullet of 1 names one of our themes; at least 2 are needed."},
+				{Gate: ProjectsCount, Message: "There is 1 project bullet; 3 to 8 are needed."},
+			},
+		},
+		"sentences end before quotation marks and brackets, and in all scripts": {
+			func(c *commentator.Comment) {
+				c.TLDR = []string{`It says "stop."`, "It works (mostly.)", "水位は高い。"}
+				c.Summary[0], c.Summary[1] = "“It rose.”", "It rose. (See below.)"
+			}, nil,
 		},
 		"a bullet without theme": {
 			func(c *commentator.Comment) { c.Projects[2] = "General: it is worth a look." },
@@ -79,6 +92,10 @@ func TestCheck(t *testing.T) {
 		"unfinished sentences": {
 			func(c *commentator.Comment) { c.TLDR[0] = "No end"; c.SimilarTech[0] = "A\nb." },
 			[]commentator.GateFailure{{Gate: SentenceForm, Message: "tldr[0], similar_tech[0] are not one line that ends with . ! or ?"}},
+		},
+		"no end before a bracket": {
+			func(c *commentator.Comment) { c.TLDR[0] = "No end (really)" },
+			[]commentator.GateFailure{{Gate: SentenceForm, Message: "tldr[0] is not one line that ends with . ! or ?"}},
 		},
 		"only punctuation": {
 			func(c *commentator.Comment) { c.Summary[0] = " ..." },

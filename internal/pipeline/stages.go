@@ -2,7 +2,9 @@ package pipeline
 
 import (
 	"context"
+	"fmt"
 
+	"github.com/technoshare/commentator/internal/analysis"
 	"github.com/technoshare/commentator/internal/commentator"
 	"github.com/technoshare/commentator/internal/gates"
 )
@@ -12,7 +14,7 @@ import (
 // instance.
 type stage struct {
 	name commentator.Stage
-	work func(ctx context.Context, p *Pipeline, v *values, analysis *commentator.Analysis) error
+	work func(ctx context.Context, p *Pipeline, v *values, spent *commentator.Analysis) error
 }
 
 // stages are the steps in the order in which a job meets them.
@@ -30,28 +32,53 @@ func retrieve(ctx context.Context, p *Pipeline, v *values, _ *commentator.Analys
 	return err
 }
 
-func extractFacts(ctx context.Context, _ *Pipeline, v *values, analysis *commentator.Analysis) error {
+func extractFacts(ctx context.Context, _ *Pipeline, v *values, spent *commentator.Analysis) error {
 	facts, used, err := v.analyser.ExtractFacts(ctx, *v.evidence)
-	*analysis = used
+	*spent = used
 	if err == nil {
 		v.facts = &facts
 	}
 	return err
 }
 
-func compose(ctx context.Context, _ *Pipeline, v *values, analysis *commentator.Analysis) error {
+func compose(ctx context.Context, _ *Pipeline, v *values, spent *commentator.Analysis) error {
 	comment, used, err := v.analyser.Compose(ctx, *v.evidence, *v.facts)
-	*analysis = used
+	*spent = used
 	if err == nil {
-		v.comment = &comment
+		v.comment, v.provider = &comment, used.Provider
 	}
 	return err
 }
 
 func checkGates(_ context.Context, p *Pipeline, v *values, _ *commentator.Analysis) error {
 	report := gates.Check(*v.comment, p.Themes, p.Gates)
+	if why := v.tooLittle(p.Gates.SummaryMin); why != "" {
+		for i := range report.Failures {
+			if f := &report.Failures[i]; f.Gate == gates.SummarySentenceCount {
+				f.Message += " " + why
+			}
+		}
+	}
 	v.gates = &report
 	return nil
+}
+
+// tooLittle says what to do when a comment came out short because the page has fewer sentences
+// than a summary needs; "" when that is not the reason. A model writes its own: without one, each
+// sentence that can be shown is a fact.
+func (v *values) tooLittle(needed int) string {
+	n := len(v.facts.KeyFacts)
+	switch {
+	case v.provider != analysis.ProviderOffline || n >= needed:
+		return ""
+	case len(v.evidence.Snippets) == 0:
+		return "The page has no text that can be read, as when scripts build it in the browser; share a page with an article."
+	}
+	sentences := fmt.Sprintf("%d sentences", n)
+	if n == 1 {
+		sentences = "1 sentence"
+	}
+	return "The page has " + sentences + " that can be shown, and without a model a comment is made of nothing else; share a page with an article, or set OPENAI_API_KEY."
 }
 
 func post(ctx context.Context, p *Pipeline, v *values, _ *commentator.Analysis) error {

@@ -18,6 +18,7 @@ type values struct {
 	evidence *commentator.Evidence
 	facts    *commentator.Facts
 	comment  *commentator.Comment
+	provider string // of the comment, as in commentator.Analysis
 	gates    *commentator.GateReport
 	post     *commentator.Post
 }
@@ -31,7 +32,7 @@ func (v *values) load(rec commentator.StageRecord) error {
 	case commentator.StageA:
 		into = &v.facts
 	case commentator.StageB:
-		into = &v.comment
+		into, v.provider = &v.comment, rec.Analysis.Provider
 	case commentator.StageQualityGates:
 		into = &v.gates
 	case commentator.StageSlackPost:

@@ -66,6 +66,8 @@ func TestLinksThatAreNone(t *testing.T) {
 		"http://ex ample.com":      codeBadURL,
 		"http://[::1":              codeBadURL,
 		"http://host:port/":        codeBadURL,
+		"http://127.0.0.1:99999/":  codeBadURL,
+		"https://host:0/":          codeBadURL,
 		"http://%zz/":              codeBadURL,
 		"http://u:secret@host/":    codeBadURL,
 		"http://u@host/":           codeBadURL,
@@ -115,6 +117,49 @@ func TestBrokenConnections(t *testing.T) {
 			})
 			refused(t, newTest(t), s.URL, codeConnect, false)
 		})
+	}
+}
+
+// A body that is not what its encoding says will not be so the next time. One that broke off may.
+func TestDamagedBodies(t *testing.T) {
+	page := gzipped(t, []byte("<p>"+strings.Repeat("The tide comes and goes, and nobody asks it why. ", 50)), 1)
+	changed := func(at int, to byte) string {
+		b := bytes.Clone(page)
+		b[at] = to
+		return string(b)
+	}
+	for name, tt := range map[string]struct {
+		body, code string
+		final      bool
+		want       string
+	}{
+		"no gzip":        {"<p>The tide comes and goes.</p>", codeUnsupportedContentType, true, "sent a damaged gzip body (gzip: invalid header)"},
+		"wrong checksum": {changed(len(page)-8, page[len(page)-8]+1), codeUnsupportedContentType, true, "sent a damaged gzip body (gzip: invalid checksum)"},
+		"corrupt data":   {changed(10, 0xff), codeUnsupportedContentType, true, "sent a damaged gzip body (flate: corrupt input"},
+		"broke off":      {string(page[:len(page)/2]), codeConnect, false, "broke off before its end"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "text/html")
+				w.Header().Set("Content-Encoding", "gzip")
+				io.WriteString(w, tt.body)
+			})
+			if msg := refused(t, newTest(t), s.URL, tt.code, tt.final); !strings.Contains(msg, tt.want) {
+				t.Errorf("%q does not say %q", msg, tt.want)
+			}
+		})
+	}
+}
+
+func TestPortThatDoesNotExistIsNamed(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", "http://127.0.0.1:70000/")
+		w.WriteHeader(http.StatusFound)
+	})
+	for link, want := range map[string]string{"http://127.0.0.1:99999/": "names port 99999, which does not exist", s.URL: "redirects to a bad address. The link"} {
+		if msg := refused(t, newTest(t), link, codeBadURL, true); !strings.Contains(msg, want) {
+			t.Errorf("%q does not say %q", msg, want)
+		}
 	}
 }
 

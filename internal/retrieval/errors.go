@@ -1,10 +1,13 @@
 package retrieval
 
 import (
+	"compress/flate"
+	"compress/gzip"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -19,7 +22,7 @@ const (
 	codeUnsupportedScheme      = "unsupported_scheme"       // final
 	codePrivateAddress         = "private_address"          // final
 	codeRedirectLoop           = "redirect_loop"            // final; also too many redirects
-	codeUnsupportedContentType = "unsupported_content_type" // final; also content encodings
+	codeUnsupportedContentType = "unsupported_content_type" // final; also content encodings, and what they do not decode
 	codeTooLarge               = "too_large"                // final
 	codeTLS                    = "tls"                      // final
 	codeEmptyBody              = "empty_body"               // final
@@ -70,10 +73,20 @@ func requestError(link *url.URL, err error) *commentator.Error {
 		return transient(codeTimeout, "%s did not answer in time. Try again later or raise RETRIEVAL_TIMEOUT, or its timeout in domain_rules.yaml.", shown)
 	case errors.As(err, &dns):
 		return transient(codeDNS, "The host %q has no address (%s). Check the spelling of the link and the DNS of this machine.", dns.Name, dns.Err)
+	case isDamaged(err):
+		return final(codeUnsupportedContentType, "%s sent a damaged gzip body (%v). The server is at fault; look for another address of the page.", shown, err)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return transient(codeConnect, "The answer of %s broke off before its end. Try again later; if it stays so, the server is at fault.", shown)
 	case isTLS(err):
 		return final(codeTLS, "No secure connection to %s could be made (%v). The site's certificate or TLS set-up is wrong.", host, err)
 	}
 	return transient(codeConnect, "%s could not be read from %s (%v). Check that the server is up.", shown, host, err)
+}
+
+// isDamaged reports whether a body is not of the encoding that it is declared to be.
+func isDamaged(err error) bool {
+	var corrupt flate.CorruptInputError
+	return errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) || errors.As(err, &corrupt)
 }
 
 func isTLS(err error) bool {

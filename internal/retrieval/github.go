@@ -65,7 +65,7 @@ func (a *githubAdapter) repository(ctx context.Context, g *gathering, l githubLi
 		return final(codeAPIRefused, "GitHub's API answered something else than a repository for %s.", l.full())
 	}
 	g.source(info.HTMLURL, info.FullName, got.at)
-	g.fact(sentence(info.Description), info.HTMLURL)
+	g.fact(asSentence(info.Description), info.HTMLURL)
 	g.fact(info.about(), info.HTMLURL)
 	if l.file != "" {
 		g.fact("The link leads to its file "+oneLine(l.file)+".", info.HTMLURL)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/sentence"
 )
 
 // Media types of GitHub's API: what is asked for, markup rendered to HTML, and a file as it
@@ -215,10 +216,10 @@ func count(n int64, noun string) string {
 	return digits + " " + noun
 }
 
-// sentence makes a description one.
-func sentence(text string) string {
+// asSentence makes a description one.
+func asSentence(text string) string {
 	text = oneLine(text)
-	if text == "" || endsSentence(text) {
+	if text == "" || sentence.Ends(text) {
 		return text
 	}
 	return strings.TrimRight(text, " ,;:-–—") + "."

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -35,6 +36,11 @@ func checkLink(u *url.URL) error {
 		return final(codeBadURL, "The link %q names no host. Write it as https://host/path.", shown)
 	case u.User != nil:
 		return final(codeBadURL, "The link %q carries a user name or password. Share it without.", shown)
+	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return final(codeBadURL, "The link %q names port %s, which does not exist. Ports are numbers from 1 to 65535; check it.", shown, shorten(port))
+		}
 	}
 	if _, err := netip.ParseAddr(u.Hostname()); err != nil && numericHost.MatchString(u.Hostname()) {
 		return final(codeBadURL, "The host of %q is an unusual spelling of an IP address. Write it as four decimal numbers.", shown)

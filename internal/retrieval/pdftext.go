@@ -6,6 +6,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/technoshare/commentator/internal/sentence"
 )
 
 var (
@@ -37,17 +39,17 @@ func pdfBlocks(pages []string) []string {
 		short := usualLength(lines) * 4 / 5
 		for i, line := range lines {
 			length := utf8.RuneCountInString(line)
-			begins := current == "" || endsSentence(current)
+			begins := current == "" || sentence.Ends(current)
 			switch {
 			case line == "":
 				flush()
 			case pageNumber.MatchString(line) && (i == 0 || i == len(lines)-1):
-			case length < short && begins && !endsSentence(line) && isHeading(line):
+			case length < short && begins && !sentence.Ends(line) && isHeading(line):
 				flush()
 				blocks = append(blocks, line)
 			default:
 				current = joinLines(current, line)
-				if length < short && endsSentence(line) {
+				if length < short && sentence.Ends(line) {
 					flush()
 				}
 			}

@@ -36,6 +36,7 @@ func readDocument(p *page) document {
 		// The parser refuses elements nested more than 512 deep, and nothing else.
 		return document{blocks: tokenBlocks(text)}
 	}
+	dropNotes(root)
 	title := oneLine(firstText(root, atom.Title))
 	if article, ok := findArticle(root, p.url); ok {
 		if blocks := nodeBlocks(article.Node); len(blocks) > 0 {

@@ -49,6 +49,36 @@ func TestProseIsToldFromMarkup(t *testing.T) {
 	}
 }
 
+func TestFootnotesAreNoPartOfSentences(t *testing.T) {
+	for name, mark := range map[string]string{
+		"MediaWiki":           `<sup id="cite_ref-1" class="reference"><a href="#cite_note-1"><span>&#91;</span>1<span>&#93;</span></a></sup>`,
+		"MediaWiki's Parsoid": `<sup class="mw-ref reference" typeof="mw:Extension/ref"><a href="./Tide#cite_note-1"><span class="mw-reflink-text">[note 1]</span></a></sup>`,
+		"Markdown":            `<sup id="fnref:1"><a class="footnote-ref" href="#fn:1">1</a></sup>`,
+		"Pandoc":              `<a href="#fn1" id="fnref1" role="doc-noteref"><sup>1</sup></a>`,
+		"an old hand":         `<a href="#n1"><sup>1</sup></a>`,
+		"in brackets":         `<sup>[<a href="#n1">1</a>, <a href="#n2">2</a>]</sup>`,
+		"as text":             `[1][2]`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			const sentence = "The harbour master wrote down the height of the water every hour."
+			page := "<title>Tide</title><article>" + strings.Repeat("<p>"+strings.Repeat(sentence+mark+" ", 3)+"</p>", 8) + "</article>"
+			e := get(t, newTest(t), serveBody(t, "text/html; charset=utf-8", page).URL)
+			if got, want := textOf(e), strings.TrimSpace(strings.Repeat(sentence+" ", 24)); strings.Join(strings.Fields(got), " ") != want {
+				t.Errorf("text %.200q", got)
+			}
+		})
+	}
+}
+
+func TestOtherSuperscriptsAreKept(t *testing.T) {
+	const page = `<p>It is 5 m<sup>2</sup>, see <sup>the <a href="#x">table</a></sup>, <a href="#y">Table <sup>2</sup></a> and <sup><a href="/tm">TM</a></sup>.</p>`
+	root := parseHTML(t, page)
+	dropNotes(root)
+	if diff := cmp.Diff([]string{"It is 5 m2, see the table, Table 2 and TM."}, nodeBlocks(root)); diff != "" {
+		t.Errorf("blocks (-want +got):\n%s", diff)
+	}
+}
+
 func TestSentencesStayWholeAtAbbreviations(t *testing.T) {
 	for block, want := range map[string][]string{
 		"Dr. Smith et al. Measured it. It worked!":           {"Dr. Smith et al. Measured it.", "It worked!"},
@@ -57,6 +87,8 @@ func TestSentencesStayWholeAtAbbreviations(t *testing.T) {
 		"He said \"stop.\" Then he left.":                    {"He said \"stop.\"", "Then he left."},
 		"See https://example.org/a?Page=2. It is P4!Word.":   {"See https://example.org/a?Page=2.", "It is P4!Word."},
 		"水位は高い。とても高い。":                                       {"水位は高い。", "とても高い。"},
+		"水位は高い。「とても高い。」":                                     {"水位は高い。", "「とても高い。」"},
+		"It rose.[1] It fell.[2]":                            {"It rose.", "It fell."},
 		"No end here":                                        {"No end here"},
 		"The U.S. Navy measured. The pH was 7.4 in the bay.": {"The U.S. Navy measured.", "The pH was 7.4 in the bay."},
 	} {

@@ -7,9 +7,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/clipperhouse/uax29/v2/sentences"
-
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/sentence"
 )
 
 // Abbreviations after which the Unicode rules end a sentence although it goes on.
@@ -18,14 +17,12 @@ var abbreviations = []string{
 	"no.", "vol.", "pp.", "ch.", "al.", "vs.", "cf.", "e.g.", "i.e.", "approx.", "inc.", "ltd.", "u.s.",
 }
 
-// splitSentences cuts a block at sentence ends by the Unicode rules (UAX 29), putting
-// together what they cut after an abbreviation, or within a word such as an address with a
-// query.
+// splitSentences cuts a block at sentence ends, putting together what the Unicode rules cut
+// after an abbreviation, or within a word such as an address with a query.
 func splitSentences(block string) []string {
 	var out []string
 	joins, inWord := false, false
-	for it := sentences.FromString(block); it.Next(); {
-		raw := it.Value()
+	for raw := range sentence.Pieces(block) {
 		s := strings.TrimSpace(raw)
 		if s == "" {
 			continue
@@ -48,16 +45,6 @@ func endsWithAbbreviation(s string) bool {
 	return slices.Contains(abbreviations, strings.TrimLeft(last, "([\"'“‘"))
 }
 
-// endsSentence reports whether s ends with a full stop, an exclamation or a question mark,
-// before closing quotes and brackets.
-func endsSentence(s string) bool {
-	s = strings.TrimRightFunc(s, func(r rune) bool {
-		return unicode.In(r, unicode.Pe, unicode.Pf) || r == '"' || r == '\''
-	})
-	r, _ := utf8.DecodeLastRuneInString(s)
-	return strings.ContainsRune(".!?。！？…", r)
-}
-
 // minFragment is how many characters a piece of text without a sentence end needs to be
 // kept. Shorter ones are labels, dates and captions.
 const minFragment = 40
@@ -77,10 +64,10 @@ func makeSnippets(blocks []string, sourceURL string, limit, maxChars int) (snipp
 		current = ""
 	}
 	for _, block := range blocks {
-		for _, sentence := range splitSentences(block) {
-			for _, piece := range cutWords(sentence, maxChars) {
-				ends := endsSentence(piece)
-				if !ends && utf8.RuneCountInString(sentence) < minFragment {
+		for _, whole := range splitSentences(block) {
+			for _, piece := range cutWords(whole, maxChars) {
+				ends := sentence.Ends(piece)
+				if !ends && utf8.RuneCountInString(whole) < minFragment {
 					continue
 				}
 				if current != "" && (!ends || utf8.RuneCountInString(current)+1+utf8.RuneCountInString(piece) > maxChars) {

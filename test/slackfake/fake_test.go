@@ -380,3 +380,25 @@ func TestHistoryIsBounded(t *testing.T) {
 		}
 	}
 }
+
+// Slack escapes the text of a message and not what its blocks hold.
+func TestBlocksHoldLinksAndTextUnescaped(t *testing.T) {
+	w, api := start(t, slackfake.Config{UnseenFor: -1})
+	const text = "Is 3 &lt; 4? <https://example.org/?a=1&amp;b=2|example.org>"
+	say(w, text)
+	history, err := api.GetConversationHistoryContext(t.Context(), &slack.GetConversationHistoryParameters{ChannelID: channel})
+	if err != nil || len(history.Messages) != 1 {
+		t.Fatalf("%d messages, %v", len(history.Messages), err)
+	}
+	m := history.Messages[0]
+	if m.Text != text {
+		t.Errorf("text %q", m.Text)
+	}
+	section := m.Blocks.BlockSet[0].(*slack.RichTextBlock).Elements[0].(*slack.RichTextSection)
+	if words := section.Elements[0].(*slack.RichTextSectionTextElement).Text; words != "Is 3 < 4? " {
+		t.Errorf("words %q", words)
+	}
+	if link := section.Elements[1].(*slack.RichTextSectionLinkElement).URL; link != "https://example.org/?a=1&b=2" {
+		t.Errorf("link %q", link)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 )
 
 // Say lets somebody write a message: Channel, User, ThreadTS, Text and BotID are taken from m.
@@ -139,18 +140,21 @@ func (m *Message) body(kind string) map[string]any {
 
 var markedLink = regexp.MustCompile(`<(https?://[^<>|\s]+)(?:\|[^<>]*)?>`)
 
+// entities are what Slack escapes in the text of a message, and in its blocks not.
+var entities = strings.NewReplacer("&lt;", "<", "&gt;", ">", "&amp;", "&")
+
 // richText are the elements that Slack makes of what a person typed.
 func richText(text string) []any {
 	var elements []any
 	plain := func(s string) {
 		if s != "" {
-			elements = append(elements, map[string]any{"type": "text", "text": s})
+			elements = append(elements, map[string]any{"type": "text", "text": entities.Replace(s)})
 		}
 	}
 	end := 0
 	for _, at := range markedLink.FindAllStringSubmatchIndex(text, -1) {
 		plain(text[end:at[0]])
-		elements = append(elements, map[string]any{"type": "link", "url": text[at[2]:at[3]]})
+		elements = append(elements, map[string]any{"type": "link", "url": entities.Replace(text[at[2]:at[3]])})
 		end = at[1]
 	}
 	plain(text[end:])

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/technoshare/commentator/internal/analysis/sentence"
+	"github.com/technoshare/commentator/internal/sentence"
 )
 
 // What the requests of the two stages hold, as far as an answer needs it.
@@ -100,8 +100,8 @@ func extracted(evidence []byte) Message {
 	}
 	facts := []fact{}
 	for _, s := range in.Snippets {
-		for _, text := range sentence.Split(s.Content) {
-			if len(facts) < maxFacts && sentence.Usable(text) {
+		for _, text := range sentence.Alone(s.Content) {
+			if len(facts) < maxFacts {
 				facts = append(facts, fact{text, []string{s.ID}})
 			}
 		}

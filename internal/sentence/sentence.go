@@ -2,6 +2,7 @@
 package sentence
 
 import (
+	"iter"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -20,24 +21,60 @@ var abbreviations = map[string]bool{
 	"resp.": true, "u.s.": true, "u.k.": true, "a.k.a.": true,
 }
 
-// Split returns the sentences of a text in reading order. Runs of white space, line
-// breaks among them, become one blank each; blank lines end a sentence.
-func Split(text string) []string {
+// Alone returns the sentences of a text that can be shown alone, in reading order. A
+// quotation mark or bracket at the edge of one whose other half is in another sentence is
+// left out.
+func Alone(text string) []string {
 	var list []string
-	for _, paragraph := range paragraphs(text) {
-		start := 0
-		for it := sentences.FromString(paragraph); it.Next(); {
-			piece := strings.TrimSpace(paragraph[start:it.End()])
-			if it.End() < len(paragraph) && (endsOpen(piece) || strings.ContainsAny(paragraph[it.End()-1:it.End()], ".?!")) {
-				continue // the next piece goes on with this sentence, or with a word such as an address with a query
-			}
-			start = it.End()
-			if piece != "" {
-				list = append(list, piece)
-			}
+	for _, s := range split(text) {
+		if s = paired(s); usable(s) {
+			list = append(list, s)
 		}
 	}
 	return list
+}
+
+// split returns the sentences of a text in reading order. Runs of white space, line
+// breaks among them, become one blank each; blank lines end a sentence.
+func split(text string) []string {
+	var list []string
+	add := func(s string) {
+		if s = strings.TrimSpace(s); s != "" {
+			list = append(list, s)
+		}
+	}
+	for _, paragraph := range paragraphs(text) {
+		whole := ""
+		for piece := range Pieces(paragraph) {
+			whole += piece
+			if endsOpen(strings.TrimSpace(whole)) || strings.ContainsAny(whole[len(whole)-1:], ".?!") {
+				continue // the next piece goes on with this sentence, or with a word such as an address with a query
+			}
+			add(whole)
+			whole = ""
+		}
+		add(whole)
+	}
+	return list
+}
+
+// Pieces cuts a text where sentences end by the Unicode rules (UAX 29), which end them behind
+// abbreviations and within addresses too. Each piece has the white space behind it. What the
+// rules get wrong is put right: marks of footnotes are dropped, and a bracket that opens
+// directly behind a sentence belongs to the next.
+func Pieces(text string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		text, start := withoutNotes(text), 0
+		for it := sentences.FromString(text); it.Next(); {
+			piece := text[start:it.End()]
+			if it.End() < len(text) {
+				piece = strings.TrimRightFunc(piece, func(r rune) bool { return unicode.Is(unicode.Ps, r) })
+			}
+			if start += len(piece); piece != "" && !yield(piece) {
+				return
+			}
+		}
+	}
 }
 
 // paragraphs returns the text's paragraphs, each as one line.
@@ -77,18 +114,42 @@ const (
 	minRunes = 25
 	maxRunes = 400
 	minWords = 5
+	minDense = 12 // runes, of a script without blanks
 )
 
-// Usable reports whether a sentence can stand alone in a comment: it begins like a
-// sentence, ends with . ! or ?, is neither a scrap nor a wall, and is prose rather than
+// usable reports whether a sentence can stand alone in a comment: it begins and ends like
+// a sentence, is neither a scrap nor a wall, does not trail off, and is prose rather than
 // code or a table.
-func Usable(s string) bool {
-	if n := utf8.RuneCountInString(s); n < minRunes || n > maxRunes {
+func usable(s string) bool {
+	words, n := strings.Fields(s), utf8.RuneCountInString(s)
+	switch {
+	case n > maxRunes, len(words) == 0, !Ends(s), trailsOff(s), !begins(words[0]), !prose(s):
 		return false
+	case dense(s):
+		return n >= minDense
 	}
-	words := strings.Fields(s)
-	return len(words) >= minWords && strings.ContainsAny(s[len(s)-1:], ".!?") && !strings.HasSuffix(s, "..") &&
-		begins(words[0]) && !headline(words) && prose(s)
+	return n >= minRunes && len(words) >= minWords && !headline(words)
+}
+
+// trailsOff reports whether a sentence ends with an ellipsis.
+func trailsOff(s string) bool {
+	s = strings.TrimRightFunc(s, closes)
+	return strings.HasSuffix(s, "..") || strings.HasSuffix(s, "…")
+}
+
+// dense reports whether most letters are of a script that puts no blanks between words and
+// a word into one or two of them.
+func dense(s string) bool {
+	letters, of := 0, 0
+	for _, r := range s {
+		if unicode.IsLetter(r) {
+			letters++
+		}
+		if unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana) {
+			of++
+		}
+	}
+	return of*2 > letters
 }
 
 // headline reports whether all longer words are capitalised, As in Titles of Sections.
@@ -104,10 +165,13 @@ func headline(words []string) bool {
 
 // begins reports whether a first word can begin a sentence: a capital, a digit, a
 // quotation mark, or a name such as sqlite3_open or gRPC. A plain lower-case word is the
-// rest of a sentence whose beginning is elsewhere.
+// rest of a sentence whose beginning is elsewhere, and a number in brackets, or the rest
+// of one, belongs to a footnote.
 func begins(word string) bool {
 	r, _ := utf8.DecodeRuneInString(word)
 	switch {
+	case strings.HasPrefix(strings.TrimLeft(word, "[0123456789"), "]"):
+		return false
 	case unicode.IsLower(r):
 		return strings.ContainsFunc(word, func(r rune) bool {
 			return unicode.IsUpper(r) || unicode.IsDigit(r) || r == '_' || r == '(' || r == '.'
@@ -115,7 +179,7 @@ func begins(word string) bool {
 	case unicode.IsLetter(r), unicode.IsDigit(r):
 		return true
 	default:
-		return strings.ContainsRune(`"'“‘([`, r)
+		return strings.ContainsRune(`"'([（`, r) || pairs[r] != ""
 	}
 }
 
