@@ -48,7 +48,7 @@ func (c *configCommand) Run(ctx context.Context, a *app) error {
 	} else { // of settings that are wrong there is no saying what they lead to
 		shown.Telemetry.Mode, shown.Telemetry.Because = string(telemetry.ModeOff), "no command starts with these settings"
 		shown.Problems = strings.Split(a.redactor.Text(a.cfgErr.Error()), "\n")
-		wrong = usageError{wrongSettings{a.cfgErr}}
+		wrong = usageError{problems{a.cfgErr}}
 	}
 	write := writeTable
 	if c.JSON {

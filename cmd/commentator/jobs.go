@@ -8,8 +8,6 @@ import (
 	"text/tabwriter"
 
 	"github.com/technoshare/commentator/internal/commentator"
-	"github.com/technoshare/commentator/internal/mrkdwn"
-	"github.com/technoshare/commentator/internal/pipeline"
 	"github.com/technoshare/commentator/internal/store"
 )
 
@@ -46,73 +44,21 @@ func (c *jobsListCommand) Run(ctx context.Context, a *app) (err error) {
 	}
 	table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	if !c.JSON {
-		fmt.Fprintln(table, "JOB\tSTATE\tOUTCOME\tERROR\tSECONDS\tLINK")
+		fmt.Fprintln(table, "JOB\tSTATE\tOUTCOME\tERROR\tSECONDS\tCREATED (UTC)\tLINK")
 	}
 	for _, j := range jobs {
-		r, err := readReport(ctx, s, j)
+		r, err := a.readJob(ctx, s, j)
 		if err != nil {
 			return err
 		}
 		if c.JSON {
 			err = json.NewEncoder(a.stdout).Encode(r)
 		} else {
-			_, err = fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%.2f\t%s\n", r.JobID, r.State, r.Outcome, r.ErrorType, r.Seconds, r.URL)
+			_, err = fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%.2f\t%s\t%s\n", r.JobID, r.State, r.Outcome, r.ErrorType, r.Seconds, r.CreatedAt.UTC().Format("2006-01-02 15:04"), r.URL)
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return table.Flush()
-}
-
-type jobsShowCommand struct {
-	ID   int64 `arg:"" name:"job" help:"Id of the job."`
-	JSON bool  `name:"json" help:"Print one JSON object."`
-}
-
-// Run shows a job.
-func (c *jobsShowCommand) Run(ctx context.Context, a *app) (err error) {
-	s, err := a.openStore(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	j, err := s.Job(ctx, c.ID)
-	if errors.Is(err, store.ErrNotFound) {
-		return usageError{fmt.Errorf("there is no job %d in %s", c.ID, a.cfg.DatabaseName())}
-	}
-	if err != nil {
-		return err
-	}
-	r, err := readReport(ctx, s, j)
-	if err != nil {
-		return err
-	}
-	if c.JSON {
-		return json.NewEncoder(a.stdout).Encode(r)
-	}
-	fmt.Fprintln(a.stdout, sentence(r))
-	if r.TraceID != "" {
-		fmt.Fprintln(a.stdout, "trace", r.TraceID)
-	}
-	table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "\nSTAGE\tATTEMPT\tSECONDS\tERROR")
-	for _, st := range r.Stages {
-		fmt.Fprintf(table, "%s\t%d\t%.3f\t%s\n", st.Stage, st.Attempt, st.Seconds, st.ErrorType)
-	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
-	if r.Comment != "" {
-		fmt.Fprintf(a.stdout, "\n%s\n", mrkdwn.Plain(r.Comment))
-	}
-	return nil
-}
-
-func readReport(ctx context.Context, s *store.Store, j commentator.Job) (pipeline.Report, error) {
-	records, err := s.Stages(ctx, j.ID)
-	if err != nil {
-		return pipeline.Report{}, err
-	}
-	return pipeline.NewReport(j, records)
 }

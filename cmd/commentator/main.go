@@ -104,7 +104,7 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 	}
 	defer end()
 	if _, isConfig := parsed.Selected().Target.Addr().Interface().(*configCommand); !isConfig && a.cfgErr != nil {
-		return report(stderr, a.redactor, wrongInput(args, wrongSettings{a.cfgErr}))
+		return report(stderr, a.redactor, wrongInput(args, problems{a.cfgErr}))
 	}
 	selected, ok := parsed.Selected().Target.Addr().Interface().(command)
 	if !ok {
@@ -118,10 +118,10 @@ type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
-// wrongSettings joins what is wrong with the settings.
-type wrongSettings struct{ error }
+// problems joins what is wrong, such as with the settings. Each gets a line.
+type problems struct{ error }
 
-func (e wrongSettings) Unwrap() error { return e.error }
+func (e problems) Unwrap() error { return e.error }
 
 // wrongInput is an error of the command line or of a setting. The commands below eval have a code of
 // their own for it.
@@ -145,7 +145,7 @@ func report(stderr io.Writer, r *redact.Redactor, err error) int {
 	isEnd := errors.As(err, &end)
 	if !errors.Is(err, errSaid) && (!isEnd || end.err != nil) {
 		text := r.Text(err.Error())
-		if errors.As(err, new(wrongSettings)) { // a line each
+		if errors.As(err, new(problems)) {
 			text = strings.ReplaceAll(text, "\n", "\ncommentator: error: ")
 		}
 		fmt.Fprintln(stderr, "commentator: error:", text)

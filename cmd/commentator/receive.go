@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/technoshare/commentator/internal/config"
 	"github.com/technoshare/commentator/internal/intake"
 	"github.com/technoshare/commentator/internal/slack"
 )
@@ -26,12 +27,17 @@ type receiver struct {
 	failed chan error // why a part cannot go on
 }
 
-// receive starts to take events from Slack; without settings for that it returns a receiver
-// that does nothing.
+// receive starts to take events from Slack; without settings for that it says so and returns a
+// receiver that does nothing.
 func (w *worker) receive(ctx context.Context) (*receiver, error) {
 	cfg := w.app.cfg
 	r := &receiver{failed: make(chan error, 3)}
 	if !cfg.ReceivesEvents() {
+		level := slog.LevelInfo // without any setting of Slack, nobody expects more
+		if cfg.PostsOnly() {
+			level = slog.LevelWarn
+		}
+		w.app.log.Log(ctx, level, config.NothingReceived)
 		return r, nil
 	}
 	settings := intakeConfig(cfg)

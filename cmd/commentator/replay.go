@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/intake"
 	"github.com/technoshare/commentator/internal/pipeline"
 	"github.com/technoshare/commentator/internal/queue"
 	"github.com/technoshare/commentator/internal/slack"
@@ -35,7 +36,7 @@ type replayCommand struct {
 func (replayCommand) Help() string {
 	return `Comments go to standard output, everything else to standard error. Nothing is posted to Slack. A message that is replayed by --event or --latest counts as taken: serve does not comment on it again. Jobs that an interrupted process left in the queue are worked off too.
 
-Exit code: 0 when every job ended in success or no_urls, 1 when one did not, 2 for wrong input.`
+Exit code: 0 when every job ended in success or no_urls, also those of an event that is known, 1 when one did not, 2 for wrong input. With --enqueue 0 says that the jobs are in the queue.`
 }
 
 // Run replays links or an event.
@@ -93,7 +94,7 @@ func (c *replayCommand) given(a *app, now time.Time) (commentator.Message, []str
 		if len(slices.Compact(links)) != len(c.URLs) {
 			return commentator.Message{}, nil, fmt.Errorf("a link is given twice")
 		}
-		return commentator.Message{Channel: "replay", TS: slack.TS(now), Text: strings.Join(c.URLs, " "), ReceivedAt: now}, c.URLs, nil
+		return commentator.Message{Channel: commentator.ReplayChannel, TS: slack.TS(now), Text: strings.Join(c.URLs, " "), ReceivedAt: now}, c.URLs, nil
 	}
 	raw, err := readFile(c.Event, a.stdin)
 	if err != nil {
@@ -101,16 +102,21 @@ func (c *replayCommand) given(a *app, now time.Time) (commentator.Message, []str
 	}
 	m, err := slack.ParseEvent(raw, now)
 	if err != nil {
-		return m, nil, fmt.Errorf("read event %s: %w", c.Event, err)
+		return commentator.Message{}, nil, fmt.Errorf("read event %s: %w", c.Event, err)
 	}
 	if len(a.cfg.Channels) > 0 && !slices.Contains(a.cfg.Channels, m.Channel) {
 		fmt.Fprintf(a.stderr, "warning: the event is of channel %s, not of TECHNOSHARE_CHANNEL_ID %s\n", m.Channel, strings.Join(a.cfg.Channels, ","))
+	}
+	rules := intakeConfig(a.cfg)
+	rules.Channels = nil
+	if outcome, _ := intake.New(rules).Look(m); outcome == intake.ThreadReply {
+		fmt.Fprintln(a.stderr, "warning: the event is a reply in a thread, which serve leaves alone without COMMENT_THREAD_REPLIES=true")
 	}
 	limit := a.cfg.MaxLinks
 	if a.cfg.LinkPolicy == "first" {
 		limit = 1
 	}
-	return m, slack.Links(m.Text, limit), nil
+	return m.Message, slack.Links(m.Text, limit), nil
 }
 
 func readFile(path string, stdin io.Reader) ([]byte, error) {
@@ -198,7 +204,7 @@ func (c *replayCommand) show(ctx context.Context, w *worker, jobs []commentator.
 		if err != nil {
 			return err
 		}
-		if !known && !c.Enqueue && r.Outcome != commentator.OutcomeSuccess && r.Outcome != commentator.OutcomeNoURLs {
+		if !c.Enqueue && r.Outcome != commentator.OutcomeSuccess && r.Outcome != commentator.OutcomeNoURLs {
 			failed = true
 		}
 		fmt.Fprintln(w.app.stderr, w.app.redactor.Text(sentence(r)))

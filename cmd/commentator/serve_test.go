@@ -220,6 +220,25 @@ func TestAWorkerWithoutSlackIsNotReady(t *testing.T) {
 	s.ended(t)
 }
 
+// A worker that receives nothing from Slack says so, and louder when it is to post there.
+func TestAWorkerThatReceivesNothingSaysSo(t *testing.T) {
+	for environ, want := range map[string]string{
+		"SLACK_BOT_TOKEN=":            `"level":"INFO","msg":"serve receives nothing from Slack without SLACK_APP_TOKEN`,
+		"SLACK_BOT_TOKEN=xoxb-1":      `"level":"WARN","msg":"serve receives nothing from Slack without SLACK_APP_TOKEN`,
+		"SLACK_SIGNING_SECRET=secret": `"msg":"taking events over HTTP"`,
+	} {
+		s := startServe(t, []string{
+			"DB_PATH=" + filepath.Join(t.TempDir(), "db.sqlite"), "SLACK_API_URL=http://127.0.0.1:1/api/", "SLACK_EVENTS_ADDR=127.0.0.1:0", environ,
+		})
+		await(t, want, s.log.String)
+		if strings.Count(s.log.String(), "receives nothing") != strings.Count(want, "receives nothing") {
+			t.Errorf("%s:\n%s", environ, s.log)
+		}
+		s.stop()
+		s.ended(t)
+	}
+}
+
 // The log is moved away while the worker runs; told by SIGHUP it goes on in a new file, and
 // no line is missing.
 func TestTheLogIsOpenedAnewOnHangUp(t *testing.T) {

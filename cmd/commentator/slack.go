@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"github.com/technoshare/commentator/internal/config"
 	"github.com/technoshare/commentator/internal/intake"
 	"github.com/technoshare/commentator/internal/slack"
+	"github.com/technoshare/commentator/internal/store"
 )
 
 // maxMessages is how many messages Slack gives at a time.
@@ -23,7 +25,7 @@ type slackCommand struct {
 type slackMessagesCommand struct {
 	Channel string `help:"Id of the channel. Default: TECHNOSHARE_CHANNEL_ID, when it names one."`
 	Limit   int    `default:"20" help:"At most so many, up to 999."`
-	Parse   bool   `help:"Also say what would become of each message, and which of its links would become jobs."`
+	Parse   bool   `help:"Also say what would become of each message if it came now, and which of its links have jobs or would have."`
 	JSON    bool   `name:"json" help:"Print one JSON object per message."`
 }
 
@@ -35,11 +37,22 @@ type slackMessage struct {
 	User    string   `json:"user"`
 	Text    string   `json:"text"`
 	Outcome string   `json:"outcome,omitempty"` // with --parse
-	Links   []string `json:"links,omitempty"`   // with --parse
+	Links   []string `json:"links,omitempty"`   // with --parse, those that have jobs or would have
+
+	Prospects []prospect `json:"link_outcomes,omitempty"` // with --parse, of all links
+}
+
+// prospect is the JSON of what has become of a link, or what would.
+type prospect struct {
+	URL     string `json:"url"`
+	Outcome string `json:"outcome"`              // job, cooldown, over_limit or no_job
+	Job     int64  `json:"job_id,omitempty"`     // its job, or with cooldown that of its page; absent when it is still to come
+	TS      string `json:"message_ts,omitempty"` // with cooldown, the message that is to have that job
+	text    string // for people
 }
 
 // Run prints messages, the oldest first. It reads Slack and changes nothing.
-func (c *slackMessagesCommand) Run(ctx context.Context, a *app) error {
+func (c *slackMessagesCommand) Run(ctx context.Context, a *app) (err error) {
 	if c.Limit < 1 || c.Limit > maxMessages {
 		return usageError{fmt.Errorf("--limit must be from 1 to %d", maxMessages)}
 	}
@@ -58,16 +71,24 @@ func (c *slackMessagesCommand) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	in := a.onlooker(ctx, history)
+	var in *intake.Onlooker
+	if c.Parse {
+		var db *store.ReadOnly
+		if db, err = a.jobsForLooking(ctx); err != nil {
+			return err
+		}
+		if db != nil {
+			defer func() { err = errors.Join(err, db.Close()) }()
+		}
+		in = a.onlooker(ctx, history).Onlooker(db)
+	}
 	encoder := json.NewEncoder(a.stdout)
 	encoder.SetEscapeHTML(false)
 	for _, p := range page.Messages {
 		m := slackMessage{Channel: p.Channel, TS: p.TS, Thread: p.ThreadTS, User: p.User, Text: p.Text}
 		if c.Parse {
-			outcome, links := in.Look(p)
-			m.Outcome = string(outcome)
-			for _, link := range links {
-				m.Links = append(m.Links, link.URL)
+			if err := m.parse(ctx, a, in, p); err != nil {
+				return err
 			}
 		}
 		if c.JSON {
@@ -99,10 +120,58 @@ func (m slackMessage) String() string {
 	if m.Outcome != "" {
 		fmt.Fprintf(&b, "  → %s\n", m.Outcome)
 	}
-	for _, link := range m.Links {
-		fmt.Fprintf(&b, "  → %s\n", link)
+	for _, link := range m.Prospects {
+		fmt.Fprintf(&b, "  → %s\n", link.text)
 	}
 	return b.String()
+}
+
+// parse says what would become of the message.
+func (m *slackMessage) parse(ctx context.Context, a *app, in *intake.Onlooker, p slack.Posted) error {
+	outcome, links, err := in.Look(ctx, p)
+	if err != nil {
+		return err
+	}
+	m.Outcome = string(outcome)
+	for _, link := range links {
+		if link.Outcome == intake.LinkJob {
+			m.Links = append(m.Links, link.URL)
+		}
+		text := cmp.Or(link.URL, "no link")
+		if why := a.because(link); why != "" {
+			text += " (" + why + ")"
+		}
+		m.Prospects = append(m.Prospects, prospect{URL: link.URL, Outcome: link.Outcome, Job: link.Job, TS: link.TS, text: text})
+	}
+	return nil
+}
+
+// because says of a link which job it has, or why it has none; "" when it would become one.
+func (a *app) because(link intake.Prospect) string {
+	switch {
+	case link.Outcome == intake.LinkOverLimit && a.cfg.LinkPolicy == "first":
+		return "not the first, LINK_POLICY"
+	case link.Outcome == intake.LinkOverLimit:
+		return "over MAX_LINKS_PER_MESSAGE"
+	case link.Outcome == intake.LinkNoJob:
+		return "no job: the message came before"
+	case link.Outcome == intake.LinkCooldown && link.Job == 0:
+		return "cooldown: commented on with message " + link.TS
+	case link.Outcome == intake.LinkCooldown:
+		return fmt.Sprintf("cooldown: commented on as job %d", link.Job)
+	case link.Job != 0:
+		return fmt.Sprintf("job %d", link.Job)
+	}
+	return ""
+}
+
+// jobsForLooking opens the job database for reading; nil when there is none.
+func (a *app) jobsForLooking(ctx context.Context) (*store.ReadOnly, error) {
+	db, err := store.OpenReadOnly(ctx, a.cfg.Database())
+	if errors.Is(err, store.ErrNoDatabase) {
+		return nil, nil
+	}
+	return db, err
 }
 
 // history reads channels of Slack.

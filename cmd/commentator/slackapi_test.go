@@ -13,7 +13,8 @@ import (
 )
 
 // startSlackAPI starts what the commands need of Slack's Web API, in which channel
-// C0123456789 has a message with a link to article, an older one, chatter, and a bot's.
+// C0123456789 has a message with a link to article, an older one whose link was shared before, chatter, and a
+// bot's.
 // It returns the address, which ends in a slash.
 func startSlackAPI(t *testing.T, article string) string {
 	t.Helper()
@@ -33,7 +34,8 @@ func startSlackAPI(t *testing.T, article string) string {
 				{"type":"message","user":"U0BOT","text":"<%[1]s/own>","ts":"1700000004.000100"},
 				{"type":"message","user":"U2","text":"good morning","ts":"1700000003.000100"},
 				{"type":"message","user":"U1","text":"look: <%[1]s/latest?x=1&amp;y=2|an article> <%[1]s/2>","ts":"1700000002.000100"},
-				{"type":"message","user":"U1","text":"<%[1]s/older>","ts":"1700000001.000100"}]}`, article)
+				{"type":"message","user":"U1","text":"<%[1]s/older>","ts":"1700000001.000100"},
+				{"type":"message","user":"U2","text":"<%[1]s/older>","ts":"1700000000.000100"}]}`, article)
 		default:
 			http.NotFound(w, r)
 		}

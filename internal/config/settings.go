@@ -90,8 +90,7 @@ func (c Config) Hints() []string {
 		"OTEL_TRACES_SAMPLER has no effect without MLFLOW_ENABLE_TRACING=true: runs are recorded for all jobs.")
 	hint(c.OpenAIKey == "" && (c.OpenAIBaseURL != "" || c.IsSet("MODEL_STAGE_A") || c.IsSet("MODEL_STAGE_B")),
 		"Without OPENAI_API_KEY the offline analyser is used; OPENAI_BASE_URL and MODEL_STAGE_A/B have no effect.")
-	hint(c.SlackAppToken == "" && c.SlackSigningSecret == "" && c.SlackBotToken != "",
-		"serve receives nothing from Slack without SLACK_APP_TOKEN (Socket Mode) or SLACK_SIGNING_SECRET (HTTP).")
+	hint(c.PostsOnly(), NothingReceived+".")
 	hint(c.SlackSigningSecret == "" && c.IsSet("SLACK_EVENTS_ADDR"),
 		"SLACK_EVENTS_ADDR has no effect without SLACK_SIGNING_SECRET.")
 	hint(c.ReceivesEvents() && c.SlackBotToken == "",
@@ -109,6 +108,13 @@ func (c Config) Hints() []string {
 
 // ReceivesEvents reports whether serve takes events from Slack.
 func (c Config) ReceivesEvents() bool { return c.SlackAppToken != "" || c.SlackSigningSecret != "" }
+
+// NothingReceived is what people are told of settings without ReceivesEvents.
+const NothingReceived = "serve receives nothing from Slack without SLACK_APP_TOKEN (Socket Mode) or SLACK_SIGNING_SECRET (HTTP)"
+
+// PostsOnly reports whether serve posts to Slack and receives nothing from it, which few want: somebody
+// else has to make the jobs.
+func (c Config) PostsOnly() bool { return c.SlackBotToken != "" && !c.ReceivesEvents() }
 
 // Redacts reports whether texts are masked before they are recorded or logged.
 func (c Config) Redacts() bool { return !strings.EqualFold(c.Redaction, "off") }

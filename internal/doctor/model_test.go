@@ -9,6 +9,7 @@ import (
 
 	"github.com/technoshare/commentator/data"
 	"github.com/technoshare/commentator/internal/analysis/openaitest"
+	"github.com/technoshare/commentator/internal/config"
 	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/store"
 	"github.com/technoshare/commentator/test/slackfake"
@@ -113,6 +114,9 @@ func TestFailuresOfSlackAreNamed(t *testing.T) {
 		{"private channels", "slack-scopes", slackfake.Config{Scopes: []string{"chat:write", "channels:history", "reactions:read"}}, nil, Warn, "lacks groups:history", "manifest.json"},
 		{"may not react", "slack-scopes", slackfake.Config{Scopes: []string{"chat:write", "channels:history", "groups:history", "reactions:read"}}, []string{"FAILURE_NOTICE=reaction"}, Fail, "reactions:write", "manifest.json"},
 		{"no such channel", "slack-channels", slackfake.Config{}, []string{"TECHNOSHARE_CHANNEL_ID=C0TECHSHARE,C0ELSEWHERE"}, Fail, "C0ELSEWHERE: ", "Invite the app"},
+		{"no way to receive", "slack-sockets", slackfake.Config{}, []string{"SLACK_APP_TOKEN="}, Warn, config.NothingReceived, "connections:write"},
+		{"HTTP", "slack-sockets", slackfake.Config{}, []string{"SLACK_APP_TOKEN=", "SLACK_SIGNING_SECRET=x"}, Skip, "Socket Mode is not used", ""},
+		{"no Slack at all", "slack-sockets", slackfake.Config{}, []string{"SLACK_APP_TOKEN=", "SLACK_BOT_TOKEN="}, Skip, "Socket Mode is not used", ""},
 		{"wrong app token", "slack-sockets", slackfake.Config{}, []string{"SLACK_APP_TOKEN=xapp-old"}, Fail, "Slack refuses SLACK_APP_TOKEN", "connections:write"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -32,7 +32,7 @@ var slackProbes = []Probe{
 	},
 	{
 		ID: "slack-sockets", Title: "Connections of Socket Mode",
-		About: "A connection is opened and closed at once, and Slack's greeting tells how many others there are: the app token is refused, or a worker runs and none is open (fail); others than this worker's, which take events away from it (warn).",
+		About: "A connection is opened and closed at once, and Slack's greeting tells how many others there are: the app token is refused, or a worker runs and none is open (fail); others than this worker's, which take events away from it, or a bot token without a way to receive events (warn).",
 		run:   probeSockets,
 	},
 }
@@ -128,6 +128,13 @@ func probeChannels(ctx context.Context, p *Patient) Finding {
 const socketsOfAWorker = 2
 
 func probeSockets(ctx context.Context, p *Patient) Finding {
+	if p.Config.PostsOnly() {
+		return Finding{
+			Status: Warn, Found: config.NothingReceived,
+			Means: "Links that people share get no comment, unless another worker of the same database receives them.",
+			Fix:   "Set SLACK_APP_TOKEN to the app-level token (xapp-…, scope connections:write) of the app's page Basic Information, or SLACK_SIGNING_SECRET to the secret there, and start the worker anew.",
+		}
+	}
 	if p.Config.SlackAppToken == "" {
 		return skip("there is no SLACK_APP_TOKEN: Socket Mode is not used")
 	}

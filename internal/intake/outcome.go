@@ -31,11 +31,12 @@ const (
 	Failed       Outcome = "failed"           // it could not be written; Slack is to send it again
 )
 
-// What becomes of a link.
+// What becomes of a link. The last one is not counted.
 const (
 	LinkJob       = "job"        // it has a job
 	LinkCooldown  = "cooldown"   // its page was commented on in the channel not long ago
 	LinkOverLimit = "over_limit" // the message has more links than become jobs
+	LinkNoJob     = "no_job"     // its message came before and left it without a job
 )
 
 // Tally is what events are counted by.

@@ -11,9 +11,6 @@ import (
 	"github.com/technoshare/commentator/internal/store"
 )
 
-// replayChannel is what links given on the command line have for a channel.
-const replayChannel = "replay"
-
 // back turns what a database of ours holds into old rows. It does no input or output.
 func back(held store.Contents) (Tables, Report) {
 	t := Tables{LastMessageID: held.LastMessageID, LastJobID: held.LastJobID}
@@ -24,7 +21,7 @@ func back(held store.Contents) (Tables, Report) {
 	}
 	for _, m := range held.Messages {
 		r.Messages.Read++
-		if m.Channel == replayChannel {
+		if m.Channel == commentator.ReplayChannel {
 			leaveOutReplay(&r, m, jobs[m.ID])
 			continue
 		}

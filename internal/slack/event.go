@@ -159,8 +159,8 @@ func (e *Envelope) readReaction(raw json.RawMessage, receivedAt time.Time) error
 // ParseEvent reads the envelope of a new message of a person, as Slack posts it to an Events
 // API address: {"type":"event_callback","event":{"type":"message",…}}. The errors are final
 // and of type *commentator.Error.
-func ParseEvent(raw []byte, receivedAt time.Time) (commentator.Message, error) {
-	none := commentator.Message{}
+func ParseEvent(raw []byte, receivedAt time.Time) (Posted, error) {
+	none := Posted{}
 	e, err := ParseEnvelope(raw, receivedAt)
 	if err != nil {
 		return none, err
@@ -171,7 +171,7 @@ func ParseEvent(raw []byte, receivedAt time.Time) (commentator.Message, error) {
 	case e.Kind == KindMessage && !e.Message.Written():
 		return none, unsupported("it is a message of subtype %q; only messages of people are commented on", e.Message.SubType)
 	case e.Kind == KindMessage:
-		return e.Message.Message, nil
+		return e.Message, nil
 	case isBare(raw):
 		return none, unsupported("its type is %q, want event_callback; give the whole envelope that Slack posts, not only its event", e.Type)
 	}

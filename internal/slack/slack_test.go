@@ -28,7 +28,7 @@ func TestParseEventReadsAMessageEnvelope(t *testing.T) {
 		Channel: "C0123456789", TS: "1700000000.000100", ThreadTS: "1699999999.000200", User: "U0123456789",
 		Text: "Look: <https://example.com/a?x=1&amp;y=2|a page>", EventID: "Ev0123456789", ReceivedAt: received,
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got.Message); diff != "" {
 		t.Errorf("message (-want +got):\n%s", diff)
 	}
 }

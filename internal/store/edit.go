@@ -67,10 +67,10 @@ type knownText struct {
 	receivedAt time.Time
 }
 
-func findText(ctx context.Context, tx *writeTx, channel, ts string) (k knownText, err error) {
+func findText(ctx context.Context, q querier, channel, ts string) (k knownText, err error) {
 	var deleted sql.NullInt64
 	var received int64
-	err = tx.QueryRowContext(ctx,
+	err = q.QueryRowContext(ctx,
 		`SELECT id, text, edited_ts, deleted_at, received_at FROM messages WHERE channel_id = ? AND message_ts = ?`, channel, ts).
 		Scan(&k.id, &k.text, &k.editedTS, &deleted, &received)
 	k.deleted, k.receivedAt = deleted.Valid, fromMicros(received)
@@ -191,8 +191,8 @@ type liveJob struct {
 	waits    bool // it is not final, and no attempt at it runs
 }
 
-func liveJobs(ctx context.Context, tx *writeTx, messageID int64) ([]liveJob, error) {
-	jobs, err := list(ctx, tx, `
+func liveJobs(ctx context.Context, q querier, messageID int64) ([]liveJob, error) {
+	jobs, err := list(ctx, q, `
 		SELECT id, url, link_key, CASE WHEN state <> 'final' AND attempt_open = 0 THEN 1 ELSE 0 END
 		FROM jobs WHERE message_id = ? AND withdrawn_at IS NULL ORDER BY id`, []any{messageID},
 		func(rows *sql.Rows, j *liveJob) error { return rows.Scan(&j.id, &j.url, &j.key, &j.waits) })

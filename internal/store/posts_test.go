@@ -144,6 +144,55 @@ func TestRepliesOfALinkThatWasTakenBackAreDue(t *testing.T) {
 	}
 }
 
+// A job names its message, and what of it was taken back as far as that has happened.
+func TestTheOriginOfAJob(t *testing.T) {
+	s := newStore(t)
+	m := said("1.1", "a")
+	m.ThreadTS = "1.0"
+	j := begin(t, s, receive(t, s, m, testRules()).Jobs[0].ID).Job
+	origin := func() Origin {
+		t.Helper()
+		o, err := s.Origin(t.Context(), j.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return o
+	}
+	want := Origin{Channel: "C1", TS: "1.1", ThreadTS: "1.0"}
+	if diff := cmp.Diff(want, origin()); diff != "" {
+		t.Error(diff)
+	}
+	ask(t, s, j, 0, start)
+	ask(t, s, j, 1, start)
+	if diff := cmp.Diff(want, origin()); diff != "" {
+		t.Errorf("asked for: %s", diff)
+	}
+	posted(t, s, j.ID, 1, "9.2")
+	posted(t, s, j.ID, 0, "9.1")
+	want.ReplyTS = "9.1"
+	if diff := cmp.Diff(want, origin()); diff != "" {
+		t.Errorf("posted: %s", diff)
+	}
+	gone := commentator.Edit{Channel: "C1", TS: "1.1", EditTS: "2.1", Deleted: true, ReceivedAt: start.Add(time.Hour)}
+	if _, err := s.Change(t.Context(), gone, m, testRules()); err != nil {
+		t.Fatal(err)
+	}
+	for part, ts := range []time.Duration{2 * time.Hour, 3 * time.Hour} {
+		if err := s.Retracted(t.Context(), j.ID, part, start.Add(ts)); err != nil {
+			t.Fatal(err)
+		}
+		want.DeletedAt, want.WithdrawnAt = gone.ReceivedAt.Truncate(time.Microsecond), gone.ReceivedAt.Truncate(time.Microsecond)
+		if part == 1 { // the last one
+			want.ReplyDeletedAt = start.Add(ts).Truncate(time.Microsecond)
+		}
+		if diff := cmp.Diff(want, origin()); diff != "" {
+			t.Errorf("part %d is deleted: %s", part, diff)
+		}
+	}
+	_, err := s.Origin(t.Context(), j.ID+1)
+	wantErr(t, err, ErrNotFound)
+}
+
 // The link is taken back between Slack's answer and its note, by a process that sees no reply.
 func TestAReplyThatCameTooLateIsDue(t *testing.T) {
 	s := newStore(t)

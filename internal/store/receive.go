@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -87,11 +89,11 @@ func (s *Store) makeJobs(ctx context.Context, tx *writeTx, messageID int64, chan
 
 // makeUncooledJob makes the job of a link unless its page had cooled down at some time.
 func (s *Store) makeUncooledJob(ctx context.Context, tx *writeTx, messageID int64, channel string, at, cooled time.Time, link Link, r Rules, out *Received) error {
-	is, err := isCooled(ctx, tx, channel, link, cooled, r.Cooldown)
+	by, err := cooledBy(ctx, tx, channel, link, cooled, r.Cooldown)
 	if err != nil {
 		return err
 	}
-	if is {
+	if by != 0 {
 		out.Cooled = append(out.Cooled, link)
 		return nil
 	}
@@ -106,23 +108,23 @@ func (s *Store) makeUncooledJob(ctx context.Context, tx *writeTx, messageID int6
 // earlierJobs says that the key is not empty, though it never is: without that jobs_link, which
 // leaves empty ones out, is no use, and every message of the channel would be looked at.
 const earlierJobs = `
-	SELECT count(*) FROM jobs JOIN messages ON messages.id = jobs.message_id
+	SELECT jobs.id FROM jobs JOIN messages ON messages.id = jobs.message_id
 	WHERE jobs.link_key = ? AND jobs.link_key <> '' AND jobs.created_at > ? AND messages.channel_id = ?
-		AND jobs.withdrawn_at IS NULL AND jobs.outcome IN ('', 'success')`
+		AND jobs.withdrawn_at IS NULL AND jobs.outcome IN ('', 'success')
+	ORDER BY jobs.created_at LIMIT 1`
 
-// isCooled reports whether a page has a job in a channel that led to a comment or still may.
-// One that failed, or was taken back, does not keep another person from sharing the page.
-func isCooled(ctx context.Context, tx *writeTx, channel string, link Link, at time.Time, cooldown time.Duration) (bool, error) {
+// cooledBy returns the first job of a page in a channel within a cool-down that led to a comment or
+// still may, 0 when there is none. One that failed, or was taken back, does not keep another person
+// from sharing the page.
+func cooledBy(ctx context.Context, q querier, channel string, link Link, at time.Time, cooldown time.Duration) (job int64, err error) {
 	if cooldown <= 0 || link.Key == "" {
-		return false, nil
+		return 0, nil
 	}
-	var n int
-	err := tx.QueryRowContext(ctx, earlierJobs,
-		link.Key, micros(at.Add(-cooldown)), channel).Scan(&n)
-	if err != nil {
-		return false, fmt.Errorf("look for earlier jobs of the page: %w", err)
+	err = q.QueryRowContext(ctx, earlierJobs, link.Key, micros(at.Add(-cooldown)), channel).Scan(&job)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return 0, fmt.Errorf("look for earlier jobs of the page: %w", err)
 	}
-	return n > 0, nil
+	return job, nil
 }
 
 // has reports whether the page of a job is among links.

@@ -23,6 +23,14 @@ var (
 	ErrCommented = errors.New("the link has a comment, or may have one")
 )
 
+// CommentedError is an ErrCommented that names the job whose comment it is.
+type CommentedError struct{ Job int64 }
+
+func (e CommentedError) Error() string { return fmt.Sprintf("%v: job %d", ErrCommented, e.Job) }
+
+// Is says that it is an ErrCommented.
+func (CommentedError) Is(target error) bool { return target == ErrCommented }
+
 // Repeat says how a job is repeated. All fields but Again are required.
 type Repeat struct {
 	// Again repeats it though its link has a comment or may have one.
@@ -34,7 +42,7 @@ type Repeat struct {
 
 // Retry makes a new job for the link of a job that is final, and puts it into the queue, in
 // one transaction. The new job's RetryOf is the newest one of that link. Unless r says Again, a link
-// that has a comment, or may have one, gets no second one: the error is an ErrCommented.
+// that has a comment, or may have one, gets no second one: the error is a CommentedError.
 func (s *Store) Retry(ctx context.Context, jobID int64, at time.Time, r Repeat) (commentator.Job, error) {
 	var again commentator.Job
 	err := s.write(ctx, func(tx *writeTx) error {
@@ -71,7 +79,7 @@ func (s *Store) Retry(ctx context.Context, jobID int64, at time.Time, r Repeat) 
 	return again, nil
 }
 
-// uncommented returns an ErrCommented when a link of a message has a comment that stays, or may
+// uncommented returns a CommentedError when a link of a message has a comment that stays, or may
 // have one.
 func uncommented(ctx context.Context, tx *writeTx, messageID int64, url string, notTaken func(errorType string) bool) error {
 	// A job that only printed its comment, or kept it here, says so in the result of its last stage. One
@@ -87,7 +95,7 @@ func uncommented(ctx context.Context, tx *writeTx, messageID int64, url string, 
 		return fmt.Errorf("find job that succeeded: %w", err)
 	}
 	if done.Valid {
-		return fmt.Errorf("%w: job %d", ErrCommented, done.Int64)
+		return CommentedError{done.Int64}
 	}
 	// The error is that of the attempt that asked last; it is empty when that one was killed.
 	err = each(ctx, tx, `
@@ -102,7 +110,7 @@ func uncommented(ctx context.Context, tx *writeTx, messageID int64, url string, 
 				return err
 			}
 			if replyTS != "" || !notTaken(errorType) {
-				return fmt.Errorf("%w: job %d", ErrCommented, id)
+				return CommentedError{id}
 			}
 			return nil
 		})

@@ -2,7 +2,6 @@ package telemetry
 
 import (
 	"strconv"
-	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
 
@@ -211,19 +210,8 @@ func (p *Provider) commentText(sum summary) string {
 
 // permalink returns the address of a message's thread in Slack.
 func (p *Provider) permalink(m commentator.Message) string {
-	if p.cfg.SlackURL == "" || m.Channel == "" || m.Channel == replayChannel || m.TS == "" {
-		return ""
-	}
-	link := strings.TrimSuffix(p.cfg.SlackURL, "/") + "/archives/" + m.Channel +
-		"/p" + strings.ReplaceAll(m.TS, ".", "")
-	if m.ThreadTS != "" && m.ThreadTS != m.TS {
-		link += "?thread_ts=" + m.ThreadTS + "&cid=" + m.Channel
-	}
-	return link
+	return m.Permalink(p.cfg.SlackURL)
 }
-
-// replayChannel is the channel of links that were given on the command line.
-const replayChannel = "replay"
 
 // sessionID names the thread that a job answers in.
 func sessionID(m commentator.Message) string {

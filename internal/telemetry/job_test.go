@@ -306,7 +306,7 @@ func TestPermalinkOnlyForSlack(t *testing.T) {
 	if got := p.permalink(m); got != "https://team.slack.com/archives/C1/p25?thread_ts=1.5&cid=C1" {
 		t.Errorf("permalink is %q", got)
 	}
-	m.Channel = replayChannel
+	m.Channel = commentator.ReplayChannel
 	if got := p.permalink(m); got != "" {
 		t.Errorf("a replayed link has the permalink %q", got)
 	}
