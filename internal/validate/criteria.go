@@ -59,7 +59,7 @@ func (e *evidence) errorRates() Criterion {
 
 func (e *evidence) artifactsSaved() Criterion {
 	n, first := e.about(isFile)
-	text := fmt.Sprintf("%d files of %d test jobs have the hashes that the worker recorded", e.held.Files, e.held.Jobs)
+	text := fmt.Sprintf("%s of %s, with the hashes that the worker recorded", plural(e.held.Files, "file", "files"), plural(e.held.Jobs, "test job", "test jobs"))
 	if n > 0 {
 		text = first
 	}
