@@ -1,7 +1,30 @@
 #!/usr/bin/env bash
-# Runs the benchmarks one package after another, keeps every round in .bench/ and prints
-# benchstat's medians with their spread. BENCH_COUNT rounds (default 10).
+# Runs the benchmarks one package after another.
 set -euo pipefail
+
+usage() {
+	cat <<'TEXT'
+Usage: scripts/bench.sh
+
+Runs the benchmarks one package after another, keeps every round in .bench/ and prints
+benchstat's medians with their spread.
+
+  BENCH_COUNT  rounds  10
+TEXT
+}
+
+case ${1:-} in
+'') ;;
+--help | -h)
+	usage
+	exit 0
+	;;
+*)
+	usage >&2
+	echo "bench: there is no option $1." >&2
+	exit 2
+	;;
+esac
 cd "$(dirname "$0")/.."
 count=${BENCH_COUNT:-10}
 out=.bench/$(date -u +%Y%m%dT%H%M%SZ).txt

@@ -1,8 +1,36 @@
 #!/usr/bin/env bash
 # The demo: builds the programs and installs MLflow side by side, then shows the main job
-# end to end. `--stop` ends what a demo left running. Settings: DEMO_WAIT=0 ends by itself,
-# DEMO_EXTRA_EVENT=FILE adds a Slack event of your own, DEMO_DIR is where everything is kept.
+# end to end.
 set -euo pipefail
+
+usage() {
+    cat <<'TEXT'
+Usage: scripts/demo.sh [--stop]
+
+Builds the programs and installs MLflow, then shows the main job end to end, and keeps the
+servers running to look around until Enter.
+
+  --stop  end what a demo left running
+  --help  this text
+
+  DEMO_WAIT         0: end by itself             1
+  DEMO_EXTRA_EVENT  file with a Slack event of your own
+  DEMO_DIR          where everything is kept     .demo
+TEXT
+}
+
+case ${1:-} in
+'' | --stop) ;;
+--help | -h)
+    usage
+    exit 0
+    ;;
+*)
+    usage >&2
+    echo "demo: there is no option $1." >&2
+    exit 2
+    ;;
+esac
 case ${COMMENTATOR_CACHE:-/} in /*) ;; *) export COMMENTATOR_CACHE=$PWD/$COMMENTATOR_CACHE ;; esac # it is read in other folders too
 cd "$(dirname "$0")/.."
 dir=${DEMO_DIR:-.demo}

@@ -1,15 +1,35 @@
 #!/usr/bin/env bash
-# Usage: scripts/python_env.sh NAME REQUIREMENTS
-#
 # Installs what a test in Python needs into a virtual environment in the cache, once, and prints
 # the path of its Python.
 set -euo pipefail
 
+usage() {
+	cat <<'TEXT'
+Usage: scripts/python_env.sh NAME REQUIREMENTS
+
+Installs the packages of a file of requirements into a virtual environment, once, and prints
+the path of its Python. The environment's name begins with NAME.
+
+  COMMENTATOR_CACHE  where it is installed  .cache in the checkout
+TEXT
+}
+
+case ${1:-} in
+--help | -h)
+	usage
+	exit 0
+	;;
+esac
+if [ $# -ne 2 ] || [ ! -f "$2" ]; then
+	usage >&2
+	[ $# -ne 2 ] || echo "python_env: there is no file $2." >&2
+	exit 2
+fi
 name=$1 requirements=$2
 cache=${COMMENTATOR_CACHE:-$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/.cache}
 case $cache in /*) ;; *) cache=$PWD/$cache ;; esac # whoever asks is in another folder
 command -v python3 >/dev/null || {
-	echo "python_env.sh: python3 is not there. On Debian and Ubuntu: apt install python3 python3-venv." >&2
+	echo "python_env: python3 is not there. On Debian and Ubuntu: apt install python3 python3-venv." >&2
 	exit 1
 }
 # Named after what is in it, so that another version is another environment.

@@ -8,10 +8,11 @@ Usage: scripts/rollback.sh [option …] [-- argument of `mlflowctl backup create
 
 Run it in the folder in which MLflow was started, with the same settings. It
 
-  1. stops MLflow and the Collector, if `scripts/start_mlflow.sh --background` started them,
-  2. makes a backup and checks it,
-  3. removes MLflow's database and artifacts, the Collector's folder, and logs,
-  4. takes the MLFLOW_ lines out of .env; as it was it stays as .env.bak.TIME.
+  1. looks whether a backup can be made; if not, it ends here,
+  2. stops MLflow and the Collector, if `scripts/start_mlflow.sh --background` started them,
+  3. makes a backup and checks it,
+  4. removes MLflow's database and artifacts, the Collector's folder, and logs,
+  5. takes the MLFLOW_ lines out of .env; as it was it stays as .env.bak.TIME.
 
 Jobs, prompts and the worker stay; start the worker again afterwards. Nothing is removed
 that the backup does not hold.
@@ -79,14 +80,23 @@ for ((i = 0; i < ${#more[@]}; i++)); do
 	esac
 done
 
+# While everything runs: MLflow is asked what it keeps, and nobody has to start it again when this refuses.
+possible() {
+	"$control" backup create --dry-run --to "$to" ${more[@]+"${more[@]}"} || fail "no backup can be made, so nothing was stopped or removed."
+}
+
 if [ -n "$dry" ]; then
 	if "$root/scripts/start_mlflow.sh" --status 2>/dev/null; then say "would stop MLflow, and the Collector if it runs beside it"; fi
-	say "would make a backup in $to"
+	possible
 	exec "$control" rollback --dry-run --backup "$to" ${same[@]+"${same[@]}"}
 fi
 
-"$control" rollback --dry-run --backup "$to" ${same[@]+"${same[@]}"}
-if [ -z "$yes" ]; then
+would=$("$control" rollback --dry-run --backup "$to" ${same[@]+"${same[@]}"})
+if [ -n "$yes" ]; then
+	possible >/dev/null # what would be done is done at once
+else
+	possible
+	printf '%s\n' "$would"
 	read -r -p "A backup is made before. Go on? [yes/no] " answer </dev/tty || fail "nobody answers; --yes goes on without asking."
 	[ "$answer" = yes ] || fail "nothing was done."
 fi

@@ -17,7 +17,7 @@ Several versions can be installed side by side.
   --python          only install, and print the path of its Python
   --help            this text
 
-  MLFLOW_VERSION         one of scripts/mlflow/versions.txt  3.17.2
+  MLFLOW_VERSION         the default or one of scripts/mlflow/versions.txt  3.17.2
   MLFLOW_HOST            address to listen on              127.0.0.1
   MLFLOW_PORT            port                              5000
   MLFLOW_BACKEND_STORE   database                          sqlite:///mlflow.db

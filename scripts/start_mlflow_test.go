@@ -187,13 +187,39 @@ func TestTheCacheMayBeARelativePath(t *testing.T) {
 func TestAFailedBackupSaysHowToStartAgain(t *testing.T) {
 	t.Parallel()
 	c := newServers(t)
-	c.program("mlflowctl", "#!/bin/sh\n[ \"$1\" = rollback ]\n")
+	c.program("mlflowctl", "#!/bin/sh\ncase \"$*\" in rollback*|*--dry-run*) ;; *) exit 1 ;; esac\n")
 	c.env = append(c.env, "MLFLOWCTL="+c.path("mlflowctl"))
 	again := c.path("scripts/start_mlflow.sh") + " --background"
 	c.says(true, mlflowRuns, "start_mlflow.sh", "--background")
 	c.says(false, "MLflow is stopped; start it again: "+again+"\nrollback: there is no backup", "rollback.sh", "--yes")
 	c.says(true, mlflowRuns, "start_mlflow.sh", "--background", "--with-collector")
 	c.says(false, "MLflow and the Collector are stopped; start them again: "+again+" --with-collector\nrollback: ", "rollback.sh", "--yes")
+}
+
+// What would keep the backup from being made is found while everything runs, and stays so.
+func TestNothingIsStoppedForABackupThatCannotBeMade(t *testing.T) {
+	t.Parallel()
+	c := newServers(t)
+	c.program("mlflowctl", `#!/bin/sh
+case "$*" in
+rollback\ --dry-run*) echo "would remove mlflow.db" ;;
+backup\ create\ --dry-run\ --to\ README.md\ --without\ jobs) echo "mkdir README.md: not a directory" >&2; exit 1 ;;
+backup\ create\ --dry-run*) echo "would make a backup" ;;
+*) echo "asked: $*" >&2; exit 1 ;;
+esac
+`)
+	c.env = append(c.env, "MLFLOWCTL="+c.path("mlflowctl"))
+	c.says(true, mlflowRuns, "start_mlflow.sh", "--background")
+	const refused = "not a directory\nrollback: no backup can be made, so nothing was stopped or removed."
+	c.says(false, refused, "rollback.sh", "--yes", "--backup-to", "README.md", "--", "--without", "jobs")
+	c.says(false, refused, "rollback.sh", "--dry-run", "--backup-to", "README.md", "--", "--without", "jobs")
+	c.says(true, mlflowRuns, "start_mlflow.sh", "--status")
+
+	// With --yes it is done at once, so there is no word of what would be done.
+	stdout, stderr, err := c.run("rollback.sh", "--yes")
+	if err == nil || strings.Contains(stdout+stderr, "would") {
+		t.Errorf("%v\n%s%s", err, stdout, stderr)
+	}
 }
 
 // Likewise when the removal itself refuses. Which MLflow is asked is handed on to it.
@@ -203,6 +229,7 @@ func TestAFailedRemovalSaysHowToStartAgain(t *testing.T) {
 	c.program("mlflowctl", `#!/bin/sh
 case "$*" in
 rollback\ --dry-run*--tracking-uri\ http://here*) ;;
+backup*--dry-run*) ;;
 backup*) echo '{"dir": "made"}' ;;
 *) echo "asked: $*" >&2; exit 1 ;;
 esac

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,6 +29,7 @@ type backupCreateCmd struct {
 	Root    string   `name:"artifacts" help:"MLflow's artifacts; default MLFLOW_ARTIFACT_ROOT, else ./mlartifacts." placeholder:"DIR"`
 	Without []string `help:"Parts to leave out: jobs, mlflow, artifacts, evaluations." enum:"jobs,mlflow,artifacts,evaluations" placeholder:"PART,…"`
 	Include []string `help:"Further file to copy, such as the env file of the systemd unit; with - before it, it may be absent (--include=-FILE)." sep:"none" placeholder:"FILE"`
+	DryRun  bool     `help:"Say whether a backup can be made, and make none."`
 	JSON    bool     `name:"json" help:"Print one JSON object."`
 }
 
@@ -82,9 +84,13 @@ func (c *backupCreateCmd) Run(env environment) error {
 	if err != nil {
 		return err
 	}
-	made, err := backup.Create(env.ctx, backup.CreateConfig{
-		Source: source, To: env.path(c.To), Keep: c.Keep, Program: "mlflowctl " + version, Now: time.Now,
-	})
+	cfg := backup.CreateConfig{
+		Source: source, To: env.path(c.To), Keep: c.Keep, HasFiles: env.hasFiles, Program: "mlflowctl " + version, Now: time.Now,
+	}
+	if c.DryRun {
+		return c.check(env, cfg)
+	}
+	made, err := backup.Create(env.ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -99,8 +105,12 @@ func (c *backupCreateCmd) Run(env environment) error {
 	m := made.Manifest
 	fmt.Fprintf(env.stdout, "backup    %s, made and checked in %s\n", out.Dir, out.FinishedAt.Sub(out.StartedAt).Round(time.Millisecond))
 	fmt.Fprintf(env.stdout, "holds     %s\n", figures(out.Counts))
-	if len(m.Secrets) > 0 {
-		fmt.Fprintf(env.stdout, "secrets   %s hold secrets; all files have the mode 0600, keep it so\n", strings.Join(m.Secrets, ", "))
+	if n := len(m.Secrets); n > 0 {
+		verb := "holds"
+		if n > 1 {
+			verb = "hold"
+		}
+		fmt.Fprintf(env.stdout, "secrets   %s %s secrets; all files have the mode 0600, keep it so\n", strings.Join(m.Secrets, ", "), verb)
 	}
 	if len(m.Environment) > 0 {
 		fmt.Fprintf(env.stdout, "not here  %s: settings of the environment, which are in no file\n", strings.Join(m.Environment, ", "))
@@ -109,6 +119,34 @@ func (c *backupCreateCmd) Run(env environment) error {
 		fmt.Fprintf(env.stdout, "removed   %s\n", dir)
 	}
 	return nil
+}
+
+// backupCheck is what `mlflowctl backup --dry-run --json` prints; the names are a contract.
+type backupCheck struct {
+	To       string   `json:"to"`
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+// check says whether a backup can be made.
+func (c *backupCreateCmd) check(env environment, cfg backup.CreateConfig) error {
+	warnings, err := backup.Check(env.ctx, cfg)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(env.stdout).Encode(backupCheck{To: cfg.To, Warnings: warnings})
+	}
+	for _, w := range warnings {
+		fmt.Fprintln(env.stderr, "warning:", w)
+	}
+	fmt.Fprintf(env.stdout, "would make a backup in %s\n", c.To)
+	return nil
+}
+
+// hasFiles asks MLflow whether it keeps files of a run.
+func (env environment) hasFiles(ctx context.Context, run string) (bool, error) {
+	files, err := env.client.ListArtifacts(ctx, run, "")
+	return len(files) > 0, err
 }
 
 // source is the deployment that the settings describe.
@@ -142,11 +180,19 @@ func (env environment) path(path string) string {
 }
 
 func figures(c backup.Counts) string {
-	s := fmt.Sprintf("%d jobs, %d runs, %d traces, %d artifacts; %d files, %s", c.Jobs, c.Runs, c.Traces, c.Artifacts, c.Files, megabytes(c.Bytes))
+	s := fmt.Sprintf("%s, %s, %s, %s; %s, %s", count(c.Jobs, "job"), count(c.Runs, "run"), count(c.Traces, "trace"), count(c.Artifacts, "artifact"), count(c.Files, "file"), megabytes(c.Bytes))
 	if c.Linked > 0 {
 		s += fmt.Sprintf(", %d of them shared with the backup before", c.Linked)
 	}
 	return s
+}
+
+// count is a number with its noun.
+func count[N int | int64](n N, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }

@@ -12,6 +12,7 @@ import (
 
 	_ "modernc.org/sqlite" // makes an MLflow database
 
+	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
 	"github.com/technoshare/commentator/internal/store"
 )
@@ -83,7 +84,7 @@ func TestBackupVerifyAndRestoreFollowTheSettings(t *testing.T) {
 	s := newSite(t)
 	s.env = []string{"LOG_LEVEL=DEBUG"}
 	stdout := s.must(nil, "backup", "--to", "kept")
-	for _, want := range []string{"backup ", "0 jobs, 1 runs, 0 traces, 1 artifacts", ".env hold secrets", "LOG_LEVEL: settings of the environment"} {
+	for _, want := range []string{"backup ", "0 jobs, 1 run, 0 traces, 1 artifact; ", ".env holds secrets", "LOG_LEVEL: settings of the environment"} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("%q is missing:\n%s", want, stdout)
 		}
@@ -165,6 +166,69 @@ func TestBackupCommandsExplainWhatIsWrong(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(s.dir, "x")); err == nil {
 		t.Error("something was restored")
+	}
+}
+
+// MLflow makes the folder of artifacts with the first file: until then nothing is missing.
+func TestABackupBeforeTheFirstArtifact(t *testing.T) {
+	s := newSite(t)
+	server := mlflowtest.Start()
+	defer server.Close()
+	client, err := mlflow.New(mlflow.Config{Endpoint: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	experiment, err := client.CreateExperiment(t.Context(), "e")
+	if err != nil {
+		t.Fatal(err)
+	}
+	run, err := client.CreateRun(t.Context(), mlflow.CreateRun{ExperimentID: experiment})
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", filepath.Join(s.dir, "mlflow.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec(`INSERT INTO experiments VALUES (1, 'mlflow-artifacts:/1'); UPDATE runs SET run_uuid = ?`, run.Info.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(s.dir, "mlartifacts")); err != nil {
+		t.Fatal(err)
+	}
+
+	// Nobody answers at MLFLOW_TRACKING_URI: it is made, with a warning in it.
+	_, stdout, stderr := s.run("backup", "--dry-run")
+	if !strings.Contains(stdout, "would make a backup in ./backups") || !strings.Contains(stderr, "cannot be told") {
+		t.Errorf("%s%s", stdout, stderr)
+	}
+	if _, err := os.Stat(filepath.Join(s.dir, "backups")); err == nil {
+		t.Error("the dry run made a folder")
+	}
+	var made backedUp
+	s.must(&made, "backup", "--json")
+	if made.Counts.Runs != 1 || len(made.Warnings) != 1 {
+		t.Errorf("%+v", made)
+	}
+	// MLflow says that there is none.
+	var asked, checked backedUp
+	s.must(&asked, "--tracking-uri", server.URL, "backup", "--json")
+	s.must(&checked, "backup", "verify", asked.Dir, "--json")
+	if len(asked.Warnings)+len(checked.Warnings) > 0 {
+		t.Errorf("%+v, %+v", asked, checked)
+	}
+	s.must(nil, "restore", asked.Dir, "--into", "copy")
+	// MLflow has one, so it is another folder.
+	if err := client.UploadArtifact(t.Context(), run.Info.ID, "a.txt", []byte("a")); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"backup"}, {"backup", "--dry-run"}} {
+		code, _, stderr := s.run(append([]string{"--tracking-uri", server.URL}, args...)...)
+		if code != exitFailed || !strings.Contains(stderr, "mlartifacts, and MLflow keeps artifacts") {
+			t.Errorf("%q: exit %d\n%s", args, code, stderr)
+		}
 	}
 }
 

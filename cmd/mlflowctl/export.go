@@ -36,6 +36,6 @@ func (c *exportCmd) Run(env environment) error {
 	for _, f := range m.Files {
 		bytes += f.Size
 	}
-	_, err = fmt.Fprintf(env.stdout, "job %s: %d runs, %d traces, %d files, %d bytes in %s\n", m.Job, m.Runs, len(m.Traces), len(m.Files), bytes, c.To)
+	_, err = fmt.Fprintf(env.stdout, "job %s: %s, %s, %s, %s in %s\n", m.Job, count(m.Runs, "run"), count(len(m.Traces), "trace"), count(len(m.Files), "file"), count(bytes, "byte"), c.To)
 	return err
 }

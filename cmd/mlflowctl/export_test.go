@@ -57,7 +57,7 @@ func TestExportWritesTheWholeJobAndItsHashes(t *testing.T) {
 
 	dir := filepath.Join(t.TempDir(), "job")
 	code, stdout, stderr := mlflowctl(t, "--tracking-uri", s.URL, "export", "7", "--to", dir)
-	if code != 0 || !strings.Contains(stdout, "job 7: 2 runs, 1 traces, 3 files") {
+	if code != 0 || !strings.Contains(stdout, "job 7: 2 runs, 1 trace, 3 files") {
 		t.Fatalf("exit %d\n%s%s", code, stdout, stderr)
 	}
 	var runs []export.Run

@@ -172,7 +172,7 @@ func (c *reconcileCmd) print(w io.Writer, r reconciled) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	line := func(format string, args ...any) { fmt.Fprintf(table, format+"\n", args...) }
 	line("%s\tagainst %s, jobs since %s", r.Database, r.MLflow, r.Since.Local().Format(time.DateTime))
-	line("compared\t%d jobs: %d runs, %d artifacts, %d traces, %d spans", r.Jobs, r.Runs, r.Files, r.Traces, r.Spans)
+	line("compared\t%s: %s, %s, %s, %s", count(r.Jobs, "job"), count(r.Runs, "run"), count(r.Files, "artifact"), count(r.Traces, "trace"), count(r.Spans, "span"))
 	if r.Open+r.Off+r.Retired > 0 {
 		line("not compared\t%d jobs have not ended, of %d nothing was to be recorded, %d are before the mark of retention", r.Open, r.Off, r.Retired)
 	}
@@ -188,7 +188,7 @@ func (c *reconcileCmd) print(w io.Writer, r reconciled) error {
 	if r.Repair != nil {
 		b := r.Before
 		line("found\t%d lost, %d doubled, %d wrong, %d deleted", len(b.Lost), len(b.Doubled), len(b.Wrong), len(b.Deleted))
-		line("repaired\t%d messages of %d jobs were sent again", r.Repair.Messages, len(r.Repair.Jobs))
+		line("repaired\t%s of %s sent again", count(r.Repair.Messages, "message"), count(len(r.Repair.Jobs), "job"))
 		for _, l := range r.Repair.Left {
 			line("\tnot job %d: %s", l.Job, l.Why)
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 )
 
@@ -26,7 +27,7 @@ func wrongAddresses(getenv func(string) string) error {
 		case value == "" || strings.HasPrefix(value, "/") || strings.HasPrefix(value, "@"):
 			// Unset, or a Unix socket in a configuration of one's own.
 		case name == portVariable:
-			if !isPort(value) {
+			if _, err := strconv.ParseUint(value, 10, 16); err != nil { // the configuration takes no names
 				errs = append(errs, fmt.Errorf("%s must be a port up to 65535, such as 8888, found %q", name, value))
 			}
 		default:

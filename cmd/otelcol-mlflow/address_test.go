@@ -10,11 +10,13 @@ import (
 // An address that is none is traced to its variable, by validate and by the hint at the start; the
 // component names its value only.
 func TestAWrongAddressNamesItsVariable(t *testing.T) {
+	addresses := []string{"25417", "http://127.0.0.1:25417", "127.0.0.1:99999", "127.0.0.1:nothing"}
 	for _, name := range addressVariables {
-		for _, value := range []string{"25417", "http://127.0.0.1:25417", "127.0.0.1:99999", "127.0.0.1:nothing", "99999"} {
-			if (name == portVariable) != (value == "99999") {
-				continue // what is no number the configuration refuses, and 25417 is a port
-			}
+		values := addresses
+		if name == portVariable {
+			values = []string{"99999", "-1", "abc", "http", "127.0.0.1:8888", "88.5"}
+		}
+		for _, value := range values {
 			t.Run(name+"="+value, func(t *testing.T) {
 				inDir(t)
 				t.Setenv(name, value)
@@ -26,9 +28,10 @@ func TestAWrongAddressNamesItsVariable(t *testing.T) {
 		}
 	}
 	t.Run("at the start", func(t *testing.T) {
-		for name, value := range map[string]string{
-			"OTELCOL_GRPC_ENDPOINT": "25417", "OTELCOL_HTTP_ENDPOINT": "http://127.0.0.1:25417", "OTELCOL_HEALTH_ENDPOINT": "127.0.0.1:nothing", portVariable: "99999",
+		for _, c := range [][2]string{
+			{"OTELCOL_GRPC_ENDPOINT", "25417"}, {"OTELCOL_HTTP_ENDPOINT", "http://127.0.0.1:25417"}, {"OTELCOL_HEALTH_ENDPOINT", "127.0.0.1:nothing"}, {portVariable, "99999"}, {portVariable, "abc"},
 		} {
+			name, value := c[0], c[1]
 			inDir(t)
 			freePorts(t)
 			t.Setenv(name, value)

@@ -66,6 +66,7 @@ func newCommand() *cobra.Command {
 	set.ConfigProviderSettings.ResolverSettings.ConverterFactories = []confmap.ConverterFactory{seen.factory()}
 	cmd := otelcol.NewCommand(set)
 	seen.checkIn(cmd)
+	maskIn(cmd)
 	cmd.Short = "OpenTelemetry Collector that writes to MLflow"
 	cmd.Long = `otelcol-mlflow takes OTLP and writes runs and traces to MLflow. Without --config it
 runs its embedded configuration, which these variables change, in the environment or in
@@ -83,7 +84,7 @@ runs its embedded configuration, which these variables change, in the environmen
   OTELCOL_METRICS_PORT         its own metrics              8888
   OTELCOL_PROMETHEUS_ENDPOINT  metrics that it receives     127.0.0.1:9464
 
-"print-config" shows what it comes to.`
+"print-config" shows what it comes to, without passwords.`
 	cmd.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
 		return loadDotenv(dotenvDir, cmd.ErrOrStderr())
 	}

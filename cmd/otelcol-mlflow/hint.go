@@ -15,6 +15,10 @@ func hintFor(err error, getenv func(string) string) string {
 	case errors.Is(err, syscall.EADDRINUSE) || containsAny(text, "address already in use"):
 		return "hint: another program uses this address, perhaps another otelcol-mlflow. Stop it, or choose another with " +
 			strings.Join(addressVariables[:len(addressVariables)-1], ", ") + " or " + addressVariables[len(addressVariables)-1] + "."
+	case isWrongPort(text):
+		if wrong := wrongAddresses(getenv); wrong != nil {
+			return "hint: " + wrong.Error() + "."
+		}
 	case containsAny(text, "missing port in address", "too many colons in address", "invalid port", "unknown port"):
 		if wrong := wrongAddresses(getenv); wrong != nil {
 			return "hint: " + wrong.Error() + "."

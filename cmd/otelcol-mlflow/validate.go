@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,16 +39,27 @@ func (c *configuration) checkIn(cmd *cobra.Command) {
 		}
 		validate := sub.RunE
 		sub.RunE = func(cmd *cobra.Command, args []string) error {
-			if err := validate(cmd, args); err != nil {
+			err := validate(cmd, args)
+			embedded := !cmd.Flags().Changed("config") // one of one's own may use the variables for other things
+			if err != nil {
+				if embedded && c.all != nil && isWrongPort(err.Error()) {
+					return cmp.Or(c.wrongAddresses(os.Getenv), err)
+				}
 				return err
 			}
-			err := unfitExtensions(c.all)
-			if !cmd.Flags().Changed("config") { // one of one's own may use the variables for other things
+			err = unfitExtensions(c.all)
+			if embedded {
 				err = errors.Join(err, c.wrongAddresses(os.Getenv))
 			}
 			return err
 		}
 	}
+}
+
+// isWrongPort reports whether an error is that of a port of the Collector's own metrics which is no
+// number. The error names its place in the configuration only.
+func isWrongPort(text string) bool {
+	return strings.Contains(text, "prometheus.port' expected type 'int'")
 }
 
 // wrongAddresses names the variables with an address that is none, if the configuration uses them.

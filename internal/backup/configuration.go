@@ -80,13 +80,13 @@ func (mk *maker) single(t *tree) error {
 			return err
 		}
 	}
+	if err := s.included(); err != nil {
+		return err
+	}
 	for _, file := range s.Include {
-		file, optional := strings.CutPrefix(file, MayBeAbsent)
+		file = strings.TrimPrefix(file, MayBeAbsent)
 		if !isThere(s.abs(file)) {
-			if optional {
-				continue
-			}
-			return fmt.Errorf("there is no file %s, which --include names", file)
+			continue
 		}
 		path := "included/" + mk.place(s.abs(file))
 		if err := t.file(s.abs(file), path); err != nil {
@@ -99,6 +99,16 @@ func (mk *maker) single(t *tree) error {
 
 // MayBeAbsent before the name of an included file says that it need not be there.
 const MayBeAbsent = "-"
+
+// included makes sure that the files to include are there.
+func (s Source) included() error {
+	for _, file := range s.Include {
+		if file, optional := strings.CutPrefix(file, MayBeAbsent); !optional && !isThere(s.abs(file)) {
+			return fmt.Errorf("there is no file %s, which --include names", file)
+		}
+	}
+	return nil
+}
 
 const deadLetters = "dead-letter"
 

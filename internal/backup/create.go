@@ -18,6 +18,9 @@ type CreateConfig struct {
 	To string
 	// Keep is how many backups stay in To when this one is there, itself included; 0: all.
 	Keep int
+	// HasFiles asks MLflow whether it keeps files of a run, which is asked when there is no artifact
+	// root. nil: there is nobody to ask.
+	HasFiles func(ctx context.Context, run string) (bool, error)
 	// Program names the writer in the manifest.
 	Program string
 	// Now is the time source. Required.
@@ -210,8 +213,8 @@ func (mk *maker) mlflow(ctx context.Context) error {
 	if mk.m.MLflow, err = mk.database(ctx, file); err != nil {
 		return err
 	}
-	if _, ok := mk.m.MLflow.Tables["experiments"]; !ok {
-		return fmt.Errorf("%s is no database of MLflow: it has no table experiments; MLFLOW_BACKEND_STORE or --mlflow-store says where it is", file)
+	if err := markMLflow.on(file, mk.m.MLflow.Tables); err != nil {
+		return err
 	}
 	mk.setting("MLFLOW_BACKEND_STORE", mk.m.MLflow.Path, "mlflow.db")
 	mk.m.Counts.Runs, mk.m.Counts.Traces = mk.m.MLflow.Tables["runs"], mk.m.MLflow.Tables["trace_info"]
@@ -229,8 +232,8 @@ func (mk *maker) jobs(ctx context.Context) error {
 	if mk.m.Jobs, err = mk.database(ctx, file); err != nil {
 		return err
 	}
-	if _, ok := mk.m.Jobs.Tables["jobs"]; !ok {
-		return fmt.Errorf("%s is no job database: it has no table jobs; DB_PATH says where it is", file)
+	if err := markJobs.on(file, mk.m.Jobs.Tables); err != nil {
+		return err
 	}
 	mk.setting("DB_PATH", mk.m.Jobs.Path, "db.sqlite")
 	mk.m.Counts.Jobs = mk.m.Jobs.Tables["jobs"]
@@ -239,27 +242,23 @@ func (mk *maker) jobs(ctx context.Context) error {
 
 // evaluations copies the database of evaluations, if there were any.
 func (mk *maker) evaluations(ctx context.Context) error {
-	s := mk.cfg.Source
-	file := s.abs(s.Evaluations)
-	if s.without(PartEvaluations) || s.Evaluations == "" || !isThere(file) {
+	file := mk.cfg.Source.evaluationsFile()
+	if file == "" {
 		return nil
-	}
-	if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && info.Size() == 0 {
-		return nil // an evaluation was killed before it made a table
 	}
 	var err error
 	if mk.m.Evaluations, err = mk.database(ctx, file); err != nil {
 		return fmt.Errorf("%w; EVAL_DB_PATH says where evaluations are kept, --without evaluations leaves them out", err)
 	}
-	if _, ok := mk.m.Evaluations.Tables["evaluations"]; !ok {
-		return fmt.Errorf("%s is no database of evaluations: it has no table evaluations; EVAL_DB_PATH says where it is, --without evaluations leaves it out", file)
+	if err := markEvaluations.on(file, mk.m.Evaluations.Tables); err != nil {
+		return err
 	}
 	mk.setting("EVAL_DB_PATH", mk.m.Evaluations.Path, "eval.sqlite")
 	return nil
 }
 
 // artifacts copies the artifact root, and the folders of experiments that lie elsewhere.
-func (mk *maker) artifacts(ctx context.Context) error {
+func (mk *maker) artifacts(ctx context.Context) (err error) {
 	if mk.cfg.Source.without(PartArtifacts) {
 		return nil
 	}
@@ -274,24 +273,34 @@ func (mk *maker) artifacts(ctx context.Context) error {
 	if mk.m.MLflow == nil {
 		return nil
 	}
-	locations, err := experimentLocations(ctx, filepath.Join(mk.dir, filesName, filepath.FromSlash(mk.m.MLflow.Path)))
+	db, err := openQuiet(filepath.Join(mk.dir, filesName, filepath.FromSlash(mk.m.MLflow.Path)))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	missing, err := missingRoot(ctx, db, root, mk.cfg.HasFiles)
+	if err != nil {
+		return err
+	}
+	if missing != "" {
+		mk.warn("%s", missing)
+	}
+	locations, err := experimentLocations(ctx, db)
 	if err != nil {
 		return err
 	}
 	for _, l := range locations {
 		path, local := localPath(l.location)
 		switch {
-		case served(l.location) && l.runs > 0 && !isThere(root):
-			return fmt.Errorf("there is no folder %s, in which %d runs of MLflow keep their artifacts; --artifacts or MLFLOW_ARTIFACT_ROOT says where it is, --without artifacts leaves them out", root, l.runs)
 		case served(l.location) || local && mk.covered(path):
 		case !local:
-			mk.warn("the artifacts of %d runs are in %s, which this command does not copy", l.runs, redacted(l.location))
+			mk.warn("the artifacts of %s are in %s, which this command does not copy", count(l.runs, "run"), redacted(l.location))
 		case isThere(mk.cfg.Source.abs(path)):
 			if err := mk.root(ctx, mk.cfg.Source.abs(path)); err != nil {
 				return err
 			}
 		case l.runs > 0:
-			mk.warn("the artifacts of %d runs should be in %s, which is not there", l.runs, path)
+			mk.warn("the artifacts of %s should be in %s, which is not there", count(l.runs, "run"), path)
 		}
 	}
 	return nil
@@ -305,8 +314,8 @@ func (mk *maker) covered(path string) bool {
 
 // root copies a folder of artifacts.
 func (mk *maker) root(ctx context.Context, folder string) error {
-	if inside(mk.dir, folder) {
-		return fmt.Errorf("backups would be made in %s, which is backed up; choose another folder with --to", folder)
+	if err := apart(mk.dir, folder); err != nil {
+		return err
 	}
 	r := Root{Path: mk.place(folder), Sources: []string{folder}}
 	if real, err := filepath.EvalSymlinks(folder); err == nil && real != folder {

@@ -216,8 +216,8 @@ func TestArtifactsOfExperimentsElsewhereAreCopied(t *testing.T) {
 		t.Errorf("artifacts %+v, %d files", m.Artifacts, m.Counts.Artifacts)
 	}
 	if want := []string{
-		"the artifacts of 1 runs should be in " + gone + ", which is not there",
-		"the artifacts of 1 runs are in s3://user:xxxxx@bucket/4, which this command does not copy",
+		"the artifacts of 1 run should be in " + gone + ", which is not there",
+		"the artifacts of 1 run are in s3://user:xxxxx@bucket/4, which this command does not copy",
 	}; !slices.Equal(m.Warnings, want) {
 		t.Errorf("warnings %q\nwant %q", m.Warnings, want)
 	}
@@ -240,7 +240,6 @@ func TestWhatCannotBeBackedUpIsSaid(t *testing.T) {
 		{"other database", func(_ deployment, s *Source) { s.Store = "sqlite:///db.sqlite" }, []string{"no database of MLflow"}},
 		{"databases exchanged", func(_ deployment, s *Source) { s.JobDatabase = "mlflow.db" }, []string{"no job database"}},
 		{"into itself", func(d deployment, s *Source) { s.ArtifactRoot = d.dir }, []string{"--to"}},
-		{"no artifacts", func(_ deployment, s *Source) { s.ArtifactRoot = "art" }, []string{"no folder", "art, in which", "MLFLOW_ARTIFACT_ROOT", "--without artifacts"}},
 		{"file to include", func(_ deployment, s *Source) { s.Include = []string{"nothing.conf"} }, []string{"nothing.conf"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -250,10 +249,35 @@ func TestWhatCannotBeBackedUpIsSaid(t *testing.T) {
 			_, err := Create(t.Context(), cfg)
 			wantError(t, err, c.parts...)
 			wantNo(t, err, "hush")
+			_, err = Check(t.Context(), cfg)
+			wantError(t, err, c.parts...)
+			wantNo(t, err, "hush")
 			if left, _ := filepath.Glob(d.path("backups/*backup*")); len(left) > 0 {
 				t.Errorf("it left %q", left)
 			}
 		})
+	}
+}
+
+// Whoever asks first finds out about the folder of backups too, and leaves nothing there.
+func TestTheCheckLooksAtTheFolderOfBackups(t *testing.T) {
+	d := newDeployment(t)
+	for to, want := range map[string]string{"backups/daily": "", ".env": ".env is not a folder", ".env/backups": "not a directory"} {
+		cfg := d.config()
+		cfg.To = d.path(to)
+		_, err := Check(t.Context(), cfg)
+		if want == "" && err != nil || isThere(d.path("backups")) {
+			t.Errorf("%s: %v, or something is left", to, err)
+		}
+		if want != "" {
+			wantError(t, err, want)
+			if _, err := Create(t.Context(), cfg); err == nil {
+				t.Errorf("a backup in %s was made", to)
+			}
+		}
+	}
+	if left, _ := filepath.Glob(d.path(partialPrefix + "*")); len(left) > 0 {
+		t.Errorf("it left %q", left)
 	}
 }
 

@@ -50,12 +50,7 @@ type located struct {
 }
 
 // experimentLocations returns where MLflow keeps the artifacts of each experiment.
-func experimentLocations(ctx context.Context, database string) (all []located, err error) {
-	db, err := openQuiet(database)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
+func experimentLocations(ctx context.Context, db *sql.DB) (all []located, err error) {
 	rows, err := db.QueryContext(ctx, `
 		SELECT coalesce(e.artifact_location, ''), count(r.run_uuid)
 		FROM experiments e LEFT JOIN runs r ON r.experiment_id = e.experiment_id

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 )
@@ -104,6 +105,18 @@ func (s Source) storeFile() (string, error) {
 	return path, nil
 }
 
+// evaluationsFile returns the file of evaluations; empty: there were none, or they are left out.
+func (s Source) evaluationsFile() string {
+	file := s.abs(s.Evaluations)
+	if s.without(PartEvaluations) || s.Evaluations == "" || !isThere(file) {
+		return ""
+	}
+	if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && info.Size() == 0 {
+		return "" // an evaluation was killed before it made a table
+	}
+	return file
+}
+
 // HasStore reports whether MLflow's database is a file that is here, and not left out.
 func (s Source) HasStore() bool {
 	if s.without(PartMLflow) {
@@ -121,6 +134,26 @@ func (s Source) artifactFolder() (string, error) {
 		return "", fmt.Errorf("MLFLOW_ARTIFACT_ROOT is %s: %w, and leave them out here: --without artifacts", redacted(s.ArtifactRoot), errRemote)
 	}
 	return s.abs(path), nil
+}
+
+// mark is the table by which the database of a part is known.
+type mark struct {
+	table, database string
+	hint            string // which settings say where it is
+}
+
+var (
+	markMLflow      = mark{"experiments", "database of MLflow", "MLFLOW_BACKEND_STORE or --mlflow-store says where it is"}
+	markJobs        = mark{"jobs", "job database", "DB_PATH says where it is"}
+	markEvaluations = mark{"evaluations", "database of evaluations", "EVAL_DB_PATH says where it is, --without evaluations leaves it out"}
+)
+
+// on is the error for a file that is another database.
+func (m mark) on(file string, tables map[string]int64) error {
+	if _, ok := tables[m.table]; ok {
+		return nil
+	}
+	return fmt.Errorf("%s is no %s: it has no table %s; %s", file, m.database, m.table, m.hint)
 }
 
 // notThere makes an error one of fs.ErrNotExist, without saying so again.

@@ -35,6 +35,12 @@ func openQuiet(path string) (*sql.DB, error) {
 	return open(path, url.Values{"mode": {"ro"}, "immutable": {"1"}})
 }
 
+// openBusy opens a database that others may write to. rw, because one whose program was killed
+// within a write has to be mended to be read.
+func openBusy(path string) (*sql.DB, error) {
+	return open(path, url.Values{"mode": {"rw"}, "_pragma": {fmt.Sprintf("busy_timeout(%d)", patience.Milliseconds())}})
+}
+
 // checkSQLite makes sure that a file is a SQLite database, without SQLite.
 func checkSQLite(path string) error {
 	f, err := os.Open(path)
@@ -63,8 +69,7 @@ func copyDatabase(ctx context.Context, from, to string) (err error) {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	// rw, because a database whose program was killed within a write has to be mended to be read.
-	source, err := open(from, url.Values{"mode": {"rw"}, "_pragma": {fmt.Sprintf("busy_timeout(%d)", patience.Milliseconds())}})
+	source, err := openBusy(from)
 	if err != nil {
 		return err
 	}

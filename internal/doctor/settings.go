@@ -40,24 +40,48 @@ func probeSettings(_ context.Context, p *Patient) Finding {
 		odd = append(odd, w.Message)
 	}
 	odd = append(odd, p.pointless()...)
-	odd = append(odd, readable(p.Options.Dir)...)
-	f := Finding{Status: OK, Found: fmt.Sprintf("%d settings are set, none is wrong", p.set())}
+	open := readable(p.Options.Dir)
+	f := Finding{Status: OK, Found: setText(p.set())}
 	switch {
 	case len(wrong) > 0:
 		f = Finding{
 			Status: Fail, Found: strings.Join(append(wrong, odd...), "\n"),
-			Means: "The programs refuse to start with these settings.",
+			Means: "The programs refuse to start with these settings.", Fix: correct,
 		}
 	case len(odd) > 0:
 		f = Finding{
 			Status: Warn, Found: strings.Join(odd, "\n"),
-			Means: "What is written there does something else than it seems to, or nothing.",
+			Means: "What is written there does something else than it seems to, or nothing.", Fix: correct,
 		}
 	}
-	if f.Status != OK {
-		f.Fix = "Correct the lines; `commentator config` shows each setting and where its value is from."
+	if len(open) > 0 {
+		f = f.withOpen(open)
 	}
 	return f
+}
+
+const correct = "Correct the lines; `commentator config` shows each setting and where its value is from."
+
+// withOpen adds files with secrets that others may read: nothing is wrong in their lines.
+func (f Finding) withOpen(files []string) Finding {
+	var found []string
+	for _, file := range files {
+		found = append(found, file+" holds secrets, and others on this host may read it.")
+	}
+	const means = "Who has an account on this host can read the tokens and passwords."
+	fix := "Run chmod 600 " + strings.Join(files, " ") + "; whoever may have read a secret already has it until it is replaced."
+	if f.Status == OK {
+		return Finding{Status: Warn, Found: strings.Join(found, "\n"), Means: means, Fix: fix}
+	}
+	f.Found, f.Means, f.Fix = f.Found+"\n"+strings.Join(found, "\n"), f.Means+" "+means, f.Fix+" "+fix
+	return f
+}
+
+func setText(n int) string {
+	if n == 1 {
+		return "1 setting is set, none is wrong"
+	}
+	return fmt.Sprintf("%d settings are set, none is wrong", n)
 }
 
 func (p *Patient) set() (n int) {
@@ -109,7 +133,7 @@ func (p *Patient) values() map[string]string {
 }
 
 // readable names files with secrets that everybody on this host may read.
-func readable(dir string) (odd []string) {
+func readable(dir string) (open []string) {
 	if dir == "" {
 		return nil
 	}
@@ -124,10 +148,10 @@ func readable(dir string) (odd []string) {
 			u, err := url.Parse(value)
 			password := err == nil && u.User != nil
 			if value != "" && (config.IsSecret(name) || password) {
-				odd = append(odd, fmt.Sprintf("%s holds secrets and others on this host may read it; run chmod 600 %s.", path, path))
+				open = append(open, path)
 				break
 			}
 		}
 	}
-	return odd
+	return open
 }

@@ -56,15 +56,29 @@ func TestSecretsThatOthersMayReadAreNamed(t *testing.T) {
 	if err := os.Chmod(filepath.Join(r.dir, ".env"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	file := filepath.Join(r.dir, ".env")
 	got := r.probe(t, "settings")
-	names(t, got, Warn, "run chmod 600 ")
-	if strings.Contains(got.Found, "abcdef") {
-		t.Error("it tells the secret")
+	names(t, got, Warn, file+" holds secrets, and others on this host may read it")
+	// Nothing is wrong in a line.
+	if strings.Contains(got.Found, "abcdef") || !strings.Contains(got.Means, "can read the tokens") || strings.Contains(got.Means, "than it seems") ||
+		!strings.Contains(got.Fix, "chmod 600 "+file) || strings.Contains(got.Fix, "Correct the lines") {
+		t.Errorf("%+v", got)
 	}
+	// Beside what is wrong there, both are said.
+	r.write(t, ".env", "SLACK_SIGNING_SECRET=abcdef0123456789\nMLFLOW_ENABLE_TRACKNG=true\n")
+	if err := os.Chmod(file, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	got = r.probe(t, "settings")
+	names(t, got, Warn, "did you mean", "chmod 600")
+	if !strings.Contains(got.Means, "than it seems") || !strings.Contains(got.Means, "can read the tokens") || !strings.Contains(got.Fix, "Correct the lines") {
+		t.Errorf("%+v", got)
+	}
+	r.write(t, ".env", "SLACK_SIGNING_SECRET=abcdef0123456789\n")
 	if err := os.Chmod(filepath.Join(r.dir, ".env"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	names(t, r.probe(t, "settings"), OK, "1 settings are set")
+	names(t, r.probe(t, "settings"), OK, "1 setting is set, none is wrong")
 }
 
 func TestRulesOfTheSamplingFileAreNamed(t *testing.T) {

@@ -55,8 +55,8 @@ func details(jobs []Job) map[string]int {
 
 func (e *evidence) recorded() Check {
 	n := details(e.on)
-	c := Check{Name: "they are recorded", Status: Pass, Evidence: fmt.Sprintf("telemetry is %s, because %s: runs and traces of %d jobs, runs alone of %d, nothing of %d",
-		e.cfg.Mode, e.cfg.Because, n["full"], n["tracking"], n["off"])}
+	c := Check{Name: "they are recorded", Status: Pass, Evidence: fmt.Sprintf("telemetry is %s, because %s: runs and traces of %s, runs alone of %d, nothing of %d",
+		e.cfg.Mode, e.cfg.Because, plural(n["full"], "job", "jobs"), n["tracking"], n["off"])}
 	if n["full"]+n["tracking"] == 0 {
 		c.Status, c.Fix = Fail, "set MLFLOW_ENABLE_TRACKING=true, which is phase 1"
 		if e.cfg.Mode != "off" {
@@ -69,7 +69,7 @@ func (e *evidence) recorded() Check {
 func (e *evidence) taken() Check {
 	c := Check{Name: "the Collector takes their messages", Status: Pass, Evidence: "nothing waits in the outbox, nothing was set aside"}
 	if waiting := len(e.held.Waiting); waiting+e.held.SetAside > 0 {
-		c.Status, c.Evidence = Fail, fmt.Sprintf("messages of %d jobs wait, %d messages were refused", waiting, e.held.SetAside)
+		c.Status, c.Evidence = Fail, fmt.Sprintf("messages of %s wait, %s refused", plural(waiting, "job", "jobs"), plural(e.held.SetAside, "was", "were"))
 		c.Fix = "is otelcol-mlflow running, and is OTEL_EXPORTER_OTLP_ENDPOINT its address?"
 	}
 	return e.unlessDown(c)
@@ -118,22 +118,22 @@ func (e *evidence) compared(name, evidence string, which func(reconcile.Finding)
 }
 
 func (e *evidence) jobRuns() Check {
-	return e.compared("each job has one run", fmt.Sprintf("%d runs, with the status, params, tags and metrics that were recorded", e.held.Jobs), isJob)
+	return e.compared("each job has one run", plural(e.held.Jobs, "run", "runs")+", with the status, params, tags and metrics that were recorded", isJob)
 }
 
 func (e *evidence) stageRuns() Check {
-	return e.compared("each stage has one run below it", fmt.Sprintf("%d runs, likewise", e.held.Runs-e.held.Jobs), isStage)
+	return e.compared("each stage has one run below it", plural(e.held.Runs-e.held.Jobs, "run", "runs")+", likewise", isStage)
 }
 
 func (e *evidence) artifacts() Check {
-	return e.compared("artifacts are what was recorded", fmt.Sprintf("%d files, %s, the same by SHA-256", e.held.Files, bytesize.Format(e.held.Bytes)), isFile)
+	return e.compared("artifacts are what was recorded", fmt.Sprintf("%s, %s, the same by SHA-256", plural(e.held.Files, "file", "files"), bytesize.Format(e.held.Bytes)), isFile)
 }
 
 func (e *evidence) traces() Check {
 	n := details(e.on)
-	text := fmt.Sprintf("none, as in phase 1, of %d jobs", n["tracking"])
+	text := "none, as in phase 1, of " + plural(n["tracking"], "job", "jobs")
 	if n["full"] > 0 {
-		text = fmt.Sprintf("%d traces of %d jobs, linked to their runs, with all %d spans, each below its parent", e.held.Traces, n["full"], e.held.Spans)
+		text = fmt.Sprintf("%s of %s, linked to their runs, with all %s, each below its parent", plural(e.held.Traces, "trace", "traces"), plural(n["full"], "job", "jobs"), plural(e.held.Spans, "span", "spans"))
 	}
 	return e.compared("traces are as the mode says", text, isTrace)
 }
@@ -142,7 +142,12 @@ func (e *evidence) noSlowdown(l *Latency) Check {
 	c := Check{Name: "no slowdown", Status: Pass}
 	own := fmt.Sprintf("%s, against %s of jobs with telemetry off that took turns with them: ratio %s", ms(l.Median), ms(l.Off), l.ToOff)
 	if l.ToBaseline == nil {
-		c.Status, c.Evidence, c.Fix = Fail, own, e.noBaseline.Error()
+		// Jobs that took turns show a slowdown by themselves, but not that there is none: what slows every
+		// job down, those with telemetry off too, only an earlier measurement shows.
+		c.Status, c.Evidence, c.Fix = Open, own, e.noBaseline.Error()
+		if l.ToOff.Slower(l.Bound) {
+			c.Status, c.Evidence = Fail, fmt.Sprintf("%s, bound %.2f", own, l.Bound)
+		}
 		return c
 	}
 	c.Evidence = fmt.Sprintf("jobs take %s (median of %d), against %s when the baseline was recorded on %s: ratio %s, bound %.2f\n%s",

@@ -2,9 +2,11 @@ package validate
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/technoshare/commentator/internal/bytesize"
+	"github.com/technoshare/commentator/internal/reconcile"
 )
 
 // criteria are those of the guide, in its words and order.
@@ -57,7 +59,7 @@ func (e *evidence) errorRates() Criterion {
 
 func (e *evidence) artifactsSaved() Criterion {
 	n, first := e.about(isFile)
-	text := fmt.Sprintf("%d files of %d test jobs have the hashes that the worker recorded", e.held.Files, e.held.Jobs)
+	text := fmt.Sprintf("%s of %s, with the hashes that the worker recorded", plural(e.held.Files, "file", "files"), plural(e.held.Jobs, "test job", "test jobs"))
 	if n > 0 {
 		text = first
 	}
@@ -71,14 +73,42 @@ func (e *evidence) everyJobHasARun() Criterion {
 		c.Evidence = first
 	}
 	if d := e.day; d != nil {
-		c.Evidence += fmt.Sprintf("\nof the last day %d jobs of the job database were compared: %d lost, %d doubled, %d wrong, %d waiting",
-			d.Jobs, len(d.Lost), len(d.Doubled), len(d.Wrong), len(d.Waiting))
+		c.Evidence += "\nof the last day " + dayText(*d)
 		if !d.Whole(false) {
 			c.Status = Fail
-			c.Evidence += "; `mlflowctl reconcile` names them"
 		}
 	}
 	return c
+}
+
+// dayText says how many jobs were compared, how many of them MLflow does not hold whole, and what
+// there is to do.
+func dayText(d reconcile.Result) string {
+	text := plural(d.Jobs, "job", "jobs") + " of the job database "
+	if d.Jobs == 1 {
+		text += "was compared"
+	} else {
+		text += "were compared"
+	}
+	if d.Whole(false) {
+		return text + ", and MLflow holds what was recorded"
+	}
+	var parts []string
+	if n := len(d.Waiting); n > 0 {
+		parts = append(parts, fmt.Sprintf("%s in the outbox still, `commentator status` says why", plural(n, "more waits", "more wait")))
+	}
+	broken, findings := map[int64]bool{}, 0
+	for _, list := range [][]reconcile.Finding{d.Lost, d.Doubled, d.Wrong} {
+		for _, f := range list {
+			broken[f.Job] = true
+			findings++
+		}
+	}
+	if findings > 0 {
+		parts = append([]string{fmt.Sprintf("%s not in MLflow as recorded (%s: %d lost, %d doubled, %d wrong); `mlflowctl reconcile --since 24h` names them, with `--repair` it sends again what is lost or wrong",
+			plural(len(broken), "is", "are"), plural(findings, "finding", "findings"), len(d.Lost), len(d.Doubled), len(d.Wrong))}, parts...)
+	}
+	return text + ": " + strings.Join(parts, "; ")
 }
 
 func (e *evidence) spanHierarchy() Criterion {

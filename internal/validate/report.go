@@ -15,7 +15,7 @@ type Status string
 const (
 	Pass Status = "pass"
 	Fail Status = "fail"
-	Open Status = "open" // nothing that a program can see; a person has to say
+	Open Status = "open" // nothing that a program can see: a person has to say, or it was not measured
 )
 
 // Check is one step of the validation.
@@ -23,7 +23,7 @@ type Check struct {
 	Name     string `json:"name"`
 	Status   Status `json:"status"`
 	Evidence string `json:"evidence"`
-	Fix      string `json:"fix,omitempty"` // what to do, when it fails
+	Fix      string `json:"fix,omitempty"` // what to do, when it fails or is open
 }
 
 // Criterion is one of the success criteria of the old deployment's migration guide.
@@ -47,7 +47,7 @@ type Report struct {
 	Latency    *Latency    `json:"latency,omitempty"`
 	Checks     []Check     `json:"checks"`
 	Criteria   []Criterion `json:"criteria"`
-	Passed     bool        `json:"passed"`
+	Passed     bool        `json:"passed"` // nothing fails
 }
 
 // Latency is how long jobs took, in seconds.
@@ -80,7 +80,7 @@ func (r Report) title() string {
 }
 
 func (r Report) verdict() string {
-	failed, open := 0, 0
+	met, failed, open := 0, 0, 0
 	count := func(s Status) {
 		switch s {
 		case Fail:
@@ -88,6 +88,7 @@ func (r Report) verdict() string {
 		case Open:
 			open++
 		case Pass:
+			met++
 		}
 	}
 	for _, c := range r.Checks {
@@ -96,14 +97,14 @@ func (r Report) verdict() string {
 	for _, c := range r.Criteria {
 		count(c.Status)
 	}
-	text := "Passed."
+	text := fmt.Sprintf("%d of %d pass, none fails", met, len(r.Checks)+len(r.Criteria))
 	if failed > 0 {
-		text = fmt.Sprintf("Failed: %d of %d.", failed, len(r.Checks)+len(r.Criteria))
+		text = fmt.Sprintf("Failed: %d of %d", failed, len(r.Checks)+len(r.Criteria))
 	}
 	if open > 0 {
-		text += fmt.Sprintf(" %d are for people to say.", open)
+		text += fmt.Sprintf("; %s open", plural(open, "is", "are"))
 	}
-	return text
+	return text + "."
 }
 
 // Text writes the report for a terminal.

@@ -98,7 +98,12 @@ func TestEachFaultFailsItsCheck(t *testing.T) {
 				e.on[i].Seconds *= 2
 			}
 		}, []string{"no slowdown"}},
-		"there is no baseline":      {func(e *evidence) { e.noBaseline = ErrNoBaseline }, []string{"no slowdown"}},
+		"jobs are slower, without a baseline": {func(e *evidence) {
+			e.noBaseline = ErrNoBaseline
+			for i := range e.on {
+				e.on[i].Seconds *= 2
+			}
+		}, []string{"no slowdown"}},
 		"more people's jobs err":    {func(e *evidence) { e.deployment.Recorded.Errors = 30 }, []string{"No increase"}},
 		"a person's job is lost":    {func(e *evidence) { e.day.Lost = make([]reconcile.Finding, 1) }, []string{"Every job"}},
 		"MLflow was away":           {func(e *evidence) { e.probes.answered-- }, []string{"MLflow server uptime"}},
@@ -133,6 +138,41 @@ func TestEachFaultFailsItsCheck(t *testing.T) {
 				t.Errorf("failed %q; want %q", failed, c.fails)
 			}
 		})
+	}
+}
+
+// Without a baseline it is open whether jobs are slower: nothing fails, and nothing says that all is met.
+func TestWithoutABaselineTheSlowdownIsOpen(t *testing.T) {
+	e := sound(t)
+	e.noBaseline = ErrNoBaseline
+	r := e.report()
+	c := r.Checks[len(r.Checks)-1]
+	if c.Name != "no slowdown" || c.Status != Open || !strings.Contains(c.Evidence, "ratio 1.02") || !strings.Contains(c.Fix, "mlflowctl validate --record") || !r.Passed {
+		t.Errorf("%+v, passed: %t", c, r.Passed)
+	}
+	if got, want := r.verdict(), "16 of 21 pass, none fails; 5 are open."; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// Jobs are counted as jobs, however much of each is missing.
+func TestTheDayIsCountedInJobs(t *testing.T) {
+	lost := func(job int64) reconcile.Finding { return reconcile.Finding{Job: job, Item: "run"} }
+	for _, c := range []struct {
+		day  reconcile.Result
+		want string
+	}{
+		{reconcile.Result{Report: reconcile.Report{Jobs: 1}}, "1 job of the job database was compared, and MLflow holds what was recorded"},
+		{
+			reconcile.Result{Report: reconcile.Report{Jobs: 7, Lost: []reconcile.Finding{lost(1), lost(1), lost(2)}, Wrong: []reconcile.Finding{lost(2)}}, Waiting: []int64{9}},
+			"7 jobs of the job database were compared: 2 are not in MLflow as recorded (4 findings: 3 lost, 0 doubled, 1 wrong); " +
+				"`mlflowctl reconcile --since 24h` names them, with `--repair` it sends again what is lost or wrong; 1 more waits in the outbox still, `commentator status` says why",
+		},
+		{reconcile.Result{Report: reconcile.Report{Jobs: 2}, Waiting: []int64{3, 4}}, "2 jobs of the job database were compared: 2 more wait in the outbox still, `commentator status` says why"},
+	} {
+		if got := dayText(c.day); got != c.want {
+			t.Errorf("is   %s\nwant %s", got, c.want)
+		}
 	}
 }
 

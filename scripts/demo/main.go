@@ -41,13 +41,24 @@ func main() {
 	if *stop {
 		err = stopRunning(*dir)
 	} else {
-		err = run(ctx, *dir, *data, *extra, *wait)
+		err = outcome(ctx, run(ctx, *dir, *data, *extra, *wait))
 	}
 	cancel()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
+}
+
+var errInterrupted = errors.New("interrupted; what it had started is stopped")
+
+// outcome is the error of a demo. Where it was when somebody ended it is nobody's fault, and looks
+// like a time-out.
+func outcome(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return errInterrupted
+	}
+	return err
 }
 
 // stopRunning ends the processes that an earlier demo left, and no others.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -27,7 +28,13 @@ type process struct {
 	Started string `json:"started"`
 
 	done chan error
-	log  string
+	log  processLog
+}
+
+// processLog is what a program of this run wrote into its log, to which every run adds.
+type processLog struct {
+	path string
+	from int64 // bytes that were there before
 }
 
 // start runs a program with its output in dir/name.log, without the caller's own settings.
@@ -38,6 +45,10 @@ func start(name, dir string, env []string, command string, args ...string) (*pro
 		return nil, fmt.Errorf("open log: %w", err)
 	}
 	defer out.Close()
+	before, err := out.Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, fmt.Errorf("find the end of the log: %w", err)
+	}
 	cmd := exec.Command(command, args...)
 	cmd.Dir = dir
 	cmd.Env = append(sandbox.Environ(), env...)
@@ -46,7 +57,7 @@ func start(name, dir string, env []string, command string, args ...string) (*pro
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	p := &process{Name: name, PID: cmd.Process.Pid, Started: startTime(cmd.Process.Pid), done: make(chan error, 1), log: log}
+	p := &process{Name: name, PID: cmd.Process.Pid, Started: startTime(cmd.Process.Pid), done: make(chan error, 1), log: processLog{log, before}}
 	go func() { p.done <- cmd.Wait() }()
 	return p, nil
 }
@@ -135,9 +146,9 @@ func (p *process) waitHTTP(ctx context.Context, address string, patience time.Du
 		}
 		select {
 		case err := <-p.done:
-			return fmt.Errorf("%s ended (%s); the end of %s says:\n%s", p.Name, exitText(err), p.log, tail(p.log))
+			return fmt.Errorf("%s ended (%s); %s", p.Name, exitText(err), p.log.end())
 		case <-ctx.Done():
-			return fmt.Errorf("%s does not answer on %s after %s; the end of %s says:\n%s", p.Name, address, patience, p.log, tail(p.log))
+			return fmt.Errorf("%s does not answer on %s after %s; %s", p.Name, address, patience, p.log.end())
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
@@ -151,17 +162,22 @@ func exitText(err error) string {
 	return err.Error()
 }
 
-// tail returns the last lines of a log.
-func tail(path string) string {
-	text, err := os.ReadFile(path)
+// tailLines is how many lines of a log an error quotes.
+const tailLines = 15
+
+// end quotes the last lines that this run wrote.
+func (l processLog) end() string {
+	text, err := os.ReadFile(l.path)
 	if err != nil {
 		return err.Error()
 	}
-	lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
-	if len(lines) > 15 {
-		lines = lines[len(lines)-15:]
+	text = bytes.TrimSpace(text[min(l.from, int64(len(text))):])
+	if len(text) == 0 {
+		return "it wrote nothing into " + l.path
 	}
-	return string(bytes.Join(lines, []byte("\n")))
+	lines := bytes.Split(text, []byte("\n"))
+	lines = lines[max(0, len(lines)-tailLines):]
+	return fmt.Sprintf("the end of %s says:\n%s", l.path, bytes.Join(lines, []byte("\n")))
 }
 
 // The file that names the running demo's processes, for `make demo-stop`.

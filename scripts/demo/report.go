@@ -59,7 +59,7 @@ func (s *servers) report(ctx context.Context, began time.Time, jobs []played, se
 	for i, p := range jobs {
 		var err error
 		if all[i], err = r.delivered(ctx, p.job.TraceID); err != nil {
-			return nil, fmt.Errorf("%s: %w; the end of the Collector's log says:\n%s", p.name, err, tail(filepath.Join(s.dir, "collector.log")))
+			return nil, fmt.Errorf("%s: %w; %s", p.name, err, s.logOf("collector").end())
 		}
 	}
 	firstSeen := seen()

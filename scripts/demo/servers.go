@@ -113,7 +113,7 @@ func (s *servers) ended(ctx context.Context, name string) error {
 		select {
 		case err := <-p.done:
 			if err != nil {
-				return fmt.Errorf("%s: %w; the end of %s says:\n%s", name, err, p.log, tail(p.log))
+				return fmt.Errorf("%s: %w; %s", name, err, p.log.end())
 			}
 			s.processes = append(s.processes[:i], s.processes[i+1:]...)
 			return nil
@@ -122,6 +122,16 @@ func (s *servers) ended(ctx context.Context, name string) error {
 		}
 	}
 	return nil
+}
+
+// logOf is the log of the process that was started last under a name.
+func (s *servers) logOf(name string) (l processLog) {
+	for _, p := range s.processes {
+		if p.Name == name {
+			l = p.log
+		}
+	}
+	return l
 }
 
 // stop ends everything in the opposite order of its start.
@@ -173,7 +183,7 @@ func (s *servers) final(ctx context.Context, id int64) (pipeline.Report, error) 
 		}
 		select {
 		case <-ctx.Done():
-			return pipeline.Report{}, fmt.Errorf("job %d is not final; the end of the worker's log says:\n%s", id, tail(filepath.Join(s.dir, "worker.log")))
+			return pipeline.Report{}, fmt.Errorf("job %d is not final; %s", id, s.logOf("worker").end())
 		case <-time.After(200 * time.Millisecond):
 		}
 	}

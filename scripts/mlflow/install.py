@@ -76,7 +76,11 @@ def wanted(version):
         return default
     known = {v: rest for v, *rest in (line.split() for line in lines(HERE / "versions.txt"))}
     if version not in known:
-        fail(f"MLFLOW_VERSION is {version!r}; scripts/mlflow/versions.txt has {', '.join(known)}. Add a line for another.")
+        pinned = next(r for r in default if r.startswith("mlflow==")).removeprefix("mlflow==")
+        fail(
+            f"MLFLOW_VERSION is {version!r}; there are {pinned} (the default), {', '.join(known)}. "
+            "A line in scripts/mlflow/versions.txt adds another."
+        )
     extras = [r for r in default if r.split("==")[0] in ("Flask-WTF", "psycopg2-binary")]
     return [f"mlflow=={version}", *extras, *known[version]]
 

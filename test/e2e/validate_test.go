@@ -56,7 +56,7 @@ func TestDeploymentIsValidated(t *testing.T) {
 	if v.Mode != "tracing" || v.Phase != 2 || !v.Passed || len(v.Checks) != 9 || len(v.Criteria) != 12 {
 		t.Errorf("phase 2: %+v", v)
 	}
-	if text, err := os.ReadFile(page); err != nil || !strings.Contains(string(text), "2 traces of 2 jobs") || !strings.Contains(string(text), "of the last day 1 jobs") {
+	if text, err := os.ReadFile(page); err != nil || !strings.Contains(string(text), "2 traces of 2 jobs") || !strings.Contains(string(text), "of the last day 1 job of") {
 		t.Errorf("page %v:\n%s", err, text)
 	}
 	held := s.dump(t, experiment, experiment+"_validation")
