@@ -55,10 +55,11 @@ unit: ## Unit tests, without servers
 # said comes in one piece when both are done.
 .PHONY: test
 test: lint race ## All tests, with the real servers; what CI runs
-	@beside=$$(mktemp) && trap 'rm -f "$$beside"' EXIT && \
-	{ $(MAKE) --no-print-directory without-mlflow > "$$beside" 2>&1 & } && others=$$!; rc=0; \
+	@set -e; beside=$$(mktemp); others=; \
+	trap 'kill $$others 2>/dev/null || true; cat "$$beside"; rm -f "$$beside"' EXIT; \
+	$(MAKE) --no-print-directory without-mlflow > "$$beside" 2>&1 & others=$$!; rc=0; \
 	$(MAKE) --no-print-directory servers e2e || rc=$$?; \
-	wait $$others || rc=$$?; cat "$$beside"; exit $$rc
+	wait $$others || rc=$$?; others=; exit $$rc
 
 .PHONY: without-mlflow
 without-mlflow: routing prometheus contract-slack postgres ## Of `make test` what needs other programs, and no MLflow

@@ -81,8 +81,19 @@ for ((i = 0; i < ${#more[@]}; i++)); do
 done
 
 # While everything runs: MLflow is asked what it keeps, and nobody has to start it again when this refuses.
+# A person is asked after what it warns of; --yes asks nobody, so that a warning is as good as a no.
 possible() {
-	"$control" backup create --dry-run --to "$to" ${more[@]+"${more[@]}"} || fail "no backup can be made, so nothing was stopped or removed."
+	local said
+	said=$("$control" backup create --dry-run --to "$to" ${more[@]+"${more[@]}"} 2>&1) || {
+		say "$said"
+		fail "no backup can be made, so nothing was stopped or removed."
+	}
+	[ -n "$yes" ] || printf '%s\n' "$said"
+	case $yes$said in yes*warning:*)
+		say "$said"
+		fail "the backup may lack something, so nothing was stopped or removed. Without --yes you are asked; -- --without artifacts leaves artifacts where they are."
+		;;
+	esac
 }
 
 if [ -n "$dry" ]; then
@@ -93,7 +104,7 @@ fi
 
 would=$("$control" rollback --dry-run --backup "$to" ${same[@]+"${same[@]}"})
 if [ -n "$yes" ]; then
-	possible >/dev/null # what would be done is done at once
+	possible # what would be done is done at once
 else
 	possible
 	printf '%s\n' "$would"

@@ -204,12 +204,14 @@ func TestNothingIsStoppedForABackupThatCannotBeMade(t *testing.T) {
 case "$*" in
 rollback\ --dry-run*) echo "would remove mlflow.db" ;;
 backup\ create\ --dry-run\ --to\ README.md\ --without\ jobs) echo "mkdir README.md: not a directory" >&2; exit 1 ;;
+backup\ create\ --dry-run\ --to\ unsure) echo "warning: there is no folder mlartifacts" >&2; echo "would make a backup" ;;
 backup\ create\ --dry-run*) echo "would make a backup" ;;
 *) echo "asked: $*" >&2; exit 1 ;;
 esac
 `)
 	c.env = append(c.env, "MLFLOWCTL="+c.path("mlflowctl"))
 	c.says(true, mlflowRuns, "start_mlflow.sh", "--background")
+	c.says(false, "rollback: the backup may lack something, so nothing was stopped or removed.", "rollback.sh", "--yes", "--backup-to", "unsure")
 	const refused = "not a directory\nrollback: no backup can be made, so nothing was stopped or removed."
 	c.says(false, refused, "rollback.sh", "--yes", "--backup-to", "README.md", "--", "--without", "jobs")
 	c.says(false, refused, "rollback.sh", "--dry-run", "--backup-to", "README.md", "--", "--without", "jobs")

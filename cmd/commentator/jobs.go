@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"text/tabwriter"
@@ -46,15 +45,24 @@ func (c *jobsListCommand) Run(ctx context.Context, a *app) (err error) {
 	if !c.JSON {
 		fmt.Fprintln(table, "JOB\tSTATE\tOUTCOME\tERROR\tSECONDS\tCREATED (UTC)\tLINK")
 	}
+	encoder := jsonLines(a.stdout)
 	for _, j := range jobs {
-		r, err := a.readJob(ctx, s, j)
-		if err != nil {
-			return err
-		}
 		if c.JSON {
-			err = json.NewEncoder(a.stdout).Encode(r)
-		} else {
-			_, err = fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%.2f\t%s\t%s\n", r.JobID, r.State, r.Outcome, r.ErrorType, r.Seconds, r.CreatedAt.UTC().Format("2006-01-02 15:04"), r.URL)
+			r, err := a.readJob(ctx, s, j)
+			if errors.Is(err, store.ErrNotFound) {
+				continue // it was old, and a worker has just removed it
+			}
+			if err != nil {
+				return err
+			}
+			if err := encoder.Encode(r); err != nil {
+				return err
+			}
+			continue
+		}
+		r, err := a.report(ctx, s, j)
+		if err == nil {
+			_, err = fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%.2f\t%s\t%s\n", r.JobID, r.State, r.Outcome, r.ErrorType, r.Seconds, j.CreatedAt.UTC().Format("2006-01-02 15:04"), r.URL)
 		}
 		if err != nil {
 			return err

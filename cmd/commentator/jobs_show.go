@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -39,7 +40,7 @@ func (c *jobsShowCommand) Run(ctx context.Context, a *app) (err error) {
 		return err
 	}
 	if c.JSON {
-		return json.NewEncoder(a.stdout).Encode(r)
+		return jsonLines(a.stdout).Encode(r)
 	}
 	fmt.Fprintln(a.stdout, sentence(r.Report))
 	fmt.Fprint(a.stdout, r.story())
@@ -74,18 +75,31 @@ type shownJob struct {
 	ThreadTS         string    `json:"thread_ts,omitempty"` // of a message in a thread
 	Permalink        string    `json:"permalink,omitempty"` // of the message; absent without SLACK_WORKSPACE_URL
 	MessageDeletedAt time.Time `json:"message_deleted_at,omitzero"`
-	WithdrawnAt      time.Time `json:"withdrawn_at,omitzero"`     // the link was taken back, or its message
-	ReplyTS          string    `json:"reply_ts,omitempty"`        // the comment in Slack
-	ReplyDeletedAt   time.Time `json:"reply_deleted_at,omitzero"` // the comment is not there any more
+	WithdrawnAt      time.Time `json:"withdrawn_at,omitzero"`        // the link was taken back, or its message
+	ReplyTS          string    `json:"reply_ts,omitempty"`           // the comment in Slack
+	ReplyTakenBackAt time.Time `json:"reply_taken_back_at,omitzero"` // all of it was deleted in Slack, or stays because Slack deletes it never
+}
+
+// jsonLines writes JSON for terminals too, from which people copy addresses.
+func jsonLines(w io.Writer) *json.Encoder {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	return e
+}
+
+// report is what became of a job.
+func (a *app) report(ctx context.Context, s *store.Store, j commentator.Job) (pipeline.Report, error) {
+	records, err := s.Stages(ctx, j.ID)
+	if err != nil {
+		return pipeline.Report{}, err
+	}
+	return pipeline.NewReport(j, records)
 }
 
 func (a *app) readJob(ctx context.Context, s *store.Store, j commentator.Job) (shownJob, error) {
 	shown := shownJob{CreatedAt: j.CreatedAt, StartedAt: j.StartedAt, EndedAt: j.FinishedAt, RetryOf: j.RetryOf}
-	records, err := s.Stages(ctx, j.ID)
-	if err != nil {
-		return shown, err
-	}
-	if shown.Report, err = pipeline.NewReport(j, records); err != nil {
+	var err error
+	if shown.Report, err = a.report(ctx, s, j); err != nil {
 		return shown, err
 	}
 	o, err := s.Origin(ctx, j.ID)
@@ -95,7 +109,7 @@ func (a *app) readJob(ctx context.Context, s *store.Store, j commentator.Job) (s
 	shown.Channel, shown.MessageTS, shown.ThreadTS = o.Channel, o.TS, o.ThreadTS
 	shown.Permalink = commentator.Message{Channel: o.Channel, TS: o.TS, ThreadTS: o.ThreadTS}.Permalink(a.cfg.SlackURL)
 	shown.MessageDeletedAt, shown.WithdrawnAt = o.DeletedAt, o.WithdrawnAt
-	shown.ReplyTS, shown.ReplyDeletedAt = o.ReplyTS, o.ReplyDeletedAt
+	shown.ReplyTS, shown.ReplyTakenBackAt = o.ReplyTS, o.ReplyTakenBackAt
 	return shown, nil
 }
 
@@ -131,8 +145,8 @@ func (r shownJob) story() string {
 	}
 	if r.ReplyTS != "" {
 		fmt.Fprintf(&b, "comment %s", r.ReplyTS)
-		if !r.ReplyDeletedAt.IsZero() {
-			fmt.Fprintf(&b, ", deleted in Slack %s", utc(r.ReplyDeletedAt))
+		if !r.ReplyTakenBackAt.IsZero() {
+			fmt.Fprintf(&b, ", taken back %s", utc(r.ReplyTakenBackAt))
 		}
 		b.WriteString("\n")
 	}

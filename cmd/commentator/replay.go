@@ -36,7 +36,7 @@ type replayCommand struct {
 func (replayCommand) Help() string {
 	return `Comments go to standard output, everything else to standard error. Nothing is posted to Slack. A message that is replayed by --event or --latest counts as taken: serve does not comment on it again. Jobs that an interrupted process left in the queue are worked off too.
 
-Exit code: 0 when every job ended in success or no_urls, also those of an event that is known, 1 when one did not, 2 for wrong input. With --enqueue 0 says that the jobs are in the queue.`
+Exit code: 0 when every job ended in success or no_urls, also those of an event that is known, 1 when one did not or has not ended yet, 2 for wrong input. A job that a later one of them repeats does not count. With --enqueue 0 says that the jobs are in the queue.`
 }
 
 // Run replays links or an event.
@@ -196,15 +196,12 @@ func (c *replayCommand) show(ctx context.Context, w *worker, jobs []commentator.
 		fmt.Fprintln(w.app.stderr, "This event is known already, nothing was done; --again repeats it.")
 	}
 	for _, j := range jobs {
-		records, err := w.store.Stages(ctx, j.ID)
+		r, err := w.app.report(ctx, w.store, j)
 		if err != nil {
 			return err
 		}
-		r, err := pipeline.NewReport(j, records)
-		if err != nil {
-			return err
-		}
-		if !c.Enqueue && r.Outcome != commentator.OutcomeSuccess && r.Outcome != commentator.OutcomeNoURLs {
+		repeated := slices.ContainsFunc(jobs, func(o commentator.Job) bool { return o.RetryOf == j.ID })
+		if !c.Enqueue && !repeated && r.Outcome != commentator.OutcomeSuccess && r.Outcome != commentator.OutcomeNoURLs {
 			failed = true
 		}
 		fmt.Fprintln(w.app.stderr, w.app.redactor.Text(sentence(r)))

@@ -73,10 +73,7 @@ func (c *slackMessagesCommand) Run(ctx context.Context, a *app) (err error) {
 	}
 	var in *intake.Onlooker
 	if c.Parse {
-		var db *store.ReadOnly
-		if db, err = a.jobsForLooking(ctx); err != nil {
-			return err
-		}
+		db := a.jobsForLooking(ctx)
 		if db != nil {
 			defer func() { err = errors.Join(err, db.Close()) }()
 		}
@@ -165,13 +162,20 @@ func (a *app) because(link intake.Prospect) string {
 	return ""
 }
 
-// jobsForLooking opens the job database for reading; nil when there is none.
-func (a *app) jobsForLooking(ctx context.Context) (*store.ReadOnly, error) {
+// jobsForLooking opens the job database for reading; nil when there is none, or none that can be
+// used: messages are shown without it.
+func (a *app) jobsForLooking(ctx context.Context) *store.ReadOnly {
 	db, err := store.OpenReadOnly(ctx, a.cfg.Database())
-	if errors.Is(err, store.ErrNoDatabase) {
-		return nil, nil
+	if err == nil {
+		if err = db.Current(ctx); err == nil {
+			return db
+		}
+		err = errors.Join(err, db.Close())
 	}
-	return db, err
+	if !errors.Is(err, store.ErrNoDatabase) {
+		fmt.Fprintln(a.stderr, "warning: what has become of links is not known without the job database:", a.redactor.Text(err.Error()))
+	}
+	return nil
 }
 
 // history reads channels of Slack.

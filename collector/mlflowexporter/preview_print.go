@@ -104,12 +104,9 @@ func (p *Preview) printRun(out *printer, r reduce.Run) {
 	})
 	out.line("")
 	out.table(func(row func(cells ...string)) {
-		own := reduce.Part{Params: r.Params, Tags: r.Tags, Metrics: r.Metrics, Artifacts: r.Artifacts, Why: r.Why}
+		own := reduce.Part{Params: r.Params, Tags: r.Tags, Metrics: r.Metrics, Artifacts: r.Artifacts, Datasets: r.Datasets, Why: r.Why}
 		for _, used := range r.Prompts {
 			row("prompt", used.Name, shown(used.SHA256), "linked when MLflow's registry has this text")
-		}
-		for _, d := range r.Datasets {
-			row("dataset", shown(d.Name), strings.TrimSpace(shown(d.Digest)+" "+shown(d.Source)), wire.AttrRunDatasetName+", "+wire.AttrRunDatasetHash)
 		}
 		parts := append([]reduce.Part{own}, r.Parts...)
 		for i, part := range parts {
@@ -145,6 +142,9 @@ func overwritten(parts []reduce.Part, i int) map[string]string {
 
 func printPart(row func(cells ...string), p reduce.Part, overwritten map[string]string) {
 	params, tags := written{}, written{}
+	for _, d := range p.Datasets {
+		row("dataset", shown(d.Name), strings.TrimSpace(shown(d.Digest)+" "+shown(d.Source)), wire.AttrRunDatasetName+", "+wire.AttrRunDatasetHash)
+	}
 	for _, kv := range p.Params {
 		key, note := params.key(kv.Key)
 		note = cmp.Or(overwritten["param "+key], note)

@@ -78,7 +78,14 @@ func (o *Offline) Compose(ctx context.Context, e commentator.Evidence, f comment
 	for _, fact := range f.KeyFacts {
 		facts[fact.Fact] = true
 	}
-	isFact := func(i int) bool { return facts[d.lines[i].text] }
+	found := 0
+	for _, l := range d.lines {
+		if facts[l.text] {
+			found++
+		}
+	}
+	// A version that cut sentences otherwise may have found the facts: then any sentence will do.
+	isFact := func(i int) bool { return facts[d.lines[i].text] || found < len(facts) }
 
 	tldr := d.best(tldrCount, isFact)
 	inTLDR := map[int]bool{}

@@ -53,6 +53,19 @@ func TestOfflineGolden(t *testing.T) {
 	}
 }
 
+// A job between its stages is composed also from facts that another version cut out otherwise.
+func TestOfflineComposesFromFactsOfAnEarlierVersion(t *testing.T) {
+	o, e := analysis.NewOffline(data.Default()), evidence(t, "wal")
+	r := offline(t, o, e)
+	for i := range r.Facts.KeyFacts {
+		r.Facts.KeyFacts[i].Fact = "“" + r.Facts.KeyFacts[i].Fact
+	}
+	c, _, err := o.Compose(t.Context(), e, r.Facts)
+	if err != nil || len(c.TLDR) != len(r.Comment.TLDR) || len(c.Summary) < len(r.Comment.Summary) {
+		t.Errorf("%d and %d sentences, not %d and %d; %v", len(c.TLDR), len(c.Summary), len(r.Comment.TLDR), len(r.Comment.Summary), err)
+	}
+}
+
 // Articles pass the gates; pages without ten sentences fail by their own lack of text.
 func TestOfflineAndGates(t *testing.T) {
 	want := map[string][]string{

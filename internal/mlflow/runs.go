@@ -112,7 +112,8 @@ type RunData struct {
 	Tags    []KeyValue `json:"tags"`
 }
 
-// InputDataset is data that a run is about. MLflow knows it within an experiment by name and digest.
+// InputDataset is data that a run is about. MLflow knows it by name and digest, within an
+// experiment; 3.7.0 within the server.
 type InputDataset struct {
 	Name       string `json:"name"`   // at most MaxDatasetName characters
 	Digest     string `json:"digest"` // at most MaxDatasetDigest characters

@@ -233,5 +233,6 @@ func htmlBlocks(fragment string) []string {
 	if err != nil {
 		return tokenBlocks(text) // nested too deep
 	}
+	dropNotes(root)
 	return nodeBlocks(root)
 }

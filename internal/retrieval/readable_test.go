@@ -70,6 +70,13 @@ func TestFootnotesAreNoPartOfSentences(t *testing.T) {
 	}
 }
 
+func TestFootnotesOfGitHubAreNoPartOfSentences(t *testing.T) {
+	const readme = `<p>It rose.<sup><a href="#user-content-fn-1" id="user-content-fnref-1" data-footnote-ref>1</a></sup> It fell.</p>`
+	if diff := cmp.Diff([]string{"It rose. It fell."}, htmlBlocks(readme)); diff != "" {
+		t.Errorf("blocks (-want +got):\n%s", diff)
+	}
+}
+
 func TestOtherSuperscriptsAreKept(t *testing.T) {
 	const page = `<p>It is 5 m<sup>2</sup>, see <sup>the <a href="#x">table</a></sup>, <a href="#y">Table <sup>2</sup></a> and <sup><a href="/tm">TM</a></sup>.</p>`
 	root := parseHTML(t, page)

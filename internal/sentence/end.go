@@ -11,17 +11,25 @@ import (
 // a question mark of any script, or an ellipsis. Closing quotation marks and brackets may
 // follow, and a remark in brackets: the sentence has ended before it.
 func Ends(s string) bool {
-	end, _ := utf8.DecodeLastRuneInString(strings.TrimRightFunc(s, closes))
-	if unicode.Is(unicode.STerm, end) || end == '…' {
-		return true
+	for range maxRemarks {
+		end, _ := utf8.DecodeLastRuneInString(strings.TrimRightFunc(s, closes))
+		if unicode.Is(unicode.STerm, end) || end == '…' {
+			return true
+		}
+		at := remark(s)
+		if at <= 0 {
+			return false
+		}
+		if s = strings.TrimRight(s[:at], " "); endsOpen(s) {
+			return false
+		}
 	}
-	at := remark(s)
-	if at <= 0 {
-		return false
-	}
-	before := strings.TrimRight(s[:at], " ")
-	return !endsOpen(before) && Ends(before)
+	return false
 }
+
+// maxRemarks is one more than the remarks that may stand behind one another. Lines of numbers in
+// brackets have hundreds.
+const maxRemarks = 3
 
 // closes reports whether a mark behind a sentence belongs to it. Initial quotation marks
 // (Pi) close in German “ and «.
@@ -61,10 +69,21 @@ var note = regexp.MustCompile(`([\p{L}\p{N}%"'”’»)\]）」』][.!?…。！
 	`(\s|$|\p{Han}|\p{Hiragana}|\p{Katakana}|[「『（])`)
 
 // withoutNotes drops the marks of footnotes behind sentences. The Unicode rules would end
-// the sentence within the mark.
+// the sentence within the mark. Where a word in small letters follows no sentence has ended: a.[0] in
+// code is none, nor is e.g.[3] a place to cut.
 func withoutNotes(s string) string {
 	if !strings.Contains(s, "[") {
 		return s
 	}
-	return note.ReplaceAllString(s, "$1$2")
+	var b strings.Builder
+	done := 0
+	for _, at := range note.FindAllStringSubmatchIndex(s, -1) {
+		next, _ := utf8.DecodeRuneInString(strings.TrimLeftFunc(s[at[4]:], unicode.IsSpace))
+		if unicode.IsLower(next) {
+			continue
+		}
+		b.WriteString(s[done:at[3]])
+		done = at[4]
+	}
+	return b.String() + s[done:]
 }

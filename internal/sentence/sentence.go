@@ -98,9 +98,13 @@ func paragraphs(text string) []string {
 	return list
 }
 
+// maxOpen is more than what endsOpen knows has, in bytes, with the brackets and quotation marks before it.
+const maxOpen = 32
+
 // endsOpen reports whether a piece ends with an abbreviation or an initial ("D. Knuth").
 func endsOpen(piece string) bool {
-	last := piece[strings.LastIndexByte(piece, ' ')+1:]
+	last := piece[max(0, len(piece)-maxOpen):]
+	last = last[strings.LastIndexByte(last, ' ')+1:]
 	last = strings.TrimLeft(last, `("'[“‘`)
 	if abbreviations[strings.ToLower(last)] {
 		return true

@@ -36,8 +36,8 @@ func TestSplit(t *testing.T) {
 			[]string{"The tide rose.", "It fell.", "He said “stop.”", "Then he left."},
 		},
 		"brackets that are no footnotes": {
-			"See a[1]. Take b?.[0] here and c.[1]x. It is [1].",
-			[]string{"See a[1].", "Take b?.[0] here and c.[1]x.", "It is [1]."},
+			"See a[1]. Take b?.[0] here and c.[1]x. It is [1]. Let x = arr.[0] in it. Remove syslog.[0-9] first.",
+			[]string{"See a[1].", "Take b?.[0] here and c.[1]x.", "It is [1].", "Let x = arr.[0] in it.", "Remove syslog.[0-9] first."},
 		},
 		"unusual footnotes": {"It rose.[sic] It fell.", []string{"It rose.[sic] It fell."}},
 		"no blanks":         {"水位は高い。[1]とても高い。「本当だ。」", []string{"水位は高い。", "とても高い。", "「本当だ。」"}},
@@ -114,7 +114,8 @@ func TestEnds(t *testing.T) {
 		"“It rose.”": true, `He said "stop."`: true, "It rose (again.)": true, "„Es stieg.“": true, "「高い。」": true,
 		"It rose. (see below)": true, "It rose.[1]": true, "It rose.” [1] (see [2])": true,
 		"": false, ")": false, "()": false, "(see below)": false, "It rose": false, "It rose (again)": false, "It rose,": false,
-		"Use it, e.g. (see below)": false, "(It rose.": true,
+		"Use it, e.g. (see below)": false, "(It rose.": true, "It rose. (1) (2) (3) (4)": false,
+		"It rose. (" + strings.Repeat("a", 500) + ")": false,
 	} {
 		if got := Ends(s); got != want {
 			t.Errorf("Ends(%q) = %v", s, got)

@@ -14,7 +14,7 @@ type Origin struct {
 	DeletedAt             time.Time // Slack said that the message is gone
 	WithdrawnAt           time.Time // the link was taken back, or its message
 	ReplyTS               string    // the comment, or its first part; empty when Slack has none that is known of
-	ReplyDeletedAt        time.Time // all of the comment was deleted in Slack
+	ReplyTakenBackAt      time.Time // all of the comment was deleted in Slack, or stays because Slack deletes it never
 }
 
 // Origin returns that of a job, or ErrNotFound.
@@ -41,8 +41,8 @@ func (s *Store) Origin(ctx context.Context, jobID int64) (Origin, error) {
 				o.ReplyTS = ts
 			}
 			stays = stays || !retracted.Valid
-			if at := fromNullMicros(retracted); at.After(o.ReplyDeletedAt) {
-				o.ReplyDeletedAt = at
+			if at := fromNullMicros(retracted); at.After(o.ReplyTakenBackAt) {
+				o.ReplyTakenBackAt = at
 			}
 			return nil
 		})
@@ -50,7 +50,7 @@ func (s *Store) Origin(ctx context.Context, jobID int64) (Origin, error) {
 		return o, fmt.Errorf("read replies of job %d: %w", jobID, err)
 	}
 	if stays {
-		o.ReplyDeletedAt = time.Time{}
+		o.ReplyTakenBackAt = time.Time{}
 	}
 	return o, nil
 }

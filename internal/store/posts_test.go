@@ -183,7 +183,7 @@ func TestTheOriginOfAJob(t *testing.T) {
 		}
 		want.DeletedAt, want.WithdrawnAt = gone.ReceivedAt.Truncate(time.Microsecond), gone.ReceivedAt.Truncate(time.Microsecond)
 		if part == 1 { // the last one
-			want.ReplyDeletedAt = start.Add(ts).Truncate(time.Microsecond)
+			want.ReplyTakenBackAt = start.Add(ts).Truncate(time.Microsecond)
 		}
 		if diff := cmp.Diff(want, origin()); diff != "" {
 			t.Errorf("part %d is deleted: %s", part, diff)

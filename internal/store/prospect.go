@@ -25,7 +25,9 @@ type Prospect struct {
 
 // Foresee returns the prospects of a message's links by the rules of Receive, and writes nothing. m is
 // as it would be received; editTS is Slack's time of its newest edit, "" when there was none. A nil
-// database knows no message.
+// database knows no message. It comes near what intake does where it cannot know: of an edit that was
+// missed each link is judged as though it came now, and a page that was shared again since then may be
+// named as what kept an earlier message from having a job.
 func (r *ReadOnly) Foresee(ctx context.Context, m commentator.Message, editTS string, rules Rules) ([]Prospect, error) {
 	at, settled := m.ReceivedAt, false
 	var jobs []liveJob

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 )
 
 // ReadOnly is a job database for who compares or reports: no table is made, upgraded or
@@ -70,6 +71,19 @@ func openReadOnly(address string) (*ReadOnly, error) {
 	}
 	r.db = &database{reader, sqliteDialect}
 	return r, nil
+}
+
+// Current says by an error that the tables are of an earlier version, which a worker upgrades when it
+// starts.
+func (r *ReadOnly) Current(ctx context.Context) error {
+	text, err := meta(ctx, r.db, "schema_version")
+	if err == nil && text != strconv.Itoa(schemaVersion) {
+		err = fmt.Errorf("its schema version is %s; a worker that is started makes it %d", text, schemaVersion)
+	}
+	if err != nil {
+		return fmt.Errorf("job database %s: %w", r.name, explain(err))
+	}
+	return nil
 }
 
 // Close closes the database.

@@ -23,6 +23,8 @@ type batch struct {
 	metrics []mlflow.Metric
 	params  []mlflow.KeyValue
 	tags    []mlflow.KeyValue
+	// datasets have a request of their own, behind those of the others.
+	datasets []reduce.Dataset
 }
 
 func (b batch) empty() bool { return len(b.metrics)+len(b.params)+len(b.tags) == 0 }
@@ -67,7 +69,7 @@ func (a *Applier) write(ctx context.Context, r *run, b batch) error {
 			return err
 		}
 	}
-	return nil
+	return a.logDatasets(ctx, r, b.datasets)
 }
 
 // orBury returns an error that another try may heal. What MLflow refuses for good goes into the

@@ -13,12 +13,12 @@ import (
 
 // logDatasets says which data a run is about. MLflow keeps what a run has, so that an older version
 // of it adds its own.
-func (a *Applier) logDatasets(ctx context.Context, r *run) error {
-	if len(r.Datasets) == 0 || r.rec.Gone {
+func (a *Applier) logDatasets(ctx context.Context, r *run, datasets []reduce.Dataset) error {
+	if len(datasets) == 0 || r.rec.Gone {
 		return nil
 	}
 	in := mlflow.LogInputs{RunID: r.rec.ID}
-	for _, d := range r.Datasets {
+	for _, d := range datasets {
 		in.Datasets = append(in.Datasets, mlflow.DatasetInput{Dataset: datasetInput(d)})
 	}
 	err := a.failed.result("inputs", r.Key, a.call(ctx, func() error { return a.client.LogInputs(ctx, in) }))

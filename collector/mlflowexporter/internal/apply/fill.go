@@ -62,11 +62,8 @@ func (a *Applier) fillOwn(ctx context.Context, r *run) error {
 		if err != nil || rec.Gone {
 			return err
 		}
-		b := batch{metrics: metrics(r.Metrics), params: params(r.Params), tags: tags}
+		b := batch{metrics: metrics(r.Metrics), params: params(r.Params), tags: tags, datasets: r.Datasets}
 		if err := a.writeAll(ctx, r, b); err != nil || rec.Gone {
-			return err
-		}
-		if err := a.logDatasets(ctx, r); err != nil || rec.Gone {
 			return err
 		}
 		rec.Logged = true
@@ -82,10 +79,7 @@ func (a *Applier) fillOwn(ctx context.Context, r *run) error {
 // wait for the rest, since MLflow's database, which is what takes time, knows nothing of them.
 func (a *Applier) fillNew(ctx context.Context, r *run, files []delivery) error {
 	wait := a.deliver(ctx, r, files)
-	err := a.writeAll(ctx, r, batch{metrics: metrics(r.Metrics), params: params(r.Params), tags: a.tags(r)})
-	if err == nil {
-		err = a.logDatasets(ctx, r)
-	}
+	err := a.writeAll(ctx, r, batch{metrics: metrics(r.Metrics), params: params(r.Params), tags: a.tags(r), datasets: r.Datasets})
 	errs := wait()
 	if err != nil || r.rec.Gone {
 		return err
@@ -152,14 +146,12 @@ func (a *Applier) fillOlder(ctx context.Context, r *run) error {
 		}
 	}
 	b := batch{
-		metrics: metrics(r.Metrics),
-		params:  slices.DeleteFunc(params(r.Params), in(now.Data.Params)),
-		tags:    slices.DeleteFunc(a.tags(r), in(now.Data.Tags)),
+		metrics:  metrics(r.Metrics),
+		params:   slices.DeleteFunc(params(r.Params), in(now.Data.Params)),
+		tags:     slices.DeleteFunc(a.tags(r), in(now.Data.Tags)),
+		datasets: r.Datasets,
 	}
 	if err := a.write(ctx, r, b); err != nil || r.rec.Gone {
-		return err
-	}
-	if err := a.logDatasets(ctx, r); err != nil || r.rec.Gone {
 		return err
 	}
 	if err := a.files(ctx, r, r.own(missing)); err != nil {

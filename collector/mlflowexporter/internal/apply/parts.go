@@ -72,6 +72,11 @@ func (a *Applier) allTags(r *run) []mlflow.KeyValue {
 // add puts what a part says behind what is there, without names that are there. Tags are cut.
 func (b *batch) add(p reduce.Part, maxTag int) {
 	b.metrics = append(b.metrics, metrics(p.Metrics)...)
+	for _, d := range p.Datasets {
+		if !slices.Contains(b.datasets, d) {
+			b.datasets = append(slices.Clip(b.datasets), d)
+		}
+	}
 	b.params = append(b.params, absent(params(p.Params), b.params)...)
 	b.tags = append(b.tags, absent(keyValues(p.Tags, func(_, v string) string { return values.Clean(v, maxTag) }), b.tags)...)
 }

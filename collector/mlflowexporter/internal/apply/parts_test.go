@@ -12,7 +12,7 @@ import (
 func flat(p reduce.Plan) reduce.Plan {
 	job := p.Runs[0]
 	for _, r := range p.Runs[1:] {
-		part := reduce.Part{ID: r.Key[len(r.Key)-16:], Name: r.Name, Version: r.Version, Tags: []reduce.KeyValue{{Key: r.Name + "/status", Value: r.Status}}}
+		part := reduce.Part{ID: r.Key[len(r.Key)-16:], Name: r.Name, Version: r.Version, Tags: []reduce.KeyValue{{Key: r.Name + "/status", Value: r.Status}}, Datasets: r.Datasets}
 		for _, kv := range r.Params {
 			part.Params = append(part.Params, reduce.KeyValue{Key: r.Name + "/" + kv.Key, Value: kv.Value})
 		}
@@ -39,6 +39,7 @@ func unparted(p reduce.Plan) reduce.Plan {
 		for _, part := range r.Parts {
 			r.Params, r.Tags = append(r.Params, part.Params...), append(r.Tags, part.Tags...)
 			r.Metrics, r.Artifacts = append(r.Metrics, part.Metrics...), append(r.Artifacts, part.Artifacts...)
+			r.Datasets = append(slices.Clip(r.Datasets), part.Datasets...)
 		}
 	}
 	return p
@@ -70,12 +71,19 @@ func TestFlatJob(t *testing.T) {
 
 func TestFlatJobInAnyOrder(t *testing.T) {
 	contract(t, func(t *testing.T, e *env) {
-		backwards := pieces(e.plan(1))
+		plan := func(n int) reduce.Plan { // of a job and of two of its stages it is said which data they are about
+			p := e.plan(n)
+			for i, name := range []string{"items", "words", "items of yesterday"} {
+				p.Runs[i].Datasets = []reduce.Dataset{{Name: name, Digest: "1"}}
+			}
+			return p
+		}
+		backwards := pieces(plan(1))
 		slices.Reverse(backwards)
-		for i, p := range pieces(e.plan(2)) {
+		for i, p := range pieces(plan(2)) {
 			e.mustApply(t, backwards[i], p)
 		}
-		e.check(t, unparted(flat(e.plan(1))), unparted(flat(e.plan(2))))
+		e.check(t, unparted(flat(plan(1))), unparted(flat(plan(2))))
 	})
 }
 

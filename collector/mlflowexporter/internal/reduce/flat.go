@@ -33,6 +33,7 @@ type Part struct {
 	Tags      []KeyValue
 	Metrics   []Metric
 	Artifacts []Artifact
+	Datasets  []Dataset
 	Why       map[string]string // as in Run
 }
 
@@ -98,7 +99,6 @@ func (t *trace) flatten(runs []Run, stages []Span, stageRuns []Run, parts []stri
 		owner.Parts = append(owner.Parts, partOf(s, stageRuns[i], parts[i]))
 		if !owner.Implied { // else the job's own span would take the others back
 			owner.Prompts = united(owner.Prompts, stageRuns[i].Prompts)
-			owner.Datasets = united(owner.Datasets, stageRuns[i].Datasets)
 		}
 	}
 	for _, r := range runs {
@@ -110,7 +110,7 @@ func (t *trace) flatten(runs []Run, stages []Span, stageRuns []Run, parts []stri
 }
 
 func partOf(s Span, r Run, name string) Part {
-	p := Part{ID: s.Span.SpanID().String(), Name: name, Version: r.Version}
+	p := Part{ID: s.Span.SpanID().String(), Name: name, Version: r.Version, Datasets: r.Datasets}
 	for _, kv := range r.Params {
 		p.Params = append(p.Params, KeyValue{keys.Under(name, kv.Key), kv.Value})
 	}

@@ -81,8 +81,7 @@ type Run struct {
 	Artifacts []Artifact
 	// Prompts are those that were used, as far as the span tells.
 	Prompts []Prompt
-	// Datasets are the data that the run is about: one that the span names, and in the flat layout
-	// those of the stages.
+	// Datasets are the data that the run is about: one, when the span names it.
 	Datasets []Dataset
 	// Parts are what stages add in the flat layout, in the order of their ends.
 	Parts []Part

@@ -16,7 +16,7 @@ type PromptSource struct {
 type Prompt struct{ Name, SHA256 string }
 
 // united adds prompts to others, each once.
-func united[T comparable](used, more []T) []T {
+func united(used, more []Prompt) []Prompt {
 	used = slices.Clip(used)
 	for _, one := range more {
 		if !slices.Contains(used, one) {
