@@ -51,18 +51,8 @@ lint: $(TOOLS)/golangci-lint ## Static checks
 unit: ## Unit tests, without servers
 	go test ./...
 
-# MLflow's tests wait for one server at a time, so that what needs none runs beside them; what it
-# said comes in one piece when both are done.
 .PHONY: test
-test: lint race ## All tests, with the real servers; what CI runs
-	@set -e; beside=$$(mktemp); others=; \
-	trap 'kill $$others 2>/dev/null || true; cat "$$beside"; rm -f "$$beside"' EXIT; \
-	$(MAKE) --no-print-directory without-mlflow > "$$beside" 2>&1 & others=$$!; rc=0; \
-	$(MAKE) --no-print-directory servers e2e || rc=$$?; \
-	wait $$others || rc=$$?; others=; exit $$rc
-
-.PHONY: without-mlflow
-without-mlflow: routing prometheus contract-slack postgres ## Of `make test` what needs other programs, and no MLflow
+test: lint race routing prometheus servers e2e ## All tests, with the real servers; what CI runs
 
 # SQLite's own code, C that was translated to Go, is not instrumented: its memory is none that
 # the detector watches, and a test that lives in a database took three times as long. It has no
@@ -90,7 +80,7 @@ soak-routing: ## Another backend hangs, then refuses, for OUTAGE each (10m) whil
 	cd test/routing && go test -count=1 -timeout 2h -v -run TestDeadBackendDelaysNobody . -outage $(or $(OUTAGE),10m)
 
 .PHONY: servers
-servers: mlflow contract-3.7.0 contract-postgres ## Contract tests against real MLflow servers, and the tests that need one
+servers: mlflow contract-3.7.0 contract-postgres contract-slack postgres ## Contract tests against real servers and Slack's Python client, and a build of the exporter by ocb
 	MLFLOW_TEST_PYTHON=$(MLFLOW_PYTHON) $(CONTRACT)
 	MLFLOW_TEST_PYTHON=$(MLFLOW_PYTHON) go test -count=1 -timeout 20m -tags realserver -run '^TestReal' \
 		./internal/backup ./internal/render ./internal/retention ./internal/doctor ./internal/evaluation/stats ./collector/mlflowexporter ./cmd/otelcol-mlflow

@@ -39,7 +39,7 @@ esac
 	}
 }
 
-// `make test` starts two at once, of which one unpacks and the other waits for it.
+// Of two that start at once one unpacks and the other waits for it.
 func TestPostgresIsUnpackedOnce(t *testing.T) {
 	t.Parallel()
 	c := newPostgres(t, `case $1 in

@@ -289,7 +289,7 @@ func (s *site) rest() {
 	}
 	dir := filepath.Join(s.TempDir(), "export")
 	out, err := exec.CommandContext(context.Background(), s.program, "--tracking-uri", s.server.URL, "export", runs[0].Tag("otel.key"), "--to", dir).CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "6 runs, 1 traces, 7 files") {
+	if err != nil || !strings.Contains(string(out), "6 runs, 1 trace, 7 files") {
 		s.Errorf("export: %v\n%s", err, out)
 	}
 }
