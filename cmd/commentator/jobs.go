@@ -60,7 +60,7 @@ func (c *jobsListCommand) Run(ctx context.Context, a *app) (err error) {
 			}
 			continue
 		}
-		r, err := a.report(ctx, s, j)
+		r, err := readReport(ctx, s, j)
 		if err == nil {
 			_, err = fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%.2f\t%s\t%s\n", r.JobID, r.State, r.Outcome, r.ErrorType, r.Seconds, j.CreatedAt.UTC().Format("2006-01-02 15:04"), r.URL)
 		}

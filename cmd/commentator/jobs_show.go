@@ -87,8 +87,8 @@ func jsonLines(w io.Writer) *json.Encoder {
 	return e
 }
 
-// report is what became of a job.
-func (a *app) report(ctx context.Context, s *store.Store, j commentator.Job) (pipeline.Report, error) {
+// readReport reads what became of a job.
+func readReport(ctx context.Context, s *store.Store, j commentator.Job) (pipeline.Report, error) {
 	records, err := s.Stages(ctx, j.ID)
 	if err != nil {
 		return pipeline.Report{}, err
@@ -99,7 +99,7 @@ func (a *app) report(ctx context.Context, s *store.Store, j commentator.Job) (pi
 func (a *app) readJob(ctx context.Context, s *store.Store, j commentator.Job) (shownJob, error) {
 	shown := shownJob{CreatedAt: j.CreatedAt, StartedAt: j.StartedAt, EndedAt: j.FinishedAt, RetryOf: j.RetryOf}
 	var err error
-	if shown.Report, err = a.report(ctx, s, j); err != nil {
+	if shown.Report, err = readReport(ctx, s, j); err != nil {
 		return shown, err
 	}
 	o, err := s.Origin(ctx, j.ID)

@@ -196,7 +196,7 @@ func (c *replayCommand) show(ctx context.Context, w *worker, jobs []commentator.
 		fmt.Fprintln(w.app.stderr, "This event is known already, nothing was done; --again repeats it.")
 	}
 	for _, j := range jobs {
-		r, err := w.app.report(ctx, w.store, j)
+		r, err := readReport(ctx, w.store, j)
 		if err != nil {
 			return err
 		}

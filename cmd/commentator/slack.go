@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -79,8 +78,7 @@ func (c *slackMessagesCommand) Run(ctx context.Context, a *app) (err error) {
 		}
 		in = a.onlooker(ctx, history).Onlooker(db)
 	}
-	encoder := json.NewEncoder(a.stdout)
-	encoder.SetEscapeHTML(false)
+	encoder := jsonLines(a.stdout)
 	for _, p := range page.Messages {
 		m := slackMessage{Channel: p.Channel, TS: p.TS, Thread: p.ThreadTS, User: p.User, Text: p.Text}
 		if c.Parse {

@@ -21,8 +21,6 @@ const (
 	maxDatasetDigest = 36
 	// maxDatasetSource leaves room for the JSON around it, of 65,535.
 	maxDatasetSource = 8000
-	// madeDigest is how many hex digits a digest has that nobody gave, as many as those of MLflow's SDK.
-	madeDigest = 8
 )
 
 // datasets is the dataset that a span names, if it does.
@@ -37,7 +35,7 @@ func datasets(s Span) []Dataset {
 	}
 	if blank(d.Digest) {
 		sum := sha256.Sum256([]byte(d.Name + "\n" + d.Source))
-		d.Digest = hex.EncodeToString(sum[:])[:madeDigest]
+		d.Digest = short(hex.EncodeToString(sum[:]))
 	}
 	return []Dataset{d}
 }

@@ -80,7 +80,7 @@ func datasetLine(s Span) string {
 	return strings.Join(parts, " · ")
 }
 
-// short is as much of a hash as tells it from others, and as MLflow shows of a dataset's digest.
+// short is as much of a hash as tells it from others, and as MLflow's SDK makes of a dataset's digest.
 func short(hash string) string { return hash[:min(len(hash), 8)] }
 
 // analysedWith lists the model and the prompt of each stage that had one.
