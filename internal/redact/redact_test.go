@@ -178,6 +178,7 @@ var parts = []struct{ in, want string }{
 	{join("hooks.slack.com", "/services/T012/B012/", alnum36, "."), "hooks.slack.com/[redacted:slack_webhook]."},
 	{join("https://HOOKS.slack.com:443", "/services/T012/B012/", alnum36), "https://HOOKS.slack.com:443/[redacted:slack_webhook]"},
 	{join("https://hooks.slack.com", "/triggers/T012/1/", hex32), "https://hooks.slack.com/[redacted:slack_webhook]"},
+	{join("https://hooks.slack.com:443", "/triggers/T012/1/", hex32), "https://hooks.slack.com:443/[redacted:slack_webhook]"},
 	{join("u=https%3A%2F%2Fhooks.slack.com", "%2Fservices%2FT012%2FB012%2F", alnum36, "&b=1"), "u=https%3A%2F%2Fhooks.slack.com%2F[redacted:slack_webhook]&b=1"},
 	{join("u=https%3a%2f%2fhooks.slack.com", "%2fworkflows%2fT012%2fA012%2f1%2f", alnum36), "u=https%3a%2f%2fhooks.slack.com%2f[redacted:slack_webhook]"},
 	{"https://hooks.slack.com/docs and services/T/B of it", "https://hooks.slack.com/docs and services/T/B of it"},
@@ -185,6 +186,7 @@ var parts = []struct{ in, want string }{
 	{join("ptb.discordapp.com", "/api/v10/webhooks/1/", alnum36), "ptb.discordapp.com/api/v10/webhooks/[redacted:discord_webhook]"},
 	{"webhooks/1/2 of discord.com/developers/docs/resources/webhook#x", "webhooks/1/2 of discord.com/developers/docs/resources/webhook#x"},
 	{join("https://acme.webhook.office.com", "/webhookb2/", hex32, "@", hex32, "/IncomingWebhook/", hex32, "/x"), "https://acme.webhook.office.com/[redacted:teams_webhook]"},
+	{join("https://acme.webhook.office.com:443", "/webhookb2/", hex32), "https://acme.webhook.office.com:443/[redacted:teams_webhook]"},
 	{`{"u":"https:\/\/u:pw@h\/x"}`, `{"u":"https:\/\/REDACTED:REDACTED@h\/x"}`},
 	{"git clone //u:pw@h/x and // a:b@c", "git clone //REDACTED:REDACTED@h/x and // a:b@c"},
 	{`{"u":"https://x.org/?access_token\u003dabc\u0026b\u003d2"}`, `{"u":"https://x.org/?access_token\u003dREDACTED\u0026b\u003d2"}`},
@@ -196,6 +198,7 @@ var parts = []struct{ in, want string }{
 	// Assignments
 	{"password=hunter2", "password=[redacted:password]"},
 	{"DB_PASSWORD = 'correct horse battery'", "DB_PASSWORD = '[redacted:password]'"},
+	{"password := `correct horse battery`", "password := `[redacted:password]`"},
 	{`{"password": "hunter2", "user": "x"}`, `{"password": "[redacted:password]", "user": "x"}`},
 	{`"{\"password\": \"hunter2\", \"a\": 1}"`, `"{\"password\": \"[redacted:password]\", \"a\": 1}"`},
 	{`"{\\\"password\\\": \\\"hunter2\\\"}"`, `"{\\\"password\\\": \\\"[redacted:password]\\\"}"`},
@@ -307,6 +310,8 @@ var parts = []struct{ in, want string }{
 	{"password: S3cr3t!", "password: [redacted:password]"},
 	{"password: correctHorse", "password: [redacted:password]"},
 	{"passphrase: horse!battery", "passphrase: [redacted:password]"},
+	{"password: sword-Fish", "password: [redacted:password]"},
+	{`"password": swordfish`, `"password": "[redacted:password]"`}, // YAML: no sentence has quotes around the name
 	{"password=anything", "password=[redacted:password]"},
 	{`{"secret": "practice makes perfect"}`, `{"secret": "[redacted:secret]"}`},
 	// Words that look like tokens
@@ -321,6 +326,20 @@ func TestPartsAreMasked(t *testing.T) {
 	for _, tc := range parts {
 		if got := r.Text(tc.in); got != tc.want {
 			t.Errorf("%q became %q, want %q", tc.in, got, tc.want)
+		}
+	}
+}
+
+// A text may have been cut anywhere before it gets here, so that what a rule looks at next may be missing.
+func TestTextsMayBeCutAnywhere(t *testing.T) {
+	r := New(nil)
+	for _, tc := range parts {
+		for at := range tc.in {
+			for _, cut := range []string{tc.in[:at], tc.in[at:]} {
+				if got := r.Text(r.Text(cut)); got != r.Text(cut) {
+					t.Errorf("%q became %q when it was masked twice", cut, got)
+				}
+			}
 		}
 	}
 }
