@@ -77,6 +77,33 @@ func TestEveryMessageCanBeMadeToFit(t *testing.T) {
 	})
 }
 
+// What is cut is counted, also where a detail's text is all that had to go.
+func TestTextsOfDetailsThatAreCutAreCounted(t *testing.T) {
+	long := strings.Repeat("t", 10<<10)
+	span := func(name string) *tracepb.Span {
+		return &tracepb.Span{Name: name, Attributes: []*commonpb.KeyValue{textAttribute("a", long), textAttribute("b", "short")}}
+	}
+	request := &collectorpb.ExportTraceServiceRequest{ResourceSpans: []*tracepb.ResourceSpans{
+		{ScopeSpans: []*tracepb.ScopeSpans{{Spans: []*tracepb.Span{span("stage"), span("detail"), span("detail")}}}},
+	}}
+	body, err := proto.Marshal(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	smaller, missing, ok := refit(body, len(body)-1)
+	if !ok || missing != 2 {
+		t.Fatalf("%d texts are counted, fits %v; want the 2 of the details", missing, ok)
+	}
+	var got collectorpb.ExportTraceServiceRequest
+	if err := proto.Unmarshal(smaller, &got); err != nil {
+		t.Fatal(err)
+	}
+	spans := got.ResourceSpans[0].ScopeSpans[0].Spans
+	if len(spans) != 3 || values(spans[0].Attributes)["a"] != long {
+		t.Errorf("%d spans are left; want all, and the first as it was", len(spans))
+	}
+}
+
 // A receiver that takes less than the worker's own limit gets what fits: a stock Collector takes
 // 4 MiB, this one 1 MiB.
 func TestAMessageIsCutForAReceiverThatTakesLess(t *testing.T) {

@@ -76,6 +76,29 @@ func TestSpansThatEndedWithoutErrorAreOK(t *testing.T) {
 	}
 }
 
+// Who looks for traces of jobs that went wrong filters by their state.
+func TestTracesOfJobsThatDidNotEndWellAreErrors(t *testing.T) {
+	for name, c := range map[string]struct {
+		attrs map[string]any
+		code  ptrace.StatusCode
+		want  string
+	}{
+		"success":                 {map[string]any{wire.AttrJobOutcome: "success"}, ptrace.StatusCodeUnset, "OK"},
+		"a gate is a result":      {map[string]any{wire.AttrJobOutcome: "gate_failed"}, ptrace.StatusCodeUnset, "OK"},
+		"error":                   {map[string]any{wire.AttrJobOutcome: "error"}, ptrace.StatusCodeUnset, "ERROR"},
+		"cancelled":               {map[string]any{wire.AttrJobOutcome: "cancelled"}, ptrace.StatusCodeUnset, "ERROR"},
+		"no outcome":              {nil, ptrace.StatusCodeUnset, "OK"},
+		"no outcome but a status": {nil, ptrace.StatusCodeError, "ERROR"},
+		"no outcome but an error": {map[string]any{wire.AttrErrorType: "timeout"}, ptrace.StatusCodeUnset, "ERROR"},
+	} {
+		s := newSpan(t, Job, "job", 1, c.attrs)
+		s.Span.Status().SetCode(c.code)
+		if got := Reduce([]Span{s}, simple).Traces[0].Info.State; got != c.want {
+			t.Errorf("%s: the trace is %s, want %s", name, got, c.want)
+		}
+	}
+}
+
 func TestMessagesOfAnotherShapeArePassedOn(t *testing.T) {
 	for in, want := range map[string]string{
 		"plain text":                       `"plain text"`,
