@@ -434,6 +434,19 @@ func TestRepetitionAndDisorderChangeNothing(t *testing.T) {
 	}
 }
 
+// A stream that ended, or one of no number, says nothing of those beside it in the same metric.
+func TestPointsWithoutANumberKeepNoOthersBack(t *testing.T) {
+	a := newTest(noon)
+	equal(t, "one minute", a.Add(metrics(func(ms pmetric.MetricSlice) {
+		sum(ms, "dropped", false, at(1), 0, "reason", "ended")
+		points := ms.At(0).Sum().DataPoints()
+		points.At(0).SetFlags(pmetric.DefaultDataPointFlags.WithNoRecordedValue(true))
+		number(points.AppendEmpty(), noon, at(1), 3, []string{"reason", "evicted"})
+		number(points.AppendEmpty(), noon, at(1), math.NaN(), []string{"reason", "broken"})
+		number(points.AppendEmpty(), noon, at(1), 4, []string{"reason", "too_large"})
+	}), later), "dropped/evicted@1=3", "dropped/too_large@1=4")
+}
+
 func TestWhatCannotBeWrittenIsCounted(t *testing.T) {
 	a := New(Config{Rules: []Rule{{Name: "*", By: []string{"id"}}}, Interval: time.Minute, Birth: noon})
 	c := feed(a, metrics(func(ms pmetric.MetricSlice) {
@@ -628,7 +641,7 @@ func TestExperimentOfServiceRuns(t *testing.T) {
 // An exponential histogram that no SDK makes is counted, and costs no other metric.
 func TestExponentialHistogramsThatMakeNoSense(t *testing.T) {
 	a := newTest(noon)
-	send := func(minute float64, scale, offset int32) int64 {
+	send := func(minute float64, scale, offset int32, negative bool) int64 {
 		md := metrics(func(ms pmetric.MetricSlice) {
 			m := ms.AppendEmpty()
 			m.SetName("job.size")
@@ -638,8 +651,12 @@ func TestExponentialHistogramsThatMakeNoSense(t *testing.T) {
 			p.SetTimestamp(stamp(at(minute)))
 			p.SetScale(scale)
 			p.SetCount(3)
-			p.Positive().SetOffset(offset)
-			p.Positive().BucketCounts().FromRaw([]uint64{1, 2})
+			buckets := p.Positive()
+			if negative {
+				buckets = p.Negative()
+			}
+			buckets.SetOffset(offset)
+			buckets.BucketCounts().FromRaw([]uint64{1, 2})
 			gauge(ms, "go.routines", at(minute), 7)
 		})
 		c := a.Add(md, later)
@@ -663,8 +680,10 @@ func TestExponentialHistogramsThatMakeNoSense(t *testing.T) {
 		{0, math.MaxInt32 - 2, 0},
 		{0, math.MinInt32, 0},
 	} {
-		if got := send(float64(i+1), c.scale, c.offset); got != c.want {
-			t.Errorf("scale %d, offset %d: %d dropped, want %d", c.scale, c.offset, got, c.want)
+		for j, negative := range []bool{false, true} {
+			if got := send(float64(2*i+j+1), c.scale, c.offset, negative); got != c.want {
+				t.Errorf("scale %d, offset %d, negative %v: %d dropped, want %d", c.scale, c.offset, negative, got, c.want)
+			}
 		}
 	}
 	x := &distribution{exponential: true, scale: math.MaxInt32, positive: map[int32]uint64{4: 1}}
