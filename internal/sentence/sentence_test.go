@@ -22,6 +22,10 @@ func TestSplit(t *testing.T) {
 			"Dr. Smith et al. Showed it in Fig. 2, e.g. The curve (cf. Sec. 3.2). Then D. R. Hipp wrote SQLite in the U.S. Navy.",
 			[]string{"Dr. Smith et al. Showed it in Fig. 2, e.g. The curve (cf. Sec. 3.2).", "Then D. R. Hipp wrote SQLite in the U.S. Navy."},
 		},
+		"a letter that is no initial": {
+			"Solve it for x. So did I. Then it was done.",
+			[]string{"Solve it for x.", "So did I.", "Then it was done."},
+		},
 		"numbers and names": {
 			"Version 3.7.0 came in 2010. The file is called db.sqlite. It is 4.5 MB.",
 			[]string{"Version 3.7.0 came in 2010.", "The file is called db.sqlite.", "It is 4.5 MB."},
@@ -92,14 +96,18 @@ func TestUsable(t *testing.T) {
 		"[16] The keeper wrote the heights down every night.":     false,
 		"The writer waits until the last reader has gone…”":       false,
 		"水位は高い。": false,
-		"and so the rest of a sentence that began elsewhere.":      false,
-		"A Database For The Internet Of Things.":                   false,
-		"Too short.":                                               false,
-		"It ends without a full stop although it is long":          false,
-		"The writer waits until the last reader has gone...":       false,
-		"x = y[0] + z(1, 2) * {3: 4}; // 5 6 7 8 9 10 11 12.":      false,
-		"• A bullet that is followed by a sentence of some words.": false,
-		strings.Repeat("Long words here ", 30) + "end.":            false,
+		"and so the rest of a sentence that began elsewhere.":       false,
+		"A Database For The Internet Of Things.":                    false,
+		"Too short.":                                                false,
+		"It is so very big.":                                        false,
+		"Internationalization notwithstanding everything.":          false,
+		"Row 12 34 56 78 90 11 22 33 44 of table 55.":               false,
+		"The default method is a roll\uFFFDback journal of SQLite.": false,
+		"It ends without a full stop although it is long":           false,
+		"The writer waits until the last reader has gone...":        false,
+		"x = y[0] + z(1, 2) * {3: 4}; // 5 6 7 8 9 10 11 12.":       false,
+		"• A bullet that is followed by a sentence of some words.":  false,
+		strings.Repeat("Long words here ", 30) + "end.":             false,
 	}
 	for s, want := range cases {
 		if got := usable(s); got != want {
@@ -115,7 +123,8 @@ func TestEnds(t *testing.T) {
 		"It rose. (see below)": true, "It rose.[1]": true, "It rose.” [1] (see [2])": true,
 		"": false, ")": false, "()": false, "(see below)": false, "It rose": false, "It rose (again)": false, "It rose,": false,
 		"Use it, e.g. (see below)": false, "(It rose.": true, "It rose. (1) (2) (3) (4)": false,
-		"It rose. (" + strings.Repeat("a", 500) + ")": false,
+		"It rose. (" + strings.Repeat("a", 500) + ")": false, "It rose " + strings.Repeat("a", 500) + ". (see below)": true,
+		"It rose.x": false, "It rose. B": false, "It rose.)x": false,
 	} {
 		if got := Ends(s); got != want {
 			t.Errorf("Ends(%q) = %v", s, got)

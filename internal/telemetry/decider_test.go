@@ -91,6 +91,43 @@ func TestRulesDecideFromTheNextJobOn(t *testing.T) {
 	}
 }
 
+// A rule that names an adapter is for pages that this one reads, a rule that names none for all.
+func TestRulesOfAnAdapter(t *testing.T) {
+	f := newFlipped(t, func(c *Config) {
+		c.Adapter = func(j commentator.Job) string {
+			return map[string]string{"arxiv.org": "ArxivAdapter", "a.org": "GenericAdapter"}[j.Domain]
+		}
+	})
+	f.write(t,
+		SamplingRule{ID: "papers", Detail: commentator.DetailFull, Adapter: "ArxivAdapter"},
+		SamplingRule{ID: "rest", Detail: commentator.DetailOff})
+	for domain, want := range map[string]string{"arxiv.org": "papers", "a.org": "rest", "": "rest"} {
+		if d := f.job(domain, "C1"); d.By != want {
+			t.Errorf("a page of %q: %+v, want the rule %s", domain, d, want)
+		}
+	}
+}
+
+// As many jobs as a rule says are traced in full within a minute, also if that is one.
+func TestRulesLimitTheJobsOfAMinute(t *testing.T) {
+	for _, most := range []int{1, 2} {
+		f := newFlipped(t, nil)
+		f.write(t, SamplingRule{ID: "1", Detail: commentator.DetailFull, PerMinute: most})
+		for minute := range 2 {
+			f.now = testStart.Add(time.Duration(minute) * time.Minute)
+			for n := range most + 2 {
+				want := commentator.DetailFull
+				if n >= most {
+					want = commentator.DetailTracking
+				}
+				if d := f.job("a.org", "C1"); d.Detail != want || d.By != "1" {
+					t.Errorf("limit %d, minute %d: job %d gets %+v, want %s", most, minute, n+1, d, want)
+				}
+			}
+		}
+	}
+}
+
 // The file raises tracking to full too; off by settings stays off, see TestOffIsFree.
 func TestRulesRaiseTracking(t *testing.T) {
 	f := newFlipped(t, func(c *Config) { c.Mode = ModeTracking })

@@ -102,6 +102,9 @@ func TestTextsOfDetailsThatAreCutAreCounted(t *testing.T) {
 	if len(spans) != 3 || values(spans[0].Attributes)["a"] != long {
 		t.Errorf("%d spans are left; want all, and the first as it was", len(spans))
 	}
+	if _, _, ok := refit(body, 10); ok {
+		t.Error("a message is said to fit into 10 bytes")
+	}
 }
 
 // A receiver that takes less than the worker's own limit gets what fits: a stock Collector takes

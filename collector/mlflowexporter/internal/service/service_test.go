@@ -340,6 +340,7 @@ func TestDeltaPointsAddUp(t *testing.T) {
 	equal(t, "first", feed(a, one(1, 3, 3, 0, 0, 0)), "dropped@1=3", "job.wait/count@1=3", "job.wait/mean@1=1", "job.wait/p50@1=0.5", "job.wait/p95@1=0.95", "job.wait/p99@1=0.99")
 	equal(t, "same minute", feed(a, one(1.5, 2, 0, 2, 0, 0)))
 	equal(t, "again", feed(a, one(1.5, 2, 0, 2, 0, 0)))
+	equal(t, "of before", feed(a, one(0.5, 1, 1, 0, 0, 0)))
 	equal(t, "next", feed(a, one(2, 4, 0, 2, 0, 0)), "dropped@2=9", "job.wait/count@2=4", "job.wait/mean@2=1.5", "job.wait/p50@2=1.5", "job.wait/p95@2=1.95", "job.wait/p99@2=1.99")
 }
 
@@ -491,6 +492,15 @@ func TestWhatIsRememberedIsBounded(t *testing.T) {
 	}))
 	if got := c.Runs[0].Points[0]; got.Key != "h/count" || got.Value != MaxStreams || c.Dropped[DropLimit] != 3 {
 		t.Errorf("point %+v, dropped %v", got, c.Dropped)
+	}
+	a = New(Config{Rules: []Rule{{Name: "*"}}, Interval: time.Minute, Birth: noon})
+	c = feed(a, metrics(func(ms pmetric.MetricSlice) {
+		for i := range MaxStreams + 3 {
+			sum(ms, "s", true, at(1), 1, "id", fmt.Sprint(i))
+		}
+	}))
+	if got := c.Runs[0].Points[0]; got.Key != "s" || got.Value != MaxStreams || c.Dropped[DropLimit] != 3 {
+		t.Errorf("point %+v of deltas, dropped %v", got, c.Dropped)
 	}
 	for _, w := range a.workers {
 		if len(w.streams) != MaxStreams {
