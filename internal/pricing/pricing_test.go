@@ -186,6 +186,10 @@ func TestCachedTokensBesideTheInput(t *testing.T) {
 	if c := p.Cost(Usage{Input: 5, CacheRead: 100, CacheWrite: -7}); !near(c.Input, (5*10+100)/1e6) {
 		t.Errorf("%+v", c)
 	}
+	// Reads alone, or writes alone, would be within the input.
+	if c := p.Cost(Usage{Input: 100, CacheRead: 80, CacheWrite: 90}); !near(c.Input, (100*10+80+90*12)/1e6) {
+		t.Errorf("%+v", c)
+	}
 	if c := p.Cost(Usage{Input: -5, Output: -1}); c != (Cost{}) {
 		t.Errorf("negative counts cost %+v", c)
 	}
