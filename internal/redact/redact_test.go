@@ -336,8 +336,9 @@ func TestTextsMayBeCutAnywhere(t *testing.T) {
 	for _, tc := range parts {
 		for at := range tc.in {
 			for _, cut := range []string{tc.in[:at], tc.in[at:]} {
-				if got := r.Text(r.Text(cut)); got != r.Text(cut) {
-					t.Errorf("%q became %q when it was masked twice", cut, got)
+				once := r.Text(cut)
+				if twice := r.Text(once); twice != once {
+					t.Errorf("%q became %q, and that %q", cut, once, twice)
 				}
 			}
 		}
