@@ -77,6 +77,18 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// A name that MLflow refuses is told of at the start, and not by each run that is lost.
+func TestNamesThatMLflowRefusesAreNoTargets(t *testing.T) {
+	for name, want := range map[string]bool{
+		"größe": true, "m²": true, "a/b.c-d: e": true, "..a/b": true,
+		"preis €": false, "a–b": false, "a,b": false, "/a": false, "a/": false, "a//b": false, "./a": false, "a/../b": false,
+	} {
+		if err := (Rule{Attribute: "x", Tag: name}).validate("rules[0]"); (err == nil) != want {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
+
 // A metric that is no number for MLflow is left out and told, once for each run; a text that is none
 // was never meant as one.
 func TestMetricsThatAreNoNumbersAreTold(t *testing.T) {

@@ -3,6 +3,7 @@ package reduce
 import (
 	"encoding/json"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -37,7 +38,7 @@ func validKey(key string) bool {
 	}
 	for _, r := range key {
 		ok := r == '/' || r == '_' || r == '.' || r == '-' || r == ' ' || r == ':' ||
-			r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= 0x80
+			unicode.IsLetter(r) || unicode.IsNumber(r)
 		if !ok {
 			return false
 		}
