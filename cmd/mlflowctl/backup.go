@@ -161,14 +161,9 @@ func (c *backupCreateCmd) source(env environment) (backup.Source, error) {
 		}
 	}
 	s.Store, s.ArtifactRoot = cmp.Or(c.Store, env.config.BackendStore), cmp.Or(c.Root, env.config.ArtifactRoot)
-	data, err := env.lookup("OTELCOL_DATA_DIR")
-	s.CollectorDir = cmp.Or(data, "./.otelcol-mlflow")
+	set, err := env.settings()
+	s.CollectorDir = cmp.Or(set["OTELCOL_DATA_DIR"], "./.otelcol-mlflow")
 	return s, err
-}
-
-// lookup returns a setting of another program that stands in the same environment or files.
-func (env environment) lookup(name string) (string, error) {
-	return config.Lookup(config.Options{Environ: env.environ, Dir: env.dir}, name)
 }
 
 // path is a path that a person gave, relative to the folder that the program was started in.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -99,11 +98,11 @@ func (c *reconcileCmd) Run(env environment) (err error) {
 func (c *reconcileCmd) repair(env environment, comparison *reconcile.Comparison, out *reconciled) error {
 	to := c.To
 	if to == "" {
-		set, err := env.setting("OTELCOL_REPLAY_ENDPOINT")
+		set, err := env.settings()
 		if err != nil {
 			return err
 		}
-		to = cmp.Or(set, defaultRepairs)
+		to = cmp.Or(set["OTELCOL_REPLAY_ENDPOINT"], defaultRepairs)
 	}
 	send, end, err := reconcile.Dial(to, env.config.OTLPHeaders)
 	if err != nil {
@@ -136,30 +135,9 @@ func (env environment) comparison(records reconcile.Records) (*reconcile.Compari
 	}, nil
 }
 
-// setting is a setting that only other programs read, from the environment or .env.
-func (env environment) setting(name string) (string, error) {
-	values, err := env.settings()
-	return values[name], err
-}
-
 // settings are all variables of the environment and, behind them, of .env.
 func (env environment) settings() (map[string]string, error) {
-	set := map[string]string{}
-	for _, entry := range env.environ {
-		if name, value, _ := strings.Cut(entry, "="); value != "" {
-			set[name] = value
-		}
-	}
-	file, _, _, err := config.Files(env.dir, func(name string) string { return set[name] })
-	if err != nil {
-		return nil, err
-	}
-	for name, value := range file {
-		if set[name] == "" {
-			set[name] = value
-		}
-	}
-	return set, nil
+	return config.Values(config.Options{Environ: env.environ, Dir: env.dir})
 }
 
 // shownFindings is how many findings of a kind are printed; --json has all.

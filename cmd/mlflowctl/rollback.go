@@ -37,7 +37,7 @@ func (c *rollbackCmd) Run(env environment) error {
 	if err != nil {
 		return err
 	}
-	state, err := env.lookup("MLFLOW_STATE_DIR")
+	set, err := env.settings()
 	if err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func (c *rollbackCmd) Run(env environment) error {
 		}
 	}
 	r, err := backup.Rollback(env.ctx, backup.RollbackConfig{
-		Source: source, StateDir: cmp.Or(state, "./.mlflow"), Backup: env.path(c.Backup), DryRun: c.DryRun, Now: time.Now,
+		Source: source, StateDir: cmp.Or(set["MLFLOW_STATE_DIR"], "./.mlflow"), Backup: env.path(c.Backup), DryRun: c.DryRun, Now: time.Now,
 	})
 	if err != nil {
 		return err
