@@ -40,7 +40,7 @@ func (c *configCommand) Run(ctx context.Context, a *app) error {
 	}
 	var wrong error
 	if a.cfgErr == nil {
-		mode, why := resolveMode(a.cfg)
+		mode, why := a.cfg.Mode()
 		shown.Telemetry.Mode, shown.Telemetry.Because = string(mode), why
 		sampling := a.sampling(ctx, time.Now())
 		shown.Sampling = &sampling

@@ -107,7 +107,7 @@ func (c *outboxResendCommand) Run(ctx context.Context, a *app) (err error) {
 // sentWhen completes "messages are sent again …". A worker whose telemetry is off looks for
 // messages of earlier jobs at its start only, and with OTEL_SDK_DISABLED not even then.
 func (a *app) sentWhen(worker bool) string {
-	mode, _ := resolveMode(a.cfg)
+	mode, _ := a.cfg.Mode()
 	switch {
 	case a.cfg.SDKDisabled:
 		return "once OTEL_SDK_DISABLED is no longer true, with the next serve or replay"

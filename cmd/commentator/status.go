@@ -96,7 +96,7 @@ func (c *statusCommand) Run(ctx context.Context, a *app) (err error) {
 
 func (a *app) status(s *store.Store, held store.Status, now time.Time) state {
 	out := state{Database: s.Path(), StoreID: s.StoreID()}
-	mode, why := resolveMode(a.cfg)
+	mode, why := a.cfg.Mode()
 	out.Mode, out.Because = string(mode), why
 	out.Jobs.Pending, out.Jobs.Running, out.Jobs.Final = held.Pending, held.Running, held.Final
 	out.Jobs.OldestAge = age(held.OldestOpen, now)

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/internal/pause"
-	"github.com/technoshare/commentator/internal/telemetry"
 	"github.com/technoshare/commentator/internal/validate"
 )
 
@@ -103,10 +102,7 @@ func (c *validateCmd) config(env environment) (cfg validate.Config, end func(fai
 	if err := worker.Start(env.ctx); err != nil {
 		return cfg, nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	mode, because := telemetry.ResolveMode(telemetry.Settings{
-		EnableTracking: env.config.EnableTracking, EnableTracing: env.config.EnableTracing,
-		SDKDisabled: env.config.SDKDisabled, TracesExporter: env.config.TracesExporter,
-	})
+	mode, because := env.config.Mode()
 	cfg = validate.Config{
 		Worker: worker, Client: env.client, Database: env.config.Database(), Mode: string(mode), Because: because,
 		Experiment: experiment, Deployed: env.experiment, Jobs: c.Jobs, Bound: c.Bound, Wait: c.Wait,

@@ -11,7 +11,7 @@ import (
 // with its next job and not at its start.
 func probeSampling(ctx context.Context, p *Patient) Finding {
 	path := p.path(p.Config.SamplingPath())
-	mode, why := p.mode()
+	mode, why := p.Config.Mode()
 	s, revision, err := telemetry.ReadSampling(path)
 	if err != nil {
 		f := Finding{
