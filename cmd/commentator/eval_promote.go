@@ -11,6 +11,7 @@ import (
 
 	"github.com/technoshare/commentator/data"
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/counted"
 	"github.com/technoshare/commentator/internal/evaluation"
 	"github.com/technoshare/commentator/internal/lookback"
 	"github.com/technoshare/commentator/internal/redact"
@@ -133,7 +134,7 @@ func (c *evalPromoteCommand) promote(ctx context.Context, a *app, s *store.Store
 		if c.DryRun {
 			dry = "; nothing was written, since this is a dry run"
 		}
-		fmt.Fprintf(a.stdout, "%d examples, version hash %s%s\n", len(d.Examples), d.Hash(), dry)
+		fmt.Fprintf(a.stdout, "%s, version hash %s%s\n", counted.Of(len(d.Examples), "example"), d.Hash(), dry)
 	}
 	if refused {
 		return evalEnd{code: exitEvalFailed}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/counted"
 	"github.com/technoshare/commentator/internal/migrate"
 	"github.com/technoshare/commentator/internal/queue"
 	"github.com/technoshare/commentator/internal/slack"
@@ -129,7 +130,7 @@ func (c *migrateCommand) print(a *app, r migrate.Report) error {
 		return err
 	}
 	if n := r.LeftOut(); n > 0 && c.From != "" {
-		return fmt.Errorf("%d rows were left out; the report says which and why", n)
+		return fmt.Errorf("%s left out; the report says which and why", counted.Form(n, "row was", "rows were"))
 	}
 	return nil
 }

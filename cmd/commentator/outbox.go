@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/internal/bytesize"
+	"github.com/technoshare/commentator/internal/counted"
 	"github.com/technoshare/commentator/internal/store"
 	"github.com/technoshare/commentator/internal/telemetry"
 )
@@ -100,7 +101,7 @@ func (c *outboxResendCommand) Run(ctx context.Context, a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.stdout, "%d messages are sent again %s.\n", n, a.sentWhen(worker))
+	fmt.Fprintf(a.stdout, "%s sent again %s.\n", counted.Form(n, "message is", "messages are"), a.sentWhen(worker))
 	return nil
 }
 

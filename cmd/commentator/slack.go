@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/internal/config"
+	"github.com/technoshare/commentator/internal/counted"
 	"github.com/technoshare/commentator/internal/intake"
 	"github.com/technoshare/commentator/internal/slack"
 	"github.com/technoshare/commentator/internal/store"
@@ -96,7 +97,7 @@ func (c *slackMessagesCommand) Run(ctx context.Context, a *app) (err error) {
 		}
 	}
 	if page.Unread > 0 {
-		fmt.Fprintf(a.stderr, "warning: %d messages cannot be read\n", page.Unread)
+		fmt.Fprintf(a.stderr, "warning: %s cannot be read\n", counted.Of(page.Unread, "message"))
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/internal/bytesize"
+	"github.com/technoshare/commentator/internal/counted"
 	"github.com/technoshare/commentator/internal/redact"
 	"github.com/technoshare/commentator/internal/store"
 	"github.com/technoshare/commentator/internal/telemetry"
@@ -164,8 +165,8 @@ func printStatus(w io.Writer, s state, now time.Time) error {
 		row("", "job %d was the last to start, %s ago: %s", last.ID, seconds(age(last.Started, now)), last.Recorded)
 	}
 	o := s.Outbox
-	row("outbox", "%d messages wait, %s of %s%s", o.Depth, bytesize.Format(o.Bytes), bytesize.Format(o.Limit), since(", the oldest for %s", o.OldestAge))
-	sent := fmt.Sprintf("%d sent ones are kept, %s", o.Sent, bytesize.Format(o.SentBytes))
+	row("outbox", "%s, %s of %s%s", counted.Form(o.Depth, "message waits", "messages wait"), bytesize.Format(o.Bytes), bytesize.Format(o.Limit), since(", the oldest for %s", o.OldestAge))
+	sent := fmt.Sprintf("%s kept, %s", counted.Form(o.Sent, "sent one is", "sent ones are"), bytesize.Format(o.SentBytes))
 	if o.LastSent != nil {
 		sent += fmt.Sprintf(", the last one went %s ago", seconds(age(*o.LastSent, now)))
 	}

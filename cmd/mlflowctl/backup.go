@@ -13,7 +13,9 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/internal/backup"
+	"github.com/technoshare/commentator/internal/bytesize"
 	"github.com/technoshare/commentator/internal/config"
+	"github.com/technoshare/commentator/internal/counted"
 )
 
 type backupCmd struct {
@@ -175,22 +177,12 @@ func (env environment) path(path string) string {
 }
 
 func figures(c backup.Counts) string {
-	s := fmt.Sprintf("%s, %s, %s, %s; %s, %s", count(c.Jobs, "job"), count(c.Runs, "run"), count(c.Traces, "trace"), count(c.Artifacts, "artifact"), count(c.Files, "file"), megabytes(c.Bytes))
+	s := fmt.Sprintf("%s, %s, %s, %s; %s, %s", counted.Of(c.Jobs, "job"), counted.Of(c.Runs, "run"), counted.Of(c.Traces, "trace"), counted.Of(c.Artifacts, "artifact"), counted.Of(c.Files, "file"), bytesize.Format(c.Bytes))
 	if c.Linked > 0 {
 		s += fmt.Sprintf(", %d of them shared with the backup before", c.Linked)
 	}
 	return s
 }
-
-// count is a number with its noun.
-func count[N int | int64](n N, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
-
-func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
 
 // Run lists backups.
 func (c *backupListCmd) Run(env environment) error {

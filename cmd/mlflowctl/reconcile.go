@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/internal/config"
+	"github.com/technoshare/commentator/internal/counted"
 	"github.com/technoshare/commentator/internal/lookback"
 	"github.com/technoshare/commentator/internal/pause"
 	"github.com/technoshare/commentator/internal/reconcile"
@@ -150,12 +151,12 @@ func (c *reconcileCmd) print(w io.Writer, r reconciled) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	line := func(format string, args ...any) { fmt.Fprintf(table, format+"\n", args...) }
 	line("%s\tagainst %s, jobs since %s", r.Database, r.MLflow, r.Since.Local().Format(time.DateTime))
-	line("compared\t%s: %s, %s, %s, %s", count(r.Jobs, "job"), count(r.Runs, "run"), count(r.Files, "artifact"), count(r.Traces, "trace"), count(r.Spans, "span"))
+	line("compared\t%s: %s, %s, %s, %s", counted.Of(r.Jobs, "job"), counted.Of(r.Runs, "run"), counted.Of(r.Files, "artifact"), counted.Of(r.Traces, "trace"), counted.Of(r.Spans, "span"))
 	if r.Open+r.Off+r.Retired > 0 {
-		line("not compared\t%d jobs have not ended, of %d nothing was to be recorded, %d are before the mark of retention", r.Open, r.Off, r.Retired)
+		line("not compared\t%s not ended, of %d nothing was to be recorded, %s before the mark of retention", counted.Form(r.Open, "job has", "jobs have"), r.Off, counted.Form(r.Retired, "is", "are"))
 	}
 	if r.Copied > 0 {
-		line("\t%d were open when this database was copied from another one, which recorded a part of them", r.Copied)
+		line("\t%s open when this database was copied from another one, which recorded a part of them", counted.Form(r.Copied, "was", "were"))
 	}
 	if n := len(r.Unrecorded); n > 0 {
 		line("in part\tof %d runs the outbox keeps no message any more: only whether they are there, and how they ended", n)
@@ -166,16 +167,16 @@ func (c *reconcileCmd) print(w io.Writer, r reconciled) error {
 	if r.Repair != nil {
 		b := r.Before
 		line("found\t%d lost, %d doubled, %d wrong, %d deleted", len(b.Lost), len(b.Doubled), len(b.Wrong), len(b.Deleted))
-		line("repaired\t%s of %s sent again", count(r.Repair.Messages, "message"), count(len(r.Repair.Jobs), "job"))
+		line("repaired\t%s of %s sent again", counted.Of(r.Repair.Messages, "message"), counted.Of(len(r.Repair.Jobs), "job"))
 		for _, l := range r.Repair.Left {
 			line("\tnot job %d: %s", l.Job, l.Why)
 		}
 	}
 	if n := len(r.Waiting); n > 0 {
-		line("waiting\t%d jobs have messages in the outbox that no Collector has taken, the first is job %d; `commentator status` says why", n, r.Waiting[0])
+		line("waiting\t%s messages in the outbox that no Collector has taken, the first is job %d; `commentator status` says why", counted.Form(n, "job has", "jobs have"), r.Waiting[0])
 	}
 	if r.SetAside > 0 {
-		line("set aside\t%d messages, since the Collector refused them; `commentator outbox list` says why", r.SetAside)
+		line("set aside\t%s that the Collector refused; `commentator outbox list` says why", counted.Of(r.SetAside, "message"))
 	}
 	for _, kind := range []struct {
 		name string

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/technoshare/commentator/internal/backup"
+	"github.com/technoshare/commentator/internal/counted"
 )
 
 type restoreCmd struct {
@@ -78,7 +79,7 @@ func (c *restoreCmd) report(env environment, r backup.Restored) {
 		say("store id", "%s, that of the original: only one of the two may work (else --new-store-id)", r.StoreID)
 	}
 	if r.Relocated > 0 {
-		say("artifacts", "%d locations in MLflow's database name the new folder now", r.Relocated)
+		say("artifacts", "%s the new folder now", counted.Form(r.Relocated, "location in MLflow's database names", "locations in MLflow's database name"))
 	}
 	for _, folder := range r.Foreign {
 		fmt.Fprintf(env.stderr, "warning: MLflow looks for artifacts in %s, which is not in the backup\n", folder)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/technoshare/commentator/internal/counted"
 	"github.com/technoshare/commentator/internal/lookback"
 	"github.com/technoshare/commentator/internal/retention"
 )
@@ -59,7 +60,7 @@ func (c *retentionCmd) Run(env environment) error {
 		return fmt.Errorf("apply retention: %w", err)
 	}
 	if n := len(report.Problems); n > 0 {
-		return verdict{exitFailed, fmt.Sprintf("%d things could not be removed; the next time tries them again", n)}
+		return verdict{exitFailed, fmt.Sprintf("%s could not be removed; the next time tries again", counted.Of(n, "thing"))}
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/data"
+	"github.com/technoshare/commentator/internal/counted"
 	"github.com/technoshare/commentator/internal/mlflow"
 )
 
@@ -149,7 +150,7 @@ func (p *Patient) promptsUsed(ctx context.Context) (all []used, err error) {
 			return nil, err
 		}
 		for _, r := range recent {
-			all = append(all, used{r.Name, r.SHA256, fmt.Sprintf("used by %d stages, last by job %d", r.Stages, r.LastJob)})
+			all = append(all, used{r.Name, r.SHA256, fmt.Sprintf("used by %s, last by job %d", counted.Of(r.Stages, "stage"), r.LastJob)})
 		}
 	}
 	if p.Config.OpenAIKey == "" {
@@ -191,7 +192,7 @@ func probePrompts(ctx context.Context, p *Patient) Finding {
 		}
 	}
 	if len(missing) == 0 {
-		return ok("%d prompts are used, the registry has all of them", len(all))
+		return ok("%s used, the registry has all of them", counted.Form(len(all), "prompt is", "prompts are"))
 	}
 	return Finding{
 		Status: Warn, Found: "the registry does not have " + strings.Join(missing, "; "),

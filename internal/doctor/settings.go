@@ -2,13 +2,13 @@ package doctor
 
 import (
 	"context"
-	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/technoshare/commentator/internal/config"
+	"github.com/technoshare/commentator/internal/counted"
 )
 
 var settingsProbes = []Probe{
@@ -41,7 +41,7 @@ func probeSettings(_ context.Context, p *Patient) Finding {
 	}
 	odd = append(odd, p.pointless()...)
 	open := readable(p.Options.Dir)
-	f := Finding{Status: OK, Found: setText(p.set())}
+	f := Finding{Status: OK, Found: counted.Form(p.set(), "setting is", "settings are") + " set, none is wrong"}
 	switch {
 	case len(wrong) > 0:
 		f = Finding{
@@ -75,13 +75,6 @@ func (f Finding) withOpen(files []string) Finding {
 	}
 	f.Found, f.Means, f.Fix = f.Found+"\n"+strings.Join(found, "\n"), f.Means+" "+means, f.Fix+" "+fix
 	return f
-}
-
-func setText(n int) string {
-	if n == 1 {
-		return "1 setting is set, none is wrong"
-	}
-	return fmt.Sprintf("%d settings are set, none is wrong", n)
 }
 
 func (p *Patient) set() (n int) {
