@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/technoshare/commentator/internal/jobref"
@@ -93,11 +92,10 @@ func (env environment) open(run mlflow.Run) (opened, error) {
 	}
 	id := "tr-" + run.Tag(wire.TagKey)
 	_, err := env.client.GetTraceInfo(env.ctx, id)
-	var e *mlflow.Error
 	switch {
 	case err == nil:
 		o.TraceID, o.TraceURL = id, ui.Trace(env.ui, run.Info.ExperimentID, id)
-	case errors.As(err, &e) && e.Status == 404: // tracking only
+	case mlflow.IsMissing(err): // tracking only
 	default:
 		return o, fmt.Errorf("read trace: %w", err)
 	}
