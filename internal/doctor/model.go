@@ -2,8 +2,6 @@ package doctor
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -212,8 +210,7 @@ func registeredPrompt(ctx context.Context, m *mlflow.Client, name string) (map[s
 			return nil, err
 		}
 		for _, v := range versions {
-			sum := sha256.Sum256([]byte(v.Tag(mlflow.TagPromptText)))
-			hashes[hex.EncodeToString(sum[:])] = true
+			hashes[v.TextSHA256()] = true
 		}
 		if token = next; token == "" {
 			return hashes, nil
