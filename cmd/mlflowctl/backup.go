@@ -82,12 +82,8 @@ func (c *backupCreateCmd) Run(env environment) error {
 	if c.Keep < 0 {
 		return verdict{exitUsage, "--keep must not be below 0"}
 	}
-	source, err := c.source(env)
-	if err != nil {
-		return err
-	}
 	cfg := backup.CreateConfig{
-		Source: source, To: env.path(c.To), Keep: c.Keep, HasFiles: env.hasFiles, Program: "mlflowctl " + version, Now: time.Now,
+		Source: c.source(env), To: env.path(c.To), Keep: c.Keep, HasFiles: env.hasFiles, Program: "mlflowctl " + version, Now: time.Now,
 	}
 	if c.DryRun {
 		return c.check(env, cfg)
@@ -152,7 +148,7 @@ func (env environment) hasFiles(ctx context.Context, run string) (bool, error) {
 }
 
 // source is the deployment that the settings describe.
-func (c *backupCreateCmd) source(env environment) (backup.Source, error) {
+func (c *backupCreateCmd) source(env environment) backup.Source {
 	s := backup.Source{
 		Dir: env.dir, JobDatabase: env.config.Database(), Evaluations: env.config.EvalDBPath, DataDir: env.config.DataDir, Profile: env.config.Profile,
 		SamplingFile: env.config.SamplingPath(), BaselineFile: env.config.BaselinePath(), RedactionFile: env.config.RedactionFile, Include: c.Include, Without: c.Without,
@@ -163,9 +159,8 @@ func (c *backupCreateCmd) source(env environment) (backup.Source, error) {
 		}
 	}
 	s.Store, s.ArtifactRoot = cmp.Or(c.Store, env.config.BackendStore), cmp.Or(c.Root, env.config.ArtifactRoot)
-	set, err := env.settings()
-	s.CollectorDir = cmp.Or(set["OTELCOL_DATA_DIR"], "./.otelcol-mlflow")
-	return s, err
+	s.CollectorDir = env.collector().DataDir
+	return s
 }
 
 // path is a path that a person gave, relative to the folder that the program was started in.

@@ -37,13 +37,12 @@ func (c *doctorCmd) Run(env environment) error {
 	if c.List {
 		return c.list(env.stdout, probes)
 	}
-	options := config.Options{Environ: env.environ, Dir: env.dir}
-	collector, problem := config.LoadCollector(options)
+	collector, problem := config.LoadCollector(env.options())
 	if env.given != "" { // --experiment
 		collector.Experiment = env.given
 	}
 	p := doctor.New(doctor.Patient{
-		Config: env.config, Warnings: env.warnings, Problem: env.problem, Options: options,
+		Config: env.config, Warnings: env.warnings, Problem: env.problem, Options: env.options(),
 		Collector: collector, CollectorProblem: problem, MLflow: env.client, Experiment: env.experiment,
 	})
 	var printErr error

@@ -8,7 +8,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/technoshare/commentator/internal/config"
 	"github.com/technoshare/commentator/internal/counted"
 	"github.com/technoshare/commentator/internal/lookback"
 	"github.com/technoshare/commentator/internal/pause"
@@ -24,9 +23,6 @@ type reconcileCmd struct {
 	To      string        `help:"OTLP/gRPC address of the Collector's receiver for repairs; default OTELCOL_REPLAY_ENDPOINT, else 127.0.0.1:4319." placeholder:"HOST:PORT"`
 	JSON    bool          `name:"json" help:"Print one JSON object."`
 }
-
-// defaultRepairs is where otelcol-mlflow takes repairs unless told otherwise.
-const defaultRepairs = "127.0.0.1:4319"
 
 // settleBeforeRepair is how long a repair waits for what is on its way.
 const settleBeforeRepair = 10 * time.Second
@@ -97,15 +93,7 @@ func (c *reconcileCmd) Run(env environment) (err error) {
 }
 
 func (c *reconcileCmd) repair(env environment, comparison *reconcile.Comparison, out *reconciled) error {
-	to := c.To
-	if to == "" {
-		set, err := env.settings()
-		if err != nil {
-			return err
-		}
-		to = cmp.Or(set["OTELCOL_REPLAY_ENDPOINT"], defaultRepairs)
-	}
-	send, end, err := reconcile.Dial(to, env.config.OTLPHeaders)
+	send, end, err := reconcile.Dial(cmp.Or(c.To, env.collector().Replay), env.config.OTLPHeaders)
 	if err != nil {
 		return verdict{exitUsage, "--to: " + err.Error()}
 	}
@@ -130,15 +118,9 @@ func (env environment) comparison(records reconcile.Records) (*reconcile.Compari
 	if err != nil {
 		return nil, err
 	}
-	collector, _ := config.LoadCollector(config.Options{Environ: env.environ, Dir: env.dir}) // a wrong address is doctor's to tell
 	return &reconcile.Comparison{
-		Records: records, Server: server, Experiment: env.experiment, Fallback: collector.Experiment, Now: time.Now, Sleep: pause.For,
+		Records: records, Server: server, Experiment: env.experiment, Fallback: env.collector().Experiment, Now: time.Now, Sleep: pause.For,
 	}, nil
-}
-
-// settings are all variables of the environment and, behind them, of .env.
-func (env environment) settings() (map[string]string, error) {
-	return config.Values(config.Options{Environ: env.environ, Dir: env.dir})
 }
 
 // shownFindings is how many findings of a kind are printed; --json has all.

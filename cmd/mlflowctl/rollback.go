@@ -33,10 +33,7 @@ func (c *rollbackCmd) Run(env environment) error {
 		return verdict{exitUsage, "name the backup that holds what is removed: --backup DIR; scripts/rollback.sh makes one"}
 	}
 	create := backupCreateCmd{Store: c.Store, Root: c.Root, Without: c.Without}
-	source, err := create.source(env)
-	if err != nil {
-		return err
-	}
+	source := create.source(env)
 	set, err := env.settings()
 	if err != nil {
 		return err

@@ -89,7 +89,7 @@ func (c *validateCmd) config(env environment) (cfg validate.Config, end func(fai
 	if err != nil {
 		return cfg, nil, err
 	}
-	experiment := cmp.Or(env.experiment, defaultExperiment) + "_validation"
+	experiment := cmp.Or(env.experiment, env.collector().Experiment) + "_validation"
 	settings, err := validate.Settings(deployed, env.dir, env.config.SamplingPath(), experiment)
 	if err != nil {
 		return cfg, nil, err
@@ -117,9 +117,6 @@ func (c *validateCmd) config(env environment) (cfg validate.Config, end func(fai
 		return os.RemoveAll(dir)
 	}, nil
 }
-
-// defaultExperiment is where otelcol-mlflow writes to unless told otherwise.
-const defaultExperiment = "technoshare_commentator"
 
 func (c *validateCmd) record(env environment, cfg validate.Config) error {
 	b, err := validate.Record(env.ctx, cfg)
