@@ -14,6 +14,7 @@ import (
 	"github.com/technoshare/commentator/internal/counted"
 	"github.com/technoshare/commentator/internal/evaluation"
 	"github.com/technoshare/commentator/internal/lookback"
+	"github.com/technoshare/commentator/internal/plainjson"
 	"github.com/technoshare/commentator/internal/redact"
 	"github.com/technoshare/commentator/internal/slack"
 	"github.com/technoshare/commentator/internal/store"
@@ -152,7 +153,7 @@ func (c *evalPromoteCommand) all(ctx context.Context, a *app, s *store.Store, d 
 		refused = refused || p.Result == "refused"
 		switch {
 		case c.JSON:
-			err = json.NewEncoder(a.stdout).Encode(p)
+			err = plainjson.Lines(a.stdout).Encode(p)
 		case p.Result == "refused":
 			_, err = fmt.Fprintf(a.stdout, "job %d: refused: %s\n", p.Job, a.redactor.Text(p.Why))
 		default:

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +16,7 @@ import (
 	"github.com/technoshare/commentator/internal/evaluation"
 	"github.com/technoshare/commentator/internal/evaluation/reports"
 	"github.com/technoshare/commentator/internal/evaluation/scorers"
+	"github.com/technoshare/commentator/internal/plainjson"
 	"github.com/technoshare/commentator/internal/telemetry"
 )
 
@@ -151,7 +151,7 @@ func (c *evalRunCommand) interrupted(ctx context.Context, cfg evaluation.Config,
 // print shows the results.
 func (c *evalRunCommand) print(a *app, res *evaluation.Results) error {
 	if c.JSON {
-		return json.NewEncoder(a.stdout).Encode(res)
+		return plainjson.Lines(a.stdout).Encode(res)
 	}
 	s := res.Summary()
 	for _, t := range res.Tries {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -10,6 +9,7 @@ import (
 	"github.com/technoshare/commentator/internal/commentator"
 	"github.com/technoshare/commentator/internal/counted"
 	"github.com/technoshare/commentator/internal/migrate"
+	"github.com/technoshare/commentator/internal/plainjson"
 	"github.com/technoshare/commentator/internal/queue"
 	"github.com/technoshare/commentator/internal/slack"
 	"github.com/technoshare/commentator/internal/store"
@@ -123,7 +123,7 @@ func (c *migrateCommand) print(a *app, r migrate.Report) error {
 		r.Remarks[i].What = a.redactor.Text(r.Remarks[i].What)
 	}
 	if c.JSON {
-		if err := json.NewEncoder(a.stdout).Encode(r); err != nil {
+		if err := plainjson.Lines(a.stdout).Encode(r); err != nil {
 			return err
 		}
 	} else if err := r.Print(a.stdout); err != nil {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"text/tabwriter"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/technoshare/commentator/internal/bytesize"
 	"github.com/technoshare/commentator/internal/counted"
+	"github.com/technoshare/commentator/internal/plainjson"
 	"github.com/technoshare/commentator/internal/store"
 	"github.com/technoshare/commentator/internal/telemetry"
 )
@@ -57,7 +57,7 @@ func (c *outboxListCommand) Run(ctx context.Context, a *app) (err error) {
 		// The Collector's answer may quote what it was sent.
 		reason := a.redactor.Text(m.Reason)
 		if c.JSON {
-			err = json.NewEncoder(a.stdout).Encode(setAside{m.ID, m.JobID, m.Kind, m.Size, m.CreatedAt, m.RefusedAt, reason})
+			err = plainjson.Lines(a.stdout).Encode(setAside{m.ID, m.JobID, m.Kind, m.Size, m.CreatedAt, m.RefusedAt, reason})
 		} else {
 			_, err = fmt.Fprintf(table, "%d\t%d\t%s\t%s\t%s\t%s\n", m.ID, m.JobID, m.Kind, bytesize.Format(int64(m.Size)), m.RefusedAt.Local().Format(time.DateTime), reason)
 		}

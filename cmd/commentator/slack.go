@@ -11,6 +11,7 @@ import (
 	"github.com/technoshare/commentator/internal/config"
 	"github.com/technoshare/commentator/internal/counted"
 	"github.com/technoshare/commentator/internal/intake"
+	"github.com/technoshare/commentator/internal/plainjson"
 	"github.com/technoshare/commentator/internal/slack"
 	"github.com/technoshare/commentator/internal/store"
 )
@@ -79,7 +80,7 @@ func (c *slackMessagesCommand) Run(ctx context.Context, a *app) (err error) {
 		}
 		in = a.onlooker(ctx, history).Onlooker(db)
 	}
-	encoder := jsonLines(a.stdout)
+	encoder := plainjson.Lines(a.stdout)
 	for _, p := range page.Messages {
 		m := slackMessage{Channel: p.Channel, TS: p.TS, Thread: p.ThreadTS, User: p.User, Text: p.Text}
 		if c.Parse {

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/technoshare/commentator/internal/bytesize"
 	"github.com/technoshare/commentator/internal/counted"
+	"github.com/technoshare/commentator/internal/plainjson"
 	"github.com/technoshare/commentator/internal/redact"
 	"github.com/technoshare/commentator/internal/store"
 	"github.com/technoshare/commentator/internal/telemetry"
@@ -88,9 +88,7 @@ func (c *statusCommand) Run(ctx context.Context, a *app) (err error) {
 		return err
 	}
 	if c.JSON {
-		encoder := json.NewEncoder(a.stdout)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(out)
+		return plainjson.Indented(a.stdout).Encode(out)
 	}
 	return printStatus(a.stdout, out, now)
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,6 +15,7 @@ import (
 	"github.com/technoshare/commentator/internal/bytesize"
 	"github.com/technoshare/commentator/internal/config"
 	"github.com/technoshare/commentator/internal/counted"
+	"github.com/technoshare/commentator/internal/plainjson"
 )
 
 type backupCmd struct {
@@ -95,7 +95,7 @@ func (c *backupCreateCmd) Run(env environment) error {
 	out := describe(made.Dir, made.Manifest)
 	out.Removed = made.Removed
 	if c.JSON {
-		return json.NewEncoder(env.stdout).Encode(out)
+		return plainjson.Lines(env.stdout).Encode(out)
 	}
 	for _, w := range out.Warnings {
 		fmt.Fprintln(env.stderr, "warning:", w)
@@ -132,7 +132,7 @@ func (c *backupCreateCmd) check(env environment, cfg backup.CreateConfig) error 
 		return err
 	}
 	if c.JSON {
-		return json.NewEncoder(env.stdout).Encode(backupCheck{To: cfg.To, Warnings: warnings})
+		return plainjson.Lines(env.stdout).Encode(backupCheck{To: cfg.To, Warnings: warnings})
 	}
 	for _, w := range warnings {
 		fmt.Fprintln(env.stderr, "warning:", w)
@@ -195,7 +195,7 @@ func (c *backupListCmd) Run(env environment) error {
 		}
 		switch {
 		case c.JSON:
-			if err := json.NewEncoder(env.stdout).Encode(out); err != nil {
+			if err := plainjson.Lines(env.stdout).Encode(out); err != nil {
 				return err
 			}
 		case l.Err != nil:
@@ -221,7 +221,7 @@ func (c *backupVerifyCmd) Run(env environment) error {
 	out := describe(dir, m)
 	out.Counts, out.Problems = checked.Counts, checked.Problems
 	if c.JSON {
-		if err := json.NewEncoder(env.stdout).Encode(out); err != nil {
+		if err := plainjson.Lines(env.stdout).Encode(out); err != nil {
 			return err
 		}
 	} else if len(out.Problems) == 0 {

@@ -1,12 +1,12 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 
 	"github.com/technoshare/commentator/internal/jobref"
 	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/mlflow/ui"
+	"github.com/technoshare/commentator/internal/plainjson"
 	"github.com/technoshare/commentator/internal/wire"
 )
 
@@ -104,7 +104,7 @@ func (env environment) open(run mlflow.Run) (opened, error) {
 
 func (c *openCmd) print(env environment, o opened) error {
 	if c.JSON {
-		return json.NewEncoder(env.stdout).Encode(o)
+		return plainjson.Lines(env.stdout).Encode(o)
 	}
 	outcome := o.Outcome
 	if outcome == "" {

@@ -11,6 +11,7 @@ import (
 	"github.com/technoshare/commentator/internal/counted"
 	"github.com/technoshare/commentator/internal/lookback"
 	"github.com/technoshare/commentator/internal/pause"
+	"github.com/technoshare/commentator/internal/plainjson"
 	"github.com/technoshare/commentator/internal/reconcile"
 	"github.com/technoshare/commentator/internal/store"
 )
@@ -128,7 +129,7 @@ const shownFindings = 50
 
 func (c *reconcileCmd) print(w io.Writer, r reconciled) error {
 	if c.JSON {
-		return printJSON(w, r)
+		return plainjson.Indented(w).Encode(r)
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	line := func(format string, args ...any) { fmt.Fprintf(table, format+"\n", args...) }

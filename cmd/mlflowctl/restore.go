@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -9,6 +8,7 @@ import (
 
 	"github.com/technoshare/commentator/internal/backup"
 	"github.com/technoshare/commentator/internal/counted"
+	"github.com/technoshare/commentator/internal/plainjson"
 )
 
 type restoreCmd struct {
@@ -49,7 +49,7 @@ func (c *restoreCmd) Run(env environment) error {
 		return err
 	}
 	if c.JSON {
-		if err := json.NewEncoder(env.stdout).Encode(restored{
+		if err := plainjson.Lines(env.stdout).Encode(restored{
 			Dir: dir, Into: r.Into, StoreID: r.StoreID, Counts: r.Checked.Counts, Relocated: r.Relocated,
 			Foreign: r.Foreign, Settings: r.Settings, OpenJobs: r.OpenJobs, Problems: r.Checked.Problems,
 		}); err != nil {

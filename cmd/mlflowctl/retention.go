@@ -1,12 +1,12 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"time"
 
 	"github.com/technoshare/commentator/internal/counted"
 	"github.com/technoshare/commentator/internal/lookback"
+	"github.com/technoshare/commentator/internal/plainjson"
 	"github.com/technoshare/commentator/internal/retention"
 )
 
@@ -67,7 +67,7 @@ func (c *retentionCmd) Run(env environment) error {
 
 func (c *retentionCmd) print(env environment, r *retention.Report) error {
 	if c.JSON {
-		return json.NewEncoder(env.stdout).Encode(r)
+		return plainjson.Lines(env.stdout).Encode(r)
 	}
 	return r.Print(env.stdout)
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/internal/pause"
+	"github.com/technoshare/commentator/internal/plainjson"
 	"github.com/technoshare/commentator/internal/validate"
 )
 
@@ -64,7 +64,7 @@ func (c *validateCmd) Run(env environment) (err error) {
 		}
 	}
 	if c.JSON {
-		err = printJSON(env.stdout, report)
+		err = plainjson.Indented(env.stdout).Encode(report)
 	} else {
 		err = report.Text(env.stdout)
 	}
@@ -130,17 +130,11 @@ func (c *validateCmd) record(env environment, cfg validate.Config) error {
 		return err
 	}
 	if c.JSON {
-		return printJSON(env.stdout, b)
+		return plainjson.Indented(env.stdout).Encode(b)
 	}
 	_, err = fmt.Fprintf(env.stdout, "%d jobs with telemetry off take %.0f ms (median; %.0f to %.0f ms); written to %s\n",
 		b.Jobs, 1000*b.Median, 1000*b.Seconds[0], 1000*b.Seconds[len(b.Seconds)-1], cfg.BaselineFile)
 	return err
-}
-
-func printJSON(w io.Writer, v any) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(v)
 }
 
 // writeFile lets a function write a file.
