@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/internal/config"
+	"github.com/technoshare/commentator/internal/plainjson"
 	"github.com/technoshare/commentator/internal/telemetry"
 )
 
@@ -40,7 +40,7 @@ func (c *configCommand) Run(ctx context.Context, a *app) error {
 	}
 	var wrong error
 	if a.cfgErr == nil {
-		mode, why := resolveMode(a.cfg)
+		mode, why := a.cfg.Mode()
 		shown.Telemetry.Mode, shown.Telemetry.Because = string(mode), why
 		sampling := a.sampling(ctx, time.Now())
 		shown.Sampling = &sampling
@@ -50,17 +50,10 @@ func (c *configCommand) Run(ctx context.Context, a *app) error {
 		shown.Problems = strings.Split(a.redactor.Text(a.cfgErr.Error()), "\n")
 		wrong = usageError{problems{a.cfgErr}}
 	}
-	write := writeTable
 	if c.JSON {
-		write = writeJSON
+		return cmp.Or(plainjson.Indented(a.stdout).Encode(shown), wrong)
 	}
-	return cmp.Or(write(a.stdout, shown), wrong)
-}
-
-func writeJSON(w io.Writer, shown shownConfig) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(shown)
+	return cmp.Or(writeTable(a.stdout, shown), wrong)
 }
 
 func writeTable(w io.Writer, shown shownConfig) error {

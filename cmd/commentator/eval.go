@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"text/tabwriter"
 	"time"
 
 	"github.com/technoshare/commentator/internal/evaluation"
+	"github.com/technoshare/commentator/internal/plainjson"
 )
 
 type evalCommand struct {
@@ -104,7 +104,7 @@ func (c *evalListCommand) Run(ctx context.Context, a *app) (err error) {
 	for _, r := range all {
 		sum := r.Summary()
 		if c.JSON {
-			err = json.NewEncoder(a.stdout).Encode(listed{
+			err = plainjson.Lines(a.stdout).Encode(listed{
 				ID: r.ID, TraceID: r.TraceID, StartedAt: r.StartedAt, Dataset: r.Dataset.Name, DatasetHash: r.Dataset.Hash, Analyser: r.Analyser,
 				Total: sum.Total, Passed: sum.Passed, Failed: sum.Failed, PassRate: sum.PassRate, Stopped: r.Stopped,
 			})

@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"sort"
 
 	"github.com/technoshare/commentator/internal/evaluation/compare"
 	"github.com/technoshare/commentator/internal/evaluation/reports"
+	"github.com/technoshare/commentator/internal/plainjson"
 )
 
 type evalAACommand struct {
@@ -79,9 +79,7 @@ func (c *evalAACommand) Run(_ context.Context, a *app) (err error) {
 		return fmt.Errorf("measure the gate: %w", err)
 	}
 	if c.JSON {
-		enc := json.NewEncoder(a.stdout)
-		enc.SetIndent("", "  ")
-		err = enc.Encode(audit)
+		err = plainjson.Indented(a.stdout).Encode(audit)
 	} else {
 		_, err = io.WriteString(a.stdout, reports.AuditText(audit))
 	}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/technoshare/commentator/internal/counted"
 	"github.com/technoshare/commentator/internal/evaluation"
 	"github.com/technoshare/commentator/internal/evaluation/compare"
 	"github.com/technoshare/commentator/internal/evaluation/reports"
@@ -207,6 +208,6 @@ func (c *evalBaselineCommand) Run(_ context.Context, a *app) (err error) {
 	if len(s.Prompts) == 0 {
 		prompts = "no prompts"
 	}
-	fmt.Fprintf(a.stdout, "%s: %d examples, %s\n", c.Out, len(s.Examples), prompts)
+	fmt.Fprintf(a.stdout, "%s: %s, %s\n", c.Out, counted.Of(len(s.Examples), "example"), prompts)
 	return nil
 }

@@ -11,8 +11,10 @@ import (
 
 	"github.com/technoshare/commentator/data"
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/counted"
 	"github.com/technoshare/commentator/internal/evaluation"
 	"github.com/technoshare/commentator/internal/lookback"
+	"github.com/technoshare/commentator/internal/plainjson"
 	"github.com/technoshare/commentator/internal/redact"
 	"github.com/technoshare/commentator/internal/slack"
 	"github.com/technoshare/commentator/internal/store"
@@ -133,7 +135,7 @@ func (c *evalPromoteCommand) promote(ctx context.Context, a *app, s *store.Store
 		if c.DryRun {
 			dry = "; nothing was written, since this is a dry run"
 		}
-		fmt.Fprintf(a.stdout, "%d examples, version hash %s%s\n", len(d.Examples), d.Hash(), dry)
+		fmt.Fprintf(a.stdout, "%s, version hash %s%s\n", counted.Of(len(d.Examples), "example"), d.Hash(), dry)
 	}
 	if refused {
 		return evalEnd{code: exitEvalFailed}
@@ -151,7 +153,7 @@ func (c *evalPromoteCommand) all(ctx context.Context, a *app, s *store.Store, d 
 		refused = refused || p.Result == "refused"
 		switch {
 		case c.JSON:
-			err = json.NewEncoder(a.stdout).Encode(p)
+			err = plainjson.Lines(a.stdout).Encode(p)
 		case p.Result == "refused":
 			_, err = fmt.Fprintf(a.stdout, "job %d: refused: %s\n", p.Job, a.redactor.Text(p.Why))
 		default:

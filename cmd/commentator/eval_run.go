@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,9 +12,11 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/technoshare/commentator/internal/counted"
 	"github.com/technoshare/commentator/internal/evaluation"
 	"github.com/technoshare/commentator/internal/evaluation/reports"
 	"github.com/technoshare/commentator/internal/evaluation/scorers"
+	"github.com/technoshare/commentator/internal/plainjson"
 	"github.com/technoshare/commentator/internal/telemetry"
 )
 
@@ -150,7 +151,7 @@ func (c *evalRunCommand) interrupted(ctx context.Context, cfg evaluation.Config,
 // print shows the results.
 func (c *evalRunCommand) print(a *app, res *evaluation.Results) error {
 	if c.JSON {
-		return json.NewEncoder(a.stdout).Encode(res)
+		return plainjson.Lines(a.stdout).Encode(res)
 	}
 	s := res.Summary()
 	for _, t := range res.Tries {
@@ -162,7 +163,7 @@ func (c *evalRunCommand) print(a *app, res *evaluation.Results) error {
 	fmt.Fprintf(a.stdout, "\nevaluation %s\n", res.ID)
 	fmt.Fprintf(a.stdout, "dataset %s, version %s, hash %.12s\n", res.Dataset.Name, res.Dataset.Version, res.Dataset.Hash)
 	fmt.Fprintf(a.stdout, "total %d, passed %d, failed %d, unknown %d, pass rate %.3f\n", s.Total, s.Passed, s.Failed, s.Unknown, s.PassRate)
-	_, err := fmt.Fprintf(a.stdout, "%d tries in %.1f s, %.4f USD%s\n", len(res.Tries), res.EndedAt.Sub(res.StartedAt).Seconds(), s.CostUSD, unknownCosts(s))
+	_, err := fmt.Fprintf(a.stdout, "%s in %.1f s, %.4f USD%s\n", counted.Form(len(res.Tries), "try", "tries"), res.EndedAt.Sub(res.StartedAt).Seconds(), s.CostUSD, unknownCosts(s))
 	return err
 }
 
@@ -170,7 +171,7 @@ func unknownCosts(s evaluation.Summary) string {
 	if s.CostUnknown == 0 {
 		return ""
 	}
-	return fmt.Sprintf(" and what %d tries cost whose model has no price", s.CostUnknown)
+	return fmt.Sprintf(" and what %s cost whose model has no price", counted.Form(s.CostUnknown, "try", "tries"))
 }
 
 // whyNot says why a try does not pass.
@@ -203,9 +204,9 @@ func (c *evalRunCommand) verdict(stderr io.Writer, res *evaluation.Results) erro
 	case best < c.Threshold:
 		return evalEnd{code: exitEvalFailed}
 	}
-	why := fmt.Sprintf("of %d examples nothing is known", s.Unknown)
+	why := fmt.Sprintf("of %s nothing is known", counted.Of(s.Unknown, "example"))
 	if s.InfrastructureErrors > 0 {
-		why += fmt.Sprintf("; %d tries met an error of infrastructure", s.InfrastructureErrors)
+		why += fmt.Sprintf("; %s met an error of infrastructure", counted.Form(s.InfrastructureErrors, "try", "tries"))
 	}
 	if res.Stopped != "" {
 		why += "; it was ended by " + res.Stopped

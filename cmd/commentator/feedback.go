@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/technoshare/commentator/internal/commentator"
 	"github.com/technoshare/commentator/internal/lookback"
+	"github.com/technoshare/commentator/internal/plainjson"
 	"github.com/technoshare/commentator/internal/redact"
 	"github.com/technoshare/commentator/internal/store"
 )
@@ -57,7 +57,7 @@ func (c *feedbackListCommand) Run(ctx context.Context, a *app) (err error) {
 	for _, o := range opinions {
 		v := a.verdict(s, o)
 		if c.JSON {
-			err = json.NewEncoder(a.stdout).Encode(v)
+			err = plainjson.Lines(a.stdout).Encode(v)
 		} else {
 			_, err = fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\n", v.JobID, v.Verdict, v.Person, v.At.Local().Format(time.DateTime), v.Link)
 		}

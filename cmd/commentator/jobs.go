@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/plainjson"
 	"github.com/technoshare/commentator/internal/store"
 )
 
@@ -45,7 +46,7 @@ func (c *jobsListCommand) Run(ctx context.Context, a *app) (err error) {
 	if !c.JSON {
 		fmt.Fprintln(table, "JOB\tSTATE\tOUTCOME\tERROR\tSECONDS\tCREATED (UTC)\tLINK")
 	}
-	encoder := jsonLines(a.stdout)
+	encoder := plainjson.Lines(a.stdout)
 	for _, j := range jobs {
 		if c.JSON {
 			r, err := a.readJob(ctx, s, j)

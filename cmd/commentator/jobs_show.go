@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -13,6 +11,7 @@ import (
 	"github.com/technoshare/commentator/internal/commentator"
 	"github.com/technoshare/commentator/internal/mrkdwn"
 	"github.com/technoshare/commentator/internal/pipeline"
+	"github.com/technoshare/commentator/internal/plainjson"
 	"github.com/technoshare/commentator/internal/store"
 )
 
@@ -40,7 +39,7 @@ func (c *jobsShowCommand) Run(ctx context.Context, a *app) (err error) {
 		return err
 	}
 	if c.JSON {
-		return jsonLines(a.stdout).Encode(r)
+		return plainjson.Lines(a.stdout).Encode(r)
 	}
 	fmt.Fprintln(a.stdout, sentence(r.Report))
 	fmt.Fprint(a.stdout, r.story())
@@ -78,13 +77,6 @@ type shownJob struct {
 	WithdrawnAt      time.Time `json:"withdrawn_at,omitzero"`        // the link was taken back, or its message
 	ReplyTS          string    `json:"reply_ts,omitempty"`           // the comment in Slack
 	ReplyTakenBackAt time.Time `json:"reply_taken_back_at,omitzero"` // all of it was deleted in Slack, or stays because Slack deletes it never
-}
-
-// jsonLines writes JSON for terminals too, from which people copy addresses.
-func jsonLines(w io.Writer) *json.Encoder {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	return e
 }
 
 // readReport reads what became of a job.

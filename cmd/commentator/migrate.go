@@ -2,13 +2,14 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/counted"
 	"github.com/technoshare/commentator/internal/migrate"
+	"github.com/technoshare/commentator/internal/plainjson"
 	"github.com/technoshare/commentator/internal/queue"
 	"github.com/technoshare/commentator/internal/slack"
 	"github.com/technoshare/commentator/internal/store"
@@ -122,14 +123,14 @@ func (c *migrateCommand) print(a *app, r migrate.Report) error {
 		r.Remarks[i].What = a.redactor.Text(r.Remarks[i].What)
 	}
 	if c.JSON {
-		if err := json.NewEncoder(a.stdout).Encode(r); err != nil {
+		if err := plainjson.Lines(a.stdout).Encode(r); err != nil {
 			return err
 		}
 	} else if err := r.Print(a.stdout); err != nil {
 		return err
 	}
 	if n := r.LeftOut(); n > 0 && c.From != "" {
-		return fmt.Errorf("%d rows were left out; the report says which and why", n)
+		return fmt.Errorf("%s left out; the report says which and why", counted.Form(n, "row was", "rows were"))
 	}
 	return nil
 }

@@ -2,13 +2,14 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"text/tabwriter"
 	"time"
 
 	"github.com/technoshare/commentator/internal/bytesize"
+	"github.com/technoshare/commentator/internal/counted"
+	"github.com/technoshare/commentator/internal/plainjson"
 	"github.com/technoshare/commentator/internal/store"
 	"github.com/technoshare/commentator/internal/telemetry"
 )
@@ -56,7 +57,7 @@ func (c *outboxListCommand) Run(ctx context.Context, a *app) (err error) {
 		// The Collector's answer may quote what it was sent.
 		reason := a.redactor.Text(m.Reason)
 		if c.JSON {
-			err = json.NewEncoder(a.stdout).Encode(setAside{m.ID, m.JobID, m.Kind, m.Size, m.CreatedAt, m.RefusedAt, reason})
+			err = plainjson.Lines(a.stdout).Encode(setAside{m.ID, m.JobID, m.Kind, m.Size, m.CreatedAt, m.RefusedAt, reason})
 		} else {
 			_, err = fmt.Fprintf(table, "%d\t%d\t%s\t%s\t%s\t%s\n", m.ID, m.JobID, m.Kind, bytesize.Format(int64(m.Size)), m.RefusedAt.Local().Format(time.DateTime), reason)
 		}
@@ -100,14 +101,14 @@ func (c *outboxResendCommand) Run(ctx context.Context, a *app) (err error) {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.stdout, "%d messages are sent again %s.\n", n, a.sentWhen(worker))
+	fmt.Fprintf(a.stdout, "%s sent again %s.\n", counted.Form(n, "message is", "messages are"), a.sentWhen(worker))
 	return nil
 }
 
 // sentWhen completes "messages are sent again …". A worker whose telemetry is off looks for
 // messages of earlier jobs at its start only, and with OTEL_SDK_DISABLED not even then.
 func (a *app) sentWhen(worker bool) string {
-	mode, _ := resolveMode(a.cfg)
+	mode, _ := a.cfg.Mode()
 	switch {
 	case a.cfg.SDKDisabled:
 		return "once OTEL_SDK_DISABLED is no longer true, with the next serve or replay"

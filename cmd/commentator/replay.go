@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +13,7 @@ import (
 	"github.com/technoshare/commentator/internal/commentator"
 	"github.com/technoshare/commentator/internal/intake"
 	"github.com/technoshare/commentator/internal/pipeline"
+	"github.com/technoshare/commentator/internal/plainjson"
 	"github.com/technoshare/commentator/internal/queue"
 	"github.com/technoshare/commentator/internal/slack"
 )
@@ -206,7 +206,7 @@ func (c *replayCommand) show(ctx context.Context, w *worker, jobs []commentator.
 		}
 		fmt.Fprintln(w.app.stderr, w.app.redactor.Text(sentence(r)))
 		if c.JSON {
-			if err := json.NewEncoder(w.app.stdout).Encode(replayed{r, known}); err != nil {
+			if err := plainjson.Lines(w.app.stdout).Encode(replayed{r, known}); err != nil {
 				return err
 			}
 		} else if !known && r.Comment != "" {

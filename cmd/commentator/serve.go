@@ -34,7 +34,7 @@ func (c *serveCommand) Run(ctx context.Context, a *app) error {
 		return unlessStopped(ctx, err)
 	}
 	w.startSlack(ctx)
-	mode, why := resolveMode(a.cfg)
+	mode, why := a.cfg.Mode()
 	var ready []health.Check
 	if !c.Drain {
 		ready = append(ready, health.Check{Name: "slack", Check: w.connected})

@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/internal/config"
+	"github.com/technoshare/commentator/internal/counted"
 	"github.com/technoshare/commentator/internal/intake"
+	"github.com/technoshare/commentator/internal/plainjson"
 	"github.com/technoshare/commentator/internal/slack"
 	"github.com/technoshare/commentator/internal/store"
 )
@@ -78,7 +80,7 @@ func (c *slackMessagesCommand) Run(ctx context.Context, a *app) (err error) {
 		}
 		in = a.onlooker(ctx, history).Onlooker(db)
 	}
-	encoder := jsonLines(a.stdout)
+	encoder := plainjson.Lines(a.stdout)
 	for _, p := range page.Messages {
 		m := slackMessage{Channel: p.Channel, TS: p.TS, Thread: p.ThreadTS, User: p.User, Text: p.Text}
 		if c.Parse {
@@ -96,7 +98,7 @@ func (c *slackMessagesCommand) Run(ctx context.Context, a *app) (err error) {
 		}
 	}
 	if page.Unread > 0 {
-		fmt.Fprintf(a.stderr, "warning: %d messages cannot be read\n", page.Unread)
+		fmt.Fprintf(a.stderr, "warning: %s cannot be read\n", counted.Of(page.Unread, "message"))
 	}
 	return nil
 }

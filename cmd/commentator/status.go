@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +13,8 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/internal/bytesize"
+	"github.com/technoshare/commentator/internal/counted"
+	"github.com/technoshare/commentator/internal/plainjson"
 	"github.com/technoshare/commentator/internal/redact"
 	"github.com/technoshare/commentator/internal/store"
 	"github.com/technoshare/commentator/internal/telemetry"
@@ -87,16 +88,14 @@ func (c *statusCommand) Run(ctx context.Context, a *app) (err error) {
 		return err
 	}
 	if c.JSON {
-		encoder := json.NewEncoder(a.stdout)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(out)
+		return plainjson.Indented(a.stdout).Encode(out)
 	}
 	return printStatus(a.stdout, out, now)
 }
 
 func (a *app) status(s *store.Store, held store.Status, now time.Time) state {
 	out := state{Database: s.Path(), StoreID: s.StoreID()}
-	mode, why := resolveMode(a.cfg)
+	mode, why := a.cfg.Mode()
 	out.Mode, out.Because = string(mode), why
 	out.Jobs.Pending, out.Jobs.Running, out.Jobs.Final = held.Pending, held.Running, held.Final
 	out.Jobs.OldestAge = age(held.OldestOpen, now)
@@ -164,8 +163,8 @@ func printStatus(w io.Writer, s state, now time.Time) error {
 		row("", "job %d was the last to start, %s ago: %s", last.ID, seconds(age(last.Started, now)), last.Recorded)
 	}
 	o := s.Outbox
-	row("outbox", "%d messages wait, %s of %s%s", o.Depth, bytesize.Format(o.Bytes), bytesize.Format(o.Limit), since(", the oldest for %s", o.OldestAge))
-	sent := fmt.Sprintf("%d sent ones are kept, %s", o.Sent, bytesize.Format(o.SentBytes))
+	row("outbox", "%s, %s of %s%s", counted.Form(o.Depth, "message waits", "messages wait"), bytesize.Format(o.Bytes), bytesize.Format(o.Limit), since(", the oldest for %s", o.OldestAge))
+	sent := fmt.Sprintf("%s kept, %s", counted.Form(o.Sent, "sent one is", "sent ones are"), bytesize.Format(o.SentBytes))
 	if o.LastSent != nil {
 		sent += fmt.Sprintf(", the last one went %s ago", seconds(age(*o.LastSent, now)))
 	}

@@ -179,7 +179,7 @@ func (c *tracingCommand) show(ctx context.Context, a *app) error {
 	if unknown != nil {
 		fmt.Fprintln(a.stderr, "warning: how many jobs the rules have decided is not known:", a.redactor.Text(unknown.Error()))
 	}
-	mode, why := resolveMode(a.cfg)
+	mode, why := a.cfg.Mode()
 	rest := "jobs"
 	if len(s.Rules) > 0 {
 		rest = "other jobs"

@@ -3,10 +3,11 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"runtime"
 	"runtime/debug"
+
+	"github.com/technoshare/commentator/internal/plainjson"
 )
 
 // Set by the linker; else they come from the build's own records.
@@ -43,7 +44,7 @@ type versionCommand struct {
 func (c *versionCommand) Run(_ context.Context, a *app) error {
 	b := readBuild()
 	if c.JSON {
-		return json.NewEncoder(a.stdout).Encode(b)
+		return plainjson.Lines(a.stdout).Encode(b)
 	}
 	_, err := fmt.Fprintf(a.stdout, "commentator %s (revision %s, %s)\n", b.Version, cmp.Or(b.Revision, "unknown"), b.Go)
 	return err

@@ -209,7 +209,7 @@ func (w *worker) reportLosses() {
 
 // telemetryConfig turns settings into what telemetry wants.
 func (a *app) telemetryConfig() (telemetry.Config, error) {
-	mode, _ := resolveMode(a.cfg)
+	mode, _ := a.cfg.Mode()
 	ratio, remote, err := telemetry.ResolveSampler(a.cfg.TracesSampler, a.cfg.TracesSamplerArg)
 	if err != nil {
 		return telemetry.Config{}, err
@@ -253,13 +253,6 @@ func instanceID(c config.Config, s *store.Store) string {
 		return ""
 	}
 	return uuid.NewSHA1(uuid.NameSpaceOID, []byte(s.StoreID()+"\n"+host)).String()
-}
-
-func resolveMode(c config.Config) (telemetry.Mode, string) {
-	return telemetry.ResolveMode(telemetry.Settings{
-		EnableTracking: c.EnableTracking, EnableTracing: c.EnableTracing,
-		SDKDisabled: c.SDKDisabled, TracesExporter: c.TracesExporter,
-	})
 }
 
 func newAnalyser(c config.Config, d *data.Data) (commentator.Analyser, error) {

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,7 +12,10 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/internal/backup"
+	"github.com/technoshare/commentator/internal/bytesize"
 	"github.com/technoshare/commentator/internal/config"
+	"github.com/technoshare/commentator/internal/counted"
+	"github.com/technoshare/commentator/internal/plainjson"
 )
 
 type backupCmd struct {
@@ -80,12 +82,8 @@ func (c *backupCreateCmd) Run(env environment) error {
 	if c.Keep < 0 {
 		return verdict{exitUsage, "--keep must not be below 0"}
 	}
-	source, err := c.source(env)
-	if err != nil {
-		return err
-	}
 	cfg := backup.CreateConfig{
-		Source: source, To: env.path(c.To), Keep: c.Keep, HasFiles: env.hasFiles, Program: "mlflowctl " + version, Now: time.Now,
+		Source: c.source(env), To: env.path(c.To), Keep: c.Keep, HasFiles: env.hasFiles, Program: "mlflowctl " + version, Now: time.Now,
 	}
 	if c.DryRun {
 		return c.check(env, cfg)
@@ -97,7 +95,7 @@ func (c *backupCreateCmd) Run(env environment) error {
 	out := describe(made.Dir, made.Manifest)
 	out.Removed = made.Removed
 	if c.JSON {
-		return json.NewEncoder(env.stdout).Encode(out)
+		return plainjson.Lines(env.stdout).Encode(out)
 	}
 	for _, w := range out.Warnings {
 		fmt.Fprintln(env.stderr, "warning:", w)
@@ -134,7 +132,7 @@ func (c *backupCreateCmd) check(env environment, cfg backup.CreateConfig) error 
 		return err
 	}
 	if c.JSON {
-		return json.NewEncoder(env.stdout).Encode(backupCheck{To: cfg.To, Warnings: warnings})
+		return plainjson.Lines(env.stdout).Encode(backupCheck{To: cfg.To, Warnings: warnings})
 	}
 	for _, w := range warnings {
 		fmt.Fprintln(env.stderr, "warning:", w)
@@ -150,7 +148,7 @@ func (env environment) hasFiles(ctx context.Context, run string) (bool, error) {
 }
 
 // source is the deployment that the settings describe.
-func (c *backupCreateCmd) source(env environment) (backup.Source, error) {
+func (c *backupCreateCmd) source(env environment) backup.Source {
 	s := backup.Source{
 		Dir: env.dir, JobDatabase: env.config.Database(), Evaluations: env.config.EvalDBPath, DataDir: env.config.DataDir, Profile: env.config.Profile,
 		SamplingFile: env.config.SamplingPath(), BaselineFile: env.config.BaselinePath(), RedactionFile: env.config.RedactionFile, Include: c.Include, Without: c.Without,
@@ -161,14 +159,8 @@ func (c *backupCreateCmd) source(env environment) (backup.Source, error) {
 		}
 	}
 	s.Store, s.ArtifactRoot = cmp.Or(c.Store, env.config.BackendStore), cmp.Or(c.Root, env.config.ArtifactRoot)
-	data, err := env.lookup("OTELCOL_DATA_DIR")
-	s.CollectorDir = cmp.Or(data, "./.otelcol-mlflow")
-	return s, err
-}
-
-// lookup returns a setting of another program that stands in the same environment or files.
-func (env environment) lookup(name string) (string, error) {
-	return config.Lookup(config.Options{Environ: env.environ, Dir: env.dir}, name)
+	s.CollectorDir = env.collector().DataDir
+	return s
 }
 
 // path is a path that a person gave, relative to the folder that the program was started in.
@@ -180,22 +172,12 @@ func (env environment) path(path string) string {
 }
 
 func figures(c backup.Counts) string {
-	s := fmt.Sprintf("%s, %s, %s, %s; %s, %s", count(c.Jobs, "job"), count(c.Runs, "run"), count(c.Traces, "trace"), count(c.Artifacts, "artifact"), count(c.Files, "file"), megabytes(c.Bytes))
+	s := fmt.Sprintf("%s, %s, %s, %s; %s, %s", counted.Of(c.Jobs, "job"), counted.Of(c.Runs, "run"), counted.Of(c.Traces, "trace"), counted.Of(c.Artifacts, "artifact"), counted.Of(c.Files, "file"), bytesize.Format(c.Bytes))
 	if c.Linked > 0 {
 		s += fmt.Sprintf(", %d of them shared with the backup before", c.Linked)
 	}
 	return s
 }
-
-// count is a number with its noun.
-func count[N int | int64](n N, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
-
-func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
 
 // Run lists backups.
 func (c *backupListCmd) Run(env environment) error {
@@ -213,7 +195,7 @@ func (c *backupListCmd) Run(env environment) error {
 		}
 		switch {
 		case c.JSON:
-			if err := json.NewEncoder(env.stdout).Encode(out); err != nil {
+			if err := plainjson.Lines(env.stdout).Encode(out); err != nil {
 				return err
 			}
 		case l.Err != nil:
@@ -239,7 +221,7 @@ func (c *backupVerifyCmd) Run(env environment) error {
 	out := describe(dir, m)
 	out.Counts, out.Problems = checked.Counts, checked.Problems
 	if c.JSON {
-		if err := json.NewEncoder(env.stdout).Encode(out); err != nil {
+		if err := plainjson.Lines(env.stdout).Encode(out); err != nil {
 			return err
 		}
 	} else if len(out.Problems) == 0 {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -9,6 +8,7 @@ import (
 	"github.com/technoshare/commentator/data"
 	"github.com/technoshare/commentator/internal/evaluation"
 	"github.com/technoshare/commentator/internal/mlflow"
+	"github.com/technoshare/commentator/internal/plainjson"
 )
 
 type datasetCmd struct {
@@ -59,7 +59,7 @@ func (c *datasetSyncCmd) Run(env environment) error {
 		return fmt.Errorf("sync dataset %s: %w", d.Name, err)
 	}
 	if c.JSON {
-		return json.NewEncoder(env.stdout).Encode(out)
+		return plainjson.Lines(env.stdout).Encode(out)
 	}
 	_, err = fmt.Fprintf(env.stdout, "dataset %s (%s) in experiment %s: %d added, %d updated, %d removed, %d of others left alone; version hash %s\n",
 		out.Name, out.DatasetID, into, out.Added, out.Updated, out.Removed, out.Foreign, out.Hash)

@@ -1,13 +1,13 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
 
 	"github.com/technoshare/commentator/internal/config"
 	"github.com/technoshare/commentator/internal/doctor"
+	"github.com/technoshare/commentator/internal/plainjson"
 )
 
 type doctorCmd struct {
@@ -37,13 +37,12 @@ func (c *doctorCmd) Run(env environment) error {
 	if c.List {
 		return c.list(env.stdout, probes)
 	}
-	options := config.Options{Environ: env.environ, Dir: env.dir}
-	collector, problem := config.LoadCollector(options)
+	collector, problem := config.LoadCollector(env.options())
 	if env.given != "" { // --experiment
 		collector.Experiment = env.given
 	}
 	p := doctor.New(doctor.Patient{
-		Config: env.config, Warnings: env.warnings, Problem: env.problem, Options: options,
+		Config: env.config, Warnings: env.warnings, Problem: env.problem, Options: env.options(),
 		Collector: collector, CollectorProblem: problem, MLflow: env.client, Experiment: env.experiment,
 	})
 	var printErr error
@@ -56,10 +55,7 @@ func (c *doctorCmd) Run(env environment) error {
 		return printErr
 	}
 	if c.JSON {
-		encoder := json.NewEncoder(env.stdout)
-		encoder.SetIndent("", "  ")
-		encoder.SetEscapeHTML(false)
-		err = encoder.Encode(report)
+		err = plainjson.Indented(env.stdout).Encode(report)
 	} else {
 		_, err = fmt.Fprintf(env.stdout, "\n%d ok, %d to warn of, %d failed, %d skipped\n", report.OK, report.Warn, report.Fail, report.Skip)
 	}
@@ -94,9 +90,7 @@ func (c *doctorCmd) list(w io.Writer, probes []doctor.Probe) error {
 		for _, p := range probes {
 			all = append(all, listed{p.ID, p.Title, p.About, p.Needs})
 		}
-		encoder := json.NewEncoder(w)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(all)
+		return plainjson.Indented(w).Encode(all)
 	}
 	for _, p := range probes {
 		if _, err := fmt.Fprintf(w, "%-17s %s\n%18s%s\n", p.ID, p.Title, "", p.About); err != nil {

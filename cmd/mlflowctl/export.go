@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/technoshare/commentator/internal/counted"
 	"github.com/technoshare/commentator/internal/export"
 	"github.com/technoshare/commentator/internal/wire"
 )
@@ -36,6 +37,6 @@ func (c *exportCmd) Run(env environment) error {
 	for _, f := range m.Files {
 		bytes += f.Size
 	}
-	_, err = fmt.Fprintf(env.stdout, "job %s: %s, %s, %s, %s in %s\n", m.Job, count(m.Runs, "run"), count(len(m.Traces), "trace"), count(len(m.Files), "file"), count(bytes, "byte"), c.To)
+	_, err = fmt.Fprintf(env.stdout, "job %s: %s, %s, %s, %s in %s\n", m.Job, counted.Of(m.Runs, "run"), counted.Of(len(m.Traces), "trace"), counted.Of(len(m.Files), "file"), counted.Of(bytes, "byte"), c.To)
 	return err
 }

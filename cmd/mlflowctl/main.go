@@ -139,8 +139,7 @@ func run(ctx context.Context, args, environ []string, dir string, stdout, stderr
 // load reads the settings and makes the client. Doctor looks at what is wrong with them itself:
 // then an error is only kept, and the client is nil when the address is none.
 func (env *environment) load(c cli, doctor bool) (err error) {
-	options := config.Options{Environ: env.environ, Dir: env.dir}
-	env.config, env.warnings, env.problem = config.Load(options)
+	env.config, env.warnings, env.problem = config.Load(env.options())
 	if !doctor {
 		for _, w := range env.warnings {
 			fmt.Fprintln(env.stderr, "warning:", w)
@@ -165,6 +164,21 @@ func (env *environment) load(c cli, doctor bool) (err error) {
 	}
 	env.ui = env.client.Endpoint() // without credentials
 	return nil
+}
+
+// options say where the settings are read.
+func (env environment) options() config.Options {
+	return config.Options{Environ: env.environ, Dir: env.dir}
+}
+
+// settings are all variables of the environment and, behind them, of .env.
+func (env environment) settings() (map[string]string, error) { return config.Values(env.options()) }
+
+// collector is what the settings say of otelcol-mlflow. That one of its addresses is wrong, which
+// need not be the one that a command uses, is doctor's to tell.
+func (env environment) collector() config.Collector {
+	c, _ := config.LoadCollector(env.options())
+	return c
 }
 
 // explain adds what to do about an error that says only what happened.

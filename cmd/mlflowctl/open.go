@@ -1,13 +1,12 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/technoshare/commentator/internal/jobref"
 	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/mlflow/ui"
+	"github.com/technoshare/commentator/internal/plainjson"
 	"github.com/technoshare/commentator/internal/wire"
 )
 
@@ -93,11 +92,10 @@ func (env environment) open(run mlflow.Run) (opened, error) {
 	}
 	id := "tr-" + run.Tag(wire.TagKey)
 	_, err := env.client.GetTraceInfo(env.ctx, id)
-	var e *mlflow.Error
 	switch {
 	case err == nil:
 		o.TraceID, o.TraceURL = id, ui.Trace(env.ui, run.Info.ExperimentID, id)
-	case errors.As(err, &e) && e.Status == 404: // tracking only
+	case mlflow.IsMissing(err): // tracking only
 	default:
 		return o, fmt.Errorf("read trace: %w", err)
 	}
@@ -106,7 +104,7 @@ func (env environment) open(run mlflow.Run) (opened, error) {
 
 func (c *openCmd) print(env environment, o opened) error {
 	if c.JSON {
-		return json.NewEncoder(env.stdout).Encode(o)
+		return plainjson.Lines(env.stdout).Encode(o)
 	}
 	outcome := o.Outcome
 	if outcome == "" {

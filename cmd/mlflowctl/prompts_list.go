@@ -1,12 +1,12 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"github.com/technoshare/commentator/internal/plainjson"
 	"github.com/technoshare/commentator/internal/prompts"
 )
 
@@ -47,7 +47,7 @@ func (c *promptsListCmd) Run(env environment) error {
 			v := l.Versions[i]
 			file := v.SHA256 == here
 			if c.JSON {
-				if err := json.NewEncoder(env.stdout).Encode(listedPrompt{v, file}); err != nil {
+				if err := plainjson.Lines(env.stdout).Encode(listedPrompt{v, file}); err != nil {
 					return err
 				}
 				continue

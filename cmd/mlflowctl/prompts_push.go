@@ -1,12 +1,12 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"os/exec"
 	"strings"
 
 	"github.com/technoshare/commentator/internal/mlflow"
+	"github.com/technoshare/commentator/internal/plainjson"
 	"github.com/technoshare/commentator/internal/prompts"
 )
 
@@ -45,7 +45,7 @@ func (c *promptsPushCmd) Run(env environment) error {
 			return err
 		}
 		if c.JSON {
-			err = json.NewEncoder(env.stdout).Encode(done)
+			err = plainjson.Lines(env.stdout).Encode(done)
 		} else {
 			_, err = fmt.Fprintf(env.stdout, "%s  version %s  %.12s  %s\n", name, done.Version.Version, done.SHA256, pushed(done, push.Alias))
 		}

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"text/tabwriter"
 	"time"
 
-	"github.com/technoshare/commentator/internal/config"
+	"github.com/technoshare/commentator/internal/counted"
 	"github.com/technoshare/commentator/internal/lookback"
 	"github.com/technoshare/commentator/internal/pause"
+	"github.com/technoshare/commentator/internal/plainjson"
 	"github.com/technoshare/commentator/internal/reconcile"
 	"github.com/technoshare/commentator/internal/store"
 )
@@ -24,9 +24,6 @@ type reconcileCmd struct {
 	To      string        `help:"OTLP/gRPC address of the Collector's receiver for repairs; default OTELCOL_REPLAY_ENDPOINT, else 127.0.0.1:4319." placeholder:"HOST:PORT"`
 	JSON    bool          `name:"json" help:"Print one JSON object."`
 }
-
-// defaultRepairs is where otelcol-mlflow takes repairs unless told otherwise.
-const defaultRepairs = "127.0.0.1:4319"
 
 // settleBeforeRepair is how long a repair waits for what is on its way.
 const settleBeforeRepair = 10 * time.Second
@@ -97,15 +94,7 @@ func (c *reconcileCmd) Run(env environment) (err error) {
 }
 
 func (c *reconcileCmd) repair(env environment, comparison *reconcile.Comparison, out *reconciled) error {
-	to := c.To
-	if to == "" {
-		set, err := env.setting("OTELCOL_REPLAY_ENDPOINT")
-		if err != nil {
-			return err
-		}
-		to = cmp.Or(set, defaultRepairs)
-	}
-	send, end, err := reconcile.Dial(to, env.config.OTLPHeaders)
+	send, end, err := reconcile.Dial(cmp.Or(c.To, env.collector().Replay), env.config.OTLPHeaders)
 	if err != nil {
 		return verdict{exitUsage, "--to: " + err.Error()}
 	}
@@ -130,36 +119,9 @@ func (env environment) comparison(records reconcile.Records) (*reconcile.Compari
 	if err != nil {
 		return nil, err
 	}
-	collector, _ := config.LoadCollector(config.Options{Environ: env.environ, Dir: env.dir}) // a wrong address is doctor's to tell
 	return &reconcile.Comparison{
-		Records: records, Server: server, Experiment: env.experiment, Fallback: collector.Experiment, Now: time.Now, Sleep: pause.For,
+		Records: records, Server: server, Experiment: env.experiment, Fallback: env.collector().Experiment, Now: time.Now, Sleep: pause.For,
 	}, nil
-}
-
-// setting is a setting that only other programs read, from the environment or .env.
-func (env environment) setting(name string) (string, error) {
-	values, err := env.settings()
-	return values[name], err
-}
-
-// settings are all variables of the environment and, behind them, of .env.
-func (env environment) settings() (map[string]string, error) {
-	set := map[string]string{}
-	for _, entry := range env.environ {
-		if name, value, _ := strings.Cut(entry, "="); value != "" {
-			set[name] = value
-		}
-	}
-	file, _, _, err := config.Files(env.dir, func(name string) string { return set[name] })
-	if err != nil {
-		return nil, err
-	}
-	for name, value := range file {
-		if set[name] == "" {
-			set[name] = value
-		}
-	}
-	return set, nil
 }
 
 // shownFindings is how many findings of a kind are printed; --json has all.
@@ -167,17 +129,17 @@ const shownFindings = 50
 
 func (c *reconcileCmd) print(w io.Writer, r reconciled) error {
 	if c.JSON {
-		return printJSON(w, r)
+		return plainjson.Indented(w).Encode(r)
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	line := func(format string, args ...any) { fmt.Fprintf(table, format+"\n", args...) }
 	line("%s\tagainst %s, jobs since %s", r.Database, r.MLflow, r.Since.Local().Format(time.DateTime))
-	line("compared\t%s: %s, %s, %s, %s", count(r.Jobs, "job"), count(r.Runs, "run"), count(r.Files, "artifact"), count(r.Traces, "trace"), count(r.Spans, "span"))
+	line("compared\t%s: %s, %s, %s, %s", counted.Of(r.Jobs, "job"), counted.Of(r.Runs, "run"), counted.Of(r.Files, "artifact"), counted.Of(r.Traces, "trace"), counted.Of(r.Spans, "span"))
 	if r.Open+r.Off+r.Retired > 0 {
-		line("not compared\t%d jobs have not ended, of %d nothing was to be recorded, %d are before the mark of retention", r.Open, r.Off, r.Retired)
+		line("not compared\t%s not ended, of %d nothing was to be recorded, %s before the mark of retention", counted.Form(r.Open, "job has", "jobs have"), r.Off, counted.Form(r.Retired, "is", "are"))
 	}
 	if r.Copied > 0 {
-		line("\t%d were open when this database was copied from another one, which recorded a part of them", r.Copied)
+		line("\t%s open when this database was copied from another one, which recorded a part of them", counted.Form(r.Copied, "was", "were"))
 	}
 	if n := len(r.Unrecorded); n > 0 {
 		line("in part\tof %d runs the outbox keeps no message any more: only whether they are there, and how they ended", n)
@@ -188,16 +150,16 @@ func (c *reconcileCmd) print(w io.Writer, r reconciled) error {
 	if r.Repair != nil {
 		b := r.Before
 		line("found\t%d lost, %d doubled, %d wrong, %d deleted", len(b.Lost), len(b.Doubled), len(b.Wrong), len(b.Deleted))
-		line("repaired\t%s of %s sent again", count(r.Repair.Messages, "message"), count(len(r.Repair.Jobs), "job"))
+		line("repaired\t%s of %s sent again", counted.Of(r.Repair.Messages, "message"), counted.Of(len(r.Repair.Jobs), "job"))
 		for _, l := range r.Repair.Left {
 			line("\tnot job %d: %s", l.Job, l.Why)
 		}
 	}
 	if n := len(r.Waiting); n > 0 {
-		line("waiting\t%d jobs have messages in the outbox that no Collector has taken, the first is job %d; `commentator status` says why", n, r.Waiting[0])
+		line("waiting\t%s messages in the outbox that no Collector has taken, the first is job %d; `commentator status` says why", counted.Form(n, "job has", "jobs have"), r.Waiting[0])
 	}
 	if r.SetAside > 0 {
-		line("set aside\t%d messages, since the Collector refused them; `commentator outbox list` says why", r.SetAside)
+		line("set aside\t%s that the Collector refused; `commentator outbox list` says why", counted.Of(r.SetAside, "message"))
 	}
 	for _, kind := range []struct {
 		name string

@@ -1,13 +1,14 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
 
 	"github.com/technoshare/commentator/internal/backup"
+	"github.com/technoshare/commentator/internal/counted"
+	"github.com/technoshare/commentator/internal/plainjson"
 )
 
 type restoreCmd struct {
@@ -48,7 +49,7 @@ func (c *restoreCmd) Run(env environment) error {
 		return err
 	}
 	if c.JSON {
-		if err := json.NewEncoder(env.stdout).Encode(restored{
+		if err := plainjson.Lines(env.stdout).Encode(restored{
 			Dir: dir, Into: r.Into, StoreID: r.StoreID, Counts: r.Checked.Counts, Relocated: r.Relocated,
 			Foreign: r.Foreign, Settings: r.Settings, OpenJobs: r.OpenJobs, Problems: r.Checked.Problems,
 		}); err != nil {
@@ -78,7 +79,7 @@ func (c *restoreCmd) report(env environment, r backup.Restored) {
 		say("store id", "%s, that of the original: only one of the two may work (else --new-store-id)", r.StoreID)
 	}
 	if r.Relocated > 0 {
-		say("artifacts", "%d locations in MLflow's database name the new folder now", r.Relocated)
+		say("artifacts", "%s the new folder now", counted.Form(r.Relocated, "location in MLflow's database names", "locations in MLflow's database name"))
 	}
 	for _, folder := range r.Foreign {
 		fmt.Fprintf(env.stderr, "warning: MLflow looks for artifacts in %s, which is not in the backup\n", folder)

@@ -1,11 +1,12 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"time"
 
+	"github.com/technoshare/commentator/internal/counted"
 	"github.com/technoshare/commentator/internal/lookback"
+	"github.com/technoshare/commentator/internal/plainjson"
 	"github.com/technoshare/commentator/internal/retention"
 )
 
@@ -59,14 +60,14 @@ func (c *retentionCmd) Run(env environment) error {
 		return fmt.Errorf("apply retention: %w", err)
 	}
 	if n := len(report.Problems); n > 0 {
-		return verdict{exitFailed, fmt.Sprintf("%d things could not be removed; the next time tries them again", n)}
+		return verdict{exitFailed, fmt.Sprintf("%s could not be removed; the next time tries again", counted.Of(n, "thing"))}
 	}
 	return nil
 }
 
 func (c *retentionCmd) print(env environment, r *retention.Report) error {
 	if c.JSON {
-		return json.NewEncoder(env.stdout).Encode(r)
+		return plainjson.Lines(env.stdout).Encode(r)
 	}
 	return r.Print(env.stdout)
 }

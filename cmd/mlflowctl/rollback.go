@@ -33,11 +33,8 @@ func (c *rollbackCmd) Run(env environment) error {
 		return verdict{exitUsage, "name the backup that holds what is removed: --backup DIR; scripts/rollback.sh makes one"}
 	}
 	create := backupCreateCmd{Store: c.Store, Root: c.Root, Without: c.Without}
-	source, err := create.source(env)
-	if err != nil {
-		return err
-	}
-	state, err := env.lookup("MLFLOW_STATE_DIR")
+	source := create.source(env)
+	set, err := env.settings()
 	if err != nil {
 		return err
 	}
@@ -48,7 +45,7 @@ func (c *rollbackCmd) Run(env environment) error {
 		}
 	}
 	r, err := backup.Rollback(env.ctx, backup.RollbackConfig{
-		Source: source, StateDir: cmp.Or(state, "./.mlflow"), Backup: env.path(c.Backup), DryRun: c.DryRun, Now: time.Now,
+		Source: source, StateDir: cmp.Or(set["MLFLOW_STATE_DIR"], "./.mlflow"), Backup: env.path(c.Backup), DryRun: c.DryRun, Now: time.Now,
 	})
 	if err != nil {
 		return err

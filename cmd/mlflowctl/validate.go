@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,7 +9,7 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/internal/pause"
-	"github.com/technoshare/commentator/internal/telemetry"
+	"github.com/technoshare/commentator/internal/plainjson"
 	"github.com/technoshare/commentator/internal/validate"
 )
 
@@ -65,7 +64,7 @@ func (c *validateCmd) Run(env environment) (err error) {
 		}
 	}
 	if c.JSON {
-		err = printJSON(env.stdout, report)
+		err = plainjson.Indented(env.stdout).Encode(report)
 	} else {
 		err = report.Text(env.stdout)
 	}
@@ -90,7 +89,7 @@ func (c *validateCmd) config(env environment) (cfg validate.Config, end func(fai
 	if err != nil {
 		return cfg, nil, err
 	}
-	experiment := cmp.Or(env.experiment, defaultExperiment) + "_validation"
+	experiment := cmp.Or(env.experiment, env.collector().Experiment) + "_validation"
 	settings, err := validate.Settings(deployed, env.dir, env.config.SamplingPath(), experiment)
 	if err != nil {
 		return cfg, nil, err
@@ -103,10 +102,7 @@ func (c *validateCmd) config(env environment) (cfg validate.Config, end func(fai
 	if err := worker.Start(env.ctx); err != nil {
 		return cfg, nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	mode, because := telemetry.ResolveMode(telemetry.Settings{
-		EnableTracking: env.config.EnableTracking, EnableTracing: env.config.EnableTracing,
-		SDKDisabled: env.config.SDKDisabled, TracesExporter: env.config.TracesExporter,
-	})
+	mode, because := env.config.Mode()
 	cfg = validate.Config{
 		Worker: worker, Client: env.client, Database: env.config.Database(), Mode: string(mode), Because: because,
 		Experiment: experiment, Deployed: env.experiment, Jobs: c.Jobs, Bound: c.Bound, Wait: c.Wait,
@@ -122,9 +118,6 @@ func (c *validateCmd) config(env environment) (cfg validate.Config, end func(fai
 	}, nil
 }
 
-// defaultExperiment is where otelcol-mlflow writes to unless told otherwise.
-const defaultExperiment = "technoshare_commentator"
-
 func (c *validateCmd) record(env environment, cfg validate.Config) error {
 	b, err := validate.Record(env.ctx, cfg)
 	if err != nil {
@@ -137,17 +130,11 @@ func (c *validateCmd) record(env environment, cfg validate.Config) error {
 		return err
 	}
 	if c.JSON {
-		return printJSON(env.stdout, b)
+		return plainjson.Indented(env.stdout).Encode(b)
 	}
 	_, err = fmt.Fprintf(env.stdout, "%d jobs with telemetry off take %.0f ms (median; %.0f to %.0f ms); written to %s\n",
 		b.Jobs, 1000*b.Median, 1000*b.Seconds[0], 1000*b.Seconds[len(b.Seconds)-1], cfg.BaselineFile)
 	return err
-}
-
-func printJSON(w io.Writer, v any) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(v)
 }
 
 // writeFile lets a function write a file.

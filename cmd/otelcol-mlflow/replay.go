@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/deadletter"
+	"github.com/technoshare/commentator/internal/counted"
 )
 
 const (
@@ -91,7 +92,7 @@ func sender(client ptraceotlp.GRPCClient, to string) func(context.Context, ptrac
 			return explained(err, to)
 		}
 		if p := answer.PartialSuccess(); p.RejectedSpans() > 0 {
-			return fmt.Errorf("%d spans were rejected: %s", p.RejectedSpans(), p.ErrorMessage())
+			return fmt.Errorf("%s rejected: %s", counted.Form(p.RejectedSpans(), "span was", "spans were"), p.ErrorMessage())
 		}
 		return nil
 	}

@@ -12,6 +12,8 @@ import (
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/keys"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
+	"github.com/technoshare/commentator/internal/bytesize"
+	"github.com/technoshare/commentator/internal/counted"
 	"github.com/technoshare/commentator/internal/wire"
 )
 
@@ -29,7 +31,7 @@ func (p *Preview) WriteTo(w io.Writer) (int64, error) {
 		requests += len(m.requests)
 	}
 	out.line("%s in %s: %s, %s, %s to %s",
-		count(len(p.spans), "span"), count(len(p.messages), "message"), count(len(p.plan.Runs), "run"), count(len(p.plan.Traces), "trace"), count(requests, "request"), p.endpoint)
+		counted.Of(len(p.spans), "span"), counted.Of(len(p.messages), "message"), counted.Of(len(p.plan.Runs), "run"), counted.Of(len(p.plan.Traces), "trace"), counted.Of(requests, "request"), p.endpoint)
 	if len(p.messages) > 1 {
 		out.line("Runs and traces are what all messages come to; requests are shown message by message, in this order.")
 	}
@@ -160,7 +162,7 @@ func printPart(row func(cells ...string), p reduce.Part, overwritten map[string]
 		row("tag", key, shown(kv.Value), joinNotes(why(p.Why, "tag", kv.Key), note))
 	}
 	for _, f := range p.Artifacts {
-		row("artifact", f.Path, bytesText(len(f.Content)), joinNotes("event artifact", overwritten["artifact "+f.Path]))
+		row("artifact", f.Path, bytesize.Format(int64(len(f.Content))), joinNotes("event artifact", overwritten["artifact "+f.Path]))
 	}
 }
 
@@ -319,7 +321,7 @@ func (p *Preview) printRequests(out *printer) {
 	for i, m := range p.messages {
 		of := ""
 		if len(p.messages) > 1 {
-			of = fmt.Sprintf(" of message %d, %s", i+1, count(m.spans, "span"))
+			of = fmt.Sprintf(" of message %d, %s", i+1, counted.Of(m.spans, "span"))
 		}
 		out.line("\nREQUESTS%s", of)
 		if len(m.requests) == 0 {
@@ -365,13 +367,6 @@ func (o *printer) table(fill func(row func(cells ...string))) {
 	for line := range strings.Lines(text.String()) {
 		o.line("%s", strings.TrimRight(line, " \n"))
 	}
-}
-
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // printable escapes what a terminal would act on, a line break or an escape sequence: names

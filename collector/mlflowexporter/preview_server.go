@@ -16,6 +16,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
+	"github.com/technoshare/commentator/internal/bytesize"
+	"github.com/technoshare/commentator/internal/counted"
 	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/wire"
 )
@@ -107,7 +109,7 @@ func (s *plannedServer) answer(one *plannedRequest, r *http.Request, body []byte
 		}
 		one.run = fmt.Sprintf("run-%d", len(s.names)+1)
 		s.names[one.run] = in.Name
-		one.rank, one.what = rankCreate, in.Name+": "+count(len(in.Tags), "tag")
+		one.rank, one.what = rankCreate, in.Name+": "+counted.Of(len(in.Tags), "tag")
 		info := mlflow.RunInfo{ID: one.run, Name: in.Name, ExperimentID: in.ExperimentID, Status: mlflow.StatusRunning, StartTime: in.StartTime, ArtifactURI: "mlflow-artifacts:/" + in.ExperimentID + "/" + one.run + "/artifacts", Stage: mlflow.Active}
 		made := mlflow.Run{Info: info, Data: mlflow.RunData{Tags: in.Tags}}
 		s.runs = append(s.runs, made)
@@ -118,13 +120,13 @@ func (s *plannedServer) answer(one *plannedRequest, r *http.Request, body []byte
 			return "", err
 		}
 		one.rank, one.run = rankLog, in.RunID
-		one.what = fmt.Sprintf("%s: %s, %s, %s", s.names[in.RunID], count(len(in.Params), "param"), count(len(in.Metrics), "metric"), count(len(in.Tags), "tag"))
+		one.what = fmt.Sprintf("%s: %s, %s, %s", s.names[in.RunID], counted.Of(len(in.Params), "param"), counted.Of(len(in.Metrics), "metric"), counted.Of(len(in.Tags), "tag"))
 	case operation == "runs/log-inputs":
 		var in mlflow.LogInputs
 		if err := json.Unmarshal(body, &in); err != nil {
 			return "", err
 		}
-		one.rank, one.run, one.what = rankLog, in.RunID, s.names[in.RunID]+": "+count(len(in.Datasets), "dataset")
+		one.rank, one.run, one.what = rankLog, in.RunID, s.names[in.RunID]+": "+counted.Of(len(in.Datasets), "dataset")
 	case operation == "runs/update":
 		var in mlflow.UpdateRun
 		if err := json.Unmarshal(body, &in); err != nil {
@@ -171,13 +173,13 @@ func (s *plannedServer) answer(one *plannedRequest, r *http.Request, body []byte
 		run, path, _ := strings.Cut(inside, "/artifacts/")
 		one.rank, one.run = rankArtifact, run
 		one.path = strings.TrimSuffix(one.path, file) + "…"
-		one.what = fmt.Sprintf("%s: %s, %s", s.names[run], path, bytesText(len(body)))
+		one.what = fmt.Sprintf("%s: %s, %s", s.names[run], path, bytesize.Format(int64(len(body))))
 	case strings.HasSuffix(one.path, "/v1/traces"):
 		in := ptraceotlp.NewExportRequest()
 		if err := in.UnmarshalProto(body); err != nil {
 			return "", err
 		}
-		one.rank, one.what = rankSpans, count(in.Traces().SpanCount(), "span")+", "+bytesText(len(body))
+		one.rank, one.what = rankSpans, counted.Of(in.Traces().SpanCount(), "span")+", "+bytesize.Format(int64(len(body)))
 	case operation == "traces" && r.Method == http.MethodPost:
 		one.rank, one.what = rankTrace, "state, name, session, usage, link to the run"
 	case operation == "model-versions/search":
@@ -213,17 +215,6 @@ func (s *plannedServer) withKey(key string) []mlflow.Run {
 func encodeJSON(v any) (string, error) {
 	b, err := json.Marshal(v)
 	return string(b), err
-}
-
-// bytesText is a size for people.
-func bytesText(n int) string {
-	switch {
-	case n < 1000:
-		return fmt.Sprintf("%d B", n)
-	case n < 1_000_000:
-		return fmt.Sprintf("%.1f kB", float64(n)/1000)
-	}
-	return fmt.Sprintf("%.1f MB", float64(n)/1_000_000)
 }
 
 // take gives the requests of one plan, those of one kind together and in the order of its

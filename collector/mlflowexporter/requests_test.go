@@ -22,6 +22,7 @@ import (
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/ledger"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/metadata"
+	"github.com/technoshare/commentator/internal/counted"
 	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
 	"github.com/technoshare/commentator/internal/wire/fixture"
@@ -232,7 +233,7 @@ func requestsOf(t *testing.T, name, layout string) string {
 	var out strings.Builder
 	for i, requests := range all {
 		inOrder(t, requests)
-		fmt.Fprintf(&out, "==== message %d: %s\n", i+1, count(messages[i].SpanCount(), "span"))
+		fmt.Fprintf(&out, "==== message %d: %s\n", i+1, counted.Of(messages[i].SpanCount(), "span"))
 		for _, text := range sorted(requests, names) {
 			out.WriteString("\n" + text)
 		}

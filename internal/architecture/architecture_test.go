@@ -86,13 +86,13 @@ func TestOnlyTelemetryImportsTheSDK(t *testing.T) {
 	}
 }
 
-// The domain and the seam import the standard library only.
+// The domain, the seam and what writes numbers anywhere import the standard library only.
 func TestDomainAndSeamImportTheStandardLibraryOnly(t *testing.T) {
 	standard := map[string]bool{}
 	for _, p := range list(t, "std") {
 		standard[p.ImportPath] = true
 	}
-	for _, p := range list(t, "./internal/commentator", "./internal/wire") {
+	for _, p := range list(t, "./internal/commentator", "./internal/wire", "./internal/counted", "./internal/bytesize") {
 		for _, imp := range p.Imports {
 			if !standard[imp] {
 				t.Errorf("%s imports %s", p.short(), imp)

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/technoshare/commentator/internal/counted"
 )
 
 // CreateConfig says what to back up, and where to.
@@ -294,13 +296,13 @@ func (mk *maker) artifacts(ctx context.Context) (err error) {
 		switch {
 		case served(l.location) || local && mk.covered(path):
 		case !local:
-			mk.warn("the artifacts of %s are in %s, which this command does not copy", count(l.runs, "run"), redacted(l.location))
+			mk.warn("the artifacts of %s are in %s, which this command does not copy", counted.Of(l.runs, "run"), redacted(l.location))
 		case isThere(mk.cfg.Source.abs(path)):
 			if err := mk.root(ctx, mk.cfg.Source.abs(path)); err != nil {
 				return err
 			}
 		case l.runs > 0:
-			mk.warn("the artifacts of %s should be in %s, which is not there", count(l.runs, "run"), path)
+			mk.warn("the artifacts of %s should be in %s, which is not there", counted.Of(l.runs, "run"), path)
 		}
 	}
 	return nil

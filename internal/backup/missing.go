@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/technoshare/commentator/internal/counted"
 )
 
 // MLflow is asked about the newest runs, and not for ever: this is about a folder that is missing,
@@ -31,7 +33,7 @@ func missingRoot(ctx context.Context, db *sql.DB, root string, hasFiles func(con
 		return "", nil
 	}
 	const where = "--artifacts or MLFLOW_ARTIFACT_ROOT says where it is"
-	warning = fmt.Sprintf("there is no folder %s, which MLflow makes with the first artifact of a run; whether %s of MLflow have any cannot be told", root, count(total, "run"))
+	warning = fmt.Sprintf("there is no folder %s, which MLflow makes with the first artifact of a run; whether %s of MLflow have any cannot be told", root, counted.Of(total, "run"))
 	if hasFiles == nil {
 		return warning + "; " + where, nil
 	}
@@ -47,7 +49,7 @@ func missingRoot(ctx context.Context, db *sql.DB, root string, hasFiles func(con
 		}
 	}
 	if total > int64(len(runs)) {
-		return fmt.Sprintf("there is no folder %s; the newest %d of %s of MLflow have no artifacts, the others were not looked at; %s", root, len(runs), count(total, "run"), where), nil
+		return fmt.Sprintf("there is no folder %s; the newest %d of %s of MLflow have no artifacts, the others were not looked at; %s", root, len(runs), counted.Of(total, "run"), where), nil
 	}
 	return "", nil
 }
@@ -73,12 +75,4 @@ func servedRuns(ctx context.Context, db *sql.DB) (newest []string, total int64, 
 		newest = append(newest, run)
 	}
 	return newest, total, rows.Err()
-}
-
-// count is a number with its noun.
-func count(n int64, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

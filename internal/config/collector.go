@@ -46,7 +46,8 @@ func (c Collector) Addresses() []CollectorSetting {
 	}
 }
 
-// LoadCollector reads the settings. Of wrong files it knows nothing, which Load tells.
+// LoadCollector reads the settings. Of wrong files it knows nothing, which Load tells. With an error all
+// settings but the wrong one are right.
 func LoadCollector(o Options) (Collector, error) {
 	var c Collector
 	environ := nonEmpty(env.ToMap(o.Environ))

@@ -68,8 +68,12 @@ func TestCollectorReadsWhatTheCollectorReads(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 	for _, wrong := range []string{"OTELCOL_METRICS_PORT=many", "OTELCOL_GRPC_ENDPOINT=4317"} {
-		if _, err := LoadCollector(Options{Environ: []string{wrong}}); err == nil {
+		c, err := LoadCollector(Options{Environ: []string{wrong, "OTELCOL_REPLAY_ENDPOINT=127.0.0.1:5319"}})
+		if err == nil {
 			t.Errorf("%s is taken", wrong)
+		}
+		if c.Replay != "127.0.0.1:5319" || c.DataDir != "./.otelcol-mlflow" {
+			t.Errorf("with %s the others are %+v", wrong, c)
 		}
 		dir := t.TempDir()
 		write(t, dir, "# the Collector\n"+wrong+"\n")

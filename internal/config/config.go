@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/caarlos0/env/v11"
+
+	"github.com/technoshare/commentator/internal/telemetry"
 )
 
 // Config holds every setting of the worker. An empty value in the environment or in
@@ -377,4 +379,11 @@ func (p *Pairs) UnmarshalText(b []byte) error {
 	}
 	*p = out
 	return nil
+}
+
+// Mode is how much is recorded, and which settings say so.
+func (c Config) Mode() (telemetry.Mode, string) {
+	return telemetry.ResolveMode(telemetry.Settings{
+		EnableTracking: c.EnableTracking, EnableTracing: c.EnableTracing, SDKDisabled: c.SDKDisabled, TracesExporter: c.TracesExporter,
+	})
 }

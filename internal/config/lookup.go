@@ -1,15 +1,20 @@
 package config
 
-import "github.com/caarlos0/env/v11"
+import (
+	"maps"
 
-// Lookup returns what the environment says of a name, else .env, else the profile, and empty
-// when none does. It is for settings of the programs around the worker, which stand in the
-// same files: those of MLflow's start script and of the Collector.
-func Lookup(o Options, name string) (string, error) {
+	"github.com/caarlos0/env/v11"
+)
+
+// Values are all variables that the environment has and, behind them, .env and the profile. Empty
+// ones count as unset. With an error they are what could be read.
+func Values(o Options) (map[string]string, error) {
 	environ := nonEmpty(env.ToMap(o.Environ))
-	if value := environ[name]; value != "" || o.Dir == "" {
-		return value, nil
+	if o.Dir == "" {
+		return environ, nil
 	}
-	file, _, _, err := Files(o.Dir, func(name string) string { return environ[name] })
-	return file[name], err
+	file, _, err := readFiles(o.Dir, func(name string) string { return environ[name] })
+	values := file.values
+	maps.Copy(values, environ)
+	return values, err
 }

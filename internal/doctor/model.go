@@ -2,8 +2,6 @@ package doctor
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +13,7 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/data"
+	"github.com/technoshare/commentator/internal/counted"
 	"github.com/technoshare/commentator/internal/mlflow"
 )
 
@@ -149,7 +148,7 @@ func (p *Patient) promptsUsed(ctx context.Context) (all []used, err error) {
 			return nil, err
 		}
 		for _, r := range recent {
-			all = append(all, used{r.Name, r.SHA256, fmt.Sprintf("used by %d stages, last by job %d", r.Stages, r.LastJob)})
+			all = append(all, used{r.Name, r.SHA256, fmt.Sprintf("used by %s, last by job %d", counted.Of(r.Stages, "stage"), r.LastJob)})
 		}
 	}
 	if p.Config.OpenAIKey == "" {
@@ -191,7 +190,7 @@ func probePrompts(ctx context.Context, p *Patient) Finding {
 		}
 	}
 	if len(missing) == 0 {
-		return ok("%d prompts are used, the registry has all of them", len(all))
+		return ok("%s used, the registry has all of them", counted.Form(len(all), "prompt is", "prompts are"))
 	}
 	return Finding{
 		Status: Warn, Found: "the registry does not have " + strings.Join(missing, "; "),
@@ -211,8 +210,7 @@ func registeredPrompt(ctx context.Context, m *mlflow.Client, name string) (map[s
 			return nil, err
 		}
 		for _, v := range versions {
-			sum := sha256.Sum256([]byte(v.Tag(mlflow.TagPromptText)))
-			hashes[hex.EncodeToString(sum[:])] = true
+			hashes[v.TextSHA256()] = true
 		}
 		if token = next; token == "" {
 			return hashes, nil

@@ -77,7 +77,7 @@ func TestPromptsThatAreNotRegisteredAreNamed(t *testing.T) {
 		exec(ctx, t, st, `INSERT INTO stages (job_id, stage, attempt, started_at, ended_at, analysis) VALUES (1, 'stage_a', 1, 1, 2, ?)`,
 			`{"prompt_name":"`+d.StageA.Name+`","prompt_sha256":"0123456789abcdef"}`)
 	})
-	names(t, r.probe(t, "prompts"), Warn, d.StageA.Name+" with the text 0123456789ab… (used by 1 stages, last by job 1)")
+	names(t, r.probe(t, "prompts"), Warn, d.StageA.Name+" with the text 0123456789ab… (used by 1 stage, last by job 1)")
 	register(d.StageA.Name, "a third text")
 	names(t, newRig(t, "MLFLOW_TRACKING_URI="+s.URL).probe(t, "prompts"), Skip, "no recent job used a prompt")
 }

@@ -103,7 +103,7 @@ func (p *Patient) close() {
 func (p *Patient) gone(probe string, f Finding) Finding {
 	p.lost[probe] = true
 	f.Status = Fail
-	if mode, why := p.mode(); mode == telemetry.ModeOff {
+	if mode, why := p.Config.Mode(); mode == telemetry.ModeOff {
 		f.Status = Warn
 		f.Means = "Nothing is recorded at present (" + why + "), so nothing is lost."
 	}
@@ -111,13 +111,6 @@ func (p *Patient) gone(probe string, f Finding) Finding {
 }
 
 func (p *Patient) unreachable(probe string) bool { return p.lost[probe] }
-
-func (p *Patient) mode() (telemetry.Mode, string) {
-	c := p.Config
-	return telemetry.ResolveMode(telemetry.Settings{
-		EnableTracking: c.EnableTracking, EnableTracing: c.EnableTracing, SDKDisabled: c.SDKDisabled, TracesExporter: c.TracesExporter,
-	})
-}
 
 // path is a path of the settings, which is relative to where they were read.
 func (p *Patient) path(path string) string {

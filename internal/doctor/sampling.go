@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/technoshare/commentator/internal/counted"
 	"github.com/technoshare/commentator/internal/telemetry"
 )
 
@@ -11,7 +12,7 @@ import (
 // with its next job and not at its start.
 func probeSampling(ctx context.Context, p *Patient) Finding {
 	path := p.path(p.Config.SamplingPath())
-	mode, why := p.mode()
+	mode, why := p.Config.Mode()
 	s, revision, err := telemetry.ReadSampling(path)
 	if err != nil {
 		f := Finding{
@@ -48,7 +49,7 @@ func probeSampling(ctx context.Context, p *Patient) Finding {
 	case len(rules) == 0:
 		return ok("no rule holds in %s, revision %s: the settings say what is recorded", path, revision)
 	case mode == telemetry.ModeOff:
-		return ok("%d rules in %s have no effect, since %s", len(rules), path, why)
+		return ok("%s no effect, since %s", counted.Form(len(rules), "rule in "+path+" has", "rules in "+path+" have"), why)
 	}
 	return Finding{
 		Status: Warn, Found: path + ", revision " + revision + ":\n" + strings.Join(rules, "\n"),

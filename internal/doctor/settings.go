@@ -2,13 +2,13 @@ package doctor
 
 import (
 	"context"
-	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/technoshare/commentator/internal/config"
+	"github.com/technoshare/commentator/internal/counted"
 )
 
 var settingsProbes = []Probe{
@@ -41,7 +41,7 @@ func probeSettings(_ context.Context, p *Patient) Finding {
 	}
 	odd = append(odd, p.pointless()...)
 	open := readable(p.Options.Dir)
-	f := Finding{Status: OK, Found: setText(p.set())}
+	f := Finding{Status: OK, Found: counted.Form(p.set(), "setting is", "settings are") + " set, none is wrong"}
 	switch {
 	case len(wrong) > 0:
 		f = Finding{
@@ -77,13 +77,6 @@ func (f Finding) withOpen(files []string) Finding {
 	return f
 }
 
-func setText(n int) string {
-	if n == 1 {
-		return "1 setting is set, none is wrong"
-	}
-	return fmt.Sprintf("%d settings are set, none is wrong", n)
-}
-
 func (p *Patient) set() (n int) {
 	for _, s := range p.Config.Settings {
 		if s.Source != config.FromDefault && s.Source != config.Unset {
@@ -105,31 +98,11 @@ func (p *Patient) pointless() (odd []string) {
 	say(c.EnableTracking && c.SDKDisabled, "OTEL_SDK_DISABLED=true switches off what MLFLOW_ENABLE_TRACKING=true asks for.")
 	say(c.EnableTracking && c.TracesExporter == "none", "OTEL_TRACES_EXPORTER=none switches off what MLFLOW_ENABLE_TRACKING=true asks for.")
 	u, err := url.Parse(c.TrackingURI)
-	values := p.values()
+	values, _ := config.Values(p.Options) // what is wrong with the files is said already
 	say(err == nil && u.User == nil && values["MLFLOW_TRACKING_USERNAME"] != "",
 		"MLFLOW_TRACKING_USERNAME is read by MLflow's Python client only; for the Collector and mlflowctl write user:password@ before the host in MLFLOW_TRACKING_URI, in the password / as %2F, ? as %3F, # as %23 and @ as %40.")
 	say(values["MLFLOW_TRACKING_TOKEN"] != "", "MLFLOW_TRACKING_TOKEN is read by MLflow's Python client only; give the mlflow exporter `headers` or `auth` in a configuration of your own.")
 	return odd
-}
-
-// values is what environment and files have, those that no setting of Config reads too.
-func (p *Patient) values() map[string]string {
-	values := map[string]string{}
-	environ := map[string]string{}
-	for _, entry := range p.Options.Environ {
-		if name, value, found := strings.Cut(entry, "="); found && value != "" {
-			environ[name] = value
-		}
-	}
-	if p.Options.Dir != "" {
-		if file, _, _, err := config.Files(p.Options.Dir, func(name string) string { return environ[name] }); err == nil {
-			values = file
-		}
-	}
-	for name, value := range environ {
-		values[name] = value
-	}
-	return values
 }
 
 // readable names files with secrets that everybody on this host may read.

@@ -107,7 +107,7 @@ func TestRulesOfTheSamplingFileAreNamed(t *testing.T) {
 	r.set("MLFLOW_ENABLE_TRACKING=false")
 	names(t, r.probe(t, "sampling"), Warn, "yaml: line 1")
 	r.write(t, rules, "rules: [{id: a, detail: off}]")
-	names(t, r.probe(t, "sampling"), OK, "have no effect")
+	names(t, r.probe(t, "sampling"), OK, "has no effect")
 }
 
 func TestAddressesThatCollideAreNamed(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/internal/bytesize"
+	"github.com/technoshare/commentator/internal/counted"
 	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/store"
 )
@@ -81,8 +82,9 @@ func probeDatabase(ctx context.Context, p *Patient) Finding {
 	if !db.File() {
 		whole = "answers; PostgreSQL looks after its files itself"
 	}
-	found := fmt.Sprintf("%s %s; %d jobs wait or run, %d ended, %s", db.Name(), whole, status.Pending+status.Running, status.Final, running(n))
-	if open := status.Pending + status.Running; open > 0 && n == 0 {
+	open := status.Pending + status.Running
+	found := fmt.Sprintf("%s %s; %s, %d ended, %s", db.Name(), whole, counted.Form(open, "job waits or runs", "jobs wait or run"), status.Final, running(n))
+	if open > 0 && n == 0 {
 		return Finding{
 			Status: Warn, Found: found,
 			Means: "These jobs wait for a worker.", Fix: "Start it: commentator serve, or its service.",
@@ -118,7 +120,7 @@ func probeOutbox(ctx context.Context, p *Patient) Finding {
 	full := float64(s.Unsent.Bytes+s.Refused.Bytes) / float64(max(1, limit))
 	found := "nothing waits"
 	if s.Unsent.Messages > 0 {
-		found = fmt.Sprintf("%d messages wait, %s of %s, the oldest for %s", s.Unsent.Messages, bytesize.Format(s.Unsent.Bytes), bytesize.Format(limit), age)
+		found = fmt.Sprintf("%s, %s of %s, the oldest for %s", counted.Form(s.Unsent.Messages, "message waits", "messages wait"), bytesize.Format(s.Unsent.Bytes), bytesize.Format(limit), age)
 	}
 	if len(s.Losses) > 0 {
 		var lost []string
@@ -142,7 +144,7 @@ func probeOutbox(ctx context.Context, p *Patient) Finding {
 		f.Status = Warn
 	case s.Refused.Messages > 0:
 		return Finding{
-			Status: Warn, Found: fmt.Sprintf("%s; %d messages were set aside, the last one since the Collector said: %s", f.Found, s.Refused.Messages, cut(s.LastRefusal, 300)),
+			Status: Warn, Found: fmt.Sprintf("%s; %s set aside, the last one since the Collector said: %s", f.Found, counted.Form(s.Refused.Messages, "message was", "messages were"), cut(s.LastRefusal, 300)),
 			Means: "These parts of jobs are missing in MLflow.",
 			Fix:   "Mend what the reason names, then: commentator outbox list, commentator outbox resend --all",
 		}

@@ -47,7 +47,7 @@ func TestWhatWaitsInTheOutboxIsNamed(t *testing.T) {
 		{"set aside", func(ctx context.Context, s *store.Store) {
 			waiting(ctx, t, s, 1, 100, time.Hour)
 			exec(ctx, t, s, `UPDATE outbox SET refused_at = created_at, error = 'message too large'`)
-		}, "", Warn, "1 messages were set aside, the last one since the Collector said: message too large"},
+		}, "", Warn, "1 message was set aside, the last one since the Collector said: message too large"},
 		{"lost", func(ctx context.Context, s *store.Store) {
 			exec(ctx, t, s, `INSERT INTO meta (key, value) VALUES ('outbox_losses', '{"evicted":3}')`)
 		}, "", OK, "were lost: evicted 3"},
@@ -81,13 +81,13 @@ func TestJobsWithoutAWorkerAreNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	names(t, r.probe(t, "database"), Warn, "1 jobs wait or run, 0 ended, no worker runs", "commentator serve")
+	names(t, r.probe(t, "database"), Warn, "1 job waits or runs, 0 ended, no worker runs", "commentator serve")
 	lock := flock.New(path + ".lock")
 	if err := lock.Lock(); err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = lock.Unlock() }()
-	names(t, r.probe(t, "database"), OK, "is whole; 1 jobs wait or run, 0 ended, a worker runs")
+	names(t, r.probe(t, "database"), OK, "is whole; 1 job waits or runs, 0 ended, a worker runs")
 	after, err := os.ReadFile(path)
 	if err != nil || string(before) != string(after) {
 		t.Errorf("the file changed: %v", err)

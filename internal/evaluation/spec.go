@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/technoshare/commentator/internal/counted"
 )
 
 // Spec is everything that decides what an evaluation comes to. One that was interrupted goes on
@@ -58,7 +60,7 @@ func words[T any](list []T, say func(T) string) []string {
 }
 
 func (d DatasetRef) words() []string {
-	return []string{d.Name, "version " + d.Version, "hash " + d.Hash, fmt.Sprintf("%d examples", d.Examples)}
+	return []string{d.Name, "version " + d.Version, "hash " + d.Hash, counted.Of(d.Examples, "example")}
 }
 
 // shownDifferences is how many items of one list a message names.

@@ -9,6 +9,7 @@ import (
 	"unicode"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/counted"
 	"github.com/technoshare/commentator/internal/sentence"
 )
 
@@ -65,14 +66,14 @@ func Check(c commentator.Comment, themes []string, l commentator.GateLimits) com
 
 func summaryCount(c commentator.Comment, _ []string, l commentator.GateLimits) string {
 	if n := len(c.Summary); n < l.SummaryMin || n > l.SummaryMax {
-		return fmt.Sprintf("The summary has %s; %d to %d are needed.", count(n, "sentence"), l.SummaryMin, l.SummaryMax)
+		return fmt.Sprintf("The summary has %s; %d to %d are needed.", counted.Of(n, "sentence"), l.SummaryMin, l.SummaryMax)
 	}
 	return ""
 }
 
 func tldrCount(c commentator.Comment, _ []string, l commentator.GateLimits) string {
 	if n := len(c.TLDR); n != l.TLDR {
-		return fmt.Sprintf("The tldr has %s; exactly %s needed.", count(n, "sentence"), areOf(l.TLDR))
+		return fmt.Sprintf("The tldr has %s; exactly %s needed.", counted.Of(n, "sentence"), counted.Form(l.TLDR, "is", "are"))
 	}
 	return ""
 }
@@ -93,7 +94,7 @@ func projectThemes(c commentator.Comment, themes []string, l commentator.GateLim
 		if n == 1 {
 			verb = "names"
 		}
-		return fmt.Sprintf("%s of %d %s one of our themes; at least %s needed.", count(n, "project bullet"), len(c.Projects), verb, areOf(l.ThemesMin))
+		return fmt.Sprintf("%s of %d %s one of our themes; at least %s needed.", counted.Of(n, "project bullet"), len(c.Projects), verb, counted.Form(l.ThemesMin, "is", "are"))
 	}
 	return ""
 }
@@ -104,7 +105,7 @@ func projectsCount(c commentator.Comment, _ []string, _ commentator.GateLimits) 
 		if n == 1 {
 			verb = "is"
 		}
-		return fmt.Sprintf("There %s %s; %d to %d are needed.", verb, count(n, "project bullet"), projectsMin, projectsMax)
+		return fmt.Sprintf("There %s %s; %d to %d are needed.", verb, counted.Of(n, "project bullet"), projectsMin, projectsMax)
 	}
 	return ""
 }
@@ -163,21 +164,6 @@ func themeOf(bullet string) (string, bool) {
 		return "", false
 	}
 	return m[1], true
-}
-
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
-
-// areOf returns "1 is" or "2 are".
-func areOf(n int) string {
-	if n == 1 {
-		return "1 is"
-	}
-	return fmt.Sprintf("%d are", n)
 }
 
 func areOrIs(names []string) string {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/counted"
 	"github.com/technoshare/commentator/internal/store"
 )
 
@@ -55,7 +56,7 @@ func called(j store.HeldJob) string {
 // leaveOutReplay leaves out what the old program could not answer.
 func leaveOutReplay(r *Report, m commentator.Message, jobs []store.HeldJob) {
 	r.Messages.LeftOut++
-	r.remark("messages", m.ID, remarkLeftOut, "left out with its %d jobs, since its links came from the command line", len(jobs))
+	r.remark("messages", m.ID, remarkLeftOut, "left out with its %s, since its links came from the command line", counted.Of(len(jobs), "job"))
 	for _, j := range jobs {
 		c := r.status(called(j))
 		c.Read++

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/counted"
 	"github.com/technoshare/commentator/internal/store"
 )
 
@@ -71,8 +72,8 @@ func plan(cfg Config, held store.Contents) (store.Import, Report, error) {
 	}
 	p.in.Seen = map[string]string{}
 	if held.Note == nil && len(held.Messages)+len(held.Jobs) > 0 {
-		return p.in, *p.report, mustBe(CodeNotEmpty, "it holds %d messages and %d jobs that no migration brought; set DB_PATH to a new file",
-			len(held.Messages), len(held.Jobs))
+		return p.in, *p.report, mustBe(CodeNotEmpty, "it holds %s and %s that no migration brought; set DB_PATH to a new file",
+			counted.Of(len(held.Messages), "message"), counted.Of(len(held.Jobs), "job"))
 	}
 	if held.Note != nil {
 		var last note
@@ -131,7 +132,7 @@ func (p *planner) remarkWhole() {
 	}
 	delete(statuses, statusReceived)
 	for _, status := range slices.Sorted(maps.Keys(statuses)) {
-		p.report.remark("", 0, remarkUnknown, "messages.status is not taken over: it is %q in %d messages", clean(status), statuses[status])
+		p.report.remark("", 0, remarkUnknown, "messages.status is not taken over: it is %q in %s", clean(status), counted.Of(statuses[status], "message"))
 	}
 }
 

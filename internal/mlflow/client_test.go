@@ -62,8 +62,10 @@ func TestErrorsAreClassified(t *testing.T) {
 		{"no credentials", 401, "You are not authenticated.", false, true, nil},
 		{"host check", 403, "Invalid Host header - possible DNS rebinding attack detected", false, true, nil},
 		{"no right to the experiment", 403, `{"error_code":"PERMISSION_DENIED","message":"Permission denied"}`, false, false, nil},
-		{"missing", 404, `{"error_code":"RESOURCE_DOES_NOT_EXIST","message":"Run with id=x not found"}`, false, false, func(e *mlflow.Error) bool { return e.Code == mlflow.CodeNotFound && !e.NoRoute() }},
-		{"no MLflow", 404, "<!doctype html>\n<title>404 Not Found</title>", false, true, (*mlflow.Error).NoRoute},
+		{"missing", 404, `{"error_code":"RESOURCE_DOES_NOT_EXIST","message":"Run with id=x not found"}`, false, false, func(e *mlflow.Error) bool {
+			return mlflow.IsMissing(e) && mlflow.IsCode(e, mlflow.CodeNotFound) && !e.NoRoute()
+		}},
+		{"no MLflow", 404, "<!doctype html>\n<title>404 Not Found</title>", false, true, func(e *mlflow.Error) bool { return e.NoRoute() && !mlflow.IsMissing(e) }},
 		{"a page", 200, "<html>log in</html>", true, false, (*mlflow.Error).Strange},
 		{"nothing", 200, "", true, false, (*mlflow.Error).Strange},
 		{"cut", 200, `{"run_info": {"run_`, true, false, (*mlflow.Error).Strange},
@@ -73,7 +75,7 @@ func TestErrorsAreClassified(t *testing.T) {
 		{"internal", 500, `{"error_code":"INTERNAL_ERROR","message":"x"}`, true, false, nil},
 		{"feature off", 500, `{"error_code":"FEATURE_DISABLED","message":"workspaces"}`, false, false, nil},
 		{"no workspaces", 500, `{"error_code":"FEATURE_DISABLED","message":"Workspace APIs are not available: workspaces are not enabled on this server"}`, false, true, nil},
-		{"unknown workspace", 404, `{"error_code":"RESOURCE_DOES_NOT_EXIST","message":"Workspace 'x' not found"}`, false, true, nil},
+		{"unknown workspace", 404, `{"error_code":"RESOURCE_DOES_NOT_EXIST","message":"Workspace 'x' not found"}`, false, true, func(e *mlflow.Error) bool { return !mlflow.IsMissing(e) && !mlflow.IsCode(e, mlflow.CodeNotFound) }},
 		{"archived trace", 500, `{"error_code":"INVALID_STATE","message":"x"}`, false, false, nil},
 		{"NUL on Postgres", 500, `{"error_code":"INTERNAL_ERROR","message":"A string literal cannot contain NUL (0x00) characters."}`, false, false, nil},
 		{"time beyond 2262", 500, `{"error_code":"INTERNAL_ERROR","message":"Python int too large to convert to SQLite INTEGER"}`, false, false, nil},

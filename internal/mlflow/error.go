@@ -154,6 +154,13 @@ func IsCode(err error, code string) bool {
 	return errors.As(err, &e) && e.Code == code && (code != CodeNotFound || !e.workspace())
 }
 
+// IsMissing reports whether err says that what was asked for is not there: an older MLflow says so of a
+// route that it lacks. A missing workspace, or a wrong address, says nothing of that.
+func IsMissing(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Status == http.StatusNotFound && !e.Configuration()
+}
+
 func transportError(call string, err error) *Error {
 	e := &Error{Call: call, cause: err}
 	var op *net.OpError

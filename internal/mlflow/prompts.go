@@ -2,8 +2,11 @@ package mlflow
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 )
 
@@ -64,6 +67,18 @@ func (p Prompt) Version(alias string) string {
 
 // Tag gives the value of a tag, and "" when there is none.
 func (v ModelVersion) Tag(key string) string { return tagOf(v.Tags, key) }
+
+// TextSHA256 is the hash of a prompt's text in hex, as the worker records it.
+func (v ModelVersion) TextSHA256() string {
+	sum := sha256.Sum256([]byte(v.Tag(TagPromptText)))
+	return hex.EncodeToString(sum[:])
+}
+
+// VersionNumber is a version to sort by.
+func VersionNumber(version string) int {
+	n, _ := strconv.Atoi(version) // MLflow counts versions
+	return n
+}
 
 func tagOf(tags []KeyValue, key string) string {
 	for _, t := range tags {

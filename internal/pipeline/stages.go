@@ -2,10 +2,10 @@ package pipeline
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/technoshare/commentator/internal/analysis"
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/counted"
 	"github.com/technoshare/commentator/internal/gates"
 )
 
@@ -74,11 +74,7 @@ func (v *values) tooLittle(needed int) string {
 	case len(v.evidence.Snippets) == 0:
 		return "The page has no text that can be read, as when scripts build it in the browser; share a page with an article."
 	}
-	sentences := fmt.Sprintf("%d sentences", n)
-	if n == 1 {
-		sentences = "1 sentence"
-	}
-	return "The page has " + sentences + " that can be shown, and without a model a comment is made of nothing else; share a page with an article, or set OPENAI_API_KEY."
+	return "The page has " + counted.Of(n, "sentence") + " that can be shown, and without a model a comment is made of nothing else; share a page with an article, or set OPENAI_API_KEY."
 }
 
 func post(ctx context.Context, p *Pipeline, v *values, _ *commentator.Analysis) error {

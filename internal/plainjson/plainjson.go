@@ -5,6 +5,7 @@ package plainjson
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"sync"
 )
 
@@ -22,6 +23,20 @@ func Marshal(v any) ([]byte, error) {
 	return text[:len(text)-len("\n")], nil
 }
 
+// Lines writes values without the escapes of HTML, one a line: people copy addresses from terminals.
+func Lines(w io.Writer) *json.Encoder {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	return e
+}
+
+// Indented is Lines with each value over several lines.
+func Indented(w io.Writer) *json.Encoder {
+	e := Lines(w)
+	e.SetIndent("", "  ")
+	return e
+}
+
 // encoder takes what its json.Encoder writes into new memory: one copy, as in json.Marshal.
 type encoder struct {
 	json *json.Encoder
@@ -37,8 +52,7 @@ func (e *encoder) Write(p []byte) (int, error) {
 // json.Marshal makes.
 var encoders = sync.Pool{New: func() any {
 	e := &encoder{}
-	e.json = json.NewEncoder(e)
-	e.json.SetEscapeHTML(false)
+	e.json = Lines(e)
 	return e
 }}
 

@@ -24,6 +24,10 @@ func TestNothingIsEscapedForHTML(t *testing.T) {
 		if err != nil || string(got) != c.want {
 			t.Errorf("%v is %s, %v; want %s", c.value, got, err, c.want)
 		}
+		var line strings.Builder
+		if err := Lines(&line).Encode(c.value); err != nil || line.String() != c.want+"\n" {
+			t.Errorf("%v is the line %q, %v; want %s", c.value, line.String(), err, c.want)
+		}
 	}
 }
 

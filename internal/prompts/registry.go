@@ -2,12 +2,9 @@ package prompts
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -123,16 +120,14 @@ func Read(ctx context.Context, r Registry, name string) (Listed, error) {
 			break
 		}
 	}
-	slices.SortFunc(l.Versions, func(a, b Version) int { return number(a.Version) - number(b.Version) })
+	slices.SortFunc(l.Versions, func(a, b Version) int { return mlflow.VersionNumber(a.Version) - mlflow.VersionNumber(b.Version) })
 	return l, nil
 }
 
 func version(p mlflow.Prompt, v mlflow.ModelVersion) Version {
-	text := v.Tag(mlflow.TagPromptText)
-	sum := sha256.Sum256([]byte(text))
 	out := Version{
-		Name: p.Name, Version: v.Version, SHA256: hex.EncodeToString(sum[:]), Revision: v.Tag(TagRevision), Description: v.Tag(TagDescription),
-		Message: v.Description, Created: v.Created, Evaluation: v.Tag(TagEvaluation), Forced: v.Tag(TagForced), Text: text, Aliases: []string{},
+		Name: p.Name, Version: v.Version, SHA256: v.TextSHA256(), Revision: v.Tag(TagRevision), Description: v.Tag(TagDescription),
+		Message: v.Description, Created: v.Created, Evaluation: v.Tag(TagEvaluation), Forced: v.Tag(TagForced), Text: v.Tag(mlflow.TagPromptText), Aliases: []string{},
 	}
 	for _, a := range p.Aliases {
 		if a.Version == v.Version {
@@ -141,11 +136,6 @@ func version(p mlflow.Prompt, v mlflow.ModelVersion) Version {
 	}
 	slices.Sort(out.Aliases)
 	return out
-}
-
-func number(version string) int {
-	n, _ := strconv.Atoi(version) // MLflow counts versions
-	return n
 }
 
 // Push says how files become versions.

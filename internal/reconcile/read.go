@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -231,8 +230,7 @@ func (s *Server) points(ctx context.Context, runs []Run) error {
 // trace is a trace, nil when there is none.
 func (s *Server) trace(ctx context.Context, id string) (*Trace, error) {
 	t, err := s.client.GetTrace(ctx, id)
-	var answer *mlflow.Error
-	if errors.As(err, &answer) && answer.Status == http.StatusNotFound {
+	if mlflow.IsMissing(err) {
 		return nil, nil // nor does MLflow before 3.7 have one
 	}
 	if err != nil {

@@ -16,6 +16,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+
+	"github.com/technoshare/commentator/internal/counted"
 )
 
 // sendTimeout bounds one request.
@@ -48,7 +50,7 @@ func Dial(address string, headers map[string]string) (_ Send, end func() error, 
 			return fmt.Errorf("the Collector at %s: %w", address, explain(err))
 		}
 		if p := answer.GetPartialSuccess(); p.GetRejectedSpans() > 0 {
-			return fmt.Errorf("the Collector at %s rejected %d spans: %s", address, p.GetRejectedSpans(), p.GetErrorMessage())
+			return fmt.Errorf("the Collector at %s rejected %s: %s", address, counted.Of(p.GetRejectedSpans(), "span"), p.GetErrorMessage())
 		}
 		return nil
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/technoshare/commentator/internal/counted"
 )
 
 // Report says what would go or, once it is applied, what is gone, and what stays. Its JSON is
@@ -159,8 +161,9 @@ func (r *Report) Print(w io.Writer) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(&b, "\nWithout an owner: %d traces of runs that are gone, %d directories with %d files (%d bytes), %d rows.\n",
-		r.Orphans.Traces, r.Orphans.Directories, r.Orphans.Files.Files, r.Orphans.Files.Bytes, r.Orphans.Rows)
+	fmt.Fprintf(&b, "\nWithout an owner: %s of runs that are gone, %s with %s (%s), %s.\n",
+		counted.Of(r.Orphans.Traces, "trace"), counted.Form(r.Orphans.Directories, "directory", "directories"), counted.Of(r.Orphans.Files.Files, "file"),
+		counted.Of(r.Orphans.Files.Bytes, "byte"), counted.Of(r.Orphans.Rows, "row"))
 	if r.Applied {
 		fmt.Fprintf(&b, "The database was %d bytes long and is %d; %d bytes of disk were given back in all.\n", r.Database.Before, r.Database.After, r.Freed())
 	} else {

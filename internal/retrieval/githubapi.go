@@ -155,7 +155,7 @@ func (i githubRepoInfo) about() string {
 	if i.Language != "" {
 		parts = append(parts, "is written mostly in "+i.Language)
 	}
-	parts = append(parts, fmt.Sprintf("has %s and %s", count(i.Stars, "star"), count(i.Forks, "fork")))
+	parts = append(parts, fmt.Sprintf("has %s and %s", grouped(i.Stars, "star"), grouped(i.Forks, "fork")))
 	if i.License != nil && i.License.Name != "" && i.License.Name != "Other" {
 		parts = append(parts, "is under the "+i.License.Name)
 	}
@@ -188,7 +188,7 @@ func (i githubIssueInfo) about(l githubLink) string {
 	if !i.CreatedAt.IsZero() {
 		opened = ", opened" + by + " on " + i.CreatedAt.Format(dateLayout) + ","
 	}
-	return oneLine(fmt.Sprintf("The %s %s of %s%s is %s and has %s.", kind, l.number, l.full(), opened, state, count(int64(i.Comments), "comment")))
+	return oneLine(fmt.Sprintf("The %s %s of %s%s is %s and has %s.", kind, l.number, l.full(), opened, state, grouped(int64(i.Comments), "comment")))
 }
 
 // about says in a sentence which release it is.
@@ -204,8 +204,8 @@ func (i githubReleaseInfo) about(l githubLink) string {
 	return oneLine("The " + kind + " " + i.TagName + " of " + l.full() + when + ".")
 }
 
-// count writes a number with its noun, thousands apart.
-func count(n int64, noun string) string {
+// grouped writes a number with its noun, thousands apart.
+func grouped(n int64, noun string) string {
 	if n != 1 {
 		noun += "s"
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/counted"
 )
 
 // Sampling is the content of a sampling file: what is recorded of jobs that start from now
@@ -123,7 +124,7 @@ func (r SamplingRule) String() string {
 	add(r.Channel != "", ", channel %s", r.Channel)
 	add(r.Domain != "", ", domain %s", r.Domain)
 	add(r.Adapter != "", ", adapter %s", r.Adapter)
-	add(r.Jobs > 0, ", for %d jobs", r.Jobs)
+	add(r.Jobs > 0, ", for %s", counted.Of(r.Jobs, "job"))
 	add(!r.Until.IsZero(), ", until %s", r.Until.UTC().Format(time.RFC3339))
 	return b.String()
 }

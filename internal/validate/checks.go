@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/technoshare/commentator/internal/bytesize"
+	"github.com/technoshare/commentator/internal/counted"
 	"github.com/technoshare/commentator/internal/reconcile"
 )
 
@@ -56,7 +57,7 @@ func details(jobs []Job) map[string]int {
 func (e *evidence) recorded() Check {
 	n := details(e.on)
 	c := Check{Name: "they are recorded", Status: Pass, Evidence: fmt.Sprintf("telemetry is %s, because %s: runs and traces of %s, runs alone of %d, nothing of %d",
-		e.cfg.Mode, e.cfg.Because, plural(n["full"], "job", "jobs"), n["tracking"], n["off"])}
+		e.cfg.Mode, e.cfg.Because, counted.Form(n["full"], "job", "jobs"), n["tracking"], n["off"])}
 	if n["full"]+n["tracking"] == 0 {
 		c.Status, c.Fix = Fail, "set MLFLOW_ENABLE_TRACKING=true, which is phase 1"
 		if e.cfg.Mode != "off" {
@@ -69,7 +70,7 @@ func (e *evidence) recorded() Check {
 func (e *evidence) taken() Check {
 	c := Check{Name: "the Collector takes their messages", Status: Pass, Evidence: "nothing waits in the outbox, nothing was set aside"}
 	if waiting := len(e.held.Waiting); waiting+e.held.SetAside > 0 {
-		c.Status, c.Evidence = Fail, fmt.Sprintf("messages of %s wait, %s refused", plural(waiting, "job", "jobs"), plural(e.held.SetAside, "was", "were"))
+		c.Status, c.Evidence = Fail, fmt.Sprintf("messages of %s wait, %s refused", counted.Of(waiting, "job"), counted.Form(e.held.SetAside, "was", "were"))
 		c.Fix = "is otelcol-mlflow running, and is OTEL_EXPORTER_OTLP_ENDPOINT its address?"
 	}
 	return e.unlessDown(c)
@@ -111,29 +112,29 @@ func isJob(f reconcile.Finding) bool { return !isTrace(f) && !isFile(f) && !isSt
 func (e *evidence) compared(name, evidence string, which func(reconcile.Finding) bool) Check {
 	c := Check{Name: name, Status: Pass, Evidence: evidence}
 	if n, first := e.about(which); n > 0 {
-		c.Status, c.Evidence = Fail, fmt.Sprintf("%s, the first: %s", plural(n, "difference", "differences"), first)
+		c.Status, c.Evidence = Fail, fmt.Sprintf("%s, the first: %s", counted.Of(n, "difference"), first)
 		c.Fix = "`otelcol-mlflow` logs what it could not deliver, and keeps it among its dead letters"
 	}
 	return e.unlessDown(c)
 }
 
 func (e *evidence) jobRuns() Check {
-	return e.compared("each job has one run", plural(e.held.Jobs, "run", "runs")+", with the status, params, tags and metrics that were recorded", isJob)
+	return e.compared("each job has one run", counted.Of(e.held.Jobs, "run")+", with the status, params, tags and metrics that were recorded", isJob)
 }
 
 func (e *evidence) stageRuns() Check {
-	return e.compared("each stage has one run below it", plural(e.held.Runs-e.held.Jobs, "run", "runs")+", likewise", isStage)
+	return e.compared("each stage has one run below it", counted.Of(e.held.Runs-e.held.Jobs, "run")+", likewise", isStage)
 }
 
 func (e *evidence) artifacts() Check {
-	return e.compared("artifacts are what was recorded", fmt.Sprintf("%s, %s, the same by SHA-256", plural(e.held.Files, "file", "files"), bytesize.Format(e.held.Bytes)), isFile)
+	return e.compared("artifacts are what was recorded", fmt.Sprintf("%s, %s, the same by SHA-256", counted.Of(e.held.Files, "file"), bytesize.Format(e.held.Bytes)), isFile)
 }
 
 func (e *evidence) traces() Check {
 	n := details(e.on)
-	text := "none, as in phase 1, of " + plural(n["tracking"], "job", "jobs")
+	text := "none, as in phase 1, of " + counted.Form(n["tracking"], "job", "jobs")
 	if n["full"] > 0 {
-		text = fmt.Sprintf("%s of %s, linked to their runs, with all %s, each below its parent", plural(e.held.Traces, "trace", "traces"), plural(n["full"], "job", "jobs"), plural(e.held.Spans, "span", "spans"))
+		text = fmt.Sprintf("%s of %s, linked to their runs, with all %s, each below its parent", counted.Of(e.held.Traces, "trace"), counted.Form(n["full"], "job", "jobs"), counted.Of(e.held.Spans, "span"))
 	}
 	return e.compared("traces are as the mode says", text, isTrace)
 }

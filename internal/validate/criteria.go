@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/internal/bytesize"
+	"github.com/technoshare/commentator/internal/counted"
 	"github.com/technoshare/commentator/internal/reconcile"
 )
 
@@ -59,7 +60,7 @@ func (e *evidence) errorRates() Criterion {
 
 func (e *evidence) artifactsSaved() Criterion {
 	n, first := e.about(isFile)
-	text := fmt.Sprintf("%s of %s, with the hashes that the worker recorded", plural(e.held.Files, "file", "files"), plural(e.held.Jobs, "test job", "test jobs"))
+	text := fmt.Sprintf("%s of %s, with the hashes that the worker recorded", counted.Of(e.held.Files, "file"), counted.Of(e.held.Jobs, "test job"))
 	if n > 0 {
 		text = first
 	}
@@ -84,18 +85,13 @@ func (e *evidence) everyJobHasARun() Criterion {
 // dayText says how many jobs were compared, how many of them MLflow does not hold whole, and what
 // there is to do.
 func dayText(d reconcile.Result) string {
-	text := plural(d.Jobs, "job", "jobs") + " of the job database "
-	if d.Jobs == 1 {
-		text += "was compared"
-	} else {
-		text += "were compared"
-	}
+	text := counted.Form(d.Jobs, "job of the job database was compared", "jobs of the job database were compared")
 	if d.Whole(false) {
 		return text + ", and MLflow holds what was recorded"
 	}
 	var parts []string
 	if n := len(d.Waiting); n > 0 {
-		parts = append(parts, fmt.Sprintf("%s in the outbox still, `commentator status` says why", plural(n, "more waits", "more wait")))
+		parts = append(parts, fmt.Sprintf("%s in the outbox still, `commentator status` says why", counted.Form(n, "more waits", "more wait")))
 	}
 	broken, findings := map[int64]bool{}, 0
 	for _, list := range [][]reconcile.Finding{d.Lost, d.Doubled, d.Wrong} {
@@ -106,7 +102,7 @@ func dayText(d reconcile.Result) string {
 	}
 	if findings > 0 {
 		parts = append([]string{fmt.Sprintf("%s not in MLflow as recorded (%s: %d lost, %d doubled, %d wrong); `mlflowctl reconcile --since 24h` names them, with `--repair` it sends again what is lost or wrong",
-			plural(len(broken), "is", "are"), plural(findings, "finding", "findings"), len(d.Lost), len(d.Doubled), len(d.Wrong))}, parts...)
+			counted.Form(len(broken), "is", "are"), counted.Of(findings, "finding"), len(d.Lost), len(d.Doubled), len(d.Wrong))}, parts...)
 	}
 	return text + ": " + strings.Join(parts, "; ")
 }
@@ -118,7 +114,7 @@ func (e *evidence) spanHierarchy() Criterion {
 		return c
 	}
 	n, first := e.about(isTrace)
-	c.Status, c.Evidence = status(n == 0 && e.held.Traces > 0), fmt.Sprintf("%d traces hold all %d spans that were recorded, each below its parent", e.held.Traces, e.held.Spans)
+	c.Status, c.Evidence = status(n == 0 && e.held.Traces > 0), fmt.Sprintf("%s all %s recorded, each below its parent", counted.Form(e.held.Traces, "trace holds", "traces hold"), counted.Form(e.held.Spans, "span that was", "spans that were"))
 	if n > 0 {
 		c.Evidence = first
 	}
@@ -172,7 +168,7 @@ func (e *evidence) workerStable() Criterion {
 	c.Status, c.Evidence = Open, "no job of the last seven days ended in the job database"
 	if d.Week.Jobs > 0 {
 		c.Status = status(float64(d.Kills) <= mostKills*float64(d.Week.Jobs))
-		c.Evidence = fmt.Sprintf("a worker died with a job in hand %d times in %d jobs of the last seven days; at most 1 %%", d.Kills, d.Week.Jobs)
+		c.Evidence = fmt.Sprintf("a worker died with a job in hand %s in %s of the last seven days; at most 1 %%", counted.Of(d.Kills, "time"), counted.Of(d.Week.Jobs, "job"))
 	}
 	return c
 }

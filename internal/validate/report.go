@@ -6,6 +6,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/technoshare/commentator/internal/counted"
 )
 
 // Status is what came of a check.
@@ -102,7 +104,7 @@ func (r Report) verdict() string {
 		text = fmt.Sprintf("Failed: %d of %d", failed, len(r.Checks)+len(r.Criteria))
 	}
 	if open > 0 {
-		text += fmt.Sprintf("; %s open", plural(open, "is", "are"))
+		text += fmt.Sprintf("; %s open", counted.Form(open, "is", "are"))
 	}
 	return text + "."
 }

@@ -3,7 +3,6 @@ package validate
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -251,11 +250,4 @@ func (e *evidence) latency() *Latency {
 		l.Baseline, l.ToBaseline = e.baseline.Median, &ratio
 	}
 	return l
-}
-
-func plural(n int, one, more string) string {
-	if n == 1 {
-		return fmt.Sprintf("%d %s", n, one)
-	}
-	return fmt.Sprintf("%d %s", n, more)
 }

@@ -91,8 +91,7 @@ func (r *reader) job(ctx context.Context, traceID string) (held, error) {
 
 func (r *reader) trace(ctx context.Context, id string, h *held) error {
 	info, err := r.client.GetTraceInfo(ctx, id)
-	var e *mlflow.Error
-	if errors.As(err, &e) && e.Status == 404 {
+	if mlflow.IsMissing(err) {
 		return nil
 	}
 	if err != nil {

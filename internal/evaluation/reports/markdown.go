@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/technoshare/commentator/internal/counted"
 	"github.com/technoshare/commentator/internal/evaluation/compare"
 )
 
@@ -17,7 +18,7 @@ func Markdown(r *compare.Result) string {
 	fmt.Fprintln(&b)
 	fmt.Fprint(&b, markdownTable([]string{"", "baseline", "candidate", "difference"}, figures(r)))
 	if changed := changes(r); len(changed) > 0 {
-		fmt.Fprintf(&b, "\n<details><summary>%d examples changed: %d worse, %d better</summary>\n\n", len(changed), r.Worsened, r.Improved)
+		fmt.Fprintf(&b, "\n<details><summary>%s changed: %d worse, %d better</summary>\n\n", counted.Of(len(changed), "example"), r.Worsened, r.Improved)
 		var rows [][]string
 		for _, c := range changed {
 			rows = append(rows, []string{c.ID, count(c.Base), count(c.Cand), strings.Join(c.Tags, ", ")})
@@ -26,7 +27,7 @@ func Markdown(r *compare.Result) string {
 		fmt.Fprint(&b, "\n</details>\n")
 	}
 	if len(r.Excluded) > 0 {
-		fmt.Fprintf(&b, "\n<details><summary>%d examples were not compared</summary>\n\n", len(r.Excluded))
+		fmt.Fprintf(&b, "\n<details><summary>%s not compared</summary>\n\n", counted.Form(len(r.Excluded), "example was", "examples were"))
 		for _, e := range r.Excluded {
 			fmt.Fprintf(&b, "* %s: %s\n", escape(e.ID), escape(e.Reason))
 		}

@@ -6,6 +6,7 @@ import (
 	"text/tabwriter"
 	"unicode"
 
+	"github.com/technoshare/commentator/internal/counted"
 	"github.com/technoshare/commentator/internal/evaluation"
 	"github.com/technoshare/commentator/internal/evaluation/compare"
 )
@@ -40,11 +41,7 @@ func Text(r *compare.Result) string {
 func headline(r *compare.Result) string {
 	s := string(r.Verdict)
 	if r.More > 0 {
-		examples := "examples"
-		if r.More == 1 {
-			examples = "example"
-		}
-		s += fmt.Sprintf(": about %d more %s would decide, if they are like these", r.More, examples)
+		s += fmt.Sprintf(": about %s would decide, if they are like these", counted.Of(r.More, "more example"))
 	}
 	return s
 }

@@ -7,6 +7,7 @@ import (
 	"unicode"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/counted"
 	"github.com/technoshare/commentator/internal/evaluation"
 )
 
@@ -62,7 +63,7 @@ func (factsScorer) Score(_ context.Context, m evaluation.Made) (evaluation.Score
 	out.Value = float64(n-len(unsupported)) / float64(n)
 	out.Pass = out.Value >= supportedFacts
 	if len(unsupported) > 0 {
-		out.Reason = fmt.Sprintf("%d of %s not supported: %s.", len(unsupported), count(n, "fact"), strings.Join(unsupported[:min(3, len(unsupported))], "; "))
+		out.Reason = fmt.Sprintf("%d of %s not supported: %s.", len(unsupported), counted.Of(n, "fact"), strings.Join(unsupported[:min(3, len(unsupported))], "; "))
 	}
 	return out, true, nil
 }

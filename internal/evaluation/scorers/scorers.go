@@ -99,11 +99,3 @@ func (s yesNo) Score(_ context.Context, m evaluation.Made) (evaluation.Score, bo
 }
 
 const noComment = "No comment was made."
-
-// count is a number of things in words.
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/technoshare/commentator/internal/counted"
 	"github.com/technoshare/commentator/internal/evaluation"
 )
 
@@ -25,7 +26,7 @@ var slackFormatting = yesNo{name: SlackFormatting, check: func(m evaluation.Made
 	sections := strings.Split(m.Rendered, sectionBreak)
 	titles := []string{"*tldr*", "*Summary*", "*Projects*", "*Similar tech*"}
 	if len(sections) != len(titles) {
-		return fmt.Sprintf("There are %s; %d are needed, with two blank lines between them.", count(len(sections), "section"), len(titles))
+		return fmt.Sprintf("There are %s; %d are needed, with two blank lines between them.", counted.Of(len(sections), "section"), len(titles))
 	}
 	for i, section := range sections {
 		lines := strings.Split(section, "\n")

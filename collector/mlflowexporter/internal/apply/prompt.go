@@ -2,13 +2,10 @@ package apply
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -107,9 +104,8 @@ func (a *Applier) ask(ctx context.Context, name string) (registered, error) {
 		}
 		a.prompts.refused = false
 		for _, v := range versions {
-			sum := sha256.Sum256([]byte(v.Tag(mlflow.TagPromptText)))
-			hash := hex.EncodeToString(sum[:])
-			if old, ok := known.byHash[hash]; !ok || number(v.Version) < number(old) {
+			hash := v.TextSHA256()
+			if old, ok := known.byHash[hash]; !ok || mlflow.VersionNumber(v.Version) < mlflow.VersionNumber(old) {
 				known.byHash[hash] = v.Version
 			}
 		}
@@ -127,11 +123,6 @@ func (p *prompts) keep(name string, known registered) {
 		p.byName = map[string]registered{}
 	}
 	p.byName[name] = known
-}
-
-func number(version string) int {
-	n, _ := strconv.Atoi(version) // MLflow counts versions
-	return n
 }
 
 // linkRun adds the prompts that a run used to its tags, unless the run has them.
