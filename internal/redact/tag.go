@@ -58,7 +58,7 @@ func (sc *scan) endTag(slash int, name, rule string) {
 		end = closed - len("]]")
 	}
 	start := end
-	for start > least && !(data && strings.HasPrefix(s[start:end], cdata)) && bracketBefore(s, start, '>', least) < 0 && bracketBefore(s, start, '<', least) < 0 {
+	for start > least && bracketBefore(s, start, '>', least) < 0 && bracketBefore(s, start, '<', least) < 0 {
 		start--
 	}
 	tag := start
