@@ -84,13 +84,13 @@ func secretRule(name string) string {
 	return ""
 }
 
-// ending returns where an ending of a name in any case, without _ and -, begins; -1 when the
+// ending returns where an ending of a name in any case, without _, - and blanks, begins; -1 when the
 // name does not have it.
 func ending(name, end string) int {
 	k := len(name)
 	for i := len(end) - 1; i >= 0; i-- {
 		k--
-		for k >= 0 && (name[k] == '_' || name[k] == '-') {
+		for k >= 0 && (name[k] == '_' || name[k] == '-' || name[k] == ' ') {
 			k--
 		}
 		if k < 0 || name[k]|0x20 != end[i] {
@@ -132,7 +132,10 @@ var mayEndName = func() (may [256]bool) {
 	for name := range parameterNames {
 		mark(name)
 	}
-	for _, c := range " \"'`" {
+	for _, n := range nativeNames {
+		may[n.ending[len(n.ending)-1]] = true
+	}
+	for _, c := range []byte(" \t\r\n\"'`*]" + wideBlank[2:]) {
 		may[c] = true
 	}
 	return may
@@ -141,7 +144,7 @@ var mayEndName = func() (may [256]bool) {
 // assignment masks the value behind an = from at to behind when the name before it says that
 // it is a secret.
 func (sc *scan) assignment(at, behind int) {
-	if at == 0 || !mayEndName[sc.s[at-1]] || sc.parameter(at, behind) {
+	if at == 0 || at < sc.done || !mayEndName[sc.s[at-1]] || sc.parameter(at, behind) {
 		return
 	}
 	value := behind
@@ -180,8 +183,8 @@ func (sc *scan) colon(at int) {
 func (sc *scan) assigned(separator, value int, equals bool) {
 	s := sc.s
 	end := separator
-	for end > sc.done && s[end-1] == ' ' && separator-end < 4 {
-		end--
+	if c := s[end-1]; !isQuote(c) && (!isAlnum(c) || end > 1 && s[end-2] == '\\') {
+		end = sc.nameEnd(separator)
 	}
 	quotes := "" // that closed the name, with the backslashes before it
 	if end > sc.done && isQuote(s[end-1]) {
@@ -202,22 +205,37 @@ func (sc *scan) assigned(separator, value int, equals bool) {
 		sc.digest(start)
 		return
 	}
-	if rule == "" && quotes != "" && len(name) <= len("value") {
-		rule = sc.pairRule(name, begin)
-	}
-	if rule == "" {
+	if rule == "" && len(name) > maxLastWord { // most names
 		return
 	}
-	value = skipBlank(s, value)
-	start, quote := openQuote(s, value)
+	how := written{name: name, quotes: quotes, equals: equals, wide: s[separator] == wideColon[0]}
+	if rule == "" {
+		if rule, begin = sc.nameInParts(begin, end, &how); rule == "" {
+			return
+		}
+	}
+	value = sc.valueStart(value, begin, &how)
+	start, q := openQuote(s, value)
 	if quotes != "" && start < len(s) && s[start] == '[' {
 		sc.list(start+1, rule, quotes)
 		return
 	}
-	if start, quote = quote.openTripled(s, start); quote.until == 0 {
-		start, quote = quote.openDoubled(s, start)
+	how.quote = q
+	sc.open(start, rule, how)
+	if bare := q.mark == 0 && quotes == "" && !equals; bare {
+		if start, how.quote = behindType(s, value); how.quote.mark != 0 {
+			how.equals = true
+			sc.open(start, rule, how)
+		}
 	}
-	sc.value(start, rule, written{name: name, quote: quote, quotes: quotes, equals: equals})
+}
+
+// open masks a value of which one quote was stepped over: there may be two or three.
+func (sc *scan) open(start int, rule string, how written) {
+	if start, how.quote = how.quote.openTripled(sc.s, start); how.quote.until == 0 {
+		start, how.quote = how.quote.openDoubled(sc.s, start)
+	}
+	sc.value(start, rule, how)
 }
 
 // written is how a value is written.
@@ -226,6 +244,8 @@ type written struct {
 	quote  quote  // that opens it
 	quotes string // that close the name, with the backslashes before them
 	equals bool   // = is between the two
+	words  bool   // the name is several words with blanks, as in a sentence
+	wide   bool   // in a script without blanks: the value ends where ASCII does
 }
 
 // value masks a value of a name that the rule knows.
@@ -247,7 +267,11 @@ func (sc *scan) value(start int, rule string, c written) {
 	if isMask(s[start:]) || isVariable(s[start:]) || strings.HasPrefix(s[start:], pemBegin) || isStructure(s[start:]) {
 		return
 	}
-	stop := valueEnd(s, start, quote)
+	text := s
+	if c.wide && !quoted {
+		text = s[:start+asciiLength(s[start:])]
+	}
+	stop := valueEnd(text, start, quote)
 	if quote.joins(s[start:stop]) {
 		return
 	}
@@ -256,6 +280,9 @@ func (sc *scan) value(start int, rule string, c written) {
 	}
 	v := s[start:stop]
 	bare := !quoted && quotes == "" && !c.equals
+	if c.words && !isRandom(v, bare) {
+		return
+	}
 	if !plausible(v, rule, quoted || quotes != "", c.equals) || bare && isProse(rule, v, c.name, s[stop:]) {
 		return
 	}

@@ -26,11 +26,13 @@ func builtInRules() []*rule {
 		&rule{name: ruleTeamsWebhook, literals: []string{"webhook"}, by: 'b', fold: true, inside: true, kind: kindWebhook},
 		&rule{name: ruleDiscordWebhook}, // of the same word
 		&rule{name: ruleSlackWebhook, literals: []string{"/B", "FB", "fB"}, by: 'B', inside: true, kind: kindSlackService},
-		// Other forms of @, = and >.
+		// Other forms of @, =, : and >.
 		// Their backslash is everywhere in JSON within JSON, and u00 in that of HTML.
 		&rule{name: ruleEmail, literals: []string{`\u0040`}, by: '4', inside: true, kind: kindAt},
 		&rule{name: ruleEmail, literals: []string{"#64;", "#x40;"}, inside: true, kind: kindAt},
 		&rule{name: ruleToken, literals: []string{`\u003d`, `\u003D`}, by: '3', inside: true, kind: kindEqual},
+		&rule{name: ruleToken, literals: []string{wideEqual, "#61;", "#x3d;", "#x3D;"}, inside: true, kind: kindEqual},
+		&rule{name: rulePassword, literals: []string{wideColon}, inside: true, kind: kindWideColon},
 		&rule{name: rulePassword, literals: []string{`\u003e`, `\u003E`}, by: '3', inside: true, kind: kindTag},
 		&rule{name: rulePrivateKey, literals: []string{"Private-Lines:"}, kind: kindPuTTY},
 		&rule{name: ruleBearer, literals: []string{"bearer"}, fold: true, kind: kindBearer},

@@ -16,8 +16,14 @@ func (sc *scan) authorization(start int, q quote) {
 	for scheme < len(s) && (isAlnum(s[scheme]) || s[scheme] == '-') {
 		scheme++
 	}
-	known, unknown := false, false // a scheme
-	if next := skipBlank(s, scheme); next > scheme && scheme > start {
+	known, unknown, fold := false, false, false // a scheme
+	next := skipBlank(s, scheme)
+	if q.mark == 0 {
+		if line := skipFold(s, next); line > next {
+			next, fold = line, true
+		}
+	}
+	if next > scheme && scheme > start {
 		switch strings.ToLower(s[start:scheme]) {
 		case "digest", "aws4-hmac-sha256":
 			if isParameter(s[next:]) { // response= and Signature= are found by their names
@@ -27,7 +33,7 @@ func (sc *scan) authorization(start int, q quote) {
 		case "basic", "bearer", "token", "apikey", "negotiate":
 			known = true
 		default:
-			unknown = isLetter(s[start]) && scheme-start <= 24
+			unknown = !fold && isLetter(s[start]) && scheme-start <= 24
 		}
 		if known || unknown {
 			start = next
@@ -40,6 +46,8 @@ func (sc *scan) authorization(start int, q quote) {
 	v := s[start:end]
 	switch {
 	case known && len(v) < 4:
+		return
+	case known && fold && !isRandom(v, true) && !isBasic(v): // of YAML the next line is another key
 		return
 	case unknown && (len(v) < 8 || !hasDigitAndLetter(v)): // "Authorization: Users must …"
 		return
@@ -57,7 +65,8 @@ func hasDigitAndLetter(v string) bool {
 	return strings.ContainsAny(v, "0123456789") && strings.IndexFunc(v, func(r rune) bool { return r < 128 && isLetter(byte(r)) }) >= 0
 }
 
-// skipBlank steps over blanks and tabs, also as the escapes of JSON and of a URL.
+// skipBlank steps over blanks and tabs, also as the escapes of JSON and of a URL, and over the blank
+// that is as wide as a Chinese character.
 func skipBlank(s string, at int) int {
 	for at < len(s) {
 		switch c := s[at]; {
@@ -65,6 +74,8 @@ func skipBlank(s string, at int) int {
 			at++
 		case strings.HasPrefix(s[at:], "%20") || strings.HasPrefix(s[at:], "%09"):
 			at += 3
+		case c == wideBlank[0] && strings.HasPrefix(s[at:], wideBlank):
+			at += len(wideBlank)
 		case c == '\\':
 			k := at
 			for k < len(s) && s[k] == '\\' {
@@ -91,14 +102,38 @@ func skipFold(s string, at int) int {
 	return at
 }
 
-// cookie masks the cookies of a header: everything up to the end of the line or string.
+// folded returns where the value of a header begins whose name is alone on its line; at when what
+// follows is no such value: it has to fill its line.
+func folded(s string, at int, name string) int {
+	next := skipFold(s, at)
+	if next == at || strings.IndexByte(name, '-') < 0 {
+		return at
+	}
+	end := next
+	for end < len(s) && isTokenByte(s[end]) {
+		end++
+	}
+	if !isRandom(s[next:end], true) || end < len(s) && strings.IndexByte("\r\n\\\"", s[end]) < 0 {
+		return at
+	}
+	return next
+}
+
+// cookie masks the cookies of a header: everything up to the end of the line or string, and what
+// stands on further lines behind a semicolon.
 func (sc *scan) cookie(start int, q quote) {
 	s := sc.s
-	if q.mark == 0 {
+	bare := q.mark == 0
+	if bare {
 		q = unquoted
 	}
-	if isParameter(s[start:]) {
-		sc.add(start, valueEnd(s, start, q), ruleCookie)
+	for isParameter(s[start:]) {
+		end := valueEnd(s, start, q)
+		sc.add(start, end, ruleCookie)
+		start = skipFold(s, end)
+		if !bare || start == end || s[end-1] != ';' {
+			return
+		}
 	}
 }
 

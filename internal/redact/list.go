@@ -91,11 +91,13 @@ func (sc *scan) nameBefore(at int) string {
 	return ""
 }
 
-// stepBack steps back over layout, a byte, and the backslashes before it. It looks at few
-// bytes: layout is an indentation.
-func (sc *scan) stepBack(at int, want byte) (int, bool) {
-	s := sc.s
-	for least := max(0, at-64); at > least; {
+// maxLayout is how much layout is stepped back over: an indentation.
+const maxLayout = 64
+
+// layoutBefore returns where the layout begins that ends right before a place, as skipLayout steps
+// over it.
+func layoutBefore(s string, at, least int) int {
+	for at > least {
 		if strings.IndexByte(" \t\r\n", s[at-1]) >= 0 {
 			at--
 		} else if n := escapeBefore(s, at); n == 2 {
@@ -105,6 +107,13 @@ func (sc *scan) stepBack(at int, want byte) (int, bool) {
 			break
 		}
 	}
+	return at
+}
+
+// stepBack steps back over layout, a byte, and the backslashes before it.
+func (sc *scan) stepBack(at int, want byte) (int, bool) {
+	s := sc.s
+	at = layoutBefore(s, at, max(0, at-maxLayout))
 	if at == 0 || s[at-1] != want {
 		return at, false
 	}

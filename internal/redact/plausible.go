@@ -33,6 +33,23 @@ func plausible(v, rule string, quoted, equals bool) bool {
 	}
 }
 
+// isRandom reports whether a value looks like a token rather than like a word, an address or a file:
+// behind a name that sentences have, as in "Get an API key: https://…".
+func isRandom(v string, bare bool) bool {
+	if len(v) < 8 || bare && len(v) < 12 || !hasDigitAndLetter(v) { // AES-256-GCM, 2048-bit
+		return false
+	}
+	for i := range len(v) {
+		if !isTokenByte(v[i]) {
+			return false
+		}
+	}
+	if dir := strings.IndexByte(v[1:], '/'); v[0] == '/' && dir > 0 { // /etc/…
+		return strings.Trim(v[1:dir+1], "abcdefghijklmnopqrstuvwxyz") != ""
+	}
+	return v[0] != '~' && v[0] != '.'
+}
+
 // isOpaque reports whether a value is random bytes in base64url: small and large letters and
 // digits, and nothing else.
 func isOpaque(v string) bool {

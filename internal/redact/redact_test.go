@@ -499,6 +499,7 @@ func TestTextWithoutAFindingCostsNoAllocation(t *testing.T) {
 // pieces of texts that make rules meet.
 var pieces = []string{
 	"://", "@", "?", "&", "=", ":", "#", "\"", "\\", "\\n", "\\u0026", "%3D", "%40", " ", "\n", "token", "password", "key", "sig", "U0123456789", "<@U42>", "<@U42|", ">", "/team/UABCDEFGH",
+	"：", "＝", "　", "密码", "「", "API key", "key", "</password>", "<password a>", "<![CDATA[", "]]>", "**", "[None]", ": string = ", "\"password\"", "#61;", "name: password\n", "value", ": ", ";\r\n ", "X-Api-Key", hidden,
 	"a", "b.org", "1", "REDACTED", "[redacted:email]", "bearer ", "Basic ", "dXNlcjpwYXNz", "authorization", "cookie", "é", "[", "]", ",", "\"token\":[\"", "\"name\":\"password\",\"value\":", "\\t", "\\r\\n ", "SSWS ", "signature", "%20", hex32, ":\\/\\/", "//", "\\u0040", "\\u003d", "\\u003e", "#64;", "<password>", "</", "hooks.slack.com", "/services/T0/B0/", "%2Fservices%2FT0%2FB0%2F",
 	"discord.com/api/webhooks/1/", "a.webhook.office.com/", "Private-Lines: 2\n", "-----BEGIN%20PRIVATE%20KEY-----%0A", "\\/", "'", "`", ".", "-", "pass='", "pass=\"", "\"\"", "''", "\"\"pass\"\":\"\"a", "\\\"", "\\'",
 	join("gh", "p_", alnum36), join("sk-", alnum36), join("eyJ", "hbGciOiJIUzI1NiJ9."), join("-----BEGIN ", "PRIVATE KEY-----"), join("-----END ", "PRIVATE KEY-----"), pemBody,

@@ -42,6 +42,7 @@ const (
 	kindSlackService
 	kindAt
 	kindEqual
+	kindWideColon
 	kindTag
 	kindPuTTY
 )
@@ -295,6 +296,10 @@ func (sc *scan) try(probes []probe, i int) bool {
 			sc.email(sc.escapeStart(at), at+len(p.literal))
 		case kindEqual:
 			sc.assignment(sc.escapeStart(at), at+len(p.literal))
+		case kindWideColon:
+			if at > 0 && mayEndName[sc.s[at-1]] {
+				sc.assigned(at, at+len(p.literal), false)
+			}
 		case kindTag:
 			sc.tag(sc.escapeStart(at), at+len(p.literal))
 		case kindPuTTY:

@@ -1,0 +1,107 @@
+package redact
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+// hidden is a secret that is known by its name only.
+const hidden = "Hx7kQ29zLmP4vT81nB"
+
+// Secrets are known by names of several words, in other scripts, and however they are laid out: in a
+// text, in JSON, and in JSON within JSON.
+func TestFormsOfNamesAndValuesAreMasked(t *testing.T) {
+	r := New(nil)
+	for _, form := range []string{
+		// Names of several words
+		"API key: %", "API Key: %.", "Api Key = %", "Your API key: \"%\"", "'API key': '%'", "Secret key: %", "Access Key: %",
+		"Secret access key: %", "AWS Secret Access Key [None]: %", "AWS Secret Access Key [****************ABCD]: %", "private key: %",
+		// Full-width
+		"password：%", "password　：　%", "password＝%", "password：「%」", "password：%。", "API Key：%、", "password: 「%」",
+		"パスワード: %", "APIキー：%", "密码：%，", "비밀번호: %", "Пароль: %",
+		// Layout
+		"{\"password\":\n\"%\"}", "{\"password\"\n :\n \"%\"}", "{\"password\"\t:\t\"%\"}", "{\"password\"\r\n:\r\n[\"%\"]}", "'password':\n\t'%',",
+		"password\t=\t%", "Password         : %",
+		// XML
+		"<password type=\"x\">%</password>", "<password>\n  %\n</password>", "<password><![CDATA[%]]></password>", "<ns:password a='b'>%</ns:password>",
+		"<apiKey a=\"b\">\n\t<![CDATA[%]]>\n</apiKey>", "<p>x</p><password\n  a=\"b\"\n>%</password>",
+		// Headers
+		"Authorization: Bearer\r\n %", "Authorization:\r\n Bearer\r\n\t%", "X-Api-Key:\r\n %", "X-Api-Key: \n\t%\nX: y", "Cookie: a=b;\r\n c=%", "Cookie: a=b;\r\n c=d;\r\n e=%\r\nX: y",
+		// Marks and types
+		"*password*: %", "**password**: %", "**Password:** %", "**API key:** %", "password&#61;%", "password&#x3D;%",
+		"const apiKey: string = \"%\"", "val apiKey: String = \"%\"", "let password: &str = \"%\"", "const TOKEN: &'static str = \"%\"",
+		"password: Optional[str] = '%'", "api_key: str | None = \"%\"", "password: SecretStr = \"%\"",
+		"- name: DB_PASSWORD\n  value: %", "- name: \"DB_PASSWORD\"\n  value: \"%\"", "- name: API_TOKEN\n  value: %\n- name: x",
+	} {
+		text := strings.Replace(form, "%", hidden, 1)
+		for layer := range 3 {
+			got := r.Text(text)
+			if strings.Contains(got, hidden) || !strings.Contains(got, "[redacted:") {
+				t.Errorf("%d layers of JSON: %s became %s", layer, text, got)
+			}
+			if layer > 0 && !json.Valid([]byte(got)) {
+				t.Errorf("no JSON any more: %s", got)
+			}
+			if twice := r.Text(got); twice != got {
+				t.Errorf("%s became %s, then %s", text, got, twice)
+			}
+			b, err := json.Marshal([]string{text})
+			if err != nil {
+				t.Fatal(err)
+			}
+			text = string(b)
+		}
+	}
+}
+
+// What stands around a secret stays.
+func TestOnlyTheSecretOfAFormIsMasked(t *testing.T) {
+	r := New(nil)
+	for in, want := range map[string]string{
+		"API key: %.":                                        "API key: [redacted:api_key].",
+		"AWS Secret Access Key [None]: %":                    "AWS Secret Access Key [None]: [redacted:aws_secret_access_key]",
+		"password：%。次へ":                                      "password：[redacted:password]。次へ",
+		"password：「%」":                                       "password：「[redacted:password]」",
+		"{\"password\"\n :\n \"%\", \"a\": 1}":               "{\"password\"\n :\n \"[redacted:password]\", \"a\": 1}",
+		"<password>\n  %\n</password>":                       "<password>\n  [redacted:password]\n</password>",
+		"<password a=\"b\"><![CDATA[%]]></password>":         "<password a=\"b\"><![CDATA[[redacted:password]]]></password>",
+		"<token>%</token><token a=\"b\">%</token>":           "<token>[redacted:token]</token><token a=\"b\">[redacted:token]</token>",
+		"Cookie: a=b;\r\n c=%\r\nX: y":                       "Cookie: [redacted:cookie]\r\n [redacted:cookie]\r\nX: y",
+		"**Password:** % and":                                "**Password:** [redacted:password] and",
+		"const apiKey: string = \"%\";":                      "const apiKey: string = \"[redacted:api_key]\";",
+		"- name: DB_PASSWORD\n  value: swordfish\n- name: x": "- name: DB_PASSWORD\n  value: [redacted:password]\n- name: x",
+	} {
+		if got := r.Text(strings.ReplaceAll(in, "%", hidden)); got != want {
+			t.Errorf("%q became %q, want %q", in, got, want)
+		}
+	}
+}
+
+// The same forms without a secret, as pages and code have them.
+func TestFormsWithoutASecretAreLeft(t *testing.T) {
+	r := New(nil)
+	for _, same := range []string{
+		"The API key: what it is", "Get an API key: https://example.org/v1/keys2", "API key: YOUR_API_KEY", "Private key: ~/.ssh/id_ed25519", "private key: /etc/ssl/private/server1.key",
+		"Encryption key: AES-256-GCM", "private key: 2048-bit", "Access key: Alt+Shift+1", "The secret key: practice", "primary key: customer_id_2024", "public key: " + hidden,
+		"the key: " + hidden, "Foreign key = " + hidden, `{"API key": "the key that you were given"}`, "API key = os.getenv(name)",
+		"password：请输入您的密码，密码长度为8位以上，并且必须包含字母和数字，不能与用户名相同", "密码：必须", "パスワード：8文字以上で入力してください", "API Key：请在8小时内使用", "注意：" + hidden, "пароль: введите",
+		"\"password\":\n  user: x1", "\"password\":\n", "password\n: hunter22", "token\n= abcdefgh1",
+		"<password type=\"x\"></password>", "<token a=\"b\"> thanks", "<b a=\"c\">" + hidden + "</b>", "<p>" + hidden + "</password>", "<password><a>x</a>\n</password>", "</password>", "a/password> " + hidden,
+		"authorization: basic\n  username: jane1", "X-Api-Key:\n  required: true1", "x-token:\n  a sentence of 2024", "token:\n  " + hidden + "-file", "Cookie: small\n files",
+		"**Note:** " + hidden, "**password:** required", "*password*: please", "apiKey: string", "apiKey: string = null", "errExpiredToken         = \"expired_token\"", "password: str = Field(min_length=8)", "password: a == \"hunter22\"",
+		"- name: LOG_LEVEL\n  value: debug1234", "- name: DB_PASSWORD\n  valueFrom: secret1", "name: DB_PASSWORD value: hunter22", "value: " + hidden,
+	} {
+		text := same
+		for range 3 {
+			if got := r.Text(text); got != text {
+				t.Errorf("%s became %s", text, got)
+			}
+			b, err := json.Marshal(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text = string(b)
+		}
+	}
+}
