@@ -179,6 +179,19 @@ func TestADatabaseThatCannotBeReachedIsNamed(t *testing.T) {
 	names(t, r.probe(t, "database"), Fail, "PostgreSQL cannot be reached")
 }
 
+func TestADirectoryThatIsNotThereIsNamed(t *testing.T) {
+	r := newRig(t, "DB_PATH=typo/db.sqlite")
+	names(t, r.probe(t, "database"), Fail, "there is no directory "+filepath.Join(r.dir, "typo"), "Create the directory, or set DB_PATH")
+	names(t, r.probe(t, "disk"), Warn, "job database: look at the disk of "+filepath.Join(r.dir, "typo"))
+	// It does not hide another one that is full.
+	if err := os.Mkdir(filepath.Join(r.dir, "queue"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	r.set("OTELCOL_DATA_DIR=queue")
+	r.limits.DiskFail = 1 << 60
+	names(t, r.probe(t, "disk"), Fail, "Collector's queue: ")
+}
+
 func TestAFullDiskIsNamed(t *testing.T) {
 	r := newRig(t)
 	r.database(t, nil)
