@@ -120,6 +120,11 @@ func TestADamagedDatabaseIsNamed(t *testing.T) {
 		{"index without its rows", func(t *testing.T, path string) {
 			raw(t, path, `PRAGMA writable_schema = 1`, `UPDATE sqlite_master SET sql = replace(sql, '(message_id)', '(url)') WHERE name = 'jobs_message'`)
 		}, "jobs_message", "backup"},
+		{"table overwritten", func(t *testing.T, path string) {
+			for _, page := range pages(t, path, "jobs") {
+				overwrite(t, path, (page-1)*4096, page*4096)
+			}
+		}, "db.sqlite: not a SQLite database, or a damaged one", "put a backup in its place"},
 		{"of the old deployment", func(t *testing.T, path string) {
 			raw(t, path, `DROP TABLE meta`)
 		}, "job database of the earlier Python deployment", "The text says"},
@@ -140,6 +145,32 @@ func TestADamagedDatabaseIsNamed(t *testing.T) {
 			}
 		})
 	}
+}
+
+// pages are the first ones of a table and of its indexes, counted from 1.
+func pages(t *testing.T, path, table string) (found []int64) {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	rows, err := db.QueryContext(t.Context(), `SELECT rootpage FROM sqlite_master WHERE tbl_name = ? AND rootpage > 0`, table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var page int64
+		if err := rows.Scan(&page); err != nil {
+			t.Fatal(err)
+		}
+		found = append(found, page)
+	}
+	if err := rows.Err(); err != nil || len(found) == 0 {
+		t.Fatalf("pages of %s: %v, %v", table, found, err)
+	}
+	return found
 }
 
 func overwrite(t *testing.T, path string, from, to int64) {
