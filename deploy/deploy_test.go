@@ -12,6 +12,8 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/compose-spec/compose-go/v2/types"
+
+	"github.com/technoshare/commentator/internal/config"
 )
 
 func compose(t *testing.T, environment ...string) *types.Project {
@@ -67,20 +69,7 @@ func TestComposeFileIsValid(t *testing.T) {
 // Worker and Collector have the settings of .env and, behind them, of the profile, which they do
 // not look for in the container; where things are within it no file can change.
 func TestSettingsAndProfileReachTheContainers(t *testing.T) {
-	root := t.TempDir()
-	text, err := os.ReadFile(filepath.Join("..", "docker-compose.yml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, content := range map[string]string{
-		"docker-compose.yml": string(text),
-		".env":               "COMMENTATOR_PROFILE=staging\nLOG_LEVEL=DEBUG\n" + strings.Join(ofTheWorker, "=hush\n") + "=hush\n",
-		".env.staging":       "LOG_LEVEL=ERROR\nMLFLOW_EXPERIMENT_NAME=staging\nMLFLOW_TRACKING_URI=http://elsewhere:5000\nOTEL_EXPORTER_OTLP_ENDPOINT=http://elsewhere:4317\n",
-	} {
-		if err := os.WriteFile(filepath.Join(root, name), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	root := profiled(t)
 	for profile, experiment := range map[string]string{"": "", "staging": "staging"} {
 		for name, value := range composeIn(t, root, "COMMENTATOR_PROFILE="+profile).Services["collector"].Environment {
 			if value != nil && *value == "hush" {
@@ -102,6 +91,56 @@ func TestSettingsAndProfileReachTheContainers(t *testing.T) {
 					t.Errorf("profile %q: %s has %s=%q, want %q", profile, service, name, got, want)
 				}
 			}
+		}
+	}
+}
+
+// profiled is a folder with the compose file and settings of a profile.
+func profiled(t *testing.T) (root string) {
+	t.Helper()
+	root = t.TempDir()
+	text, err := os.ReadFile(filepath.Join("..", "docker-compose.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{
+		"docker-compose.yml": string(text),
+		".env":               "COMMENTATOR_PROFILE=staging\nLOG_LEVEL=DEBUG\n" + strings.Join(ofTheWorker, "=hush\n") + "=hush\n",
+		".env.staging":       "LOG_LEVEL=ERROR\nMLFLOW_EXPERIMENT_NAME=staging\nMLFLOW_TRACKING_URI=http://elsewhere:5000\nOTEL_EXPORTER_OTLP_ENDPOINT=http://elsewhere:4317\n",
+	} {
+		if err := os.WriteFile(filepath.Join(root, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root
+}
+
+// The worker does not read the profile in the container, and has its name for telemetry all the same.
+func TestTheProfileIsTheEnvironmentOfTheWorkersTelemetry(t *testing.T) {
+	for _, c := range []struct {
+		profile, attributes, want string
+		left                      int // other attributes
+	}{
+		{"", "", "", 0},
+		{"staging", "", "staging", 0},
+		{"staging", "team=links", "staging", 1},
+		{"staging", "team=links,deployment.environment.name=blue", "blue", 1},
+		{"", "team=links", "", 1},
+	} {
+		worker := composeIn(t, profiled(t), "COMMENTATOR_PROFILE="+c.profile, "OTEL_RESOURCE_ATTRIBUTES="+c.attributes).Services["worker"]
+		var environ []string
+		for _, name := range []string{"COMMENTATOR_PROFILE", "OTEL_RESOURCE_ATTRIBUTES"} {
+			if value := worker.Environment[name]; value != nil {
+				environ = append(environ, name+"="+*value)
+			}
+		}
+		cfg, _, err := config.Load(config.Options{Environ: environ})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, set := cfg.ResourceAttributes["deployment.environment.name"]
+		if got != c.want || set != (c.want != "") || len(cfg.ResourceAttributes) != c.left+min(1, len(c.want)) {
+			t.Errorf("%+v: the worker has %v", c, cfg.ResourceAttributes)
 		}
 	}
 }

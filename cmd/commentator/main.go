@@ -110,7 +110,11 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 	if !ok {
 		return report(stderr, a.redactor, fmt.Errorf("command %q has no Run", parsed.Command()))
 	}
-	return report(stderr, a.redactor, selected.Run(ctx, a))
+	err = selected.Run(ctx, a)
+	if args[0] != "eval" { // which has a database of its own
+		err = a.damage(err)
+	}
+	return report(stderr, a.redactor, err)
 }
 
 // usageError is wrong input of the user: a flag, a setting, a file.

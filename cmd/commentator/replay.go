@@ -12,6 +12,7 @@ import (
 
 	"github.com/technoshare/commentator/internal/commentator"
 	"github.com/technoshare/commentator/internal/intake"
+	"github.com/technoshare/commentator/internal/mrkdwn"
 	"github.com/technoshare/commentator/internal/pipeline"
 	"github.com/technoshare/commentator/internal/plainjson"
 	"github.com/technoshare/commentator/internal/queue"
@@ -34,7 +35,7 @@ type replayCommand struct {
 
 // Help is shown below the flags.
 func (replayCommand) Help() string {
-	return `Comments go to standard output, everything else to standard error. Nothing is posted to Slack. A message that is replayed by --event or --latest counts as taken: serve does not comment on it again. Jobs that an interrupted process left in the queue are worked off too.
+	return `Comments go to standard output as people read them, with --json as Slack marks them up, everything else to standard error. Nothing is posted to Slack. A message that is replayed by --event or --latest counts as taken: serve does not comment on it again. Jobs that an interrupted process left in the queue are worked off too.
 
 Exit code: 0 when every job ended in success or no_urls, also those of an event that is known, 1 when one did not or has not ended yet, 2 for wrong input. A job that a later one of them repeats does not count. With --enqueue 0 says that the jobs are in the queue.`
 }
@@ -210,7 +211,7 @@ func (c *replayCommand) show(ctx context.Context, w *worker, jobs []commentator.
 				return err
 			}
 		} else if !known && r.Comment != "" {
-			fmt.Fprintln(w.app.stdout, r.Comment)
+			fmt.Fprintln(w.app.stdout, mrkdwn.Plain(r.Comment))
 		}
 	}
 	if failed {

@@ -282,6 +282,15 @@ func (a *app) openStore(ctx context.Context) (*store.Store, error) {
 	return s, err
 }
 
+// damage says of which file a statement found that it is damaged, and what to do. What Open found it has
+// said.
+func (a *app) damage(err error) error {
+	if a.cfg.DatabaseURL != "" || !store.Damaged(err) || errors.Is(err, store.ErrNotDatabase) {
+		return err
+	}
+	return fmt.Errorf("the job database %s is damaged: %w; stop the worker, keep the file with its -wal and -shm, and put a backup in its place (`mlflowctl doctor` says what is damaged)", a.cfg.DBPath, err)
+}
+
 // workStore opens the job database for a process that works on it.
 func (a *app) workStore(ctx context.Context) (*store.Store, error) {
 	if a.service {

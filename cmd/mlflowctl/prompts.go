@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/technoshare/commentator/data"
 	"github.com/technoshare/commentator/internal/prompts"
@@ -13,7 +14,7 @@ import (
 
 type promptsCmd struct {
 	List    promptsListCmd    `cmd:"" help:"List the versions of the prompts in MLflow's registry, and which of them the files are."`
-	Push    promptsPushCmd    `cmd:"" help:"Make versions of the files whose text the registry does not have."`
+	Push    promptsPushCmd    `cmd:"" help:"Make versions of the files whose text the registry does not have; of a prompt without a file in DATA_DIR the copy that comes with the programs, which the worker uses then."`
 	Pull    promptsPullCmd    `cmd:"" help:"Write the versions that an alias names into the files, which a running worker reads before its next job."`
 	Diff    promptsDiffCmd    `cmd:"" help:"Show how the files differ from the versions that an alias names. Exit code 1 when they do."`
 	Promote promptsPromoteCmd `cmd:"" help:"Make the candidates prod, after a PASS of the evaluation gate."`
@@ -49,6 +50,26 @@ func (f promptFiles) read(env environment) (local map[string]data.Prompt, names 
 		names = f.Names
 	}
 	return local, names, nil
+}
+
+// readUsed is read, with the copies that come with the programs for what DATA_DIR does not have: the worker
+// uses them then. A folder that --dir names is none of a worker.
+func (f promptFiles) readUsed(env environment) (local map[string]data.Prompt, names []string, builtIn map[string]bool, err error) {
+	local, names, err = f.read(env)
+	builtIn = map[string]bool{}
+	if err != nil || f.Dir != "" {
+		return local, names, builtIn, err
+	}
+	for _, p := range []data.Prompt{data.Default().StageA, data.Default().StageB} {
+		if _, found := local[p.Name]; found {
+			continue
+		}
+		local[p.Name], builtIn[p.Name] = p, true
+		if len(f.Names) == 0 && !slices.Contains(names, p.Name) {
+			names = append(names, p.Name)
+		}
+	}
+	return local, names, builtIn, nil
 }
 
 // registered reads prompts from the registry.

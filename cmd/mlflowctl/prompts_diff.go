@@ -13,7 +13,7 @@ type promptsDiffCmd struct {
 
 // Run shows the differences, from the registry's text to the file's.
 func (c *promptsDiffCmd) Run(env environment) error {
-	local, names, err := c.read(env)
+	local, names, builtIn, err := c.readUsed(env)
 	if err != nil {
 		return err
 	}
@@ -37,7 +37,11 @@ func (c *promptsDiffCmd) Run(env environment) error {
 			continue
 		}
 		differ = true
-		if _, err := env.stdout.Write(diff.Diff(name, []byte(text), l.Name+".yaml (content)", []byte(p.Content))); err != nil {
+		here := l.Name + ".yaml (content)"
+		if builtIn[l.Name] {
+			here = l.Name + " (copy in the program)"
+		}
+		if _, err := env.stdout.Write(diff.Diff(name, []byte(text), here, []byte(p.Content))); err != nil {
 			return err
 		}
 	}

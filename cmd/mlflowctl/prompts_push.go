@@ -14,17 +14,17 @@ type promptsPushCmd struct {
 	promptFiles `embed:""`
 	Alias       string `default:"candidate" enum:"candidate,staging,none" help:"What the pushed versions are called from then on: candidate, staging or none. Only promote makes prod."`
 	Message     string `short:"m" help:"Why, as a commit message."`
-	Revision    string `placeholder:"REV" help:"Git revision of the files; default that of the folder, with -dirty behind it when the file differs."`
+	Revision    string `placeholder:"REV" help:"Git revision of the files; default that of the folder, none for copies in the program, with -dirty behind it when the file differs."`
 	JSON        bool   `name:"json" help:"Print one JSON object a prompt."`
 }
 
 // Run pushes the files.
 func (c *promptsPushCmd) Run(env environment) error {
-	local, names, err := c.read(env)
+	local, names, builtIn, err := c.readUsed(env)
 	if err != nil {
 		return err
 	}
-	push := prompts.Push{Alias: c.Alias, Message: c.Message, Revision: c.revision(env)}
+	push := prompts.Push{Alias: c.Alias, Message: c.Message, Revision: c.revision(env, builtIn)}
 	if c.Alias == "none" {
 		push.Alias = ""
 	}
@@ -47,7 +47,7 @@ func (c *promptsPushCmd) Run(env environment) error {
 		if c.JSON {
 			err = plainjson.Lines(env.stdout).Encode(done)
 		} else {
-			_, err = fmt.Fprintf(env.stdout, "%s  version %s  %.12s  %s\n", name, done.Version.Version, done.SHA256, pushed(done, push.Alias))
+			_, err = fmt.Fprintf(env.stdout, "%s  version %s  %.12s  %s\n", name, done.Version.Version, done.SHA256, pushed(done, push.Alias)+source[builtIn[name]])
 		}
 		if err != nil {
 			return err
@@ -55,6 +55,9 @@ func (c *promptsPushCmd) Run(env environment) error {
 	}
 	return nil
 }
+
+// source says where a text is from that is in no file.
+var source = map[bool]string{true: ", from the copy in the program"}
 
 func pushed(p prompts.Pushed, alias string) string {
 	text := "the registry had it"
@@ -70,8 +73,8 @@ func pushed(p prompts.Pushed, alias string) string {
 	return text
 }
 
-// revision tells the git revision of a prompt's file. Without git there is none.
-func (c *promptsPushCmd) revision(env environment) func(name string) string {
+// revision tells the git revision of a prompt's file. Without git, or without a file, there is none.
+func (c *promptsPushCmd) revision(env environment, builtIn map[string]bool) func(name string) string {
 	folder := c.folder(env)
 	git := func(args ...string) (string, error) {
 		out, err := exec.CommandContext(env.ctx, "git", append([]string{"-C", folder}, args...)...).Output()
@@ -80,6 +83,9 @@ func (c *promptsPushCmd) revision(env environment) func(name string) string {
 	return func(name string) string {
 		if c.Revision != "" {
 			return c.Revision
+		}
+		if builtIn[name] {
+			return ""
 		}
 		head, err := git("rev-parse", "HEAD")
 		if err != nil {

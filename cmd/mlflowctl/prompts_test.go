@@ -127,6 +127,38 @@ func TestPromptsGoThroughTheGate(t *testing.T) {
 	d.says(other.run(0, "pull", "--alias", "1"), "version 1", "written")
 }
 
+// Without files the worker has the copies in the program, which doctor says to push.
+func TestPromptsWithoutFilesArePushedFromTheProgram(t *testing.T) {
+	d := newDesk(t)
+	t.Chdir(t.TempDir())
+	prompts := func(code int, args ...string) string {
+		t.Helper()
+		got, stdout, stderr := mlflowctl(t, append([]string{"--tracking-uri", d.server.URL, "prompts"}, args...)...)
+		if got != code {
+			t.Fatalf("prompts %v: exit %d, want %d\n%s%s", args, got, code, stdout, stderr)
+		}
+		return stdout + stderr
+	}
+	d.says(prompts(0, "push", "stage_b_compose_reply"), "stage_b_compose_reply  version 1", "new, now candidate, from the copy in the program")
+	d.says(prompts(0, "push"), "stage_a_extract_facts  version 1", "the registry had it")
+	prompts(0, "diff", "--alias", "candidate")
+	d.says(prompts(1, "push", "other"), "there is no prompt other in")
+
+	// A file goes before the copy of its name, and only that.
+	a := data.Default().StageA
+	a.Content += "Be brief.\n"
+	if err := data.WritePrompts(filepath.Join("data", data.PromptsFolder), a); err != nil {
+		t.Fatal(err)
+	}
+	out := prompts(0, "push")
+	d.says(out, "stage_a_extract_facts  version 2", "stage_b_compose_reply  version 1")
+	if strings.Count(out, "from the copy") != 1 {
+		t.Errorf("what is from the program:\n%s", out)
+	}
+	// A folder that is named is none of a worker.
+	d.says(prompts(1, "push", "--dir", "elsewhere"), "there is no prompt stage_a_extract_facts in elsewhere")
+}
+
 // One prompt of two is promoted only beside the other one that was evaluated.
 func TestAPromptIsPromotedBesideWhatItWasEvaluatedWith(t *testing.T) {
 	d := newDesk(t)

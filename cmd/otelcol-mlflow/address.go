@@ -6,6 +6,8 @@ import (
 	"net"
 	"strconv"
 	"strings"
+
+	"github.com/technoshare/commentator/internal/config"
 )
 
 // portVariable holds a port alone; the other variables of addressVariables hold host:port.
@@ -32,7 +34,7 @@ func wrongAddresses(getenv func(string) string) error {
 			}
 		default:
 			if _, port, err := net.SplitHostPort(value); err != nil || !isPort(port) {
-				errs = append(errs, fmt.Errorf("%s must be host:port without a scheme, such as 127.0.0.1:4317, with a port up to 65535, found %q", name, value))
+				errs = append(errs, fmt.Errorf("%s must be host:port without a scheme, such as %s, with a port up to 65535, found %q", name, config.UsualAddress(name), value))
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -41,6 +42,29 @@ func TestAWrongAddressNamesItsVariable(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The exporter names its own key, people set a variable.
+func TestAWrongValueOfTheExporterNamesItsVariable(t *testing.T) {
+	for _, c := range [][2]string{
+		{"MLFLOW_EXPERIMENT_NAME", " "}, {"MLFLOW_EXPERIMENT_NAME", strings.Repeat("x", 251)}, {"MLFLOW_UI_URL", "mlflow.example.org"},
+		{"MLFLOW_UI_URL", "https://u:p@mlflow.example.org"}, {"MLFLOW_TRACKING_URI", "mlflow:5000"},
+	} {
+		t.Run(c[0], func(t *testing.T) {
+			inDir(t)
+			freePorts(t)
+			t.Setenv(c[0], c[1])
+			for _, args := range [][]string{{"validate"}, nil} {
+				_, err := execute(t, args...)
+				if err == nil || !strings.HasPrefix(hintFor(err, os.Getenv), "hint: "+c[0]+" has this value") {
+					t.Errorf("%v: %v, hint %q", args, err, hintFor(err, os.Getenv))
+				}
+			}
+		})
+	}
+	if got := hintFor(errors.New("`experiment` must be the name of an experiment, found \"\""), func(string) string { return "team" }); got != "" {
+		t.Errorf("another configuration's is hinted at: %s", got)
+	}
 }
 
 // What can be listened at passes, and a variable that the configuration does not use is left alone.

@@ -1,12 +1,15 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
 	"strings"
 
 	"github.com/caarlos0/env/v11"
+
+	"github.com/technoshare/commentator/internal/mlflow"
 )
 
 // Collector is where an otelcol-mlflow with its own configuration is, by the same environment
@@ -61,15 +64,42 @@ func LoadCollector(o Options) (Collector, error) {
 			}
 		}
 	}
+	var wrong []error
 	if err := env.ParseWithOptions(&c, env.Options{Environment: environ}); err != nil {
-		return c, fmt.Errorf("%s: %q is no port; write for instance 8888", at(places, "OTELCOL_METRICS_PORT"), shown(environ["OTELCOL_METRICS_PORT"]))
+		wrong = append(wrong, fmt.Errorf("%s: %q is no port; write for instance 8888", at(places, "OTELCOL_METRICS_PORT"), shown(environ["OTELCOL_METRICS_PORT"])))
 	}
 	for _, a := range c.Addresses() {
 		if _, port, err := net.SplitHostPort(a.Address); err != nil || !validPort(port) {
-			return c, fmt.Errorf("%s: %q is not host:port; write for instance 127.0.0.1:4317", at(places, a.Name), shownAddress(a.Address))
+			wrong = append(wrong, fmt.Errorf("%s: %q is not host:port; write for instance %s", at(places, a.Name), shownAddress(a.Address), UsualAddress(a.Name)))
 		}
 	}
-	return c, nil
+	if err := wrongUI(c.UIURL); err != nil {
+		wrong = append(wrong, fmt.Errorf("%s: %w", at(places, "MLFLOW_UI_URL"), err))
+	}
+	return c, errors.Join(wrong...)
+}
+
+// UsualAddress is where a Collector listens when the setting with this name is unset.
+func UsualAddress(name string) string {
+	usual, _ := LoadCollector(Options{}) // the defaults are right
+	for _, a := range usual.Addresses() {
+		if a.Name == name {
+			return a.Address
+		}
+	}
+	return ""
+}
+
+// wrongUI is what the exporter refuses of an address of the UI.
+func wrongUI(address string) error {
+	if address == "" {
+		return nil
+	}
+	u, err := mlflow.ParseAddress(address)
+	if err == nil && u.User != nil {
+		err = errors.New("it must hold no credentials, since it is written into the notes of runs; remove what is before the @")
+	}
+	return err
 }
 
 // Shadowed names settings that the environment and a file have with different values: what is

@@ -67,7 +67,7 @@ func TestCollectorReadsWhatTheCollectorReads(t *testing.T) {
 	if c.GRPC != "0.0.0.0:5317" || c.MetricsPort != 9998 || c.Experiment != "team" || c.Health != "127.0.0.1:13133" {
 		t.Errorf("%+v", c)
 	}
-	for _, wrong := range []string{"OTELCOL_METRICS_PORT=many", "OTELCOL_GRPC_ENDPOINT=4317"} {
+	for _, wrong := range []string{"OTELCOL_METRICS_PORT=many", "OTELCOL_GRPC_ENDPOINT=4317", "MLFLOW_UI_URL=mlflow.example.org", "MLFLOW_UI_URL=https://u:p@mlflow.example.org"} {
 		c, err := LoadCollector(Options{Environ: []string{wrong, "OTELCOL_REPLAY_ENDPOINT=127.0.0.1:5319"}})
 		if err == nil {
 			t.Errorf("%s is taken", wrong)
@@ -77,10 +77,21 @@ func TestCollectorReadsWhatTheCollectorReads(t *testing.T) {
 		}
 		dir := t.TempDir()
 		write(t, dir, "# the Collector\n"+wrong+"\n")
-		if _, err := LoadCollector(Options{Dir: dir}); err == nil || !strings.HasPrefix(err.Error(), filepath.Join(dir, ".env:2: OTELCOL_")) {
+		if _, err := LoadCollector(Options{Dir: dir}); err == nil || !strings.HasPrefix(err.Error(), filepath.Join(dir, ".env:2: "+strings.Split(wrong, "=")[0])) {
 			t.Errorf("%s: the error is %v", wrong, err)
 		}
 	}
+}
+
+// Each is told in one go, with an example that is its own.
+func TestWrongAddressesOfTheCollectorAreJoined(t *testing.T) {
+	_, err := LoadCollector(Options{Environ: []string{"OTELCOL_HTTP_ENDPOINT=4318", "OTELCOL_METRICS_PORT=many", "OTELCOL_STATUS_ENDPOINT=x", "MLFLOW_UI_URL=mlflow:5000"}})
+	checkLines(t, err, []string{
+		`OTELCOL_METRICS_PORT: "many" is no port; write for instance 8888`,
+		`OTELCOL_HTTP_ENDPOINT: "4318" is not host:port; write for instance 127.0.0.1:4318`,
+		`OTELCOL_STATUS_ENDPOINT: "x" is not host:port; write for instance 127.0.0.1:13134`,
+		`MLFLOW_UI_URL: "mlflow:5000" is not an address: want http://host[:port][/prefix] or https://…`,
+	})
 }
 
 func TestWhatTheEnvironmentOverrulesIsNamedWithoutItsValue(t *testing.T) {
@@ -95,7 +106,7 @@ func TestWhatTheEnvironmentOverrulesIsNamedWithoutItsValue(t *testing.T) {
 
 // Lines that a person reads in another way than the program does.
 func TestDotenvWarnsOfWhatLooksLikeAMistake(t *testing.T) {
-	_, _, warnings, err := parseDotenv(".env", "A=“b”\nB=b\"\nC=${HOME}/x\nD='${HOME}'\nE=\"it's\"\nF=costs 5$\nG=$HOME/y\nH=p$w0rd\nI=“b\nJ=„b\nK=b”\n")
+	_, _, warnings, err := parseDotenv(".env", "A=“b”\nB=b\"\nC=${HOME}/x\nD='${HOME}'\nE=\"it's\"\nF=costs 5$\nG=$HOME/y\nH=p$w0rd\nI=“b\nJ=„b\nK=b”\nL=\"p$w0rd\"\nM='p$w0rd'\nN=p$$w\nO=${a:-b}\nP=$5 and $\nQ=\"$(x)\"\n")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +114,7 @@ func TestDotenvWarnsOfWhatLooksLikeAMistake(t *testing.T) {
 	for _, w := range warnings {
 		keys = append(keys, w.Key)
 	}
-	if want := []string{"A", "B", "C", "G", "I", "J", "K"}; !slices.Equal(keys, want) {
+	if want := []string{"A", "B", "C", "G", "H", "I", "J", "K", "L", "N", "O"}; !slices.Equal(keys, want) {
 		t.Errorf("warned of %v, want %v: %v", keys, want, warnings)
 	}
 }

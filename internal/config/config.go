@@ -77,7 +77,8 @@ type Config struct {
 	// SlackEventsAddr is the host:port where events are taken over HTTP. Without
 	// SLACK_SIGNING_SECRET it has no effect. Default 127.0.0.1:3000.
 	SlackEventsAddr string `env:"SLACK_EVENTS_ADDR" envDefault:"127.0.0.1:3000"`
-	// SlackAPIURL is the address of Slack's Web API, for tests and proxies; it ends in a slash.
+	// SlackAPIURL is the address of Slack's Web API, for tests and proxies; it ends in a slash
+	// and has no query.
 	// Default https://slack.com/api/.
 	SlackAPIURL string `env:"SLACK_API_URL" envDefault:"https://slack.com/api/"`
 	// Channels are the ids of the Slack channels that are watched, separated by commas. Empty:
@@ -124,7 +125,7 @@ type Config struct {
 	ModelA string `env:"MODEL_STAGE_A" envDefault:"gpt-4o"`
 	ModelB string `env:"MODEL_STAGE_B" envDefault:"gpt-4o"`
 	// ModelTemperature and ModelMaxTokens are sent with each model call: a number from 0 to
-	// 2, and the most tokens that an answer may have. Unset: the model's own defaults.
+	// 2, and the most tokens that an answer may have, at least 1. Unset: the model's own defaults.
 	ModelTemperature *float64 `env:"MODEL_TEMPERATURE"`
 	ModelMaxTokens   int      `env:"MODEL_MAX_TOKENS"`
 
@@ -151,7 +152,7 @@ type Config struct {
 	// EvalDBPath is the SQLite file of evaluations: what they paid for, their results, verdicts of
 	// judges, and telemetry that waits. Default ./eval.sqlite.
 	EvalDBPath string `env:"EVAL_DB_PATH" envDefault:"./eval.sqlite"`
-	// EvalExperiment is the MLflow experiment of evaluations. Default technoshare_eval.
+	// EvalExperiment is the MLflow experiment of evaluations, 1 to 250 characters. Default technoshare_eval.
 	EvalExperiment string `env:"EVAL_EXPERIMENT_NAME" envDefault:"technoshare_eval"`
 
 	// EnableTracking records each job: an MLflow run by way of the Collector. Default false.
@@ -159,8 +160,8 @@ type Config struct {
 	// EnableTracing also records what happened inside the job: an MLflow trace. It has no
 	// effect without MLFLOW_ENABLE_TRACKING. Default false.
 	EnableTracing bool `env:"MLFLOW_ENABLE_TRACING" envDefault:"false"`
-	// Experiment is the MLflow experiment that the worker asks the Collector to write to.
-	// Empty: the Collector's own setting decides.
+	// Experiment is the MLflow experiment that the worker asks the Collector to write to, 1 to 250
+	// characters. Empty: the Collector's own setting decides.
 	Experiment string `env:"MLFLOW_EXPERIMENT_NAME"`
 	// TrackingURI is MLflow's address. The worker never talks to MLflow; otelcol-mlflow
 	// reads it from the same .env. Default http://127.0.0.1:5000.

@@ -138,7 +138,7 @@ func TestOutOfRangeValuesAreJoined(t *testing.T) {
 		"MAX_LINKS_PER_MESSAGE=0", "RETRIEVAL_TIMEOUT=0s", "RETRIEVAL_MAX_BYTES=1", "RETRIEVAL_ALLOW_HOSTS=loopback,10.0.0.0/40",
 		"OPENAI_BASE_URL=ftp://x/", "OTEL_EXPORTER_OTLP_ENDPOINT=localhost:4317", "OTEL_TRACES_EXPORTER=jaeger",
 		"OTEL_TRACES_SAMPLER=sometimes", "OTEL_TRACES_SAMPLER_ARG=NaN", "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=perhaps",
-		"LINK_POLICY=last", "LINK_COOLDOWN=-1s", "BACKFILL_MAX_AGE=-1h", "SLACK_EVENTS_ADDR=3000", "SLACK_API_URL=http://127.0.0.1:1/api",
+		"LINK_POLICY=last", "LINK_COOLDOWN=-1s", "BACKFILL_MAX_AGE=-1h", "SLACK_EVENTS_ADDR=3000", "SLACK_API_URL=http://127.0.0.1:1/api", "MODEL_MAX_TOKENS=0",
 		"REDACTION=false", "OUTBOX_MAX_BYTES=1000", "OUTBOX_MAX_AGE=0s", "OUTBOX_KEEP_SENT=-1h",
 		"FAILURE_NOTICE=loud", "FAILURE_REACTION=:warning:",
 	}, "")
@@ -149,6 +149,7 @@ func TestOutOfRangeValuesAreJoined(t *testing.T) {
 		`BACKFILL_MAX_AGE: -1h0m0s is negative; use 0 or more`,
 		`SLACK_EVENTS_ADDR: "3000" is not host:port; write for instance 127.0.0.1:3000`,
 		`SLACK_API_URL: "http://127.0.0.1:1/api" does not end in a slash; write http://127.0.0.1:1/api/`,
+		`MODEL_MAX_TOKENS: 0 leaves no room for an answer; use a number above 0, or leave it unset`,
 		`RETRIEVAL_TIMEOUT: 0s leaves no time; use for instance 15s`,
 		`RETRIEVAL_MAX_BYTES: 1 bytes hold no page; use 1024 or more`,
 		`RETRIEVAL_ALLOW_HOSTS: "10.0.0.0/40" is neither loopback, nor an address block such as 10.1.0.0/16, nor a host, nor host:port`,

@@ -164,6 +164,9 @@ func parseValue(after string) (value, rest string, err error) {
 // unexpanded is how a shell would name a variable: ${NAME}, or $NAME at the beginning.
 var unexpanded = regexp.MustCompile(`^\$[A-Z_]|\$\{[A-Za-z_][A-Za-z0-9_]*\}`)
 
+// composed is what docker compose replaces in a value of a file, unless it stands in single quotes.
+var composed = regexp.MustCompile(`\$[A-Za-z_{$]`)
+
 // oddValue says what of a value looks like a mistake; empty: nothing does. It does not repeat
 // the value, which may be a secret.
 func oddValue(line, value string) string {
@@ -180,6 +183,8 @@ func oddValue(line, value string) string {
 		return "ends with a quote that belongs to the value; remove it, or put one before the value too"
 	case unexpanded.MatchString(value):
 		return "names a variable, and nothing is expanded here; write the value itself, or put it in single quotes if it is meant so"
+	case composed.MatchString(value):
+		return "has a $ that docker compose replaces, with what follows it, and nothing else does; put the value in single quotes, in which it is the same for all"
 	}
 	return ""
 }
@@ -209,7 +214,10 @@ func corrected(key, value string) string {
 	if IsSecret(key) || shown(value) != value || builtIn.Text(key+"="+value) != key+"="+value {
 		return key + "=…"
 	}
-	if strings.ContainsAny(value, " \t\n#'\"\\$") {
+	switch {
+	case strings.Contains(value, "$") && !strings.ContainsAny(value, "'\n"):
+		value = "'" + value + "'"
+	case strings.ContainsAny(value, " \t\n#'\"\\$"):
 		value = `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\t", `\t`).Replace(value) + `"`
 	}
 	return key + "=" + value

@@ -15,7 +15,7 @@ func TestParseDotenv(t *testing.T) {
 	}
 	text = strings.Join([]string{
 		"\ufeff# comment\r", "\r", "A=1\r", "export B=two words # note", "C='$HOME # \\n'", `D="a\tb\"c\\ # no" # yes`,
-		"E=", "F= ", "G=a=b#c", "  H=indented", `I="quoted $X \q"`, "J= # nothing", "K=a\t# note", "L=\t#nothing",
+		"E=", "F= ", "G=a=b#c", "  H=indented", `I="quoted $5 \q"`, "J= # nothing", "K=a\t# note", "L=\t#nothing",
 	}, "\n")
 	got, _, warnings, err := parseDotenv(".env", text)
 	if err != nil || len(warnings) > 0 {
@@ -23,7 +23,7 @@ func TestParseDotenv(t *testing.T) {
 	}
 	want := map[string]string{
 		"A": "1", "B": "two words", "C": `$HOME # \n`, "D": "a\tb\"c\\ # no", "E": "", "F": "", "G": "a=b#c", "H": "indented",
-		"I": `quoted $X \q`, "J": "", "K": "a", "L": "",
+		"I": `quoted $5 \q`, "J": "", "K": "a", "L": "",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("values (-want +got):\n%s", diff)
@@ -35,6 +35,7 @@ func TestDotenvErrorsNameFileLineAndRemedy(t *testing.T) {
 		{"spaces", "A=1\nDB_PATH = ./x.sqlite\n", ".env:2: DB_PATH has spaces around =; write DB_PATH=./x.sqlite"},
 		{"space after", "DB_PATH= x\n", ".env:1: DB_PATH has spaces around =; write DB_PATH=x"},
 		{"space before, quoted", "NAME =two words\n", `.env:1: NAME has spaces around =; write NAME="two words"`},
+		{"space before, $", "NAME =pa$word\n", `.env:1: NAME has spaces around =; write NAME='pa$word'`},
 		{"a secret", "SLACK_BOT_TOKEN = xoxb-1\n", ".env:1: SLACK_BOT_TOKEN has spaces around =; write SLACK_BOT_TOKEN=…"},
 		{"no =", "\nDB_PATH\n", ".env:2: this line has no =; write KEY=value, or # before a comment"},
 		{"name", "1A=2\n", `.env:1: "1A" is no name for a setting; use letters, digits and _, and no digit first`},

@@ -103,8 +103,8 @@ func (c Config) validate(values map[string]string, unread []string) ([]Warning, 
 	if t := c.ModelTemperature; t != nil && !(*t >= 0 && *t <= 2) {
 		no("MODEL_TEMPERATURE", "%v is out of range; use a number from 0 to 2", *t)
 	}
-	if c.ModelMaxTokens < 0 {
-		no("MODEL_MAX_TOKENS", "%d is negative; use a number above 0, or leave it unset", c.ModelMaxTokens)
+	if values["MODEL_MAX_TOKENS"] != "" && c.ModelMaxTokens < 1 {
+		no("MODEL_MAX_TOKENS", "%d leaves no room for an answer; use a number above 0, or leave it unset", c.ModelMaxTokens)
 	}
 	if c.RetrievalMaxBytes < 1024 {
 		no("RETRIEVAL_MAX_BYTES", "%d bytes hold no page; use 1024 or more", c.RetrievalMaxBytes)
@@ -123,6 +123,7 @@ func (c Config) validate(values map[string]string, unread []string) ([]Warning, 
 	}
 	c.validateService(no, warn)
 	c.validateExport(values, warn)
+	c.validateExperiments(no)
 	for _, host := range c.RetrievalAllow {
 		if !validAllow(strings.TrimSpace(host)) {
 			no("RETRIEVAL_ALLOW_HOSTS", "%q is neither loopback, nor an address block such as 10.1.0.0/16, nor a host, nor host:port", host)
@@ -162,7 +163,9 @@ func (c Config) validate(values map[string]string, unread []string) ([]Warning, 
 	if _, port, err := net.SplitHostPort(c.SlackEventsAddr); err != nil || !validPort(port) {
 		no("SLACK_EVENTS_ADDR", "%q is not host:port; write for instance 127.0.0.1:3000", c.SlackEventsAddr)
 	}
-	if !strings.HasSuffix(c.SlackAPIURL, "/") {
+	if strings.ContainsAny(c.SlackAPIURL, "?#") {
+		no("SLACK_API_URL", "%q has a query or a fragment, and the names of methods are put behind it; remove what begins with ? or #", shownAddress(c.SlackAPIURL))
+	} else if !strings.HasSuffix(c.SlackAPIURL, "/") {
 		remedy := "write " + c.SlackAPIURL + "/"
 		if shownAddress(c.SlackAPIURL) != c.SlackAPIURL {
 			remedy = "write one behind its path"

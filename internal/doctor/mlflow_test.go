@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -36,6 +37,7 @@ func TestFailuresOfMLflowAreNamed(t *testing.T) {
 	}{
 		{"well", "mlflow-reachable", nil, OK, "it answers", ""},
 		{"another server", "mlflow-reachable", answer(path("/health"), 404, "nothing here"), Fail, "404", "--static-prefix"},
+		{"a page of another server", "mlflow-reachable", answer(path("/health"), 200, "<!doctype html><title>Sign in</title>"), Fail, "not what MLflow sends: <!doctype html>", "--static-prefix"},
 		{"Host", "mlflow-host", answer(api, 403, "Invalid Host header - possible DNS rebinding attack detected"), Fail, "it refuses the Host 127.0.0.1:", "--allowed-hosts 127.0.0.1:"},
 		{"no check of the Host", "mlflow-host", nil, OK, "any other name", ""},
 		{"password", "mlflow-access", answer(api, 401, "You are not authenticated."), Fail, "it refuses the credentials", "user and password into MLFLOW_TRACKING_URI"},
@@ -171,7 +173,10 @@ func TestADirectoryForArtifactsIsTried(t *testing.T) {
 }
 
 func TestASlowServerAndOneBehindDelaysAreToldApart(t *testing.T) {
-	slow := serve(t, func(http.ResponseWriter, *http.Request) { time.Sleep(50 * time.Millisecond) })
+	slow := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		time.Sleep(50 * time.Millisecond)
+		_, _ = io.WriteString(w, "OK")
+	})
 	r := newRig(t, "MLFLOW_TRACKING_URI="+slow)
 	r.limits.Slow = 40 * time.Millisecond
 	names(t, r.probe(t, "mlflow-latency"), Warn, "a connection") // which of the two a busy host decides
@@ -201,6 +206,7 @@ func TestAClockThatIsWrongIsNamed(t *testing.T) {
 			at, _ = time.ParseDuration(strings.Split(r.URL.Path, "/")[1])
 		}
 		w.Header().Set("Date", time.Now().Add(at).UTC().Format(http.TimeFormat))
+		_, _ = io.WriteString(w, "OK")
 	}))
 	defer s.Close()
 	for skew, want := range map[string]Status{"0s": OK, "-1s": OK, "30s": Warn, "-30s": Warn, "10m": Fail, "-10m": Fail} {

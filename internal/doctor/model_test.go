@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -121,6 +122,30 @@ func TestFailuresOfSlackAreNamed(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			names(t, workspace(t, c.cfg).set(c.lines...).probe(t, c.probe), c.want, c.found, c.fix)
+		})
+	}
+}
+
+func TestTroubleOfSlackIsNoWrongToken(t *testing.T) {
+	for _, c := range []struct {
+		name, body, found string
+		status            int
+	}{
+		{"outage", "upstream connect error", "HTTP 503 Service Unavailable", http.StatusServiceUnavailable},
+		{"a proxy's page", "<html>Sign in</html>", "not JSON", http.StatusOK},
+		{"a proxy's refusal", "<html>Forbidden</html>", "HTTP 403 Forbidden", http.StatusForbidden},
+		{"Slack's own trouble", `{"ok":false,"error":"internal_error"}`, "internal_error", http.StatusOK},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			address := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(c.status)
+				_, _ = w.Write([]byte(c.body))
+			})
+			got := newRig(t, "SLACK_BOT_TOKEN=xoxb-fake", "SLACK_API_URL="+address+"/api/").probe(t, "slack-token")
+			names(t, got, Fail, c.found, "slack-status.com", "SLACK_API_URL")
+			if strings.Contains(got.Fix, "Copy the bot token") {
+				t.Errorf("the token is to be copied: %s", got.Fix)
+			}
 		})
 	}
 }

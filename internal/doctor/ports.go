@@ -43,11 +43,19 @@ func probePorts(ctx context.Context, p *Patient) Finding {
 			Fix:   "Give one of them another port in .env.",
 		}
 	}
-	if foreign := p.taken(ctx, all); len(foreign) > 0 {
+	foreign, silent := p.taken(ctx, all)
+	if len(foreign) > 0 {
 		return Finding{
-			Status: Fail, Found: strings.Join(foreign, "\n"),
+			Status: Fail, Found: strings.Join(append(foreign, silent...), "\n"),
 			Means: "The program whose address it is does not start.",
 			Fix:   "End the other program, or choose another address with the setting that is named.",
+		}
+	}
+	if len(silent) > 0 {
+		return Finding{
+			Status: Fail, Found: strings.Join(silent, "\n"),
+			Means: "A Collector runs with other settings than these, or hangs: whether it works does not show.",
+			Fix:   "Restart the Collector, so that it has the settings of now, or set OTELCOL_HEALTH_ENDPOINT to where it answers. If it is another deployment's, choose other addresses for this one.",
 		}
 	}
 	if odd := p.apart(ctx); odd != "" {
@@ -93,8 +101,12 @@ func hostName(name string) string {
 	return name
 }
 
-// taken names addresses of programs that do not run, and that somebody listens on all the same.
-func (p *Patient) taken(ctx context.Context, all []listener) (foreign []string) {
+// collectorName is the program whose name a Collector's process has.
+const collectorName = "otelcol-mlflow"
+
+// taken names addresses of programs that do not run, and that somebody listens on all the same; silent are
+// those of a Collector that runs and does not answer where the settings say.
+func (p *Patient) taken(ctx context.Context, all []listener) (foreign, silent []string) {
 	n, err := p.workers(ctx)
 	worker := n > 0 || err != nil // it may run
 	health, _ := p.health(ctx, p.Collector.Health)
@@ -106,12 +118,18 @@ func (p *Patient) taken(ctx context.Context, all []listener) (foreign []string) 
 		who := ""
 		if _, port, err := net.SplitHostPort(l.Address); err == nil {
 			if name := holder(port); name != "" {
+				if l.program == "Collector" && strings.HasPrefix(name, collectorName+",") {
+					silent = append(silent, fmt.Sprintf("%s listens on %s (%s), and does not answer at OTELCOL_HEALTH_ENDPOINT, %s.", name, l.Address, l.Name, p.Collector.Health))
+					continue
+				}
 				who = " (" + name + ")"
+			} else if l.program == "Collector" { // another user's processes do not show
+				who = " (perhaps otelcol-mlflow of another user, which does not answer at OTELCOL_HEALTH_ENDPOINT)"
 			}
 		}
 		foreign = append(foreign, fmt.Sprintf("another program%s listens on %s, which %s gives to the %s, and no %s runs here.", who, l.Address, l.Name, l.program, l.program))
 	}
-	return foreign
+	return foreign, silent
 }
 
 // ownAddress reports whether a program on this host can listen on an address: another host's

@@ -24,7 +24,7 @@ var settingsProbes = []Probe{
 	},
 	{
 		ID: "ports", Title: "Addresses that the programs listen on",
-		About: "Two settings with one address, or one that another program has already (fail); the worker sends to another address than the Collector listens on (warn).",
+		About: "Two settings with one address, or one that another program has already, or a Collector that does not answer at OTELCOL_HEALTH_ENDPOINT (fail); the worker sends to another address than the Collector listens on (warn).",
 		run:   probePorts,
 	},
 }

@@ -37,6 +37,8 @@ func TestMistakesInDotenvAreNamed(t *testing.T) {
 		{"wrong value", "MAX_LINKS_PER_MESSAGE=many\n", `"many" is not a whole number`, nil, Fail},
 		{"no address", "MLFLOW_TRACKING_URI=localhost:5000\n", "write http://localhost:5000", nil, Fail},
 		{"wrong port of the Collector", "OTELCOL_METRICS_PORT=none\n", `OTELCOL_METRICS_PORT: "none" is no port`, nil, Fail},
+		{"address of the UI without a scheme", "MLFLOW_UI_URL=mlflow.example.org\n", `MLFLOW_UI_URL: "mlflow.example.org" is not an address`, nil, Fail},
+		{"blank experiment", "MLFLOW_EXPERIMENT_NAME=' '\n", `MLFLOW_EXPERIMENT_NAME: " " is no name of an experiment`, nil, Fail},
 		{"user for Python only", "MLFLOW_TRACKING_USERNAME=admin\n", "MLFLOW_TRACKING_USERNAME is read by MLflow's Python client only", nil, Warn},
 		{"OTLP over HTTP", "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf\n", "the worker speaks OTLP/gRPC only", nil, Warn},
 		{"comment behind a value", "", "environment: DB_PATH has what looks like a comment in its value", []string{"DB_PATH=a.sqlite # old"}, Warn},

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/technoshare/commentator/internal/commentator"
 	"github.com/technoshare/commentator/internal/config"
 	"github.com/technoshare/commentator/internal/slack"
 )
@@ -17,7 +16,7 @@ const slackToken = "slack-token"
 var slackProbes = []Probe{
 	{
 		ID: slackToken, Title: "Slack's bot token",
-		About: "auth.test: the token is refused, or Slack cannot be reached (fail).",
+		About: "auth.test: the token is refused, or Slack cannot be reached or has trouble (fail).",
 		run:   probeToken,
 	},
 	{
@@ -53,10 +52,13 @@ func probeToken(ctx context.Context, p *Patient) Finding {
 		"Copy the bot token (xoxb-…) anew from the app's page OAuth & Permissions into SLACK_BOT_TOKEN.")
 }
 
-// slackFailure tells a refusal from a Slack that cannot be reached.
+// wayToSlack is what to do when it is not Slack that refuses.
+const wayToSlack = "Look at the way out of this network (a proxy, a firewall) and at SLACK_API_URL; slack-status.com tells of outages."
+
+// slackFailure tells a refusal from a Slack that cannot be reached, or has trouble.
 func slackFailure(err error, means, fix string) Finding {
-	if code := commentator.ErrorCode(err); code == slack.CodeUnreachable || code == slack.CodeAnswerLost || code == slack.CodeRateLimited {
-		fix = "Look at the way out of this network (a proxy, a firewall) and at SLACK_API_URL; slack-status.com tells of outages."
+	if !slack.Refused(err) {
+		fix = wayToSlack
 	}
 	return Finding{Status: Fail, Found: err.Error(), Means: means, Fix: fix}
 }
@@ -108,16 +110,20 @@ func probeChannels(ctx context.Context, p *Patient) Finding {
 		return skip("no channel is named: messages of any channel that the app is in are commented on")
 	}
 	var wrong []string
+	fix := "Invite the app to the channel (/invite @…), or correct TECHNOSHARE_CHANNEL_ID: the id is at the bottom of the channel's details."
 	for _, id := range p.Config.Channels {
 		if _, err := p.slackHistory().Page(ctx, slack.Range{Channel: id, Limit: 1}); err != nil {
 			wrong = append(wrong, fmt.Sprintf("%s: %v", id, err))
+			if !slack.Refused(err) {
+				fix = wayToSlack
+			}
 		}
 	}
 	if len(wrong) > 0 {
 		return Finding{
 			Status: Fail, Found: strings.Join(wrong, "\n"),
 			Means: "Links in these channels get no comment.",
-			Fix:   "Invite the app to the channel (/invite @…), or correct TECHNOSHARE_CHANNEL_ID: the id is at the bottom of the channel's details.",
+			Fix:   fix,
 		}
 	}
 	return ok("the app reads %s", joined(p.Config.Channels))

@@ -21,7 +21,7 @@ const databaseProbe = "database"
 var workerProbes = []Probe{
 	{
 		ID: databaseProbe, Title: "The job database",
-		About: "DB_PATH or DATABASE_URL is opened for reading: not ours, of a newer release, out of reach, damaged or with rows that refer to nothing, each by SQLite's own check (fail); no worker runs on it although jobs wait (warn).",
+		About: "DB_PATH or DATABASE_URL is opened for reading: a directory that is not there, not ours, of a newer release, out of reach, damaged or with rows that refer to nothing, each by SQLite's own check (fail); no worker runs on it although jobs wait (warn).",
 		run:   probeDatabase,
 	},
 	{
@@ -31,7 +31,7 @@ var workerProbes = []Probe{
 	},
 	{
 		ID: "disk", Title: "Space on the disks",
-		About: "Where the job database, the Collector's queue, the log and a local MLflow keep their files: less than 1 GiB beside what the outbox may still take, or few inodes (warn); less than 256 MiB, or not writable (fail).",
+		About: "Where the job database, the Collector's queue, the log and a local MLflow keep their files: less than 1 GiB beside what the outbox may still take, few inodes, or a folder that cannot be looked at (warn); less than 256 MiB, or not writable (fail).",
 		run:   probeDisk,
 	},
 }
@@ -39,6 +39,12 @@ var workerProbes = []Probe{
 func probeDatabase(ctx context.Context, p *Patient) Finding {
 	db, err := p.database(ctx)
 	if errors.Is(err, store.ErrNoDatabase) {
+		if dir := filepath.Dir(p.path(p.Config.DBPath)); p.Config.DatabaseURL == "" && !exists(dir) {
+			return Finding{
+				Status: Fail, Found: fmt.Sprintf("there is no directory %s for the job database", dir),
+				Means: "The worker does not start: it makes the file, not the directory.", Fix: "Create the directory, or set DB_PATH to another place.",
+			}
+		}
 		return skip("there is no job database %s yet; `commentator serve` and `replay` make it", p.Config.DatabaseName())
 	}
 	var status store.Status
@@ -198,11 +204,12 @@ func probeDisk(ctx context.Context, p *Patient) Finding {
 			grows = max(0, grows-s.Unsent.Bytes-s.Sent.Bytes-s.Refused.Bytes)
 		}
 	}
-	var said, low, full []string
+	var said, unseen, low, full []string
 	for _, place := range p.places(ctx) {
 		d, err := readDisk(place.dir)
 		if err != nil {
-			return skip("%v", err)
+			unseen = append(unseen, fmt.Sprintf("%s: %v", place.what, err))
+			continue // the others may be full
 		}
 		text := fmt.Sprintf("%s: %s free in %s", place.what, bytesize.Format(d.free), place.dir)
 		said = append(said, text)
@@ -227,15 +234,21 @@ func probeDisk(ctx context.Context, p *Patient) Finding {
 	switch {
 	case len(full) > 0:
 		return Finding{
-			Status: Fail, Found: strings.Join(append(full, low...), "; "),
+			Status: Fail, Found: strings.Join(slices.Concat(full, low, unseen), "; "),
 			Means: "On a full disk jobs fail, telemetry is dropped, and the Collector takes nothing.",
 			Fix:   "Make room: HISTORY_KEEP, OUTBOX_KEEP_SENT and OUTBOX_MAX_BYTES say what the worker keeps, mlflow gc gives space of deleted runs back; or move the files to a larger disk.",
 		}
 	case len(low) > 0:
 		return Finding{
-			Status: Warn, Found: strings.Join(low, "; "),
+			Status: Warn, Found: strings.Join(append(low, unseen...), "; "),
 			Means: "A long outage of the Collector or of MLflow fills the disk.",
 			Fix:   "Make room, move the files to a larger disk, or let the outbox take less (OUTBOX_MAX_BYTES).",
+		}
+	case len(unseen) > 0:
+		return Finding{
+			Status: Warn, Found: strings.Join(append(unseen, said...), "; "),
+			Means: "Whether there is room does not show.",
+			Fix:   "Create a directory that is not there, or correct the setting that names it; let the user who runs doctor enter one that is closed.",
 		}
 	case len(said) == 0:
 		return skip("nobody writes files here")

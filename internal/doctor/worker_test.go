@@ -120,6 +120,11 @@ func TestADamagedDatabaseIsNamed(t *testing.T) {
 		{"index without its rows", func(t *testing.T, path string) {
 			raw(t, path, `PRAGMA writable_schema = 1`, `UPDATE sqlite_master SET sql = replace(sql, '(message_id)', '(url)') WHERE name = 'jobs_message'`)
 		}, "jobs_message", "backup"},
+		{"table overwritten", func(t *testing.T, path string) {
+			for _, page := range pages(t, path, "jobs") {
+				overwrite(t, path, (page-1)*4096, page*4096)
+			}
+		}, "db.sqlite: not a SQLite database, or a damaged one", "put a backup in its place"},
 		{"of the old deployment", func(t *testing.T, path string) {
 			raw(t, path, `DROP TABLE meta`)
 		}, "job database of the earlier Python deployment", "The text says"},
@@ -140,6 +145,32 @@ func TestADamagedDatabaseIsNamed(t *testing.T) {
 			}
 		})
 	}
+}
+
+// pages are the first ones of a table and of its indexes, counted from 1.
+func pages(t *testing.T, path, table string) (found []int64) {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	rows, err := db.QueryContext(t.Context(), `SELECT rootpage FROM sqlite_master WHERE tbl_name = ? AND rootpage > 0`, table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var page int64
+		if err := rows.Scan(&page); err != nil {
+			t.Fatal(err)
+		}
+		found = append(found, page)
+	}
+	if err := rows.Err(); err != nil || len(found) == 0 {
+		t.Fatalf("pages of %s: %v, %v", table, found, err)
+	}
+	return found
 }
 
 func overwrite(t *testing.T, path string, from, to int64) {
@@ -177,6 +208,19 @@ func raw(t *testing.T, path string, statements ...string) {
 func TestADatabaseThatCannotBeReachedIsNamed(t *testing.T) {
 	r := newRig(t, "DATABASE_URL=postgres://user:password@"+closed(t)+"/jobs")
 	names(t, r.probe(t, "database"), Fail, "PostgreSQL cannot be reached")
+}
+
+func TestADirectoryThatIsNotThereIsNamed(t *testing.T) {
+	r := newRig(t, "DB_PATH=typo/db.sqlite")
+	names(t, r.probe(t, "database"), Fail, "there is no directory "+filepath.Join(r.dir, "typo"), "Create the directory, or set DB_PATH")
+	names(t, r.probe(t, "disk"), Warn, "job database: look at the disk of "+filepath.Join(r.dir, "typo"))
+	// It does not hide another one that is full.
+	if err := os.Mkdir(filepath.Join(r.dir, "queue"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	r.set("OTELCOL_DATA_DIR=queue")
+	r.limits.DiskFail = 1 << 60
+	names(t, r.probe(t, "disk"), Fail, "Collector's queue: ")
 }
 
 func TestAFullDiskIsNamed(t *testing.T) {

@@ -10,11 +10,15 @@ import (
 
 // Health asks whether the server answers, which it does without credentials and whatever the
 // Host is. It returns when the server answered by its own clock, in whole seconds; zero when it
-// does not say.
+// does not say. Another text than MLflow's is an *Error that is Strange: a proxy or another program
+// answers.
 func (c *Client) Health(ctx context.Context) (at time.Time, err error) {
-	_, header, err := c.do(ctx, request{method: http.MethodGet, path: "/health", max: 1 << 20})
+	body, header, err := c.do(ctx, request{method: http.MethodGet, path: "/health", max: 1 << 20})
 	if err != nil {
 		return at, err
+	}
+	if strings.TrimSpace(string(body)) != "OK" {
+		return at, strangeError("GET /health", body, errors.New("another text than OK"))
 	}
 	if date, err := http.ParseTime(header.Get("Date")); err == nil {
 		at = date

@@ -31,6 +31,7 @@ const (
 	CodeUnreachable = "slack_unreachable"
 	CodeAnswerLost  = "slack_answer_lost"
 
+	codeNoJSON       = "slack_answer"
 	codeNotTakenBack = "slack_not_taken_back"
 )
 
@@ -131,6 +132,18 @@ var passing = map[string]bool{"internal_error": true, "service_unavailable": tru
 func NotTaken(code string) bool {
 	own, ok := strings.CutPrefix(code, "slack_")
 	return ok && code != CodeAnswerLost && code != codeNotTakenBack && !passing[own]
+}
+
+// Refused reports whether an error is Slack's own word on what was asked, its token for instance,
+// which it gives as JSON. Other errors come from the network, a proxy, or a Slack that has trouble.
+func Refused(err error) bool {
+	code := commentator.ErrorCode(err)
+	own, ok := strings.CutPrefix(code, "slack_")
+	switch {
+	case !ok, passing[own], strings.HasPrefix(own, "http_"):
+		return false
+	}
+	return code != codeNoJSON && code != CodeRateLimited && code != CodeUnreachable && code != CodeAnswerLost
 }
 
 // errNoAnswer is an answer of Slack that says nothing.

@@ -168,7 +168,8 @@ func answerError(method, about string, resp *http.Response, body []byte) error {
 	}
 	if resp.StatusCode != http.StatusOK {
 		return &commentator.Error{
-			Code: fmt.Sprintf("slack_http_%d", resp.StatusCode), Final: resp.StatusCode < 500, Message: "Slack refused " + method,
+			Code: fmt.Sprintf("slack_http_%d", resp.StatusCode), Final: resp.StatusCode < 500,
+			Message: fmt.Sprintf("Slack's answer to %s is HTTP %d %s", method, resp.StatusCode, http.StatusText(resp.StatusCode)),
 		}
 	}
 	var said struct {
@@ -177,7 +178,7 @@ func answerError(method, about string, resp *http.Response, body []byte) error {
 		Needed string `json:"needed"`
 	}
 	if err := json.Unmarshal(body, &said); err != nil {
-		return &commentator.Error{Code: "slack_answer", Message: "Slack's answer to " + method + " is not JSON", Err: errors.New("not JSON")}
+		return &commentator.Error{Code: codeNoJSON, Message: "Slack's answer to " + method + " is not JSON", Err: errors.New("not JSON")}
 	}
 	switch said.Error {
 	case "ratelimited", "rate_limited":

@@ -71,7 +71,7 @@ func TestHistorySaysWhatIsWrong(t *testing.T) {
 		{"no scope", `{"ok":false,"error":"missing_scope","needed":"channels:history"}`, 200, "slack_missing_scope", "the scope channels:history", true},
 		{"bad token", `{"ok":false,"error":"invalid_auth"}`, 200, "slack_invalid_auth", "check SLACK_BOT_TOKEN", true},
 		{"overloaded", `{"ok":false,"error":"service_unavailable"}`, 200, "slack_service_unavailable", "C1", false},
-		{"server error", ``, 503, "slack_http_503", "", false},
+		{"server error", ``, 503, "slack_http_503", "HTTP 503 Service Unavailable", false},
 		{"proxy", `<html>`, 200, "slack_answer", "not JSON", false},
 	}
 	for _, tt := range tests {
@@ -83,6 +83,9 @@ func TestHistorySaysWhatIsWrong(t *testing.T) {
 			_, err := h.Page(t.Context(), Range{Channel: "C1", Limit: 1})
 			if commentator.ErrorCode(err) != tt.code || commentator.IsFinal(err) != tt.final || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "hush") {
 				t.Errorf("error %v (%s, final %v)", err, commentator.ErrorCode(err), commentator.IsFinal(err))
+			}
+			if Refused(err) != tt.final { // here they are the same
+				t.Errorf("Slack's own refusal: %v, of %v", Refused(err), err)
 			}
 		})
 	}

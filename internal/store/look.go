@@ -23,7 +23,10 @@ func (r *ReadOnly) DB() *sql.DB { return r.db.DB }
 // Status is that of Store.
 func (r *ReadOnly) Status(ctx context.Context) (Status, error) {
 	out, err := readStatus(ctx, r.db)
-	return out, explain(err)
+	if err != nil {
+		return out, fmt.Errorf("job database %s: %w", r.name, explain(err))
+	}
+	return out, nil
 }
 
 // damages bounds how many damaged places are named.
@@ -42,7 +45,7 @@ func (r *ReadOnly) Integrity(ctx context.Context) ([]string, error) {
 	} {
 		more, err := list(ctx, r.db, check.query, nil, scanValue[string])
 		if err != nil {
-			return found, fmt.Errorf("check database: %w", explain(err))
+			return found, fmt.Errorf("check job database %s: %w", r.name, explain(err))
 		}
 		for _, text := range more {
 			if text != "ok" {

@@ -143,15 +143,27 @@ func explain(err error) error {
 	if !errors.As(err, &se) {
 		return explainPostgres(err)
 	}
-	switch se.Code() & 0xff {
-	case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT:
+	if Damaged(err) {
 		return fmt.Errorf("%w: %w", notDatabase(), err)
+	}
+	switch se.Code() & 0xff {
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
 		return readOnly(err.Error())
 	case sqlite3.SQLITE_BUSY:
 		return fmt.Errorf("another process holds it for too long; stop that one and try again: %w", err)
 	}
 	return err
+}
+
+// Damaged reports whether an error is SQLite's word that the file is damaged, which a statement may meet that
+// comes long after Open.
+func Damaged(err error) bool {
+	var se *sqlite.Error
+	if !errors.As(err, &se) {
+		return false
+	}
+	code := se.Code() & 0xff
+	return code == sqlite3.SQLITE_CORRUPT || code == sqlite3.SQLITE_NOTADB
 }
 
 func notDatabase() error {

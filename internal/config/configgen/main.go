@@ -58,6 +58,7 @@ from and what is wrong with it; ` + "`bin/otelcol-mlflow print-config`" + ` what
 The environment, else the file .env in the working directory, else .env.PROFILE that ` + "`COMMENTATOR_PROFILE`" + ` names, else the
 default. An empty value counts as unset. In .env a line is NAME=value; of a name that is there twice the last line holds, with
 a warning; a name that nobody reads is warned of too, and one that hangs on the end of another line, for lack of a line break.
+Nothing is expanded; docker compose replaces $NAME and $$ in the files, but for values in single quotes, so that such a value is warned of.
 In the environment nothing ends a value: a comment behind one in a file of systemd's EnvironmentFile is a part of it, which is warned of too.
 Each command prints the warnings. What is out of range or malformed ends the program with exit code 2 (` + "`commentator eval …`" + ` with 3,
 otelcol-mlflow with 1), and each problem is named. Durations are Go's: 90s, 15m, 48h.
