@@ -241,7 +241,7 @@ func (r *slackResult) sum(s *slackSiege) {
 	r.Lost, r.Doubled, r.Wrong = len(r.Findings.Lost), len(r.Findings.Doubled), len(r.Findings.Wrong)
 	r.Deliveries, r.Refusals = s.fake.Deliveries(), s.fake.Refusals()
 	r.GivenUp = len(r.Deliveries.GivenUp)
-	r.AckP50, r.AckP99 = percentile(r.Deliveries.AckMS, 0.5), percentile(r.Deliveries.AckMS, 0.99)
+	r.AckP50, r.AckP99 = quantile(r.Deliveries.AckMS, 0.5), quantile(r.Deliveries.AckMS, 0.99)
 	_, r.Sockets = s.fake.Sockets()
 	r.Events, r.Seconds = s.bell.total(), time.Since(s.began).Seconds()
 	s.mu.Lock()
@@ -253,15 +253,6 @@ func (r *slackResult) sum(s *slackSiege) {
 			r.Between++
 		}
 	}
-}
-
-// percentile is the q-quantile of samples, 0 when there is none.
-func percentile(samples []float64, q float64) float64 {
-	if len(samples) == 0 {
-		return 0
-	}
-	v := slices.Sorted(slices.Values(samples))
-	return v[min(int(q*float64(len(v))), len(v)-1)]
 }
 
 func (r slackResult) save(path string) error {
