@@ -63,7 +63,7 @@ func benchBacklog(o options) error {
 	}
 	defer c.close()
 	res := backlogResult{
-		Time: time.Now().UTC(), Revision: revision(), Machine: machine(), Jobs: o.jobs,
+		Time: time.Now().UTC(), Revision: revision(), Machine: sandbox.Machine(), Jobs: o.jobs,
 		Server: "MLflow on " + backend(o.store), Collector: "configuration of the distribution",
 	}
 	data := filepath.Join(o.dir, "backlog", "data")

@@ -19,6 +19,7 @@ import (
 
 	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/wire"
+	"github.com/technoshare/commentator/test/sandbox"
 )
 
 // tracesPerMessage makes messages of 300 spans, of 12 each.
@@ -100,7 +101,7 @@ func benchTraces(o options) error {
 		}
 	}
 	res := tracesResult{
-		Time: time.Now().UTC(), Revision: revision(), Machine: machine(), Backend: backend(o.store),
+		Time: time.Now().UTC(), Revision: revision(), Machine: sandbox.Machine(), Backend: backend(o.store),
 		SpansOfATrace: s.plain(1).SpanCount(),
 	}
 	by := map[string][]float64{}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/technoshare/commentator/internal/wire"
 	"github.com/technoshare/commentator/test/bench/drive"
+	"github.com/technoshare/commentator/test/sandbox"
 )
 
 // workerResult is what worker.json holds.
@@ -79,7 +80,7 @@ type kindFigures struct {
 // figures works the results out.
 func (c *crew) figures(turns []turn) (*workerResult, error) {
 	r := &workerResult{
-		Time: time.Now().UTC(), Revision: revision(), Machine: machine(),
+		Time: time.Now().UTC(), Revision: revision(), Machine: sandbox.Machine(),
 		Kinds: map[string]kindFigures{}, Turns: turns, Alloc: map[string][]int64{},
 	}
 	for _, w := range c.workers {

@@ -82,7 +82,7 @@ func run(args []string) (err error) {
 	}
 	r, err := siegeOf(ctx, o, dir)
 	if err == nil {
-		err = r.save(filepath.Join(o.out, "chaos.json"))
+		err = save(filepath.Join(o.out, "chaos.json"), r)
 	}
 	if err != nil {
 		return fmt.Errorf("%w (see %s)", err, dir)

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -92,7 +91,7 @@ func runSlack(args []string) (err error) {
 	fmt.Fprintf(os.Stderr, "seed %d, database and log in %s\n", o.seed, dir)
 	r, err := slackSiegeOf(ctx, o, dir)
 	if err == nil {
-		err = r.save(filepath.Join(o.out, "slack.json"))
+		err = save(filepath.Join(o.out, "slack.json"), r)
 	}
 	if err != nil {
 		return fmt.Errorf("%w (see %s)", err, dir)
@@ -253,14 +252,6 @@ func (r *slackResult) sum(s *slackSiege) {
 			r.Between++
 		}
 	}
-}
-
-func (r slackResult) save(path string) error {
-	b, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode results: %w", err)
-	}
-	return os.WriteFile(path, append(b, '\n'), 0o644)
 }
 
 func (r slackResult) String() string {

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/technoshare/commentator/test/sandbox"
 )
 
 // soakOptions say how long things are away, and how many jobs come meanwhile.
@@ -108,7 +110,7 @@ func runSoak(args []string) (err error) {
 
 // soak does one after the other; what failed ends it.
 func soak(ctx context.Context, o soakOptions, dir string) (soaked, error) {
-	r := soaked{Time: time.Now().UTC(), Revision: revision(o.top), Machine: machine()}
+	r := soaked{Time: time.Now().UTC(), Revision: revision(o.top), Machine: sandbox.Machine()}
 	var err error
 	for _, part := range []struct {
 		name string
