@@ -171,7 +171,7 @@ func (s *site) plain(n int) ptrace.Traces {
 
 // spans sends messages and waits until MLflow has all of them.
 func (s *site) spans(c *collector, messages int) (tracesRound, error) {
-	m, err := c.scrape()
+	m, err := sandbox.Metrics(c.metrics)
 	if err != nil {
 		return tracesRound{}, err
 	}
@@ -252,7 +252,7 @@ func (s *site) sameTrace(client *mlflow.Client, bridge, stock *collector) ([]str
 			span.SetStartTimestamp(pcommon.NewTimestampFromTime(now))
 			span.SetEndTimestamp(span.StartTimestamp() + took)
 		}
-		m, err := c.scrape()
+		m, err := sandbox.Metrics(c.metrics)
 		if err != nil {
 			return nil, err
 		}

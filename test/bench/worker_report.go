@@ -220,7 +220,7 @@ func (c *crew) content(r *workerResult) error {
 		return fmt.Errorf("a job in full has %d detail spans, %d masks and %.0f bytes: want %d, at least %d, and at least %d",
 			r.DetailSpans, r.Masks, plain, detailsOfAJob, secrets, contentOfAJob)
 	}
-	m, err := c.collectors["up"].scrape()
+	m, err := sandbox.Metrics(c.collectors["up"].metrics)
 	if err != nil {
 		return err
 	}
