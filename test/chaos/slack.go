@@ -61,8 +61,8 @@ func (r slackResult) passed() bool {
 	return r.Lost+r.Doubled+r.Wrong+len(r.Trouble)+impatient == 0
 }
 
-func runSlack(args []string) (err error) {
-	o := slackOptions{options: options{patience: slackPatience, top: "."}}
+func runSlack(args []string) error {
+	o := slackOptions{options: options{patience: slackPatience}}
 	flags := flag.NewFlagSet("chaos slack", flag.ContinueOnError)
 	flags.IntVar(&o.messages, "messages", 1000, "messages that people write")
 	flags.IntVar(&o.kills, "kills", 20, "times that the worker is killed")
@@ -74,15 +74,7 @@ func runSlack(args []string) (err error) {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	for _, folder := range []*string{&o.top, &o.bin, &o.out} {
-		if *folder, err = filepath.Abs(*folder); err != nil {
-			return err
-		}
-	}
-	if err := os.MkdirAll(o.out, 0o755); err != nil {
-		return err
-	}
-	dir, err := os.MkdirTemp("", "commentator-slack-")
+	dir, err := o.prepare("slack")
 	if err != nil {
 		return err
 	}

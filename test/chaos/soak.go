@@ -54,7 +54,7 @@ type soakedAt struct {
 // soakParts are the names that ONLY may have.
 var soakParts = []string{"hour", "mlflow", "outage"}
 
-func runSoak(args []string) (err error) {
+func runSoak(args []string) error {
 	var o soakOptions
 	flags := flag.NewFlagSet("chaos soak", flag.ContinueOnError)
 	flags.DurationVar(&o.outage, "outage", 10*time.Minute, "how long the Collector is away")
@@ -76,16 +76,7 @@ func runSoak(args []string) (err error) {
 	if o.only != "" && !slices.Contains(soakParts, o.only) {
 		return fmt.Errorf("-only %q: want one of %s", o.only, strings.Join(soakParts, ", "))
 	}
-	o.top = "."
-	for _, folder := range []*string{&o.top, &o.bin, &o.out} {
-		if *folder, err = filepath.Abs(*folder); err != nil {
-			return err
-		}
-	}
-	if err := os.MkdirAll(o.out, 0o755); err != nil {
-		return err
-	}
-	dir, err := os.MkdirTemp("", "commentator-soak-")
+	dir, err := o.prepare("soak")
 	if err != nil {
 		return err
 	}
