@@ -83,7 +83,7 @@ func TestResultsFileIsTheFixture(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden.Equal(t, fixturePath, got) // other versions read this form
-	r, err := evaluation.LoadResults(fixturePath)
+	r, err := evaluation.ParseResults(got)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,9 +141,6 @@ func TestBrokenResultsAreRefusedWithThePlace(t *testing.T) {
 }
 
 func TestWhatIsNoResultsFileIsSaidSo(t *testing.T) {
-	if _, err := evaluation.LoadResults(filepath.Join(t.TempDir(), "none.json")); err == nil {
-		t.Error("a file that is not there was read")
-	}
 	if _, err := evaluation.ParseResults([]byte(`{"schema_version": "one"}`)); err == nil || !strings.Contains(err.Error(), "this is no eval_results.json") {
 		t.Errorf("got %v", err)
 	}

@@ -129,3 +129,8 @@ func wantCode(t testing.TB, err error, code string) {
 		t.Errorf("error %v, want a final one with the code %s", err, code)
 	}
 }
+
+// sum is what Read has to be.
+func (c *JobCounts) sum() int {
+	return c.GoOn + c.Done + c.NoLink + c.Failed + c.Cancelled + c.There + c.Merged + c.LeftOut
+}
