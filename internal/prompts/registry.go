@@ -15,12 +15,8 @@ import (
 	"github.com/technoshare/commentator/internal/mlflow"
 )
 
-// Aliases that the tools know. Others may be used beside them.
-const (
-	Prod      = "prod"
-	Staging   = "staging"
-	Candidate = "candidate"
-)
+// Prod is the alias that a version gets with an evaluation only. Others stand in flags.
+const Prod = "prod"
 
 // Tags of a version.
 const (
