@@ -15,7 +15,7 @@ import (
 	"github.com/technoshare/commentator/internal/mlflow"
 )
 
-// Prod is the alias that a version gets with an evaluation only. Others stand in flags.
+// Prod is the alias that needs the verdict of an evaluation; the tools' others stand in their flags.
 const Prod = "prod"
 
 // Tags of a version.
