@@ -1,8 +1,6 @@
 package data
 
 import (
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -54,9 +52,6 @@ func (r Rules) For(host string) Rule {
 	}
 	return standard
 }
-
-// Domains lists the domains that have a rule, sorted.
-func (r Rules) Domains() []string { return slices.Sorted(maps.Keys(r.domains)) }
 
 // domainKey brings a host into the one form that rules are kept under.
 func domainKey(host string) string {

@@ -88,39 +88,48 @@ func TestUnitHardensTheWorker(t *testing.T) {
 	}
 }
 
-// systemd itself finds nothing wrong and nothing unknown in it, and rates what the service
-// may do as little. Where there is no systemd the test above has to do.
-func TestSystemdAcceptsTheUnit(t *testing.T) {
+// programs are the units, with the command that each starts a program by.
+var programs = map[string]string{
+	unitFile:                         "/usr/local/bin/commentator serve",
+	"systemd/otelcol-mlflow.service": "/usr/local/bin/otelcol-mlflow",
+	"systemd/mlflow.service":         "/opt/mlflow/bin/python",
+}
+
+// systemd itself finds nothing wrong and nothing unknown in them, and rates what the services
+// may do as little. Where there is no systemd the other tests have to do.
+func TestSystemdAcceptsTheUnits(t *testing.T) {
 	analyze, err := exec.LookPath("systemd-analyze")
 	if err != nil {
 		t.Skip("systemd-analyze is not installed")
 	}
-	text, err := os.ReadFile(unitFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const program = "/usr/local/bin/commentator"
-	if !strings.Contains(string(text), "ExecStart="+program+" serve") {
-		t.Fatalf("%s does not start %s", unitFile, program)
-	}
 	dir := t.TempDir()
-	there := filepath.Join(dir, "commentator")
-	if err := os.WriteFile(there, []byte("#!/bin/sh\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(dir, filepath.Base(unitFile))
-	if err := os.WriteFile(path, []byte(strings.ReplaceAll(string(text), program, there)), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	// It says what it does not know and goes on, so what it says counts.
-	out, err := exec.Command(analyze, "verify", "--man=no", path).CombinedOutput()
-	if err != nil || len(bytes.TrimSpace(out)) > 0 {
-		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
-	}
-	// The scale is 0 (may do nothing) to 100.
-	out, err = exec.Command(analyze, "security", "--offline=yes", "--threshold=20", "--no-pager", path).CombinedOutput()
-	if err != nil {
-		t.Errorf("systemd-analyze security: %v\n%s", err, out)
+	for file, command := range programs {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), "\nExecStart="+command) {
+			t.Fatalf("%s does not start %s", file, command)
+		}
+		program, _, _ := strings.Cut(command, " ")
+		there := filepath.Join(dir, filepath.Base(program))
+		if err := os.WriteFile(there, []byte("#!/bin/sh\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, filepath.Base(file))
+		if err := os.WriteFile(path, []byte(strings.ReplaceAll(string(text), program, there)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		// It says what it does not know and goes on, so what it says counts.
+		out, err := exec.Command(analyze, "verify", "--man=no", path).CombinedOutput()
+		if err != nil || len(bytes.TrimSpace(out)) > 0 {
+			t.Errorf("systemd-analyze verify %s: %v\n%s", file, err, out)
+		}
+		// The scale is 0 (may do nothing) to 100.
+		out, err = exec.Command(analyze, "security", "--offline=yes", "--threshold=20", "--no-pager", path).CombinedOutput()
+		if err != nil {
+			t.Errorf("systemd-analyze security %s: %v\n%s", file, err, out)
+		}
 	}
 }
 

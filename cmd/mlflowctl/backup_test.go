@@ -13,7 +13,6 @@ import (
 	_ "modernc.org/sqlite" // makes an MLflow database
 
 	"github.com/technoshare/commentator/internal/mlflow"
-	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
 	"github.com/technoshare/commentator/internal/store"
 )
 
@@ -172,13 +171,8 @@ func TestBackupCommandsExplainWhatIsWrong(t *testing.T) {
 // MLflow makes the folder of artifacts with the first file: until then nothing is missing.
 func TestABackupBeforeTheFirstArtifact(t *testing.T) {
 	s := newSite(t)
-	server := mlflowtest.Start()
-	defer server.Close()
-	client, err := mlflow.New(mlflow.Config{Endpoint: server.URL})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
+	server := startMLflow(t)
+	client := clientOf(t, server)
 	experiment, err := client.CreateExperiment(t.Context(), "e")
 	if err != nil {
 		t.Fatal(err)
@@ -236,8 +230,7 @@ func TestRollbackWaitsForMLflowToBeStopped(t *testing.T) {
 	s := newSite(t)
 	var made backedUp
 	s.must(&made, "backup", "--json")
-	server := mlflowtest.Start()
-	defer server.Close()
+	server := startMLflow(t)
 	u, err := url.Parse(server.URL)
 	if err != nil {
 		t.Fatal(err)

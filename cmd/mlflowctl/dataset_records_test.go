@@ -25,14 +25,8 @@ type themed struct {
 
 func newThemed(t *testing.T) *themed {
 	t.Helper()
-	s := mlflowtest.Start()
-	t.Cleanup(s.Close)
-	c, err := mlflow.New(mlflow.Config{Endpoint: s.URL})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
-	return &themed{T: t, server: s, client: c, dir: t.TempDir()}
+	s := startMLflow(t)
+	return &themed{T: t, server: s, client: clientOf(t, s), dir: t.TempDir()}
 }
 
 // try syncs and returns the exit code.

@@ -45,8 +45,7 @@ func writeDataset(t *testing.T, dir string, messages map[string]string) (path st
 }
 
 func TestDatasetSyncMakesMLflowHoldTheFile(t *testing.T) {
-	s := mlflowtest.Start()
-	defer s.Close()
+	s := startMLflow(t)
 	dir := t.TempDir()
 	sync := func(messages map[string]string) (got synced) {
 		t.Helper()
@@ -68,11 +67,7 @@ func TestDatasetSyncMakesMLflowHoldTheFile(t *testing.T) {
 		t.Errorf("again: %+v", again)
 	}
 
-	c, err := mlflow.New(mlflow.Config{Endpoint: s.URL})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
+	c := clientOf(t, s)
 	if _, _, err := c.UpsertDatasetRecords(t.Context(), first.DatasetID, []mlflow.DatasetRecord{{Inputs: map[string]any{"question": "of a person"}}}); err != nil {
 		t.Fatal(err)
 	}
@@ -104,13 +99,8 @@ func TestDatasetSyncMakesMLflowHoldTheFile(t *testing.T) {
 
 // The exporter may make the experiment between our look and our own attempt.
 func TestDatasetSyncSharesTheMakingOfTheExperiment(t *testing.T) {
-	s := mlflowtest.Start()
-	defer s.Close()
-	c, err := mlflow.New(mlflow.Config{Endpoint: s.URL})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
+	s := startMLflow(t)
+	c := clientOf(t, s)
 	made := false
 	s.Fail(func(r *http.Request) *mlflowtest.Fault {
 		if strings.HasSuffix(r.URL.Path, "/experiments/create") && !made {
@@ -128,8 +118,7 @@ func TestDatasetSyncSharesTheMakingOfTheExperiment(t *testing.T) {
 }
 
 func TestDatasetSyncSaysWhatIsWrongWithTheFile(t *testing.T) {
-	s := mlflowtest.Start()
-	defer s.Close()
+	s := startMLflow(t)
 	code, _, stderr := mlflowctl(t, "--tracking-uri", s.URL, "dataset", "sync", "--dataset", "none.json")
 	if code != exitFailed || !strings.Contains(stderr, "read dataset none.json") || len(s.Calls()) != 0 {
 		t.Errorf("exit %d, %q, calls %v", code, stderr, s.Calls())

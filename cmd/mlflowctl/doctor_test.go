@@ -25,8 +25,7 @@ func runDoctor(t *testing.T, dotenv string, args ...string) (code int, stdout, s
 }
 
 func TestDoctorExitsByTheWorstProbe(t *testing.T) {
-	s := mlflowtest.Start()
-	defer s.Close()
+	s := startMLflow(t)
 	seed(t, s, "technoshare_commentator", false)
 	down := mlflowtest.Start()
 	down.Close()

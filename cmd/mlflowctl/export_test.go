@@ -13,7 +13,6 @@ import (
 
 	"github.com/technoshare/commentator/internal/export"
 	"github.com/technoshare/commentator/internal/mlflow"
-	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
 )
 
 // read decodes a file of an export.
@@ -29,14 +28,9 @@ func read(t *testing.T, dir, name string, into any) {
 }
 
 func TestExportWritesTheWholeJobAndItsHashes(t *testing.T) {
-	s := mlflowtest.Start()
-	defer s.Close()
+	s := startMLflow(t)
 	runID := seed(t, s, "team", true)
-	c, err := mlflow.New(mlflow.Config{Endpoint: s.URL})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
+	c := clientOf(t, s)
 	stage, err := c.CreateRun(t.Context(), mlflow.CreateRun{ExperimentID: "1", Name: "retrieval", StartTime: 2, Tags: []mlflow.KeyValue{{Key: mlflow.TagParentRun, Value: runID}}})
 	if err != nil {
 		t.Fatal(err)
@@ -119,8 +113,7 @@ func manifestListsAllFiles(t *testing.T, dir string) {
 }
 
 func TestExportExplainsWhatIsWrong(t *testing.T) {
-	s := mlflowtest.Start()
-	defer s.Close()
+	s := startMLflow(t)
 	seed(t, s, "one", false)
 	seed(t, s, "two", false)
 	file := filepath.Join(t.TempDir(), "file")

@@ -13,14 +13,28 @@ import (
 
 const traceKey = "f8b979a27c33ebfe3388ad789a6f6a86"
 
-// seed puts job 7 with a stage into an experiment, and its trace when asked to.
-func seed(t *testing.T, s *mlflowtest.Server, experiment string, traced bool) (runID string) {
+// startMLflow starts a fake of MLflow for a test.
+func startMLflow(t *testing.T) *mlflowtest.Server {
+	t.Helper()
+	s := mlflowtest.Start()
+	t.Cleanup(s.Close)
+	return s
+}
+
+func clientOf(t *testing.T, s *mlflowtest.Server) *mlflow.Client {
 	t.Helper()
 	c, err := mlflow.New(mlflow.Config{Endpoint: s.URL})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	t.Cleanup(c.Close)
+	return c
+}
+
+// seed puts job 7 with a stage into an experiment, and its trace when asked to.
+func seed(t *testing.T, s *mlflowtest.Server, experiment string, traced bool) (runID string) {
+	t.Helper()
+	c := clientOf(t, s)
 	ctx := t.Context()
 	id, err := c.CreateExperiment(ctx, experiment)
 	if err != nil {
@@ -51,8 +65,7 @@ func mlflowctl(t *testing.T, args ...string) (code int, stdout, stderr string) {
 }
 
 func TestOpenPrintsTheAddressesOfRunAndTrace(t *testing.T) {
-	s := mlflowtest.Start()
-	defer s.Close()
+	s := startMLflow(t)
 	runID := seed(t, s, "team", true)
 	const message, reply = "https://x.slack.com/archives/C123/p1718000000000100", "https://x.slack.com/archives/C123/p1718000009000100?thread_ts=1718000000.000100&cid=C123"
 	for _, job := range []string{"7", traceKey, message, reply} {
@@ -75,8 +88,7 @@ func TestOpenPrintsTheAddressesOfRunAndTrace(t *testing.T) {
 }
 
 func TestOpenSaysWhenAJobHasNoTrace(t *testing.T) {
-	s := mlflowtest.Start()
-	defer s.Close()
+	s := startMLflow(t)
 	runID := seed(t, s, "team", false)
 	code, stdout, stderr := mlflowctl(t, "--tracking-uri", s.URL, "--experiment", "team", "open", "7")
 	if code != 0 || !strings.Contains(stdout, runID) || !strings.Contains(stdout, "trace  none") {
@@ -85,8 +97,7 @@ func TestOpenSaysWhenAJobHasNoTrace(t *testing.T) {
 }
 
 func TestOpenExplainsWhatIsWrong(t *testing.T) {
-	s := mlflowtest.Start()
-	defer s.Close()
+	s := startMLflow(t)
 	seed(t, s, "team", false)
 	down := mlflowtest.Start()
 	down.Close()
@@ -115,14 +126,9 @@ func TestOpenExplainsWhatIsWrong(t *testing.T) {
 
 // A run that is not found may never have been there, or be gone.
 func TestOpenNamesWhyThereMayBeNoRun(t *testing.T) {
-	s := mlflowtest.Start()
-	defer s.Close()
+	s := startMLflow(t)
 	id := seed(t, s, "team", false)
-	c, err := mlflow.New(mlflow.Config{Endpoint: s.URL})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
+	c := clientOf(t, s)
 	if err := c.DeleteRun(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}

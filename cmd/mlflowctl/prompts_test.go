@@ -23,8 +23,7 @@ type desk struct {
 
 func newDesk(t *testing.T) *desk {
 	t.Helper()
-	d := &desk{t: t, server: mlflowtest.Start(), folder: filepath.Join(t.TempDir(), "prompts")}
-	t.Cleanup(d.server.Close)
+	d := &desk{t: t, server: startMLflow(t), folder: filepath.Join(t.TempDir(), "prompts")}
 	d.write(data.Default().StageA)
 	d.write(data.Default().StageB)
 	d.git("init", "-q")

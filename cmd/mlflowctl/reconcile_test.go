@@ -31,8 +31,7 @@ func withDatabase(t *testing.T, missing bool, args ...string) (code int, stdout,
 }
 
 func TestReconcileOfNothingIsWhole(t *testing.T) {
-	s := mlflowtest.Start()
-	defer s.Close()
+	s := startMLflow(t)
 	code, stdout, stderr := withDatabase(t, false, "--tracking-uri", s.URL, "reconcile", "--json")
 	var got map[string]any
 	if err := json.Unmarshal([]byte(stdout), &got); err != nil || code != 0 || got["whole"] != true {
@@ -49,8 +48,7 @@ func TestReconcileOfNothingIsWhole(t *testing.T) {
 }
 
 func TestReconcileAndValidateExplainWhatIsWrong(t *testing.T) {
-	s := mlflowtest.Start()
-	defer s.Close()
+	s := startMLflow(t)
 	down := mlflowtest.Start()
 	down.Close()
 	for name, c := range map[string]struct {
@@ -89,8 +87,7 @@ func TestNoSecretOfAnAddressIsPrinted(t *testing.T) {
 			}
 		}
 	}
-	s := mlflowtest.Start()
-	defer s.Close()
+	s := startMLflow(t)
 	if _, _, stderr := withDatabase(t, false, "--tracking-uri", s.URL, "reconcile", "--repair", "--to", "ftp://h?token="+secret); strings.Contains(stderr, secret) {
 		t.Error(stderr)
 	}

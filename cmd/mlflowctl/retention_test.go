@@ -10,8 +10,7 @@ import (
 )
 
 func TestRetentionExplainsWhatIsWrong(t *testing.T) {
-	s := mlflowtest.Start()
-	defer s.Close()
+	s := startMLflow(t)
 	down := mlflowtest.Start()
 	down.Close()
 	dir := t.TempDir()

@@ -20,6 +20,20 @@ import (
 	"github.com/technoshare/commentator/internal/wire/fixture"
 )
 
+// beside readies the test for a Collector that writes to a fake of MLflow.
+func beside(t *testing.T) *mlflowtest.Server {
+	t.Helper()
+	inDir(t)
+	freePorts(t)
+	server := mlflowtest.Start()
+	t.Cleanup(server.Close)
+	t.Setenv("MLFLOW_TRACKING_URI", server.URL)
+	if err := loadDotenv(os.Stderr); err != nil { // unsets what inDir emptied
+		t.Fatal(err)
+	}
+	return server
+}
+
 // startCollector runs the distribution with its embedded configuration; the function it
 // returns stops it as SIGTERM would.
 func startCollector(t *testing.T) func() {
@@ -114,10 +128,7 @@ func TestNothingIsLostWhileMLflowIsDown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	inDir(t)
-	freePorts(t)
-	server := mlflowtest.Start()
-	defer server.Close()
+	server := beside(t)
 	var down atomic.Bool
 	var refused atomic.Int64
 	server.Fail(func(*http.Request) *mlflowtest.Fault {
@@ -127,10 +138,6 @@ func TestNothingIsLostWhileMLflowIsDown(t *testing.T) {
 		refused.Add(1)
 		return &mlflowtest.Fault{Status: http.StatusServiceUnavailable}
 	})
-	t.Setenv("MLFLOW_TRACKING_URI", server.URL)
-	if err := loadDotenv(dotenvDir, os.Stderr); err != nil { // unsets what inDir emptied
-		t.Fatal(err)
-	}
 	want := slices.Concat(wantFirst.Runs, wantSecond.Runs)
 	complete := func(runs []fixture.Run) func() bool {
 		return func() bool {

@@ -22,9 +22,6 @@ import (
 // version is set by the linker.
 var version = "0.1.0-dev"
 
-// dotenvDir is where the settings files lie that the worker reads too.
-const dotenvDir = "."
-
 //go:embed default.yaml
 var defaultConfig string
 
@@ -86,7 +83,7 @@ runs its embedded configuration, which these variables change, in the environmen
 
 "print-config" shows what it comes to, without passwords.`
 	cmd.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
-		return loadDotenv(dotenvDir, cmd.ErrOrStderr())
+		return loadDotenv(cmd.ErrOrStderr())
 	}
 	cmd.AddCommand(newReplayCommand(), newPlanCommand())
 	return cmd
@@ -106,7 +103,7 @@ func one(needs string) cobra.PositionalArgs {
 // environment, where the configuration looks for them. The rest of the files belongs to the
 // worker: its tokens stay out, and so do the OTEL_ variables, which would steer the
 // Collector's own telemetry. What the environment has wins; an empty value counts as none.
-func loadDotenv(dir string, warnings io.Writer) error {
+func loadDotenv(warnings io.Writer) error {
 	for _, entry := range os.Environ() {
 		if name, value, _ := strings.Cut(entry, "="); ours(name) && value == "" {
 			if err := os.Unsetenv(name); err != nil {
@@ -114,7 +111,7 @@ func loadDotenv(dir string, warnings io.Writer) error {
 			}
 		}
 	}
-	file, from, warned, err := config.Files(dir, os.Getenv)
+	file, from, warned, err := config.Files(".", os.Getenv) // where the worker reads them too
 	if err != nil {
 		return err
 	}

@@ -94,7 +94,7 @@ func TestDotenv(t *testing.T) {
 	}
 	t.Setenv("OTELCOL_HEALTH_ENDPOINT", "") // set from the profile, and reset behind the test
 	var warnings bytes.Buffer
-	if err := loadDotenv(dotenvDir, &warnings); err != nil {
+	if err := loadDotenv(&warnings); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{

@@ -76,7 +76,7 @@ func TestRemoteSamplingServesItsStrategies(t *testing.T) {
 	}
 	t.Setenv("OTELCOL_SAMPLING_FILE", filepath.Join(folder, string(said[1])))
 	t.Setenv("OTELCOL_SAMPLING_ENDPOINT", address)
-	if err := loadDotenv(dotenvDir, os.Stderr); err != nil { // unsets what inDir emptied
+	if err := loadDotenv(os.Stderr); err != nil { // unsets what inDir emptied
 		t.Fatal(err)
 	}
 	set := settings()

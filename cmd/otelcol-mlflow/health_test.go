@@ -65,10 +65,7 @@ func TestHealthTellsWhetherMLflowIsThere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	inDir(t)
-	freePorts(t)
-	server := mlflowtest.Start()
-	defer server.Close()
+	server := beside(t)
 	var down atomic.Bool
 	server.Fail(func(*http.Request) *mlflowtest.Fault {
 		if down.Load() {
@@ -76,10 +73,6 @@ func TestHealthTellsWhetherMLflowIsThere(t *testing.T) {
 		}
 		return nil
 	})
-	t.Setenv("MLFLOW_TRACKING_URI", server.URL)
-	if err := loadDotenv(dotenvDir, os.Stderr); err != nil { // unsets what inDir emptied
-		t.Fatal(err)
-	}
 	stop := startCollector(t)
 	defer stop()
 	becomes := func(up, status string, code int) {

@@ -6,21 +6,12 @@ import (
 	"testing"
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
-
-	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
 )
 
 // The exporters of both signals share what writes to MLflow, so its lines name no signal: it would be
 // that of the pipeline that was made first.
 func TestTheLogNamesNoSignalOfAnotherPipeline(t *testing.T) {
-	inDir(t)
-	freePorts(t)
-	server := mlflowtest.Start()
-	defer server.Close()
-	t.Setenv("MLFLOW_TRACKING_URI", server.URL)
-	if err := loadDotenv(dotenvDir, os.Stderr); err != nil { // unsets what inDir emptied
-		t.Fatal(err)
-	}
+	beside(t)
 	set := settings()
 	uris := &set.ConfigProviderSettings.ResolverSettings.URIs
 	*uris = append(*uris, "yaml:service::telemetry::logs: {encoding: json, output_paths: [collector.log], error_output_paths: [collector.log]}")

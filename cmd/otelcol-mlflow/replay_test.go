@@ -38,20 +38,13 @@ func TestReplayDeliversADeadLetter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	inDir(t)
-	freePorts(t)
-	server := mlflowtest.Start()
-	defer server.Close()
+	server := beside(t)
 	server.Fail(func(r *http.Request) *mlflowtest.Fault {
 		if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/evidence.json") {
 			return &mlflowtest.Fault{Status: http.StatusRequestEntityTooLarge, Body: "too large"}
 		}
 		return nil
 	})
-	t.Setenv("MLFLOW_TRACKING_URI", server.URL)
-	if err := loadDotenv(dotenvDir, os.Stderr); err != nil { // unsets what inDir emptied
-		t.Fatal(err)
-	}
 	artifacts := func() (n int, done bool) {
 		done = true
 		runs := runsIn(t, server)

@@ -27,28 +27,15 @@ import (
 
 const password = "cor/rect horse#1"
 
-// basicAuth is MLflow's own log-in.
-func basicAuth(t *testing.T) mlflowtest.RealConfig {
-	t.Helper()
-	dir := t.TempDir()
-	ini := filepath.Join(dir, "auth.ini")
-	text := "[mlflow]\ndefault_permission = NO_PERMISSIONS\ndatabase_uri = sqlite:///" + filepath.Join(dir, "auth.db") +
-		"\nadmin_username = admin\nadmin_password = " + password + "\nauthorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
-	if err := os.WriteFile(ini, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cfg := mlflowtest.RealConfig{Args: []string{"--app-name", "basic-auth"}, Env: []string{"MLFLOW_AUTH_CONFIG_PATH=" + ini, "MLFLOW_FLASK_SERVER_SECRET_KEY=test"}}
-	r := http.Request{Header: http.Header{}}
-	r.SetBasicAuth("admin", password)
-	cfg.Reach.Headers = map[string]string{"Authorization": r.Header.Get("Authorization")}
-	return cfg
-}
-
 // With a wrong password nothing is lost: the job waits in the queue on disk, the log says so
 // once, and the right password delivers it, after a restart of the Collector that a change
 // of its configuration takes. No password is told.
 func TestRealBasicAuth(t *testing.T) {
-	s := startSite(t, basicAuth(t))
+	login, err := mlflowtest.BasicAuth(t.TempDir(), password, "NO_PERMISSIONS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := startSite(t, login)
 	as := func(password string) *Config {
 		cfg := s.config(t)
 		u, err := url.Parse(s.URL)

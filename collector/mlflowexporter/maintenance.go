@@ -49,18 +49,18 @@ func (m *maintenance) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-ticker.C:
-			m.once(ctx, now, maintenanceInterval)
+			m.once(ctx, now)
 		case <-pings.C:
 			m.applier.Ping(ctx, pingInterval/2)
 		}
 	}
 }
 
-// once does what is due, a given time after it was called last. Time counts for stale runs
+// once does what is due, maintenanceInterval after it was called last. Time counts for stale runs
 // only while news that comes is written.
-func (m *maintenance) once(ctx context.Context, now time.Time, elapsed time.Duration) {
+func (m *maintenance) once(ctx context.Context, now time.Time) {
 	if m.staleAfter > 0 && m.applier.Healthy() {
-		if err := m.ledger.AddUptime(ctx, elapsed); err != nil {
+		if err := m.ledger.AddUptime(ctx, maintenanceInterval); err != nil {
 			m.log.Warn("Uptime was not counted, and no stale run is ended", zap.Error(err))
 		} else if err := m.applier.Reap(ctx, m.staleAfter); err != nil && ctx.Err() == nil {
 			m.log.Warn("Stale runs were not ended; they are tried again", zap.Error(err))

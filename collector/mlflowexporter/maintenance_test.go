@@ -47,7 +47,7 @@ func TestMaintenanceReapsAndPrunes(t *testing.T) {
 		applier: apply.New(apply.Config{Client: client, Ledger: runs, DefaultExperiment: defaultExperiment}),
 	}
 	for i, want := range []string{"RUNNING", "RUNNING", "KILLED"} {
-		m.once(t.Context(), begun, time.Minute)
+		m.once(t.Context(), begun)
 		for key, run := range readState(t, server).Runs {
 			if run.Parent == "" && run.Status != want {
 				t.Errorf("minute %d: run %s is %s, want %s", i+1, key, run.Status, want)
@@ -57,7 +57,7 @@ func TestMaintenanceReapsAndPrunes(t *testing.T) {
 	if s := runs.Stats(); s.Records != 1 || s.Open != 0 {
 		t.Errorf("ledger: %+v", s)
 	}
-	m.once(t.Context(), begun.Add(31*24*time.Hour), time.Minute)
+	m.once(t.Context(), begun.Add(31*24*time.Hour))
 	if s := runs.Stats(); s.Records != 0 || s.Bytes != 0 {
 		t.Errorf("ledger after 31 days: %+v", s)
 	}
@@ -95,7 +95,7 @@ func TestMaintenanceGivesUpVerdictsOfTheForgotten(t *testing.T) {
 	}
 	check := func(day, records int, given int64) {
 		t.Helper()
-		m.once(t.Context(), begun.AddDate(0, 0, day), time.Minute)
+		m.once(t.Context(), begun.AddDate(0, 0, day))
 		if s := runs.Stats(); s.Records != records || lone[apply.EventLoneScore] != given {
 			t.Errorf("day %d: %+v, counted %v", day, s, lone)
 		}

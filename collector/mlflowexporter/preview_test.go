@@ -2,9 +2,7 @@ package mlflowexporter
 
 import (
 	"bytes"
-	"flag"
 	"math"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -16,29 +14,8 @@ import (
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/keys"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
 	"github.com/technoshare/commentator/internal/wire"
+	"github.com/technoshare/commentator/test/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
-
-// isGolden compares with a golden file, which -update writes first.
-func isGolden(t *testing.T, file, got string) {
-	t.Helper()
-	if *update {
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("differs from %s; run with -update if it should (-want +got)\n%s", file, diff)
-	}
-}
 
 func preview(t *testing.T, cfg *Config, messages ...ptrace.Traces) string {
 	t.Helper()
@@ -81,7 +58,7 @@ func TestPreview(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := preview(t, c.cfg, c.messages...)
-			isGolden(t, filepath.Join("testdata", "plan", name+".txt"), got)
+			golden.Equal(t, filepath.Join("testdata", "plan", name+".txt"), []byte(got))
 			// The requests overlap; what is printed must not depend on which was first.
 			for range 5 {
 				if again := preview(t, c.cfg, c.messages...); again != got {

@@ -26,6 +26,7 @@ import (
 	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
 	"github.com/technoshare/commentator/internal/wire/fixture"
+	"github.com/technoshare/commentator/test/golden"
 )
 
 // sent is one request as the server got it.
@@ -192,7 +193,7 @@ func TestGoldenRequests(t *testing.T) {
 			t.Run(name+"_"+layout, func(t *testing.T) {
 				file := filepath.Join("testdata", "requests", name+"_"+layout+".txt")
 				got := requestsOf(t, name, layout)
-				isGolden(t, file, got)
+				golden.Equal(t, file, []byte(got))
 				for range 2 { // whoever is first of the requests that overlap
 					if diff := gocmp.Diff(got, requestsOf(t, name, layout)); diff != "" {
 						t.Fatal(diff)

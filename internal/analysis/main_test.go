@@ -2,20 +2,17 @@ package analysis_test
 
 import (
 	"encoding/json"
-	"flag"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/test/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
@@ -35,25 +32,13 @@ func evidence(t *testing.T, page string) commentator.Evidence {
 	return e
 }
 
-func golden(t *testing.T, name string, got any) {
+func isGolden(t *testing.T, name string, got any) {
 	t.Helper()
 	body, err := json.MarshalIndent(got, "", "  ")
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join("testdata", "golden", name)
-	if *update {
-		if err := os.WriteFile(file, append(body, '\n'), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(body)+"\n"); diff != "" {
-		t.Errorf("%s (run with -update if it should be so): %s", file, diff)
-	}
+	golden.Equal(t, filepath.Join("testdata", "golden", name), append(body, '\n'))
 }
 
 // holds reports whether one of the snippets holds the sentence, white space aside.

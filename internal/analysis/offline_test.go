@@ -48,7 +48,7 @@ func offline(t fataler, o *analysis.Offline, e commentator.Evidence) result {
 func TestOfflineGolden(t *testing.T) {
 	for _, page := range pages {
 		t.Run(page, func(t *testing.T) {
-			golden(t, page+".json", offline(t, analysis.NewOffline(data.Default()), evidence(t, page)))
+			isGolden(t, page+".json", offline(t, analysis.NewOffline(data.Default()), evidence(t, page)))
 		})
 	}
 }

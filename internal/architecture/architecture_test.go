@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -83,6 +84,15 @@ func TestOnlyTelemetryImportsTheSDK(t *testing.T) {
 	}
 	if !seen {
 		t.Error("internal/telemetry does not import the SDK: this test looks at the wrong packages")
+	}
+}
+
+// What compares with golden files declares a flag, which would be every program's.
+func TestOnlyTestsImportGolden(t *testing.T) {
+	for _, p := range list(t, "./...") {
+		if slices.Contains(p.Imports, module+"/test/golden") {
+			t.Errorf("%s imports test/golden", p.short())
+		}
 	}
 }
 

@@ -316,7 +316,7 @@ func Load(o Options) (Config, []Warning, error) {
 		delete(places, k)
 	}
 	parseErr := env.ParseWithOptions(&cfg, env.Options{Environment: merged})
-	cfg.Settings = settings(cfg, environ, file.values, file.from)
+	cfg.Settings = settings(environ, file.values, file.from)
 	cfg.userCache, cfg.places = userCache(environ), places
 	unread, err := cfg.problems(parseErr, merged)
 	more, invalid := cfg.validate(merged, unread)

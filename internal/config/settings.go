@@ -24,7 +24,7 @@ type Setting struct {
 }
 
 // settings lists where each value came from.
-func settings(c Config, environ, file map[string]string, from map[string]Source) []Setting {
+func settings(environ, file map[string]string, from map[string]Source) []Setting {
 	var out []Setting
 	for f := range reflect.TypeFor[Config]().Fields() {
 		name := f.Tag.Get("env")

@@ -124,6 +124,20 @@ func (c Config) validate(values map[string]string, unread []string) ([]Warning, 
 	c.validateService(no, warn)
 	c.validateExport(values, warn)
 	c.validateExperiments(no)
+	c.validateAddresses(no)
+	c.validateSlack(no, warn)
+	c.validateTelemetry(no, warn)
+	if !slices.Contains([]string{"on", "off"}, strings.ToLower(c.Redaction)) {
+		no("REDACTION", "%q is not known; use on or off", c.Redaction)
+	}
+	var sorted []error
+	for _, key := range slices.Sorted(maps.Keys(wrong)) {
+		sorted = append(sorted, wrong[key]...)
+	}
+	return warnings, errors.Join(sorted...)
+}
+
+func (c Config) validateAddresses(no func(key, format string, args ...any)) {
 	for _, host := range c.RetrievalAllow {
 		if !validAllow(strings.TrimSpace(host)) {
 			no("RETRIEVAL_ALLOW_HOSTS", "%q is neither loopback, nor an address block such as 10.1.0.0/16, nor a host, nor host:port", host)
@@ -154,6 +168,9 @@ func (c Config) validate(values map[string]string, unread []string) ([]Warning, 
 	if wrong := wrongDatabase(c.DatabaseURL); wrong != "" { // without the value, which holds a password
 		no("DATABASE_URL", "%s; write postgres://host:5432/database with user:password@ before the host, or leave it unset for a SQLite file", wrong)
 	}
+}
+
+func (c Config) validateSlack(no, warn func(key, format string, args ...any)) {
 	if c.SlackBotToken != "" && !strings.HasPrefix(c.SlackBotToken, "xoxb-") {
 		warn("SLACK_BOT_TOKEN", "a bot token starts with xoxb-; Slack will refuse another kind")
 	}
@@ -192,6 +209,9 @@ func (c Config) validate(values map[string]string, unread []string) ([]Warning, 
 	if !emojiName.MatchString(c.FailureReaction) {
 		no("FAILURE_REACTION", "%q is no name of an emoji; write it as Slack shows it, without colons, such as warning", c.FailureReaction)
 	}
+}
+
+func (c Config) validateTelemetry(no, warn func(key, format string, args ...any)) {
 	if !slices.Contains([]string{"otlp", "none"}, c.TracesExporter) {
 		no("OTEL_TRACES_EXPORTER", "%q is not supported; use otlp or none", c.TracesExporter)
 	}
@@ -215,14 +235,6 @@ func (c Config) validate(values map[string]string, unread []string) ([]Warning, 
 		no("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "%q is not known; use true, false, or one of %s",
 			c.CaptureContent, strings.Join(captureModes[:4], ", "))
 	}
-	if !slices.Contains([]string{"on", "off"}, strings.ToLower(c.Redaction)) {
-		no("REDACTION", "%q is not known; use on or off", c.Redaction)
-	}
-	var sorted []error
-	for _, key := range slices.Sorted(maps.Keys(wrong)) {
-		sorted = append(sorted, wrong[key]...)
-	}
-	return warnings, errors.Join(sorted...)
 }
 
 // emojiName matches the names that Slack gives and takes, with a skin tone.

@@ -148,17 +148,10 @@ func raceOrSlow(r Result) bool { return strings.Contains(r.Found, "no delayed") 
 // MLflow's own log-in: a wrong password, none, and a user who may only read.
 func TestRealLogInIsBroken(t *testing.T) {
 	const password = "cor/rect horse#1"
-	dir := t.TempDir()
-	ini := filepath.Join(dir, "auth.ini")
-	text := "[mlflow]\ndefault_permission = READ\ndatabase_uri = sqlite:///" + filepath.Join(dir, "auth.db") +
-		"\nadmin_username = admin\nadmin_password = " + password + "\nauthorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
-	if err := os.WriteFile(ini, []byte(text), 0o600); err != nil {
+	cfg, err := mlflowtest.BasicAuth(t.TempDir(), password, "READ")
+	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := mlflowtest.RealConfig{Args: []string{"--app-name", "basic-auth"}, Env: []string{"MLFLOW_AUTH_CONFIG_PATH=" + ini, "MLFLOW_FLASK_SERVER_SECRET_KEY=test"}}
-	head := http.Request{Header: http.Header{}}
-	head.SetBasicAuth("admin", password)
-	cfg.Reach.Headers = map[string]string{"Authorization": head.Header.Get("Authorization")}
 	r, s := realMLflow(t, cfg)
 	as := func(user, password string) *rig {
 		u, err := url.Parse(s.URL)
@@ -176,7 +169,7 @@ func TestRealLogInIsBroken(t *testing.T) {
 	for _, probe := range []string{"mlflow-access", "mlflow-version", "mlflow-store", "mlflow-traces", "mlflow-artifacts"} {
 		names(t, as("admin", password).probe(t, probe), OK, "")
 	}
-	addReader(t, s.URL, head.Header.Get("Authorization"))
+	addReader(t, s.URL, cfg.Reach.Headers["Authorization"])
 	reader := as("reader", "reader's password")
 	names(t, reader.probe(t, "mlflow-access"), OK, "doctored")
 	names(t, reader.probe(t, "mlflow-traces"), Fail, "403", "permission EDIT")

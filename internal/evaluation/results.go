@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"os"
 	"slices"
 	"time"
 
@@ -241,19 +240,6 @@ func (r *Results) Summary() Summary {
 		}
 	}
 	return s
-}
-
-// LoadResults reads and checks a file.
-func LoadResults(path string) (*Results, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read results: %w", err)
-	}
-	r, err := ParseResults(text)
-	if err != nil {
-		return nil, fmt.Errorf("read results %s: %w", path, err)
-	}
-	return r, nil
 }
 
 // ParseResults reads and checks the content of a file.

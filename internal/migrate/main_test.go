@@ -3,7 +3,6 @@ package migrate
 import (
 	"context"
 	"database/sql"
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,8 +15,6 @@ import (
 	"github.com/technoshare/commentator/internal/store"
 	"github.com/technoshare/commentator/test/dbtest"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
@@ -131,4 +128,9 @@ func wantCode(t testing.TB, err error, code string) {
 	if commentator.ErrorCode(err) != code || !commentator.IsFinal(err) {
 		t.Errorf("error %v, want a final one with the code %s", err, code)
 	}
+}
+
+// sum is what Read has to be.
+func (c *JobCounts) sum() int {
+	return c.GoOn + c.Done + c.NoLink + c.Failed + c.Cancelled + c.There + c.Merged + c.LeftOut
 }

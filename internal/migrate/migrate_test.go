@@ -19,6 +19,7 @@ import (
 	"github.com/technoshare/commentator/internal/commentator"
 	"github.com/technoshare/commentator/internal/store"
 	"github.com/technoshare/commentator/internal/wire"
+	"github.com/technoshare/commentator/test/golden"
 )
 
 // The report of the odd rows, for people and as JSON.
@@ -33,21 +34,8 @@ func TestOddRowsAreReported(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, got := range map[string]string{"report.txt": text.String(), "report.json": string(list) + "\n"} {
-		path := filepath.Join("testdata", name)
-		if *update {
-			if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(string(want), got); diff != "" {
-			t.Errorf("%s:\n%s", name, diff)
-		}
-	}
+	golden.Equal(t, filepath.Join("testdata", "report.txt"), text.Bytes())
+	golden.Equal(t, filepath.Join("testdata", "report.json"), append(list, '\n'))
 }
 
 func TestJobsGoOnAreFinalOrEndAsTheirStatusSays(t *testing.T) {

@@ -46,10 +46,6 @@ type JobCounts struct {
 	LeftOut   int    `json:"left_out"`
 }
 
-func (c *JobCounts) sum() int {
-	return c.GoOn + c.Done + c.NoLink + c.Failed + c.Cancelled + c.There + c.Merged + c.LeftOut
-}
-
 // Remark is a row that was not taken over as it is.
 type Remark struct {
 	Table string `json:"table"` // messages, jobs, or empty: it is about the whole database

@@ -14,12 +14,10 @@ import (
 
 // Error codes of MLflow that callers ask for.
 const (
-	CodeNotFound       = "RESOURCE_DOES_NOT_EXIST"
-	CodeAlreadyExists  = "RESOURCE_ALREADY_EXISTS"
-	CodeInvalid        = "INVALID_PARAMETER_VALUE"
-	CodeInvalidState   = "INVALID_STATE"
-	CodeDisabled       = "FEATURE_DISABLED"
-	CodeNotImplemented = "NOT_IMPLEMENTED"
+	CodeNotFound      = "RESOURCE_DOES_NOT_EXIST"
+	CodeAlreadyExists = "RESOURCE_ALREADY_EXISTS"
+	CodeInvalidState  = "INVALID_STATE"
+	CodeDisabled      = "FEATURE_DISABLED"
 )
 
 // Error is an answer that reports a failure, or a call without an answer (Status 0).

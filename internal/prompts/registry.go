@@ -12,12 +12,8 @@ import (
 	"github.com/technoshare/commentator/internal/mlflow"
 )
 
-// Aliases that the tools know. Others may be used beside them.
-const (
-	Prod      = "prod"
-	Staging   = "staging"
-	Candidate = "candidate"
-)
+// Prod is the alias that needs the verdict of an evaluation; the tools' others stand in their flags.
+const Prod = "prod"
 
 // Tags of a version.
 const (

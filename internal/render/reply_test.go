@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/test/golden"
 	"pgregory.net/rapid"
 )
 
@@ -29,19 +29,7 @@ func TestReplyGolden(t *testing.T) {
 			if err := json.Indent(&got, r.Messages[0].Blocks, "", " "); err != nil {
 				t.Fatal(err)
 			}
-			file := filepath.Join("testdata", name+".json")
-			if *update {
-				if err := os.WriteFile(file, got.Bytes(), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got.String()); diff != "" {
-				t.Error(diff)
-			}
+			golden.Equal(t, filepath.Join("testdata", name+".json"), got.Bytes())
 		})
 	}
 }

@@ -1,19 +1,15 @@
 package render
 
 import (
-	"flag"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/test/golden"
 	"pgregory.net/rapid"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 // examples are comments with their golden files.
 var examples = map[string]commentator.Comment{
@@ -51,20 +47,7 @@ var examples = map[string]commentator.Comment{
 func TestSlackGolden(t *testing.T) {
 	for name, c := range examples {
 		t.Run(name, func(t *testing.T) {
-			file := filepath.Join("testdata", name+".txt")
-			got := Slack(c)
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got); diff != "" {
-				t.Error(diff)
-			}
+			golden.Equal(t, filepath.Join("testdata", name+".txt"), []byte(Slack(c)))
 		})
 	}
 }

@@ -83,7 +83,7 @@ func TestWhatIsNeededStays(t *testing.T) {
 		"tagged trace": {Kept, func(r *rig, _, trace string) {
 			r.exec(`INSERT INTO trace_tags (request_id, key, value) VALUES (?, ?, '')`, trace, Keep)
 		}},
-		"young trace too": {Young, func(r *rig, run, _ string) { r.trace("new", 1, days(3), run) }},
+		"young trace too": {Young, func(r *rig, run, _ string) { r.trace("new", days(3), run) }},
 		"registered model": {Referred, func(r *rig, run, _ string) {
 			r.exec(`INSERT INTO registered_models (name) VALUES ('m')`)
 			r.exec(`INSERT INTO model_versions (name, version, run_id, current_stage) VALUES ('m', 1, ?, 'None')`, run)
@@ -107,7 +107,7 @@ func TestWhatIsNeededStays(t *testing.T) {
 			r.exec(`INSERT INTO review_queue_items (queue_id, item_type, item_id, status, creation_time_ms, last_update_time_ms) VALUES ('q', 'trace', ?, 'pending', 1, 1)`, trace)
 		}},
 		"run that judged a young trace": {Last, func(r *rig, run, _ string) {
-			young := r.trace("judged", 1, days(3))
+			young := r.trace("judged", days(3))
 			r.exec(`INSERT INTO assessments (assessment_id, trace_id, name, assessment_type, value, created_timestamp, last_updated_timestamp, source_type, valid, assessment_metadata)
 				VALUES ('a-1', ?, 'n', 'feedback', '1', 1, 1, 'CODE', 1, ?)`, young, fmt.Sprintf(`{"mlflow.assessment.sourceRunId": "%s"}`, run))
 		}},
@@ -173,7 +173,7 @@ func TestOddRunsGoToo(t *testing.T) {
 	run, _ = r.job("trashed long ago", days(302))
 	r.exec(`UPDATE runs SET lifecycle_stage = 'deleted', deleted_time = NULL WHERE run_uuid = ?`, run)
 	r.run("stage of nothing", 1, "gone", days(303))
-	r.trace("trace of nothing", 1, days(304), id("gone"))
+	r.trace("trace of nothing", days(304), id("gone"))
 	r.run("in a deleted experiment", 2, "", days(305))
 	r.exec(`UPDATE experiments SET lifecycle_stage = 'deleted' WHERE experiment_id = 2`)
 	own := filepath.Join(t.TempDir(), "mlruns")

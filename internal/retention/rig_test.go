@@ -111,13 +111,13 @@ func (r *rig) file(path string, at time.Time) {
 	}
 }
 
-// trace adds a trace with a span, linked to runs as MLflow links them.
-func (r *rig) trace(name string, experiment int, at time.Time, runs ...string) string {
+// trace adds a trace of experiment 1 with a span, linked to runs as MLflow links them.
+func (r *rig) trace(name string, at time.Time, runs ...string) string {
 	r.Helper()
 	trace := "tr-" + id(name)
-	r.exec(`INSERT INTO trace_info (request_id, experiment_id, timestamp_ms, status) VALUES (?, ?, ?, 'OK')`, trace, experiment, at.UnixMilli())
-	r.exec(`INSERT INTO spans (trace_id, experiment_id, span_id, status, start_time_unix_nano, content) VALUES (?, ?, 's', 'OK', 1, '{}')`, trace, experiment)
-	r.exec(`INSERT INTO trace_tags (request_id, key, value) VALUES (?, ?, ?)`, trace, tagFilesOfTrace, fmt.Sprintf("mlflow-artifacts:/%d/traces/%s/artifacts", experiment, trace))
+	r.exec(`INSERT INTO trace_info (request_id, experiment_id, timestamp_ms, status) VALUES (?, 1, ?, 'OK')`, trace, at.UnixMilli())
+	r.exec(`INSERT INTO spans (trace_id, experiment_id, span_id, status, start_time_unix_nano, content) VALUES (?, 1, 's', 'OK', 1, '{}')`, trace)
+	r.exec(`INSERT INTO trace_tags (request_id, key, value) VALUES (?, ?, ?)`, trace, tagFilesOfTrace, "mlflow-artifacts:/1/traces/"+trace+"/artifacts")
 	for i, run := range runs {
 		if i == 0 {
 			r.exec(`INSERT INTO trace_request_metadata (request_id, key, value) VALUES (?, ?, ?)`, trace, mlflow.MetaSourceRun, run)
@@ -132,7 +132,7 @@ func (r *rig) job(name string, at time.Time) (run, trace string) {
 	r.Helper()
 	run = r.run(name, 1, "", at)
 	r.run(name+"/s", 1, name, at.Add(time.Second))
-	return run, r.trace(name, 1, at, run)
+	return run, r.trace(name, at, run)
 }
 
 // retain runs a time with the rule of the tests: the last two and 90 days.

@@ -29,7 +29,7 @@ func TestIngestMakesOneJobForEachLink(t *testing.T) {
 	if diff := cmp.Diff(want, jobs); diff != "" {
 		t.Error(diff)
 	}
-	read, err := s.JobsByMessage(t.Context(), 1)
+	read, err := s.jobsOfMessage(t.Context(), s.reader, 1)
 	if diff := cmp.Diff(jobs, read); diff != "" || err != nil {
 		t.Error("read back:", diff, err)
 	}

@@ -24,17 +24,17 @@ const (
 // connection of its own, so that no job's commit pays for it.
 func (s *Store) runCheckpointer(ctx context.Context) {
 	every(ctx, checkpointEvery, func() {
-		if err := s.checkpoint(ctx, checkpointFrom); err != nil && ctx.Err() == nil {
+		if err := s.checkpoint(ctx); err != nil && ctx.Err() == nil {
 			s.log.WarnContext(ctx, "checkpoint of the job database", "err", err)
 		}
 	})
 }
 
-// checkpoint runs when the log has at least `from` bytes. PASSIVE waits for nobody and
+// checkpoint runs when the log has at least checkpointFrom bytes. PASSIVE waits for nobody and
 // may leave the log's end; above walMax RESTART has the writers wait, for the
 // checkpointer's busy timeout at most, so that the log starts over. When a reader keeps
 // it from doing so, the next run tries again.
-func (s *Store) checkpoint(ctx context.Context, from int64) error {
+func (s *Store) checkpoint(ctx context.Context) error {
 	info, err := os.Stat(s.path + "-wal")
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -42,7 +42,7 @@ func (s *Store) checkpoint(ctx context.Context, from int64) error {
 	if err != nil {
 		return err
 	}
-	if info.Size() < from {
+	if info.Size() < checkpointFrom {
 		return nil
 	}
 	mode := "PASSIVE"

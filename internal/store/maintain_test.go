@@ -36,7 +36,7 @@ func TestCheckpointsKeepTheWriteAheadLogSmall(t *testing.T) {
 	var largest int64
 	writeJobs(t, s, 40, func() {
 		largest = max(largest, walSize(t, s))
-		if err := s.checkpoint(t.Context(), checkpointFrom); err != nil {
+		if err := s.checkpoint(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -61,7 +61,7 @@ func TestALogThatReadersKeptLongStartsOver(t *testing.T) {
 	}
 	// The reader makes no writer fail, however large the log gets.
 	writeJobs(t, s, 36, func() {
-		if err := s.checkpoint(t.Context(), checkpointFrom); err != nil {
+		if err := s.checkpoint(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -71,7 +71,7 @@ func TestALogThatReadersKeptLongStartsOver(t *testing.T) {
 	if err := reading.Rollback(); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.checkpoint(t.Context(), checkpointFrom); err != nil {
+	if err := s.checkpoint(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	runJob(t, s)

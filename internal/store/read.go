@@ -33,11 +33,6 @@ func (s *Store) MessageByTS(ctx context.Context, channel, ts string) (commentato
 	return message(ctx, s.reader, id)
 }
 
-// JobsByMessage returns the jobs of a message, the oldest first.
-func (s *Store) JobsByMessage(ctx context.Context, messageID int64) ([]commentator.Job, error) {
-	return s.jobsOfMessage(ctx, s.reader, messageID)
-}
-
 // Filter selects jobs for ListJobs. The zero value selects the newest 100.
 type Filter struct {
 	State   commentator.JobState // empty: any

@@ -97,9 +97,9 @@ func start(t testing.TB, r *Relay) {
 	})
 }
 
-func names(prefix string, n int) (list []string) {
+func names(n int) (list []string) {
 	for i := range n {
-		list = append(list, fmt.Sprintf("%s%03d", prefix, i))
+		list = append(list, fmt.Sprintf("m%03d", i))
 	}
 	return list
 }
@@ -108,7 +108,7 @@ func TestRelayBatchesInOrder(t *testing.T) {
 	c := &testCollector{}
 	startCollector(t, c)
 	box := &memoryOutbox{}
-	want := names("m", 300)
+	want := names(300)
 	box.add(named(t, want...)...)
 	r, _ := startRelay(t, c, box, func(rc *RelayConfig) { rc.Headers = map[string]string{"X-Token": "abc"} })
 	if err := r.Stop(context.Background()); err != nil {
@@ -129,7 +129,7 @@ func TestRelayKeepsToTheBatchLimit(t *testing.T) {
 	c := &testCollector{}
 	startCollector(t, c)
 	box := &memoryOutbox{}
-	box.add(named(t, names("m", 10)...)...)
+	box.add(named(t, names(10)...)...)
 	r, _ := startRelay(t, c, box, func(rc *RelayConfig) { rc.BatchBytes = 3 * box.rows[0].Size })
 	if err := r.Stop(context.Background()); err != nil {
 		t.Fatal(err)
@@ -228,7 +228,7 @@ func TestAnOutageIsWaitedForWithSmallRequests(t *testing.T) {
 	c := &testCollector{}
 	startCollector(t, c)()
 	box := &limitedOutbox{}
-	box.add(named(t, names("m", 100)...)...)
+	box.add(named(t, names(100)...)...)
 	_, log := startRelay(t, c, box, nil)
 	eventually(t, "a warning", func() bool { return log.count("no Collector takes telemetry") == 1 })
 	box.most.Store(0)
@@ -361,7 +361,7 @@ func TestBadRowsAreSetAsideAndNeverBlockTheRest(t *testing.T) {
 			c := &testCollector{answer: refusing(tc.code, tc.message, "m007", "m042", "m099")}
 			startCollector(t, c)
 			box := &memoryOutbox{}
-			all := names("m", 100)
+			all := names(100)
 			box.add(named(t, all...)...)
 			startRelay(t, c, box, nil)
 			eventually(t, "sending the good rows", func() bool { sent, _ := box.state(); return sent == 97 })
@@ -396,7 +396,7 @@ func TestDoubtfulRefusalOfEverythingSetsNothingAside(t *testing.T) {
 	}}
 	startCollector(t, c)
 	box := &memoryOutbox{}
-	box.add(named(t, names("m", 20)...)...)
+	box.add(named(t, names(20)...)...)
 	_, log := startRelay(t, c, box, nil)
 	eventually(t, "many tries", func() bool { return c.count() > 200 })
 	if sent, refused := box.state(); sent != 0 || refused != 0 {
@@ -504,7 +504,7 @@ func TestRelayWithoutSDKEndsWhenTheOutboxIsEmpty(t *testing.T) {
 	c := &testCollector{}
 	startCollector(t, c)
 	box := &memoryOutbox{}
-	box.add(named(t, names("m", 5)...)...)
+	box.add(named(t, names(5)...)...)
 	r, _ := startRelay(t, c, box, func(rc *RelayConfig) { rc.UntilEmpty = true })
 	<-r.Done()
 	if sent, _ := box.state(); sent != 5 {

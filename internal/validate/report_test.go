@@ -3,8 +3,6 @@ package validate
 import (
 	"bytes"
 	"errors"
-	"flag"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,9 +10,8 @@ import (
 
 	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/reconcile"
+	"github.com/technoshare/commentator/test/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 // sound is the evidence of a deployment in phase 2 where all is well.
 func sound(t *testing.T) *evidence {
@@ -211,19 +208,7 @@ func TestReportReadsAsItShould(t *testing.T) {
 		if err := write(&got); err != nil {
 			t.Fatal(err)
 		}
-		path := filepath.Join("testdata", name)
-		if *update {
-			if err := os.WriteFile(path, got.Bytes(), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got.String() != string(want) {
-			t.Errorf("%s is\n%s\nwant\n%s", name, &got, want)
-		}
+		golden.Equal(t, filepath.Join("testdata", name), got.Bytes())
 	}
 }
 

@@ -2,6 +2,7 @@ package wire_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/technoshare/commentator/internal/wire"
 )
@@ -9,7 +10,7 @@ import (
 func TestJobIdentityVectors(t *testing.T) {
 	seen := map[string]bool{}
 	for _, v := range wire.Vectors {
-		trace, span := wire.JobIdentity(v.Store, v.Job, v.CreatedAt())
+		trace, span := wire.JobIdentity(v.Store, v.Job, time.UnixMicro(v.CreatedMicros))
 		if trace.String() != v.Trace || span.String() != v.Span {
 			t.Errorf("JobIdentity(%s, %d, %d µs) = %s, %s; want %s, %s",
 				v.Store, v.Job, v.CreatedMicros, trace, span, v.Trace, v.Span)
@@ -23,7 +24,7 @@ func TestJobIdentityVectors(t *testing.T) {
 
 func TestKeysAreMadeOfIdentities(t *testing.T) {
 	v := wire.Vectors[1]
-	trace, span := wire.JobIdentity(v.Store, v.Job, v.CreatedAt())
+	trace, span := wire.JobIdentity(v.Store, v.Job, time.UnixMicro(v.CreatedMicros))
 	for _, c := range []struct{ got, want string }{
 		{wire.JobKey(trace), "60833a5bfece8cb16dedccfd8a783fa5"},
 		{wire.StageKey(trace, span), "60833a5bfece8cb16dedccfd8a783fa5-6083ad089d0e854f"},

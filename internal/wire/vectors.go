@@ -1,7 +1,5 @@
 package wire
 
-import "time"
-
 // Vector is a known answer of JobIdentity, for implementations in other languages. The
 // expected ids were computed with Python's hashlib, not with this package.
 type Vector struct {
@@ -10,9 +8,6 @@ type Vector struct {
 	CreatedMicros int64 // µs since 1970-01-01 UTC
 	Trace, Span   string
 }
-
-// CreatedAt returns the job's time of creation.
-func (v Vector) CreatedAt() time.Time { return time.UnixMicro(v.CreatedMicros).UTC() }
 
 // Vectors are the test vectors of JobIdentity that docs/WIRE.md prints.
 var Vectors = []Vector{

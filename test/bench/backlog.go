@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"errors"
@@ -14,7 +13,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -63,7 +61,7 @@ func benchBacklog(o options) error {
 	}
 	defer c.close()
 	res := backlogResult{
-		Time: time.Now().UTC(), Revision: revision(), Machine: machine(), Jobs: o.jobs,
+		Time: time.Now().UTC(), Revision: revision(), Machine: sandbox.Machine(), Jobs: o.jobs,
 		Server: "MLflow on " + backend(o.store), Collector: "configuration of the distribution",
 	}
 	data := filepath.Join(o.dir, "backlog", "data")
@@ -189,7 +187,7 @@ func lend(place, target string) error {
 // drained waits until a condition on the Collector's own metrics holds.
 func (c *collector) drained(met func(map[string]float64) bool) error {
 	for {
-		m, err := c.scrape()
+		m, err := sandbox.Metrics(c.metrics)
 		if err == nil && met(m) {
 			return nil
 		}
@@ -199,27 +197,6 @@ func (c *collector) drained(met func(map[string]float64) bool) error {
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-}
-
-// scrape reads the Collector's own metrics, summed over their labels.
-func (c *collector) scrape() (map[string]float64, error) {
-	r, err := http.Get(c.metrics)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Body.Close()
-	sums := map[string]float64{}
-	lines := bufio.NewScanner(r.Body)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		line := lines.Text()
-		name, _, _ := strings.Cut(line, "{")
-		name, _, _ = strings.Cut(name, " ")
-		if value, err := strconv.ParseFloat(line[strings.LastIndexByte(line, ' ')+1:], 64); err == nil && name != "#" {
-			sums[strings.TrimSuffix(name, "_total")] += value
-		}
-	}
-	return sums, lines.Err()
 }
 
 // spans is how many spans a job has, messages included.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/internal/evaluation/compare"
+	"github.com/technoshare/commentator/test/sandbox"
 )
 
 const (
@@ -67,7 +68,7 @@ func benchGate(o options) error {
 	recommended, rate := sim.Recommend(gatePower, gateSeed)
 	breaks, weakens := compare.Breaks(cfg.MinEffect/rate), compare.Weakens(cfg.MinEffect/rate)
 
-	r := gateReport{Simulations: gateSimulations, Config: cfg, Repetitions: gateRepetitions, Recommended: recommended, PassRate: rate, Time: started.UTC(), Revision: revision(), Machine: machine()}
+	r := gateReport{Simulations: gateSimulations, Config: cfg, Repetitions: gateRepetitions, Recommended: recommended, PassRate: rate, Time: started.UTC(), Revision: revision(), Machine: sandbox.Machine()}
 	run := func(name string, examples int, effect compare.Effect) gateCase {
 		sim.Examples, sim.Effect = examples, effect
 		t := sim.Run(gateSeed + uint64(len(r.Cases)))

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"text/tabwriter"
 	"time"
+
+	"github.com/technoshare/commentator/test/sandbox"
 )
 
 // ingestResult is what ingest.json holds.
@@ -70,7 +72,7 @@ func figuresOfIngest(r *ingestRaw) ingestFigures {
 
 func reportIngest(o options, raw map[string]*ingestRaw, took time.Duration) error {
 	res := ingestResult{
-		Time: time.Now().UTC(), Revision: revision(), Machine: machine(), Seconds: took.Seconds(),
+		Time: time.Now().UTC(), Revision: revision(), Machine: sandbox.Machine(), Seconds: took.Seconds(),
 		History: o.jobs * ingestHistory, Waiting: o.jobs, Rate: ingestRate, Backends: map[string]ingestFigures{}, Raw: raw,
 	}
 	for _, name := range slices.Sorted(maps.Keys(raw)) {

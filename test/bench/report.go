@@ -10,11 +10,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/technoshare/commentator/test/sandbox"
 )
 
 // spread is a figure over all rounds.
@@ -118,7 +119,7 @@ func report(o options, w *workload, rounds []round, wires map[string]passed, ope
 	}
 	one := func(way string) spread { n := wires[way].Requests; return spread{n, n, n} }
 	res := result{
-		Time: time.Now().UTC(), Revision: revision(), Machine: machine(), Backend: backend(o.store), Workload: w,
+		Time: time.Now().UTC(), Revision: revision(), Machine: sandbox.Machine(), Backend: backend(o.store), Workload: w,
 		SDK: spreadOf(over("sdk", ms)), Floor: spreadOf(over("floor", ms)),
 		Bridge: spreadOf(over("bridge", ms)), Backlog: spreadOf(over("bridge_backlog", ms)),
 		Flat: spreadOf(over("flat", ms)), FlatBacklog: spreadOf(over("flat_backlog", ms)),
@@ -203,18 +204,6 @@ func save(path string, v any) error {
 func revision() string {
 	out, _ := exec.Command("git", "describe", "--always", "--dirty").Output() // "" outside a checkout
 	return strings.TrimSpace(string(out))
-}
-
-func machine() string {
-	model := runtime.GOARCH
-	info, _ := os.ReadFile("/proc/cpuinfo")
-	for line := range strings.Lines(string(info)) {
-		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
-			model = strings.TrimSpace(value)
-			break
-		}
-	}
-	return fmt.Sprintf("%d × %s, %s", runtime.NumCPU(), model, runtime.Version())
 }
 
 func backend(store string) string {

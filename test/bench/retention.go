@@ -51,7 +51,7 @@ func benchRetention(o options) error {
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build mlflowctl: %w\n%s", err, out)
 	}
-	r := &retentionResult{Time: began, Revision: revision(), Machine: machine(), RunRows: 6 * o.jobs}
+	r := &retentionResult{Time: began, Revision: revision(), Machine: sandbox.Machine(), RunRows: 6 * o.jobs}
 	say("writing one job through MLflow and multiplying it")
 	if err := b.fill(ctx, r); err != nil {
 		return fmt.Errorf("fill the store: %w", err)

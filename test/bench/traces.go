@@ -19,6 +19,7 @@ import (
 
 	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/wire"
+	"github.com/technoshare/commentator/test/sandbox"
 )
 
 // tracesPerMessage makes messages of 300 spans, of 12 each.
@@ -100,7 +101,7 @@ func benchTraces(o options) error {
 		}
 	}
 	res := tracesResult{
-		Time: time.Now().UTC(), Revision: revision(), Machine: machine(), Backend: backend(o.store),
+		Time: time.Now().UTC(), Revision: revision(), Machine: sandbox.Machine(), Backend: backend(o.store),
 		SpansOfATrace: s.plain(1).SpanCount(),
 	}
 	by := map[string][]float64{}
@@ -170,7 +171,7 @@ func (s *site) plain(n int) ptrace.Traces {
 
 // spans sends messages and waits until MLflow has all of them.
 func (s *site) spans(c *collector, messages int) (tracesRound, error) {
-	m, err := c.scrape()
+	m, err := sandbox.Metrics(c.metrics)
 	if err != nil {
 		return tracesRound{}, err
 	}
@@ -251,7 +252,7 @@ func (s *site) sameTrace(client *mlflow.Client, bridge, stock *collector) ([]str
 			span.SetStartTimestamp(pcommon.NewTimestampFromTime(now))
 			span.SetEndTimestamp(span.StartTimestamp() + took)
 		}
-		m, err := c.scrape()
+		m, err := sandbox.Metrics(c.metrics)
 		if err != nil {
 			return nil, err
 		}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/technoshare/commentator/internal/wire"
 	"github.com/technoshare/commentator/test/bench/drive"
+	"github.com/technoshare/commentator/test/sandbox"
 )
 
 // workerResult is what worker.json holds.
@@ -79,7 +80,7 @@ type kindFigures struct {
 // figures works the results out.
 func (c *crew) figures(turns []turn) (*workerResult, error) {
 	r := &workerResult{
-		Time: time.Now().UTC(), Revision: revision(), Machine: machine(),
+		Time: time.Now().UTC(), Revision: revision(), Machine: sandbox.Machine(),
 		Kinds: map[string]kindFigures{}, Turns: turns, Alloc: map[string][]int64{},
 	}
 	for _, w := range c.workers {
@@ -219,7 +220,7 @@ func (c *crew) content(r *workerResult) error {
 		return fmt.Errorf("a job in full has %d detail spans, %d masks and %.0f bytes: want %d, at least %d, and at least %d",
 			r.DetailSpans, r.Masks, plain, detailsOfAJob, secrets, contentOfAJob)
 	}
-	m, err := c.collectors["up"].scrape()
+	m, err := sandbox.Metrics(c.collectors["up"].metrics)
 	if err != nil {
 		return err
 	}

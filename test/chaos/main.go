@@ -45,7 +45,7 @@ func main() {
 	}
 }
 
-func run(args []string) (err error) {
+func run(args []string) error {
 	o := options{patience: deliverPatience}
 	flags := flag.NewFlagSet("chaos", flag.ContinueOnError)
 	flags.IntVar(&o.jobs, "jobs", 25, "jobs to put in; from 100 on MLflow is away for minutes too")
@@ -58,19 +58,7 @@ func run(args []string) (err error) {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	o.top = "."
-	for _, folder := range []*string{&o.top, &o.bin, &o.out, &o.mutations} {
-		if *folder == "" {
-			continue
-		}
-		if *folder, err = filepath.Abs(*folder); err != nil {
-			return err
-		}
-	}
-	if err := os.MkdirAll(o.out, 0o755); err != nil {
-		return err
-	}
-	dir, err := os.MkdirTemp("", "commentator-chaos-")
+	dir, err := o.prepare("chaos")
 	if err != nil {
 		return err
 	}
@@ -82,7 +70,7 @@ func run(args []string) (err error) {
 	}
 	r, err := siegeOf(ctx, o, dir)
 	if err == nil {
-		err = r.save(filepath.Join(o.out, "chaos.json"))
+		err = save(filepath.Join(o.out, "chaos.json"), r)
 	}
 	if err != nil {
 		return fmt.Errorf("%w (see %s)", err, dir)
@@ -95,6 +83,23 @@ func run(args []string) (err error) {
 		return nil
 	}
 	return os.RemoveAll(dir)
+}
+
+// prepare makes the paths absolute, the folder of the results, and a folder of what the programs write.
+func (o *options) prepare(name string) (dir string, err error) {
+	o.top = "."
+	for _, folder := range []*string{&o.top, &o.bin, &o.out, &o.mutations} {
+		if *folder == "" {
+			continue
+		}
+		if *folder, err = filepath.Abs(*folder); err != nil {
+			return "", err
+		}
+	}
+	if err := os.MkdirAll(o.out, 0o755); err != nil {
+		return "", err
+	}
+	return os.MkdirTemp("", "commentator-"+name+"-")
 }
 
 func probeAll(ctx context.Context, o options, dir string) error {

@@ -258,7 +258,8 @@ func (r *result) judgeInput(s *siege) (map[int64]string, error) {
 	return byJob, nil
 }
 
-func (r result) save(path string) error {
+// save writes the results of a run.
+func save(path string, r any) error {
 	b, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode results: %w", err)

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -62,8 +61,8 @@ func (r slackResult) passed() bool {
 	return r.Lost+r.Doubled+r.Wrong+len(r.Trouble)+impatient == 0
 }
 
-func runSlack(args []string) (err error) {
-	o := slackOptions{options: options{patience: slackPatience, top: "."}}
+func runSlack(args []string) error {
+	o := slackOptions{options: options{patience: slackPatience}}
 	flags := flag.NewFlagSet("chaos slack", flag.ContinueOnError)
 	flags.IntVar(&o.messages, "messages", 1000, "messages that people write")
 	flags.IntVar(&o.kills, "kills", 20, "times that the worker is killed")
@@ -75,15 +74,7 @@ func runSlack(args []string) (err error) {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	for _, folder := range []*string{&o.top, &o.bin, &o.out} {
-		if *folder, err = filepath.Abs(*folder); err != nil {
-			return err
-		}
-	}
-	if err := os.MkdirAll(o.out, 0o755); err != nil {
-		return err
-	}
-	dir, err := os.MkdirTemp("", "commentator-slack-")
+	dir, err := o.prepare("slack")
 	if err != nil {
 		return err
 	}
@@ -92,7 +83,7 @@ func runSlack(args []string) (err error) {
 	fmt.Fprintf(os.Stderr, "seed %d, database and log in %s\n", o.seed, dir)
 	r, err := slackSiegeOf(ctx, o, dir)
 	if err == nil {
-		err = r.save(filepath.Join(o.out, "slack.json"))
+		err = save(filepath.Join(o.out, "slack.json"), r)
 	}
 	if err != nil {
 		return fmt.Errorf("%w (see %s)", err, dir)
@@ -241,7 +232,7 @@ func (r *slackResult) sum(s *slackSiege) {
 	r.Lost, r.Doubled, r.Wrong = len(r.Findings.Lost), len(r.Findings.Doubled), len(r.Findings.Wrong)
 	r.Deliveries, r.Refusals = s.fake.Deliveries(), s.fake.Refusals()
 	r.GivenUp = len(r.Deliveries.GivenUp)
-	r.AckP50, r.AckP99 = percentile(r.Deliveries.AckMS, 0.5), percentile(r.Deliveries.AckMS, 0.99)
+	r.AckP50, r.AckP99 = quantile(r.Deliveries.AckMS, 0.5), quantile(r.Deliveries.AckMS, 0.99)
 	_, r.Sockets = s.fake.Sockets()
 	r.Events, r.Seconds = s.bell.total(), time.Since(s.began).Seconds()
 	s.mu.Lock()
@@ -253,23 +244,6 @@ func (r *slackResult) sum(s *slackSiege) {
 			r.Between++
 		}
 	}
-}
-
-// percentile is the q-quantile of samples, 0 when there is none.
-func percentile(samples []float64, q float64) float64 {
-	if len(samples) == 0 {
-		return 0
-	}
-	v := slices.Sorted(slices.Values(samples))
-	return v[min(int(q*float64(len(v))), len(v)-1)]
-}
-
-func (r slackResult) save(path string) error {
-	b, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode results: %w", err)
-	}
-	return os.WriteFile(path, append(b, '\n'), 0o644)
 }
 
 func (r slackResult) String() string {

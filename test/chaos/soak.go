@@ -16,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/technoshare/commentator/test/sandbox"
 )
 
 // soakOptions say how long things are away, and how many jobs come meanwhile.
@@ -52,7 +54,7 @@ type soakedAt struct {
 // soakParts are the names that ONLY may have.
 var soakParts = []string{"hour", "mlflow", "outage"}
 
-func runSoak(args []string) (err error) {
+func runSoak(args []string) error {
 	var o soakOptions
 	flags := flag.NewFlagSet("chaos soak", flag.ContinueOnError)
 	flags.DurationVar(&o.outage, "outage", 10*time.Minute, "how long the Collector is away")
@@ -74,16 +76,7 @@ func runSoak(args []string) (err error) {
 	if o.only != "" && !slices.Contains(soakParts, o.only) {
 		return fmt.Errorf("-only %q: want one of %s", o.only, strings.Join(soakParts, ", "))
 	}
-	o.top = "."
-	for _, folder := range []*string{&o.top, &o.bin, &o.out} {
-		if *folder, err = filepath.Abs(*folder); err != nil {
-			return err
-		}
-	}
-	if err := os.MkdirAll(o.out, 0o755); err != nil {
-		return err
-	}
-	dir, err := os.MkdirTemp("", "commentator-soak-")
+	dir, err := o.prepare("soak")
 	if err != nil {
 		return err
 	}
@@ -108,7 +101,7 @@ func runSoak(args []string) (err error) {
 
 // soak does one after the other; what failed ends it.
 func soak(ctx context.Context, o soakOptions, dir string) (soaked, error) {
-	r := soaked{Time: time.Now().UTC(), Revision: revision(o.top), Machine: machine()}
+	r := soaked{Time: time.Now().UTC(), Revision: revision(o.top), Machine: sandbox.Machine()}
 	var err error
 	for _, part := range []struct {
 		name string

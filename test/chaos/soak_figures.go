@@ -7,9 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
-	"runtime"
 	"slices"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/technoshare/commentator/test/sandbox"
@@ -230,16 +228,4 @@ func (p *program) anonymous() (float64, error) {
 	}
 	n, err := sandbox.Anonymous(cmd.Process.Pid)
 	return float64(n) / 1e6, err
-}
-
-func machine() string {
-	model := runtime.GOARCH
-	info, _ := os.ReadFile("/proc/cpuinfo") // only to describe the machine
-	for line := range strings.Lines(string(info)) {
-		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
-			model = strings.TrimSpace(value)
-			break
-		}
-	}
-	return fmt.Sprintf("%d × %s, %s", runtime.NumCPU(), model, runtime.Version())
 }

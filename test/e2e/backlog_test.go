@@ -57,7 +57,7 @@ func TestBacklogIsWrittenOnceInLittleMemory(t *testing.T) {
 	defer fake.Close()
 	open(t, place, fake.URL)
 	if err := c.until("the backlog to be written", func() bool {
-		m, err := c.scrape()
+		m, err := sandbox.Metrics(c.metrics)
 		return err == nil && int(m["otelcol_exporter_sent_spans"]) >= c.sent && m["otelcol_exporter_queue_size"] == 0
 	}); err != nil {
 		t.Fatal(err)

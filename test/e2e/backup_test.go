@@ -283,7 +283,7 @@ func startLoad(t *testing.T, c *collector, w *worker) *load {
 	}
 	short := func() error { // or jobs would be made faster than MLflow takes them
 		return c.until("the queue to be short", func() bool { // in bytes
-			m, err := c.scrape()
+			m, err := sandbox.Metrics(c.metrics)
 			return err == nil && m["otelcol_exporter_queue_size"] < 1<<20
 		})
 	}
@@ -333,7 +333,7 @@ func (l *load) more(t *testing.T) {
 // requestsOf is how many requests to MLflow the Collector has had answered.
 func requestsOf(t *testing.T, c *collector) float64 {
 	t.Helper()
-	m, err := c.scrape()
+	m, err := sandbox.Metrics(c.metrics)
 	if err != nil {
 		t.Fatal(err)
 	}

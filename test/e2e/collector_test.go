@@ -3,12 +3,8 @@
 package e2e
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"net/http"
-	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/technoshare/commentator/test/sandbox"
@@ -94,7 +90,7 @@ func (c *collector) deliveredAtLeast(t *testing.T, spans int) {
 	t.Helper()
 	var last map[string]float64
 	err := c.until(fmt.Sprintf("%d spans to be delivered", spans), func() bool {
-		m, err := c.scrape()
+		m, err := sandbox.Metrics(c.metrics)
 		if err != nil {
 			return false
 		}
@@ -112,29 +108,4 @@ func (c *collector) deliveredAtLeast(t *testing.T, spans int) {
 			t.Errorf("%s is %v\n%s", name, last[name], c.text())
 		}
 	}
-}
-
-// scrape reads the Collector's own metrics, summed over their labels.
-func (c *collector) scrape() (map[string]float64, error) {
-	r, err := http.Get(c.metrics)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Body.Close()
-	sums := map[string]float64{}
-	lines := bufio.NewScanner(r.Body)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		line := lines.Text()
-		if strings.HasPrefix(line, "#") {
-			continue
-		}
-		name, _, _ := strings.Cut(line, "{")
-		name, _, _ = strings.Cut(name, " ")
-		value, err := strconv.ParseFloat(line[strings.LastIndexByte(line, ' ')+1:], 64)
-		if err == nil {
-			sums[strings.TrimSuffix(name, "_total")] += value
-		}
-	}
-	return sums, lines.Err()
 }

@@ -72,7 +72,11 @@ func TestAnEvaluationInMLflow(t *testing.T) {
 	command("mlflowctl", "dataset", "sync")
 	command("mlflowctl", "dataset", "sync") // again changes nothing
 
-	res, err := evaluation.LoadResults(filepath.Join(dir, evaluation.ResultsFile))
+	text, err := os.ReadFile(filepath.Join(dir, evaluation.ResultsFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := evaluation.ParseResults(text)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -274,7 +274,7 @@ func (w *worker) awaitRun(t *testing.T, s *server, c *collector, experiment, wha
 	id := w.traceID(t)
 	err := c.until("the run of "+what+" to end", func() bool {
 		found := s.search(t, "tags.`"+wire.TagKey+"` = '"+id+"' and attributes.status != 'RUNNING'", experiment)
-		m, err := c.scrape()
+		m, err := sandbox.Metrics(c.metrics)
 		return len(found) > 0 && err == nil && m["otelcol_exporter_queue_size"] == 0
 	})
 	if err != nil {

@@ -129,7 +129,7 @@ func (r *rehearsal) startOld(ctx context.Context, dir string) error {
 	over := make(chan struct{})
 	r.old.server, r.old.over = cmd, over
 	go func() { defer close(over); _ = cmd.Wait() }() // how it ended is in its log
-	return until(ctx, "MLflow "+r.old.version+" to answer", patience, func() (bool, error) {
+	return until(ctx, "MLflow "+r.old.version+" to answer", func() (bool, error) {
 		select {
 		case <-over:
 			r.old.server = nil

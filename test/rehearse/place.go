@@ -143,7 +143,7 @@ func (p *place) interpreter(ctx context.Context, version string) (string, error)
 }
 
 // until waits for a condition.
-func until(ctx context.Context, what string, patience time.Duration, met func() (bool, error)) error {
+func until(ctx context.Context, what string, met func() (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {

@@ -51,7 +51,7 @@ func (r *rehearsal) visible(ctx context.Context, jobs []pipeline.Report) error {
 		return fmt.Errorf("read experiment: %w", err)
 	}
 	missing := slices.Clone(jobs)
-	return until(ctx, fmt.Sprintf("%d jobs to be in MLflow", len(jobs)), patience, func() (bool, error) {
+	return until(ctx, fmt.Sprintf("%d jobs to be in MLflow", len(jobs)), func() (bool, error) {
 		for len(missing) > 0 && r.isThere(ctx, e.ID, missing[0]) {
 			missing = missing[1:]
 		}

@@ -127,7 +127,7 @@ func (r *rehearsal) jobs(ctx context.Context) ([]pipeline.Report, error) {
 
 // settled waits until no job is open, and returns those that nobody has looked at yet.
 func (r *rehearsal) settled(ctx context.Context) (fresh []pipeline.Report, err error) {
-	err = until(ctx, "all jobs to end", patience, func() (bool, error) {
+	err = until(ctx, "all jobs to end", func() (bool, error) {
 		all, err := r.jobs(ctx)
 		if err != nil {
 			return false, err
@@ -164,7 +164,7 @@ func (r *rehearsal) status(ctx context.Context) (st status, err error) {
 
 // round lets people share pages and holds the comments against what they have to be.
 func (r *rehearsal) round(ctx context.Context, s *step, mode string, detail commentator.Detail) ([]pipeline.Report, error) {
-	err := until(ctx, "the worker to take work", patience, func() (bool, error) { return answers("http://" + r.place.health + "/readyz"), nil })
+	err := until(ctx, "the worker to take work", func() (bool, error) { return answers("http://" + r.place.health + "/readyz"), nil })
 	if err != nil {
 		return nil, err
 	}

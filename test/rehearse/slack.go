@@ -100,7 +100,7 @@ const patience = 3 * time.Minute
 // answered waits for the replies to messages, which are about the pages.
 func (w *world) answered(ctx context.Context, messages []slackfake.Message, pages []string) ([]reply, error) {
 	replies := make([]reply, len(messages))
-	err := until(ctx, fmt.Sprintf("replies to %d messages", len(messages)), patience, func() (bool, error) {
+	err := until(ctx, fmt.Sprintf("replies to %d messages", len(messages)), func() (bool, error) {
 		for i, m := range messages {
 			if replies[i] = w.replies(m, pages[i]); replies[i].text == "" {
 				return false, nil

@@ -19,7 +19,7 @@ func (w *Workspace) Write(m Message) (Message, Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	said := *w.add(Message{Channel: m.Channel, User: m.User, BotID: m.BotID, ThreadTS: m.ThreadTS, Text: m.Text})
-	return said, w.newEvent(said.Channel, said.TS, said.body("message"))
+	return said, w.newEvent(said.Channel, said.TS, said.body())
 }
 
 // Edit lets the author of a message change its text. With an empty text nothing but the preview
@@ -31,14 +31,14 @@ func (w *Workspace) Edit(channel, ts, text string) error {
 		w.mu.Unlock()
 		return fmt.Errorf("edit message %s/%s: it is not there", channel, ts)
 	}
-	before := m.body("message")
+	before := m.body()
 	at := w.next()
 	if text != "" {
 		m.Text, m.EditedTS = text, at
 	}
 	event := w.newEvent(channel, ts, map[string]any{
 		"type": "message", "subtype": "message_changed", "hidden": true, "channel": channel, "channel_type": "channel",
-		"ts": at, "event_ts": at, "message": m.body("message"), "previous_message": before,
+		"ts": at, "event_ts": at, "message": m.body(), "previous_message": before,
 	})
 	w.mu.Unlock()
 	w.courier.send(w, event)
@@ -54,13 +54,13 @@ func (w *Workspace) Delete(channel, ts string) error {
 		w.mu.Unlock()
 		return fmt.Errorf("delete message %s/%s: it is not there", channel, ts)
 	}
-	before, at := m.body("message"), w.next()
+	before, at := m.body(), w.next()
 	inner := map[string]any{
 		"type": "message", "hidden": true, "channel": channel, "channel_type": "channel", "ts": at, "event_ts": at, "previous_message": before,
 	}
 	if w.hasReplies(channel, ts) {
 		m.Tombstone, m.Text, m.User = true, "This message was deleted.", "USLACKBOT"
-		inner["subtype"], inner["message"] = "message_changed", m.body("message")
+		inner["subtype"], inner["message"] = "message_changed", m.body()
 	} else {
 		m.Deleted = true
 		inner["subtype"], inner["deleted_ts"] = "message_deleted", ts
@@ -110,10 +110,10 @@ func (m *Message) react(user, name string, added bool) bool {
 }
 
 // body is the message as Slack writes it in events and answers.
-func (m *Message) body(kind string) map[string]any {
-	b := map[string]any{"type": kind, "user": m.User, "text": m.Text, "ts": m.TS, "team": TeamID}
-	if kind == "message" {
-		b["channel"], b["channel_type"], b["event_ts"] = m.Channel, "channel", m.TS
+func (m *Message) body() map[string]any {
+	b := map[string]any{
+		"type": "message", "user": m.User, "text": m.Text, "ts": m.TS, "team": TeamID,
+		"channel": m.Channel, "channel_type": "channel", "event_ts": m.TS,
 	}
 	if m.ThreadTS != "" {
 		b["thread_ts"] = m.ThreadTS

@@ -113,7 +113,7 @@ func (c *call) page(list []*Message, size int) {
 	withMetadata := c.args["include_all_metadata"] == "1" || c.args["include_all_metadata"] == "true"
 	messages := []map[string]any{}
 	for _, m := range list[start:end] {
-		b := m.body("message")
+		b := m.body()
 		delete(b, "channel")
 		delete(b, "channel_type")
 		delete(b, "event_ts")

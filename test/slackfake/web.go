@@ -177,13 +177,13 @@ func (c *call) post() {
 		}
 	} // else the post stands in the channel: Slack does not refuse it
 	posted := *c.w.add(m)
-	event := c.w.newEvent(posted.Channel, posted.TS, posted.body("message"))
+	event := c.w.newEvent(posted.Channel, posted.TS, posted.body())
 	c.w.mu.Unlock()
 	c.w.courier.send(c.w, event)
 	if c.w.cfg.Happen(Posted) {
 		c.hangUp()
 	}
-	c.answer(map[string]any{"channel": posted.Channel, "ts": posted.TS, "message": posted.body("message")})
+	c.answer(map[string]any{"channel": posted.Channel, "ts": posted.TS, "message": posted.body()})
 	if f, ok := c.out.(http.Flusher); ok {
 		f.Flush()
 	}

@@ -31,7 +31,7 @@ func differencePlot(r *compare.Result) string {
 		reach = max(reach, math.Abs(row.i.Low), math.Abs(row.i.High))
 	}
 	height := rowHeight*float64(len(rows)) + 40
-	d, x := draw(plotWidth, height), scale{-reach, reach, labelEnd + 20, plotWidth - 20}
+	d, x := draw(height), scale{-reach, reach, labelEnd + 20, plotWidth - 20}
 	bottom := height - 30
 	d.line(x.at(0), 5, x.at(0), bottom, "axis")
 	d.line(x.at(-r.Config.MinEffect), 5, x.at(-r.Config.MinEffect), bottom, "mark")
@@ -49,7 +49,7 @@ func differencePlot(r *compare.Result) string {
 // ratePlot shows both pass rates with their intervals, and the threshold.
 func ratePlot(r *compare.Result) string {
 	const height = 100.0
-	d, x := draw(plotWidth, height), scale{0, 1, labelEnd + 20, plotWidth - 20}
+	d, x := draw(height), scale{0, 1, labelEnd + 20, plotWidth - 20}
 	for tick := 0.0; tick <= 1; tick += 0.25 {
 		d.line(x.at(tick), 5, x.at(tick), height-30, "axis")
 		d.text(x.at(tick), height-12, "middle", "faint", fmt.Sprintf("%.0f %%", 100*tick))
@@ -73,7 +73,7 @@ func examplePlot(r *compare.Result) string {
 		return ""
 	}
 	height := rowHeight*float64(len(rows)) + 40
-	d, x := draw(plotWidth, height), scale{0, 1, labelEnd + 20, plotWidth - 20}
+	d, x := draw(height), scale{0, 1, labelEnd + 20, plotWidth - 20}
 	for _, tick := range []float64{0, 0.5, 1} {
 		d.line(x.at(tick), 5, x.at(tick), height-30, "axis")
 		d.text(x.at(tick), height-12, "middle", "faint", fmt.Sprintf("%.0f %%", 100*tick))

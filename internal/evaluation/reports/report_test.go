@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"encoding/xml"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -19,9 +17,8 @@ import (
 	"github.com/technoshare/commentator/internal/evaluation"
 	"github.com/technoshare/commentator/internal/evaluation/compare"
 	"github.com/technoshare/commentator/internal/evaluation/trend"
+	"github.com/technoshare/commentator/test/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 // hostile is what a person may call an example, a tag, a prompt.
 const hostile = `<script>alert("1")</script>|::error::%,*x*`
@@ -67,40 +64,23 @@ func times(n, k int) (out []int) {
 	return out
 }
 
-func golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("%s differs; look at it with -update and git diff:\n%s", name, got)
-	}
-}
-
 func TestReportsLookAsTheyDid(t *testing.T) {
 	r := failed()
 	if r.Verdict != compare.Fail {
 		t.Fatalf("%s: %q", r.Verdict, r.Reasons)
 	}
-	golden(t, "fail.txt", []byte(Text(r)))
-	golden(t, "fail.md", []byte(Markdown(r)))
-	golden(t, "fail.annotations", []byte(Annotations(r)))
+	golden.Equal(t, filepath.Join("testdata", "fail.txt"), []byte(Text(r)))
+	golden.Equal(t, filepath.Join("testdata", "fail.md"), []byte(Markdown(r)))
+	golden.Equal(t, filepath.Join("testdata", "fail.annotations"), []byte(Annotations(r)))
 	junit, err := JUnit(r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "fail.xml", junit)
+	golden.Equal(t, filepath.Join("testdata", "fail.xml"), junit)
 	few := compare.Compare(sample("base", times(10, 3)...), sample("candidate", times(10, 3)...), gate())
-	golden(t, "inconclusive.annotations", []byte(Annotations(few)))
-	golden(t, "trend.txt", []byte(TrendText(trended())))
-	golden(t, "trend.md", []byte(TrendMarkdown(trended())))
+	golden.Equal(t, filepath.Join("testdata", "inconclusive.annotations"), []byte(Annotations(few)))
+	golden.Equal(t, filepath.Join("testdata", "trend.txt"), []byte(TrendText(trended())))
+	golden.Equal(t, filepath.Join("testdata", "trend.md"), []byte(TrendMarkdown(trended())))
 }
 
 // Versions with the same prompts are told apart by their models, and a change of the model is drawn.

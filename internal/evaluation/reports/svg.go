@@ -9,8 +9,8 @@ import (
 // drawing is an SVG that needs nothing beside it. Colours are those of classes, so that the page
 // around it, or its own style, decides them.
 type drawing struct {
-	width, height float64
-	b             strings.Builder
+	height float64
+	b      strings.Builder
 }
 
 // chartStyle is for an SVG that stands alone, and for the pages that hold some.
@@ -29,7 +29,7 @@ svg .worse { fill: light-dark(#b3261e, #f28b82); stroke: light-dark(#b3261e, #f2
 svg .better { fill: light-dark(#1e7b34, #81c995); stroke: light-dark(#1e7b34, #81c995); }
 `
 
-func draw(width, height float64) *drawing { return &drawing{width: width, height: height} }
+func draw(height float64) *drawing { return &drawing{height: height} }
 
 func (d *drawing) line(x1, y1, x2, y2 float64, class string) {
 	fmt.Fprintf(&d.b, `<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" class="%s"/>`, x1, y1, x2, y2, class)
@@ -61,13 +61,13 @@ func (d *drawing) path(points [][2]float64, class string) {
 // svg is the drawing for a page; label is what is read aloud in its place.
 func (d *drawing) svg(label string) string {
 	return fmt.Sprintf(`<svg viewBox="0 0 %.0f %.0f" width="%.0f" height="%.0f" role="img" aria-label="%s">%s</svg>`,
-		d.width, d.height, d.width, d.height, html.EscapeString(label), d.b.String())
+		plotWidth, d.height, plotWidth, d.height, html.EscapeString(label), d.b.String())
 }
 
 // file is the drawing as a file of its own.
 func (d *drawing) file(label string) string {
 	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %.0f %.0f" width="%.0f" height="%.0f" role="img" aria-label="%s"><style>%s</style>%s</svg>`+"\n",
-		d.width, d.height, d.width, d.height, html.EscapeString(label), chartStyle, d.b.String())
+		plotWidth, d.height, plotWidth, d.height, html.EscapeString(label), chartStyle, d.b.String())
 }
 
 // scale maps values to places on an axis.

@@ -152,7 +152,7 @@ func TrendSVG(t *trend.Trend) string { return trendPlot(t).file("Evaluations ove
 
 func trendPlot(t *trend.Trend) *drawing {
 	const left, right, top, panel, gap = 90.0, 20.0, 20.0, 120.0, 30.0
-	d, names := draw(plotWidth, top+3*(panel+gap)+20), labels(t)
+	d, names := draw(top+3*(panel+gap)+20), labels(t)
 	x := scale{0, float64(max(1, len(t.Points)-1)), left + 10, plotWidth - right - 10}
 	if len(t.Points) == 1 {
 		x = scale{0, 0, left, plotWidth - right}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,6 +37,22 @@ type RealConfig struct {
 	Dir string
 	// Reach is how clients reach the server, where Endpoint is its --static-prefix.
 	Reach mlflow.Config
+}
+
+// BasicAuth is MLflow's own log-in: user admin with a password, and a permission such as READ for
+// others. Its files lie in dir.
+func BasicAuth(dir, password, permission string) (RealConfig, error) {
+	ini := filepath.Join(dir, "auth.ini")
+	text := "[mlflow]\ndefault_permission = " + permission + "\ndatabase_uri = sqlite:///" + filepath.Join(dir, "auth.db") +
+		"\nadmin_username = admin\nadmin_password = " + password + "\nauthorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+	if err := os.WriteFile(ini, []byte(text), 0o600); err != nil {
+		return RealConfig{}, err
+	}
+	cfg := RealConfig{Args: []string{"--app-name", "basic-auth"}, Env: []string{"MLFLOW_AUTH_CONFIG_PATH=" + ini, "MLFLOW_FLASK_SERVER_SECRET_KEY=test"}}
+	r := http.Request{Header: http.Header{}}
+	r.SetBasicAuth("admin", password)
+	cfg.Reach.Headers = map[string]string{"Authorization": r.Header.Get("Authorization")}
+	return cfg, nil
 }
 
 // Real is a real MLflow server in a directory of its own.

@@ -1,17 +1,14 @@
 package reduce
 
 import (
-	"flag"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"github.com/technoshare/commentator/internal/wire"
+	"github.com/technoshare/commentator/test/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 const slackComment = "*tldr*\n• SQLite keeps a write-ahead log.\n• Readers don't block.\n• It scales *well*.\n\n\n" +
 	"*Summary*\n1) The log is a file.\n2) See <https://sqlite.org/wal.html|the manual>.\n\n\n*Projects*\n• *Agentic Workflows* — state.\n\n\n*Similar tech*\n• *N/A*\n"
@@ -54,20 +51,7 @@ func TestNote(t *testing.T) {
 // goldenNote compares a note with testdata/note_NAME.md.
 func goldenNote(t *testing.T, name, note string) {
 	t.Helper()
-	got := note + "\n"
-	file := filepath.Join("testdata", "note_"+name+".md")
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("note differs from %s; run with -update if it should\ngot\n%s\nwant\n%s", file, got, want)
-	}
+	golden.Equal(t, filepath.Join("testdata", "note_"+name+".md"), []byte(note+"\n"))
 }
 
 // A long comment is cut at a line; links, gates and stages stay.

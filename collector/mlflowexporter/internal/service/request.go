@@ -51,7 +51,7 @@ func (r *request) add(rm pmetric.ResourceMetrics) {
 			}
 			r.collect(m, func(attrs pcommon.Map, s sample) {
 				if s.time == 0 || s.time > r.latest {
-					r.drop(DropNoTime, m.Name(), 1)
+					r.drop(DropNoTime, m.Name())
 					return
 				}
 				key := rule.key(m.Name(), attrs)
@@ -83,7 +83,7 @@ func (r *request) collect(m pmetric.Metric, add func(pcommon.Map, sample)) {
 				value = float64(p.IntValue())
 			}
 			if math.IsNaN(value) || math.IsInf(value, 0) {
-				r.drop(DropNaN, m.Name(), 1)
+				r.drop(DropNaN, m.Name())
 				continue
 			}
 			add(p.Attributes(), sample{start: p.StartTimestamp(), time: p.Timestamp(), delta: delta, value: value})
@@ -107,19 +107,19 @@ func (r *request) collect(m pmetric.Metric, add func(pcommon.Map, sample)) {
 			switch {
 			case p.Flags().NoRecordedValue():
 			case !sane(p):
-				r.drop(DropShape, m.Name(), 1)
+				r.drop(DropShape, m.Name())
 			default:
 				add(p.Attributes(), sample{start: p.StartTimestamp(), time: p.Timestamp(), delta: delta, dist: exponential(p)})
 			}
 		}
 	default: // a summary cannot be added up
-		r.drop(DropShape, m.Name(), 1)
+		r.drop(DropShape, m.Name())
 	}
 }
 
-// drop counts points that are left out, and notes of which metric.
-func (r *request) drop(reason, metric string, points int64) {
-	r.change.Dropped[reason] += points
+// drop counts a point that is left out, and notes of which metric.
+func (r *request) drop(reason, metric string) {
+	r.change.Dropped[reason]++
 	r.change.Drops[Drop{Reason: reason, Service: r.id.service, Instance: r.id.instance, Metric: metric}] = true
 }
 
@@ -143,15 +143,9 @@ func (r *request) moment(key string, gauge bool, samples []sample) {
 	newest := samples[0].time
 	r.worker.newest = max(r.worker.newest, newest)
 	histogram := samples[0].dist != nil
-	fresh := samples[:0:0]
-	for _, s := range samples {
-		if (s.dist != nil) != histogram {
-			r.drop(DropShape, s.metric, 1)
-			continue
-		}
-		if !s.delta || r.accumulate(&s) {
-			fresh = append(fresh, s)
-		}
+	fresh := r.fresh(samples, histogram)
+	if len(fresh) == 0 {
+		return
 	}
 	at := newest.AsTime()
 	name := at.Format(time.DateOnly)
@@ -159,9 +153,6 @@ func (r *request) moment(key string, gauge bool, samples []sample) {
 	interval := int64(max(r.cfg.Interval, time.Minute) / time.Second)
 	slot, step := seconds/interval*interval/60, seconds/60
 	today := r.worker.days[name]
-	if len(fresh) == 0 {
-		return
-	}
 	if today.taken(key, slot) {
 		if !histogram {
 			return // what it has stands for the interval
@@ -175,37 +166,24 @@ func (r *request) moment(key string, gauge bool, samples []sample) {
 		}
 		step = slot
 	}
-	if today == nil || today.used[key] == nil {
-		if today != nil && today.keys()+weight(histogram) > MaxKeys {
-			for _, s := range fresh {
-				r.drop(DropLimit, s.metric, 1)
-			}
-			return
+	if today != nil && today.used[key] == nil && today.keys()+weight(histogram) > MaxKeys {
+		for _, s := range fresh {
+			r.drop(DropLimit, s.metric)
 		}
+		return
 	}
 	var points []Point
 	point := func(suffix string, value float64) {
 		if math.IsNaN(value) || math.IsInf(value, 0) {
-			r.drop(DropNaN, fresh[0].metric, 1)
+			r.drop(DropNaN, fresh[0].metric)
 			return
 		}
 		points = append(points, Point{Key: keys.Under(key, suffix), Value: value, TimeMS: millis(newest), Step: step})
 	}
-	switch {
-	case histogram:
+	if histogram {
 		r.histogram(r.waited(key, fresh)).each(point)
-	case gauge:
-		value := fresh[0].value
-		for _, s := range fresh[1:] {
-			value = max(value, s.value)
-		}
-		point("", value)
-	default:
-		value := 0.0
-		for _, s := range fresh {
-			value += s.value
-		}
-		point("", value)
+	} else {
+		point("", fold(gauge, fresh))
 	}
 	if len(points) == 0 {
 		return
@@ -216,6 +194,34 @@ func (r *request) moment(key string, gauge bool, samples []sample) {
 	}
 	today.used[key].set(slot)
 	run.Points = append(run.Points, points...)
+}
+
+// fresh leaves out samples of another shape, and deltas that were counted before.
+func (r *request) fresh(samples []sample, histogram bool) []sample {
+	fresh := samples[:0:0]
+	for _, s := range samples {
+		if (s.dist != nil) != histogram {
+			r.drop(DropShape, s.metric)
+			continue
+		}
+		if !s.delta || r.accumulate(&s) {
+			fresh = append(fresh, s)
+		}
+	}
+	return fresh
+}
+
+// fold is the highest value of a gauge's samples, the sum of a sum's.
+func fold(gauge bool, samples []sample) float64 {
+	value := samples[0].value
+	for _, s := range samples[1:] {
+		if gauge {
+			value = max(value, s.value)
+		} else {
+			value += s.value
+		}
+	}
+	return value
 }
 
 // run is the run of a day, in this request.

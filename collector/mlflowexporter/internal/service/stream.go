@@ -102,7 +102,7 @@ func (r *request) histogram(samples []sample) *distribution {
 		case sum.addable(d):
 			sum = sum.plus(d)
 		default:
-			r.drop(DropShape, s.metric, 1)
+			r.drop(DropShape, s.metric)
 		}
 	}
 	return sum
@@ -152,7 +152,7 @@ func (r *request) room(metric string) bool {
 	if len(r.worker.streams) < MaxStreams {
 		return true
 	}
-	r.drop(DropLimit, metric, 1)
+	r.drop(DropLimit, metric)
 	return false
 }
 
@@ -180,7 +180,7 @@ func (r *request) wait(key string, samples ...sample) {
 	for _, s := range samples {
 		old, ok := waiting[s.process()]
 		if !ok && len(waiting) >= MaxStreams {
-			r.drop(DropLimit, s.metric, 1)
+			r.drop(DropLimit, s.metric)
 			continue
 		}
 		if s.time >= old.time {
