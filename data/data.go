@@ -18,6 +18,9 @@ import (
 	"path/filepath"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/technoshare/commentator/internal/boundedfile"
+	"github.com/technoshare/commentator/internal/strictyaml"
 )
 
 // The files, relative to DATA_DIR.
@@ -96,7 +99,7 @@ func (s source) read(ctx context.Context, name string) ([]byte, error) {
 		return nil, fmt.Errorf("read %s: %w", s.name(name), err)
 	}
 	if s.own != nil {
-		body, err := fs.ReadFile(s.own, name)
+		body, err := s.readOwn(name)
 		if err == nil {
 			return body, nil
 		}
@@ -111,15 +114,26 @@ func (s source) read(ctx context.Context, name string) ([]byte, error) {
 	return body, nil
 }
 
+// maxOwn bounds a file of DATA_DIR, in bytes.
+const maxOwn = 16 << 20
+
+func (s source) readOwn(name string) ([]byte, error) {
+	f, err := s.own.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return boundedfile.ReadAll(f, maxOwn)
+}
+
 // decode fills v from exactly one YAML document; a key that v doesn't know is an error.
 func decode(name string, body []byte, v any) error {
-	dec := yaml.NewDecoder(bytes.NewReader(body))
-	dec.KnownFields(true)
+	dec := strictyaml.NewDecoder(bytes.NewReader(body))
 	if err := dec.Decode(v); err != nil {
 		if errors.Is(err, io.EOF) {
 			return fmt.Errorf("%s: the file is empty", name)
 		}
-		return fmt.Errorf("%s: %w", name, err)
+		return fmt.Errorf("%s: %w", name, strictyaml.Explain(err, v))
 	}
 	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return fmt.Errorf("%s: holds more than one YAML document", name)

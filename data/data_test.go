@@ -74,8 +74,8 @@ func TestLoadErrors(t *testing.T) {
 		return "themes:\n  - {name: A, pains: [p], stack: [s], success_criteria: [c], positioning: x, keywords: [k]" + more + "}\n"
 	}
 	cases := map[string]struct{ file, body, want string }{
-		"misspelt key":     {ProjectContextFile, theme(", keyword: [x]"), "project_context.yaml: yaml: unmarshal errors:\n  line 2: field keyword not found"},
-		"misspelt top":     {ProjectContextFile, "theme: []", "project_context.yaml: yaml: unmarshal errors:\n  line 1: field theme not found"},
+		"misspelt key":     {ProjectContextFile, theme(", keyword: [x]"), "project_context.yaml: line 2: keyword is not a known key; use one of name, "},
+		"misspelt top":     {ProjectContextFile, "theme: []", "project_context.yaml: line 1: theme is not a known key; use one of themes"},
 		"empty":            {ProjectContextFile, "", "project_context.yaml: the file is empty"},
 		"no themes":        {ProjectContextFile, "themes: []", "project_context.yaml: themes: at least one"},
 		"two documents":    {ProjectContextFile, theme("") + "---\n" + theme(""), "project_context.yaml: holds more than one"},
@@ -83,7 +83,7 @@ func TestLoadErrors(t *testing.T) {
 		"upper keyword":    {ProjectContextFile, strings.Replace(theme(""), "[k]", "[K]", 1), `project_context.yaml: themes[0].keywords[0]: "K"`},
 		"star in a name":   {ProjectContextFile, strings.Replace(theme(""), "name: A", "name: '**A**'", 1), "project_context.yaml: themes[0].name"},
 		"tech description": {SimilarTechFile, "technologies: [{name: A, description: no end, tags: [a]}]", "similar_tech.yaml: technologies[0].description"},
-		"tech unknown key": {SimilarTechFile, "technologies: [{name: A, url: x}]", "similar_tech.yaml: yaml: unmarshal errors:\n  line 1: field url not found"},
+		"tech unknown key": {SimilarTechFile, "technologies: [{name: A, url: x}]", "similar_tech.yaml: line 1: url is not a known key; use one of name, "},
 		"prompt content":   {StageBPromptFile, "name: a\ndescription: b\n", "prompts/stage_b_compose_reply.yaml: content: is missing"},
 		"not yaml":         {StageAPromptFile, "name: [", "prompts/stage_a_extract_facts.yaml: yaml:"},
 	}
@@ -96,6 +96,17 @@ func TestLoadErrors(t *testing.T) {
 				t.Errorf("error %v, want one with %q", err, want)
 			}
 		})
+	}
+}
+
+func TestAFileWithoutAnEndIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, DomainRulesFile, "")
+	if err := os.Truncate(filepath.Join(dir, DomainRulesFile), maxOwn+1); err != nil { // takes no room on the disk
+		t.Fatal(err)
+	}
+	if _, err := Load(t.Context(), dir); err == nil || !strings.Contains(err.Error(), DomainRulesFile+": too large: it holds more than the 16 MiB that are read") {
+		t.Errorf("error %v", err)
 	}
 }
 

@@ -7,12 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/technoshare/commentator/data"
 	"github.com/technoshare/commentator/internal/analysis"
+	"github.com/technoshare/commentator/internal/boundedfile"
 	"github.com/technoshare/commentator/internal/commentator"
 	"github.com/technoshare/commentator/internal/evaluation"
 	"github.com/technoshare/commentator/internal/evaluation/cassette"
@@ -227,7 +227,7 @@ func readPrices(path string) (*pricing.Table, error) {
 	if path == "" {
 		return pricing.Default(), nil
 	}
-	text, err := os.ReadFile(path)
+	text, err := boundedfile.Read(path, boundedfile.MaxSettings)
 	if err != nil {
 		return nil, fmt.Errorf("read prices: %w", err)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/technoshare/commentator/internal/config"
+	"github.com/technoshare/commentator/internal/negative"
 	"github.com/technoshare/commentator/internal/redact"
 )
 
@@ -83,7 +84,7 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 	if err := refuseNegativeShare(args); err != nil {
 		return report(stderr, nil, usageError{err})
 	}
-	parsed, err := parser.Parse(args)
+	parsed, err := parser.Parse(negative.Join(parser.Model, args))
 	if err != nil {
 		return report(stderr, nil, wrongInput(args, fmt.Errorf("%w\nRun \"commentator --help\" or \"commentator COMMAND --help\"", err)))
 	}
@@ -93,8 +94,11 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 		for _, w := range a.warnings {
 			fmt.Fprintln(stderr, "warning:", w)
 		}
-		var wrong error
-		a.redactor, wrong = newRedactor(a.cfg)
+		redactor, warnings, wrong := newRedactor(a.cfg)
+		for _, w := range warnings {
+			fmt.Fprintln(stderr, "warning:", w)
+		}
+		a.redactor = redactor
 		a.cfgErr = errors.Join(a.cfgErr, wrong)
 	}
 	a.service = parsed.Command() == "serve"

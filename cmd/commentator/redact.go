@@ -12,6 +12,9 @@ import (
 	"github.com/technoshare/commentator/internal/redact"
 )
 
+// maxText bounds what redact looks at, in bytes: the text and its masked form are in memory.
+const maxText = 1 << 30
+
 type redactCommand struct {
 	File string `arg:"" optional:"" help:"Text to look at; - is standard input."`
 
@@ -28,7 +31,7 @@ Exit code: 0; with --list 0 when nothing is found and 1 when something is; 2 for
 
 // Run masks a file, or lists what would be masked.
 func (c *redactCommand) Run(_ context.Context, a *app) error {
-	r, err := loadRedactor(a.cfg)
+	r, _, err := loadRedactor(a.cfg) // its warnings were printed at the start
 	if err != nil {
 		return usageError{err}
 	}
@@ -41,7 +44,7 @@ func (c *redactCommand) Run(_ context.Context, a *app) error {
 	if c.File == "" {
 		return usageError{fmt.Errorf("redact needs a FILE; - is standard input")}
 	}
-	body, err := readFile(c.File, a.stdin)
+	body, err := readFile(c.File, a.stdin, maxText)
 	if err != nil {
 		return usageError{err}
 	}
@@ -88,21 +91,21 @@ func (p *place) column(text string) int {
 	return utf8.RuneCountInString(text[p.lineStart:p.offset]) + 1
 }
 
-// newRedactor is what masks telemetry and logs; nil: REDACTION=off.
-func newRedactor(c config.Config) (*redact.Redactor, error) {
+// newRedactor is what masks telemetry and logs; nil: REDACTION=off. The warnings are about rules.
+func newRedactor(c config.Config) (r *redact.Redactor, warnings []string, err error) {
 	if !c.Redacts() {
-		return nil, nil
+		return nil, nil, nil
 	}
 	return loadRedactor(c)
 }
 
-func loadRedactor(c config.Config) (*redact.Redactor, error) {
+func loadRedactor(c config.Config) (r *redact.Redactor, warnings []string, err error) {
 	if c.RedactionFile == "" {
-		return redact.New(nil), nil
+		return redact.New(nil), nil, nil
 	}
 	file, err := redact.ReadFile(c.RedactionFile)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", c.At("REDACTION_FILE"), err)
+		return nil, nil, fmt.Errorf("%s: %w", c.At("REDACTION_FILE"), err)
 	}
-	return redact.New(file), nil
+	return redact.New(file), file.Warnings(), nil
 }

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/technoshare/commentator/internal/boundedfile"
 	"github.com/technoshare/commentator/internal/commentator"
 	"github.com/technoshare/commentator/internal/intake"
 	"github.com/technoshare/commentator/internal/mrkdwn"
@@ -97,7 +97,7 @@ func (c *replayCommand) given(a *app, now time.Time) (commentator.Message, []str
 		}
 		return commentator.Message{Channel: commentator.ReplayChannel, TS: slack.TS(now), Text: strings.Join(c.URLs, " "), ReceivedAt: now}, c.URLs, nil
 	}
-	raw, err := readFile(c.Event, a.stdin)
+	raw, err := readFile(c.Event, a.stdin, slack.MaxEnvelope)
 	if err != nil {
 		return commentator.Message{}, nil, err
 	}
@@ -120,11 +120,16 @@ func (c *replayCommand) given(a *app, now time.Time) (commentator.Message, []str
 	return m.Message, slack.Links(m.Text, limit), nil
 }
 
-func readFile(path string, stdin io.Reader) ([]byte, error) {
+// readFile reads a file that the command line names; - is standard input.
+func readFile(path string, stdin io.Reader, limit int64) ([]byte, error) {
 	if path == "-" {
-		return io.ReadAll(stdin)
+		body, err := boundedfile.ReadAll(stdin, limit)
+		if err != nil {
+			return nil, fmt.Errorf("read standard input: %w", err)
+		}
+		return body, nil
 	}
-	return os.ReadFile(path)
+	return boundedfile.Read(path, limit)
 }
 
 // replay makes the jobs and, unless they are only enqueued or known, waits for their end.

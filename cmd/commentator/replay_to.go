@@ -31,7 +31,7 @@ func (c *replayCommand) postEvent(ctx context.Context, a *app) error {
 	if err != nil {
 		return usageError{err}
 	}
-	raw, err := readFile(c.Event, a.stdin)
+	raw, err := readFile(c.Event, a.stdin, slack.MaxEnvelope)
 	if err != nil {
 		return usageError{err}
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/technoshare/commentator/internal/config"
 	"github.com/technoshare/commentator/internal/mlflow"
+	"github.com/technoshare/commentator/internal/negative"
 	"github.com/technoshare/commentator/internal/redact"
 )
 
@@ -82,6 +83,7 @@ func (v verdict) Error() string { return v.text }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	code := run(ctx, os.Args[1:], os.Environ(), ".", os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -103,7 +105,7 @@ func run(ctx context.Context, args, environ []string, dir string, stdout, stderr
 		say(err.Error())
 		return exitFailed
 	}
-	parsed, err := parser.Parse(args)
+	parsed, err := parser.Parse(negative.Join(parser.Model, args))
 	if exited >= 0 {
 		return exited // --help, --version
 	}

@@ -23,13 +23,14 @@ func TestRetentionExplainsWhatIsWrong(t *testing.T) {
 		code int
 		args []string
 	}{
-		"age":             {`--keep-for: "3 weeks" is no age`, exitUsage, []string{"--keep-for", "3 weeks"}},
-		"too young":       {"--keep-for is 1h0m0s: want 1d or more", exitUsage, []string{"--keep-for", "1h"}},
-		"fewer than none": {"--keep-last is -1", exitUsage, []string{"--keep-last=-1"}},
-		"PostgreSQL":      {"retention on it is not supported yet", exitFailed, []string{"--mlflow-store", "postgresql://u:s3cr3t@h/d"}},
-		"S3":              {"only on a local directory", exitFailed, []string{"--artifacts", "s3://bucket", "--mlflow-store", "sqlite:///" + text}},
-		"no database":     {"there is no " + filepath.Join(dir, "none.db"), exitFailed, []string{"--mlflow-store", "sqlite:///" + filepath.Join(dir, "none.db")}},
-		"text":            {"is no SQLite database", exitFailed, []string{"--mlflow-store", "sqlite:///" + text}},
+		"age":                    {`--keep-for: "3 weeks" is no age`, exitUsage, []string{"--keep-for", "3 weeks"}},
+		"too young":              {"--keep-for is 1h0m0s: want 1d or more", exitUsage, []string{"--keep-for", "1h"}},
+		"fewer than none":        {"--keep-last is -1", exitUsage, []string{"--keep-last=-1"}},
+		"fewer than none, apart": {"--keep-last is -1: want 0 or more", exitUsage, []string{"--keep-last", "-1"}},
+		"PostgreSQL":             {"retention on it is not supported yet", exitFailed, []string{"--mlflow-store", "postgresql://u:s3cr3t@h/d"}},
+		"S3":                     {"only on a local directory", exitFailed, []string{"--artifacts", "s3://bucket", "--mlflow-store", "sqlite:///" + text}},
+		"no database":            {"there is no " + filepath.Join(dir, "none.db"), exitFailed, []string{"--mlflow-store", "sqlite:///" + filepath.Join(dir, "none.db")}},
+		"text":                   {"is no SQLite database", exitFailed, []string{"--mlflow-store", "sqlite:///" + text}},
 	} {
 		code, _, stderr := mlflowctl(t, append([]string{"--tracking-uri", s.URL, "retention"}, c.args...)...)
 		if code != c.code || !strings.Contains(stderr, c.want) || strings.Contains(stderr, "s3cr3t") {

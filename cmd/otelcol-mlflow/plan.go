@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 
@@ -19,6 +18,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter"
+
+	"github.com/technoshare/commentator/internal/boundedfile"
 )
 
 func newPlanCommand() *cobra.Command {
@@ -103,14 +104,17 @@ func exporterConfig(ctx context.Context, configs []string, name string) (*mlflow
 	return cfg, nil
 }
 
+// maxSpans bounds a file, in bytes: it is in memory with what is decoded of it.
+const maxSpans = 1 << 30
+
 // readMessages reads the messages of a file.
 func readMessages(path string, stdin io.Reader) ([]ptrace.Traces, error) {
 	var body []byte
 	var err error
 	if path == "-" {
-		body, err = io.ReadAll(stdin)
+		body, err = boundedfile.ReadAll(stdin, maxSpans)
 	} else {
-		body, err = os.ReadFile(path)
+		body, err = boundedfile.Read(path, maxSpans)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read spans: %w", err)

@@ -136,6 +136,13 @@ func TestPlanSaysWhatIsWrong(t *testing.T) {
 			t.Errorf("%s: %v\n%s", name, err, out)
 		}
 	}
+	large := writeFile(t, filepath.Join(dir, "large.json"), nil)
+	if err := os.Truncate(large, maxSpans+1); err != nil { // takes no room on the disk
+		t.Fatal(err)
+	}
+	if _, err := execute(t, "plan", large); err == nil || !strings.Contains(err.Error(), "too large: it holds more than the 1024 MiB that are read") {
+		t.Error(err)
+	}
 	if _, err := execute(t, "plan", "missing.json"); err == nil || !strings.Contains(err.Error(), "read spans: open missing.json") {
 		t.Error(err)
 	}

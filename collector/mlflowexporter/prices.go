@@ -2,11 +2,11 @@ package mlflowexporter
 
 import (
 	"fmt"
-	"os"
 	"sync"
 
 	"go.uber.org/zap"
 
+	"github.com/technoshare/commentator/internal/boundedfile"
 	"github.com/technoshare/commentator/internal/pricing"
 )
 
@@ -18,7 +18,7 @@ func readPrices(path string) (*pricing.Table, error) {
 	if path == "" {
 		return pricing.Default(), nil
 	}
-	file, err := os.ReadFile(path)
+	file, err := boundedfile.Read(path, boundedfile.MaxSettings)
 	if err != nil {
 		return nil, fmt.Errorf("`prices_file`: %w: name a YAML file that the Collector may read, or remove the key", err)
 	}

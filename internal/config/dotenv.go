@@ -4,10 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"regexp"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/technoshare/commentator/internal/boundedfile"
 )
 
 // Warning is about a line or a name that was understood but looks like a mistake.
@@ -34,7 +35,7 @@ func Dotenv(path string) (map[string]string, []Warning, error) {
 
 // readDotenv is Dotenv and says in which line each value stands.
 func readDotenv(path string) (values map[string]string, lines map[string]int, warnings []Warning, err error) {
-	b, err := os.ReadFile(path)
+	b, err := boundedfile.Read(path, boundedfile.MaxSettings)
 	if errors.Is(err, fs.ErrNotExist) {
 		return map[string]string{}, nil, nil, nil
 	}

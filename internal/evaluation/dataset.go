@@ -9,13 +9,13 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/technoshare/commentator/internal/boundedfile"
 	"github.com/technoshare/commentator/internal/commentator"
 )
 
@@ -73,8 +73,11 @@ func LoadDataset(path string, themes []string) (*Dataset, error) {
 	return d, nil
 }
 
+// maxDataset bounds a dataset, and the evidence of an example, in bytes.
+const maxDataset = 64 << 20
+
 func readDataset(path string) (*Dataset, error) {
-	text, err := os.ReadFile(path)
+	text, err := boundedfile.Read(path, maxDataset)
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +153,7 @@ func (d *Dataset) EvidencePath(id string) string {
 
 func (d *Dataset) readEvidence(e *Example) error {
 	path := d.EvidencePath(e.ID)
-	text, err := os.ReadFile(path)
+	text, err := boundedfile.Read(path, maxDataset)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("example %s has no evidence: %s is not there; record it with `commentator eval promote`", e.ID, path)
 	}

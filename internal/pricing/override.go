@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/technoshare/commentator/internal/strictyaml"
 )
 
 // override is an entry of a file of prices.
@@ -37,10 +39,9 @@ func (t *Table) With(name string, file []byte) (*Table, error) {
 	var parsed struct {
 		Prices []override `yaml:"prices"`
 	}
-	decoder := yaml.NewDecoder(bytes.NewReader(file))
-	decoder.KnownFields(true)
+	decoder := strictyaml.NewDecoder(bytes.NewReader(file))
 	if err := decoder.Decode(&parsed); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", name, strictyaml.Explain(err, &parsed))
 	}
 	for {
 		var more yaml.Node

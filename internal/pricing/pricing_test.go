@@ -142,8 +142,8 @@ func TestFileOfPricesSaysWhatIsWrong(t *testing.T) {
 		"prices: [{provider: a, model: b, input: -1, output: 1}]":                                              "input must be 0 or more, found -1",
 		"prices: [{provider: a, model: b, input: 1, output: .inf}]":                                            "output must be 0 or more",
 		"prices: [{provider: a, model: b, input: 1, output: 1}, {provider: A, model: B, input: 1, output: 1}]": "prices[1] (A B): there is another entry from the same day",
-		"prices: [{provider: a, modell: b}]":                                                                   "field modell not found",
-		"- a":                                                                                                  "cannot unmarshal",
+		"prices: [{provider: a, modell: b}]":                                                                   "line 1: modell is not a known key; use one of provider, model, from, input, output, cache_read, cache_write",
+		"- a":                                                                                                  "line 1: want the keys prices, found a list",
 		"prices: []\n---\nprices: [{provider: a, model: b, input: 1, output: 1}]":                              "line 3 begins another YAML document, which would be ignored: remove the line ---",
 		"prices: []\n---\na: [":                                                                                "did not find",
 	} {

@@ -5,19 +5,25 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/technoshare/commentator/internal/boundedfile"
+	"github.com/technoshare/commentator/internal/strictyaml"
 )
 
 // File holds rules of one's own and what is never masked.
 type File struct {
-	rules []*rule
-	allow []allowed
+	rules    []*rule
+	allow    []allowed
+	warnings []string
 }
+
+// Warnings are about rules that work and may not do what is wanted, each with file and line.
+func (f *File) Warnings() []string { return f.warnings }
 
 // fileFormat is how a file is written.
 type fileFormat struct {
@@ -83,7 +89,7 @@ func (a allowed) fits(rule, found string) bool {
 
 // ReadFile reads a file of rules.
 func ReadFile(path string) (*File, error) {
-	body, err := os.ReadFile(path)
+	body, err := boundedfile.Read(path, boundedfile.MaxSettings)
 	if err != nil {
 		return nil, fmt.Errorf("read redaction file: %w", err)
 	}
@@ -106,10 +112,9 @@ func Parse(path string, body []byte) (*File, error) {
 // parse also knows the names of rules that are not in the file.
 func parse(path string, body []byte, known []string) (*File, error) {
 	var format fileFormat
-	decoder := yaml.NewDecoder(bytes.NewReader(body))
-	decoder.KnownFields(true)
+	decoder := strictyaml.NewDecoder(bytes.NewReader(body))
 	if err := decoder.Decode(&format); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("read redaction file %s: %w; it has the keys rules (name, regex, prefix, inside) and allow (text, regex, rule)", path, err)
+		return nil, fmt.Errorf("read redaction file %s: %w", path, strictyaml.Explain(err, &format))
 	}
 	var second yaml.Node
 	if err := decoder.Decode(&second); !errors.Is(err, io.EOF) {
@@ -123,6 +128,9 @@ func parse(path string, body []byte, known []string) (*File, error) {
 		compiled, wrong := r.compile()
 		for _, w := range wrong {
 			errs = append(errs, fmt.Errorf("%s:%d: rule %d: %w", path, lines("rules", i), i+1, w))
+		}
+		if q := quoteIn(maskedPart(r.Regex)); q != "" {
+			file.warnings = append(file.warnings, fmt.Sprintf("%s:%d: rule %d: regex %q may mask a %s. Texts are JSON, which is none without it; put a group around the part to mask", path, lines("rules", i), i+1, r.Regex, q))
 		}
 		prefixes += len(r.Prefix)
 		file.rules = append(file.rules, compiled)
@@ -177,6 +185,8 @@ func (f fileRule) compile() (*rule, []error) {
 		return r, append(wrong, fmt.Errorf("regex: %w; the syntax is RE2's, without look-around", err))
 	case pattern.MatchString(""):
 		return r, append(wrong, fmt.Errorf("regex %q fits the empty text, and so everywhere; make a part of it required", f.Regex))
+	case alwaysEmpty(maskedPart(f.Regex)):
+		return r, append(wrong, fmt.Errorf("regex %q masks nothing: its first group, which is what is masked, is always empty; put it around what is to be masked, or write (?:…) for a group that only joins", f.Regex))
 	case len(f.Prefix) == 0:
 		r.free = pattern
 		return r, wrong

@@ -64,7 +64,7 @@ allow:
 
 func TestWrongFilesAreRefusedWithLineAndRemedy(t *testing.T) {
 	for body, want := range map[string]string{
-		"rules:\n  - {name: x, regx: a}":                                            "line 2: field regx not found",
+		"rules:\n  - {name: x, regx: a}":                                            "line 2: regx is not a known key; use one of name, regex, prefix, inside",
 		"rules:\n  - {name: X-1, regex: a}":                                         `rules.yaml:2: rule 1: name "X-1": write lower-case letters`,
 		"rules:\n\n  - name: x":                                                     "rules.yaml:3: rule 1: regex is missing: write what is to be masked",
 		"rules:\n  - {name: x, regex: '(a'}":                                        "rules.yaml:2: rule 1: regex: error parsing regexp: missing closing ): `(a`; the syntax is RE2's",
@@ -81,12 +81,32 @@ func TestWrongFilesAreRefusedWithLineAndRemedy(t *testing.T) {
 		"allow:\n  - {text: a, rule: emails}":                                       `rules.yaml:2: allow 1: rule "emails" is not known`,
 		"allow:\n  - {regex: '['}":                                                  "rules.yaml:2: allow 1: regex: error parsing regexp",
 		"rules:\n  - {name: X, regex: a}\n  - {name: y}\nallow: []":                 "rules.yaml:3: rule 2: regex is missing",
-		"- a": "cannot unmarshal",
-		"rules:\n  - {name: x, regex: a, prefix: {a: b}}":                                        "cannot unmarshal",
+		"- a": "line 1: want the keys rules, allow, found a list",
+		"rules:\n  - {name: x, regex: 'EMP-()[0-9]+'}":                                           `rules.yaml:2: rule 1: regex "EMP-()[0-9]+" masks nothing: its first group, which is what is masked, is always empty`,
+		"rules:\n  - {name: x, regex: 'EMP-(\\b(?:)*|$)[0-9]+', prefix: EMP-}":                   `masks nothing: its first group`,
+		"rules:\n  - {name: x, regex: a, prefix: {a: b}}":                                        "line 2: want a text, found keys with values",
 		"rules:\n" + strings.Repeat("  - {name: x, regex: 'abc', prefix: abc}\n", maxLiterals+1): "201 prefixes are more than the 200",
 	} {
 		if _, err := Parse("rules.yaml", []byte(body)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", body, err, want)
+		}
+	}
+}
+
+func TestARuleThatMasksAQuoteIsWarnedOf(t *testing.T) {
+	for regex, want := range map[string]string{
+		`x"[a-z]+`:         `rules.yaml:2: rule 1: regex "x\"[a-z]+" may mask a ". Texts are JSON`,
+		`x\\[a-z]+`:        `may mask a \.`,
+		`x(["'][a-z]+)`:    `may mask a ".`,
+		`x"([a-z]+)"`:      "", // the quotes stay
+		`home is .+`:       "", // which is common
+		`[^ ]+@corp`:       "",
+		`EMP-([0-9]*)`:     "", // not always empty
+		`(?:INC|REQ)[0-9]`: "",
+	} {
+		got := strings.Join(parsed(t, "rules:\n  - {name: x, regex: '"+strings.ReplaceAll(regex, "'", "''")+"'}").Warnings(), "\n")
+		if (got == "") != (want == "") || !strings.Contains(got, want) {
+			t.Errorf("%s: %q, want %q", regex, got, want)
 		}
 	}
 }

@@ -86,7 +86,7 @@ func ParseEnvelope(raw []byte, receivedAt time.Time) (Envelope, error) {
 		} `json:"authorizations"`
 	}
 	if err := json.Unmarshal(raw, &outer); err != nil {
-		return Envelope{}, malformed(fmt.Errorf(`want an object {"type":"event_callback","event":{…}}: %w`, err))
+		return Envelope{}, malformed(fmt.Errorf(`want an object {"type":"event_callback","event":{…}}%s`, otherType(err)))
 	}
 	e := Envelope{Kind: KindOther, Type: outer.Type, EventID: outer.EventID}
 	for _, a := range outer.Authorizations {
@@ -154,6 +154,19 @@ func (e *Envelope) readReaction(raw json.RawMessage, receivedAt time.Time) error
 		Added: r.Type == string(slackevents.ReactionAdded), EventTS: r.EventTS, EventID: e.EventID, ReceivedAt: receivedAt,
 	}
 	return nil
+}
+
+// otherType says what JSON holds in place of what is wanted, without the Go type that
+// encoding/json names.
+func otherType(err error) string {
+	var kind *json.UnmarshalTypeError
+	switch {
+	case !errors.As(err, &kind):
+		return ": " + err.Error()
+	case kind.Field == "":
+		return ", found: " + kind.Value
+	}
+	return fmt.Sprintf("; its %s cannot be: %s", kind.Field, kind.Value)
 }
 
 // ParseEvent reads the envelope of a new message of a person, as Slack posts it to an Events

@@ -16,10 +16,10 @@ import (
 // EventsPath is where Slack posts events.
 const EventsPath = "/slack/events"
 
-const (
-	maxEnvelope   = 1 << 20                 // bytes; Slack's own are below 100 KB
-	deliverBudget = 2500 * time.Millisecond // Slack waits for three seconds
-)
+// MaxEnvelope bounds an envelope, in bytes; Slack's own are below 100 KB.
+const MaxEnvelope = 1 << 20
+
+const deliverBudget = 2500 * time.Millisecond // Slack waits for three seconds
 
 // Headers of Slack's requests and of the answers.
 const (
@@ -83,7 +83,7 @@ func (h *Events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(http.StatusUnauthorized, RefusedSignature, "The request is not signed as Slack signs.")
 		return
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxEnvelope))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxEnvelope))
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):

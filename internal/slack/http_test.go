@@ -89,7 +89,7 @@ func TestEventsAreAnsweredAsTheyDeserve(t *testing.T) {
 		}
 		return h
 	}
-	large := append([]byte(`{"type":"event_callback","padding":"`), bytes.Repeat([]byte("x"), maxEnvelope)...)
+	large := append([]byte(`{"type":"event_callback","padding":"`), bytes.Repeat([]byte("x"), MaxEnvelope)...)
 	tests := []struct {
 		name      string
 		method    string

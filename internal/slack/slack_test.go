@@ -40,7 +40,7 @@ func TestParseEventSaysWhatIsWrong(t *testing.T) {
 		{"no JSON", "{\n  \"type\": nope\n}", CodeMalformedEvent, "line 2, column 12"},
 		{"cut off", `{"type":"event_callback",`, CodeMalformedEvent, "it ends too early"},
 		{"two values", `{} {}`, CodeMalformedEvent, "text after the closing brace"},
-		{"a list", `[]`, CodeMalformedEvent, "want an object"},
+		{"a list", `[]`, CodeMalformedEvent, "{…}}, found: array"},
 		{"handshake", `{"type":"url_verification","challenge":"x"}`, CodeUnsupportedEvent, `its type is "url_verification"`},
 		{"bare event", `{"type":"message","channel":"C1","ts":"1.0","text":"x"}`, CodeUnsupportedEvent, "give the whole envelope"},
 		{"no event", `{"type":"event_callback"}`, CodeMalformedEvent, "missing or null event"},

@@ -96,6 +96,7 @@ type Relay struct {
 	strikes map[int64]strike // rows that were refused for a reason that may pass
 	struck  int              // strikes in this round while nothing was accepted
 	last    time.Time        // when a request was last accepted
+	asked   time.Time        // when the last request began
 }
 
 // NewRelay returns a relay that is not running yet.
@@ -172,6 +173,7 @@ func (r *Relay) run(ctx context.Context) {
 		left, err := r.round(ctx)
 		switch {
 		case ctx.Err() != nil:
+			r.cutOff(ctx, err)
 			return
 		case err != nil:
 			r.failed(ctx, err)
@@ -262,6 +264,29 @@ func (r *Relay) failed(ctx context.Context, err error) {
 		r.cfg.Logger.Warn("no Collector takes telemetry; it is kept in the outbox and sent later",
 			"endpoint", r.said(r.cfg.Endpoint), "error", problem)
 	}
+}
+
+const (
+	// leastWait is how long a Collector must have had for an answer before its silence counts.
+	leastWait = time.Second
+	// noteWait bounds what is written when the time to end is over.
+	noteWait = time.Second
+)
+
+// cutOff notes that the end of the process cut a request off: a Collector that hangs answers nothing
+// that could be noted, and what it did before would hold on.
+func (r *Relay) cutOff(ctx context.Context, err error) {
+	var s *sendError
+	waited := r.cfg.Now().Sub(r.asked)
+	if !errors.As(err, &s) || waited < leastWait {
+		return
+	}
+	if !r.down {
+		r.down, r.up, r.since = true, false, r.asked.UTC().Truncate(time.Second)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteWait)
+	defer cancel()
+	r.note(ctx, fmt.Sprintf("it did not answer within %v, when the process that sent to it ended", waited.Round(time.Millisecond)))
 }
 
 // note keeps whether the Collector takes messages, when that or its answer changed. That it could

@@ -204,6 +204,7 @@ func (r *Relay) send(ctx context.Context, rows []plainRow) error {
 	}
 	ctx, cancel := context.WithTimeout(withHeaders(ctx, r.cfg.Headers), r.cfg.SendTimeout)
 	defer cancel()
+	r.asked = r.cfg.Now()
 	var response collectorpb.ExportTraceServiceResponse
 	err := r.conn.Invoke(ctx, exportMethod, parts, &response, grpc.ForceCodecV2(encodedCodec{}))
 	if err != nil {

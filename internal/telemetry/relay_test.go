@@ -296,6 +296,45 @@ func TestStopEndsAtItsDeadlineWhenTheCollectorIsSlow(t *testing.T) {
 	}
 }
 
+// Nobody else would say that a Collector hangs: it answers nothing, and the process ends before the
+// request has taken too long.
+func TestARequestThatTheEndCutsOffIsNoted(t *testing.T) {
+	for waited, want := range map[time.Duration]string{
+		5 * time.Second: "it did not answer within 5s, when the process that sent to it ended",
+		leastWait - 1:   "", // it has had no time to answer
+	} {
+		t.Run(waited.String(), func(t *testing.T) {
+			arrived := make(chan struct{})
+			c := &testCollector{answer: func(ctx context.Context, _ *collectorpb.ExportTraceServiceRequest) (*collectorpb.ExportTraceServiceResponse, error) {
+				close(arrived)
+				<-ctx.Done()
+				return nil, status.FromContextError(ctx.Err()).Err()
+			}}
+			startCollector(t, c)
+			box := &memoryOutbox{}
+			box.add(named(t, "a")...)
+			var passed atomic.Int64
+			r, _ := startRelay(t, c, box, func(rc *RelayConfig) {
+				rc.Now = func() time.Time { return testStart.Add(time.Duration(passed.Load())) }
+			})
+			<-arrived
+			passed.Store(int64(waited))
+			over, cancel := context.WithCancel(t.Context())
+			cancel()
+			if err := r.Stop(over); !errors.Is(err, context.Canceled) {
+				t.Errorf("Stop returned %v", err)
+			}
+			var noted []Link // the relay has ended
+			if want != "" {
+				noted = []Link{{Endpoint: "http://" + c.address, Since: testStart.Truncate(time.Second), Problem: want}}
+			}
+			if diff := cmp.Diff(noted, box.links); diff != "" {
+				t.Errorf("noted (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestRequestTimeoutIsARetry(t *testing.T) {
 	var calls atomic.Int64 // the second may come before the first has ended
 	c := &testCollector{}

@@ -17,6 +17,9 @@ import (
 
 	"github.com/gofrs/flock"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/technoshare/commentator/internal/boundedfile"
+	"github.com/technoshare/commentator/internal/strictyaml"
 )
 
 // ReadSampling reads a sampling file and its revision, the beginning of its SHA-256. A file
@@ -27,9 +30,13 @@ func ReadSampling(path string) (s Sampling, revision string, err error) {
 	return s, revision, err
 }
 
+// maxSampling bounds a sampling file, in bytes. It is read while a job starts, in the database's
+// transaction: nothing else that people could put in its place may be waited for.
+const maxSampling = boundedfile.MaxSettings
+
 // readSampling returns the text of the file, too; nil: there is no file.
 func readSampling(path string) (body []byte, s Sampling, revision string, err error) {
-	body, err = os.ReadFile(path)
+	body, err = boundedfile.ReadRegular(path, maxSampling)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, Sampling{}, "", nil
 	}
@@ -43,10 +50,8 @@ func readSampling(path string) (body []byte, s Sampling, revision string, err er
 }
 
 func parseSampling(body []byte) (s Sampling, err error) {
-	decoder := yaml.NewDecoder(bytes.NewReader(body))
-	decoder.KnownFields(true)
-	if err = decoder.Decode(&s); err != nil && !errors.Is(err, io.EOF) {
-		return Sampling{}, cmp.Or(wrongTimes(body), err)
+	if err = strictyaml.NewDecoder(bytes.NewReader(body)).Decode(&s); err != nil && !errors.Is(err, io.EOF) {
+		return Sampling{}, cmp.Or(wrongTimes(body), strictyaml.Explain(err, &s))
 	}
 	if err = s.usable(); err != nil {
 		return Sampling{}, err
@@ -158,6 +163,8 @@ func explainReading(path string, err error) error {
 		return fmt.Errorf("%w; let the worker's user read it and the folders above it, such as by chmod a+r %s", err, path)
 	case isFolder(path):
 		return fmt.Errorf("%w; move the folder %s away, or let SAMPLING_FILE name a file", err, path)
+	case errors.Is(err, boundedfile.ErrNotRegular), errors.Is(err, boundedfile.ErrTooLarge):
+		return fmt.Errorf("%w; put a file of rules there, or `commentator tracing reset` writes one", err)
 	}
 	return err
 }

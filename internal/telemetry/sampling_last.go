@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+
+	"github.com/technoshare/commentator/internal/boundedfile"
 )
 
 // LastSamplingPath is where the last good content of a sampling file is kept: whoever writes the
@@ -19,7 +21,7 @@ const lastSuffix = ".last"
 // LastSampling reads the last good content of a sampling file. Without any it has no revision.
 func LastSampling(path string) (s Sampling, revision string, err error) {
 	last := LastSamplingPath(path)
-	body, err := os.ReadFile(last)
+	body, err := boundedfile.ReadRegular(last, maxSampling)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Sampling{}, "", nil
 	}
@@ -47,7 +49,7 @@ func keepSampling(path string, body []byte, mode fs.FileMode) (revision string, 
 		return revision, explainWriting(path, err)
 	}
 	defer func() { _ = lock.Close() }()
-	if now, err := os.ReadFile(path); err != nil || !bytes.Equal(now, body) {
+	if now, err := boundedfile.ReadRegular(path, maxSampling); err != nil || !bytes.Equal(now, body) {
 		return revision, nil // it has changed since, which the next job sees
 	}
 	if err := replaceFile(last, body, mode); err != nil {
@@ -80,7 +82,7 @@ func forgetSampling(last string) error {
 
 // keptRevision is the revision of a copy, be it good or not; empty: there is none to read.
 func keptRevision(last string) string {
-	body, err := os.ReadFile(last)
+	body, err := boundedfile.ReadRegular(last, maxSampling)
 	if err != nil {
 		return ""
 	}

@@ -7,7 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/technoshare/commentator/internal/commentator"
 )
@@ -96,6 +98,63 @@ func TestABrokenSamplingFileLeavesWhatWasAskedForLast(t *testing.T) {
 			t.Errorf("logged:\n%s", &logged)
 		}
 	})
+}
+
+// A job starts within a transaction of the database: a file that does not answer at once, or has no
+// end, must stop no job.
+func TestASamplingFileThatWouldBeWaitedForStopsNoJob(t *testing.T) {
+	pipe := func(path string) error { return syscall.Mkfifo(path, 0o600) }
+	large := func(path string) error {
+		return os.WriteFile(path, append([]byte("rules: []\n#"), bytes.Repeat([]byte("x"), maxSampling)...), 0o600)
+	}
+	for name, c := range map[string]struct {
+		put  func(path string) error
+		said string
+	}{
+		"a pipe":             {pipe, "it is a named pipe; put a file of rules there, or `commentator tracing reset` writes one"},
+		"a link to a device": {func(path string) error { return os.Symlink("/dev/zero", path) }, "it is a device; put a file of rules there"},
+		"a large file":       {large, "it holds more than the 1 MiB that are read; put a file of rules there"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var logged bytes.Buffer
+			f := newFlipped(t, func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&logged, nil)) })
+			f.write(t, SamplingRule{ID: "off", Detail: commentator.DetailOff})
+			f.job("", "")
+			if err := errors.Join(os.Remove(f.file), c.put(f.file)); err != nil {
+				t.Fatal(err)
+			}
+			if d := f.jobAtOnce(t); d.By != "off" {
+				t.Errorf("%+v, want what held before", d)
+			}
+			if n := strings.Count(logged.String(), c.said); n != 1 {
+				t.Errorf("%q is logged %d times:\n%s", c.said, n, &logged)
+			}
+		})
+	}
+	t.Run("what is kept is a pipe", func(t *testing.T) {
+		f := newFlipped(t, nil)
+		if err := pipe(LastSamplingPath(f.file)); err != nil {
+			t.Fatal(err)
+		}
+		f.spoil(t)
+		if d := f.jobAtOnce(t); d.By != commentator.BySettings {
+			t.Errorf("%+v", d)
+		}
+	})
+}
+
+// jobAtOnce is a job that must not wait.
+func (f *flipped) jobAtOnce(t *testing.T) commentator.Decision {
+	t.Helper()
+	decided := make(chan commentator.Decision, 1)
+	go func() { decided <- f.job("", "") }()
+	select {
+	case d := <-decided:
+		return d
+	case <-time.After(30 * time.Second):
+		t.Fatal("the job waits for the sampling file")
+		panic("unreachable")
+	}
 }
 
 // Whatever keeps the copy from being written or removed, jobs are decided as the file says.
