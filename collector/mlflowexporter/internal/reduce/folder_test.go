@@ -31,18 +31,12 @@ func TestFilesBelowAFile(t *testing.T) {
 		kept    []string
 		dropped []string
 	}{
-		"file first":       {[]Span{with(Job, 1, nil, "out", "out/r.json", "out-1/r.json")}, "", []string{"out", "out-1/r.json"}, []string{below("job", "out/r.json", "out")}},
-		"file last":        {[]Span{with(Job, 1, nil, "out/r.json", "out/d/r.json", "out")}, "", []string{"out"}, []string{below("job", "out/d/r.json", "out"), below("job", "out/r.json", "out")}},
-		"file in a folder": {[]Span{with(Job, 1, nil, "a/b", "a/b/c", "a/bc")}, "", []string{"a/b", "a/bc"}, []string{below("job", "a/b/c", "a/b")}},
-		"of two runs":      {[]Span{with(Job, 1, nil, "out"), stage(2, "a", "out/r.json")}, "", []string{"out", "out/r.json"}, nil},
-		"flat, job and stage": {
-			[]Span{with(Job, 1, nil, "logs/extract"), stage(2, "logs", "extract/x.json", "x.json")},
-			LayoutFlat, []string{"logs/extract", "logs/x.json"}, []string{below("logs", "logs/extract/x.json", "logs/extract")},
-		},
-		"flat, job below a stage's": {
-			[]Span{with(Job, 1, nil, "logs/x/y"), stage(2, "logs", "x")},
-			LayoutFlat, []string{"logs/x"}, []string{below("job", "logs/x/y", "logs/x")},
-		},
+		"file first":                {[]Span{with(Job, 1, nil, "out", "out/r.json", "out-1/r.json")}, "", []string{"out", "out-1/r.json"}, []string{below("job", "out/r.json", "out")}},
+		"file last":                 {[]Span{with(Job, 1, nil, "out/r.json", "out/d/r.json", "out")}, "", []string{"out"}, []string{below("job", "out/d/r.json", "out"), below("job", "out/r.json", "out")}},
+		"file in a folder":          {[]Span{with(Job, 1, nil, "a/b", "a/b/c", "a/bc")}, "", []string{"a/b", "a/bc"}, []string{below("job", "a/b/c", "a/b")}},
+		"of two runs":               {[]Span{with(Job, 1, nil, "out"), stage(2, "a", "out/r.json")}, "", []string{"out", "out/r.json"}, nil},
+		"flat, job and stage":       {[]Span{with(Job, 1, nil, "logs/extract"), stage(2, "logs", "extract/x.json", "x.json")}, LayoutFlat, []string{"logs/extract", "logs/x.json"}, []string{below("logs", "logs/extract/x.json", "logs/extract")}},
+		"flat, job below a stage's": {[]Span{with(Job, 1, nil, "logs/x/y"), stage(2, "logs", "x")}, LayoutFlat, []string{"logs/x"}, []string{below("job", "logs/x/y", "logs/x")}},
 	} {
 		for _, turned := range []bool{false, true} {
 			m := simple
