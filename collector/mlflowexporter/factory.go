@@ -105,7 +105,8 @@ func createTraces(ctx context.Context, set exporter.Settings, cfg component.Conf
 	if err != nil {
 		return nil, err
 	}
-	traces, err := exporterhelper.NewTraces(ctx, set, cfg, e.gather.consume,
+	files := patientFiles{write: e.gather.consume}
+	traces, err := exporterhelper.NewTraces(ctx, set, cfg, files.consume,
 		exporterhelper.WithStart(e.startOnce),
 		exporterhelper.WithShutdown(e.shutdownLast),
 		exporterhelper.WithCapabilities(consumer.Capabilities{MutatesData: false}),
@@ -118,7 +119,11 @@ func createTraces(ctx context.Context, set exporter.Settings, cfg component.Conf
 	if err != nil {
 		return nil, err
 	}
-	return &recoveringTraces{traces, recovery{storage: config.Storage, signal: pipeline.SignalTraces, log: set.Logger, status: &e.status}}, nil
+	recovering := &recoveringTraces{traces, recovery{storage: config.Storage, signal: pipeline.SignalTraces, log: set.Logger, status: &e.status}}
+	if putsBack(config.Queue) {
+		files.requeue = recovering.ConsumeTraces
+	}
+	return recovering, nil
 }
 
 // onStorage is a configured queue, kept by the storage of the exporter. The configuration

@@ -1,6 +1,7 @@
 package mlflowexporter
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"sync"
@@ -34,14 +35,15 @@ func (s *status) join(host component.Host) {
 	}
 }
 
-// ill is what is wrong for a host: MLflow is away, or the disk of its queue takes nothing. Empty: nothing.
+// ill is what is wrong for a host: MLflow is away, the disk of its queue takes nothing, or artifacts wait.
+// Empty: nothing.
 func (s *status) ill(host component.Host) string {
 	if queue, ok := host.(interface{ Err() error }); ok && s.last.Away == "" {
 		if err := queue.Err(); err != nil {
 			return err.Error()
 		}
 	}
-	return s.last.Away
+	return cmp.Or(s.last.Away, s.last.Files)
 }
 
 // disk reports that the disk of a host's queue takes nothing, or something again. While MLflow is away
@@ -62,16 +64,37 @@ func (s *status) end() {
 }
 
 // update reports the state when MLflow went away, came back, or began or ended to refuse
-// everything since the last report; that the reason is another one now is no news. State is
-// asked for under the lock.
+// everything since the last report, and when artifacts began or ended to wait; that the reason is
+// another one now is no news. State is asked for under the lock.
 func (s *status) update(state func() apply.State) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := state()
-	if (now.Away == "") == (s.last.Away == "") && now.Refuses == s.last.Refuses {
+	server := (now.Away == "") != (s.last.Away == "") || now.Refuses != s.last.Refuses
+	files := now.Away == "" && (now.Files == "") != (s.last.Files == "")
+	if now.Away != "" {
+		now.Files = s.last.Files // it is not known meanwhile
+	}
+	if !server && !files {
 		return
 	}
 	s.last = now
+	if server {
+		s.logServer(now)
+	}
+	switch {
+	case !files:
+	case now.Files == "":
+		s.log.Info("No artifact waits any more")
+	default:
+		s.log.Warn("MLflow fails at artifacts each time while it does everything else; they wait at the end of the queue: look at its artifact store", zap.String("reason", now.Files))
+	}
+	for _, h := range s.hosts {
+		report(h, s.ill(h))
+	}
+}
+
+func (s *status) logServer(now apply.State) {
 	switch {
 	case now.Away == "":
 		s.log.Info("MLflow is back")
@@ -79,9 +102,6 @@ func (s *status) update(state func() apply.State) {
 		s.log.Error("MLflow refuses every request until the configuration is right: look at `endpoint`, `headers`, `auth`, `host_header` and `workspace`, or at the server's users; what comes stays in the queue", zap.String("reason", now.Away))
 	default:
 		s.log.Warn("MLflow is away", zap.String("reason", now.Away))
-	}
-	for _, h := range s.hosts {
-		report(h, s.ill(h))
 	}
 }
 

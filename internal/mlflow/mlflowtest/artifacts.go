@@ -25,7 +25,7 @@ func (s *Server) artifactRoutes() {
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.files[path] = body
+		answer(w, nil, s.put(path, body))
 	})
 	s.mux.HandleFunc("POST /ajax-api/2.0/mlflow/upload-artifact", func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -85,14 +85,24 @@ func (s *Server) artifactRoutes() {
 // store writes below an artifact address, as the server would with its own rights.
 func (s *Server) store(uri, path string, content []byte) error {
 	if !filepath.IsAbs(uri) {
-		s.files[strings.TrimPrefix(uri, "mlflow-artifacts:/")+"/"+path] = content
-		return nil
+		return s.put(strings.TrimPrefix(uri, "mlflow-artifacts:/")+"/"+path, content)
 	}
 	name := filepath.Join(uri, path)
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return err
 	}
 	return os.WriteFile(name, content, 0o600)
+}
+
+// put writes a file below the artifact root. As on a disk, a name is that of a file or of a folder.
+func (s *Server) put(path string, content []byte) error {
+	for other := range s.files {
+		if strings.HasPrefix(other, path+"/") || strings.HasPrefix(path, other+"/") {
+			return failure{http.StatusInternalServerError, "INTERNAL_ERROR", "[Errno 20] Not a directory"}
+		}
+	}
+	s.files[path] = content
+	return nil
 }
 
 // list gives the files below an artifact address.

@@ -91,6 +91,7 @@ type Applier struct {
 	failed failures
 	local  localDirs
 
+	waiting   waitingFiles
 	prompts   prompts
 	features  features
 	breaker   breaker

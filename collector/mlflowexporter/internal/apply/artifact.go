@@ -48,11 +48,18 @@ func (a *Applier) deliver(ctx context.Context, r *run, files []delivery) (wait f
 	for i, d := range files {
 		if !slices.Contains(*d.done, d.file.Path) {
 			sending.Go(func() {
-				errs[i] = a.failed.result(opArtifact, r.Key+" "+d.file.Path, a.file(ctx, r, d.file))
+				err := a.inTheWay(ctx, r, d.file, a.file(ctx, r, d.file))
+				errs[i] = a.noteFile(ctx, r, d.file.Path, a.failed.result(opArtifact, r.Key+" "+d.file.Path, err))
 			})
 		}
 	}
-	return func() []error { sending.Wait(); return errs }
+	return func() []error {
+		sending.Wait()
+		if len(files) > 0 {
+			a.tellWaiting()
+		}
+		return errs
+	}
 }
 
 // delivered notes what became of files that were sent.

@@ -116,7 +116,7 @@ const (
 	giveUpAfter = 8
 	// giveUpLate is how many do while there is no other item of the operation, or every consumer
 	// of the queue has one that fails: two minutes of attempts. Not so for files, which MLflow keeps
-	// in a store of their own that may be away.
+	// in a store of their own that may be away: see FileAttempts.
 	giveUpLate = 30
 	// giveUpRace is how many answers about two writers that met are believed.
 	giveUpRace = 16

@@ -247,3 +247,36 @@ func TestRepairLeavesWhatPeopleAddedToTheDescription(t *testing.T) {
 		}
 	})
 }
+
+// A stage that comes after its job ended and somebody deleted the run of it is not made: it would stand
+// alone. That costs a request for such a stage alone.
+func TestLateStageOfADeletedJobIsNotMade(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		whole := e.plan(1)
+		last := len(whole.Runs) - 1
+		job := whole.Runs[0]
+		implied := reduce.Run{Key: job.Key, TraceID: job.TraceID, Experiment: job.Experiment, Name: job.Name, Implied: true}
+		late := func(key string) reduce.Plan {
+			r := whole.Runs[last]
+			r.Key += key
+			return reduce.Plan{Runs: []reduce.Run{implied, r}}
+		}
+		e.mustApply(t, reduce.Plan{Runs: whole.Runs[:last], Traces: whole.Traces})
+		e.mustApply(t, late(""))
+		e.check(t, whole)
+		if err := e.client.DeleteRun(t.Context(), e.findRun(t, job.Key).Info.ID); err != nil {
+			t.Fatal(err)
+		}
+		e.requests.take()
+		e.mustApply(t, late("-2"))
+		e.took(t, 1)
+		if run := e.state(t).Runs[late("-2").Runs[1].Key]; run != nil {
+			t.Errorf("run is %+v", run)
+		}
+		if n := e.events.get(apply.EventDeletedRun); n != 1 {
+			t.Errorf("counted %d", n)
+		}
+		e.mustApply(t, late("-2"))
+		e.took(t, 0)
+	})
+}

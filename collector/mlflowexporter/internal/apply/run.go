@@ -243,12 +243,35 @@ func (a *Applier) ensure(ctx context.Context, r *run) error {
 	case r.parent.Experiment != exp.ref:
 		return errOtherDatabase // since the run above it was made
 	case r.parent.Gone:
-		// What hangs under a deleted run would stand alone in the list of runs.
-		r.rec.Gone = true
-		r.job.setOpen(r.Key, false)
-		return nil
+		return r.standsAlone()
+	case r.parent.Done && !r.job.recreates() && (r.above == nil || !r.above.created): // else it was there a moment ago
+		if gone, err := a.parentGone(ctx, r); err != nil {
+			return fmt.Errorf("look at the run above it: %w", err)
+		} else if gone {
+			return r.standsAlone()
+		}
 	}
 	return a.create(ctx, r, exp)
+}
+
+// standsAlone notes that a run is not made: what hangs under a deleted run would stand alone in the list
+// of runs.
+func (r *run) standsAlone() error {
+	r.rec.Gone = true
+	r.job.setOpen(r.Key, false)
+	return nil
+}
+
+// parentGone reports whether the run above one was deleted since it ended: nothing else tells of that.
+func (a *Applier) parentGone(ctx context.Context, r *run) (bool, error) {
+	above, err := a.readRun(ctx, r.parent.ID)
+	switch {
+	case mlflow.IsCode(err, mlflow.CodeNotFound):
+		return true, a.sameDatabase(ctx, r)
+	case err != nil && !permanent(err):
+		return false, err
+	}
+	return above.Info.Stage == mlflow.Deleted, nil // what MLflow does not tell for good keeps nothing back
 }
 
 // guessed is how much earlier a job may have started whose start is that of its first stage.

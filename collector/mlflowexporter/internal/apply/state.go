@@ -15,16 +15,20 @@ type State struct {
 	// Refuses is set when it answers, but refuses every request until a person changes
 	// something.
 	Refuses bool
+	// Files says, while the server is there, of artifacts that have waited for minutes, since it fails at
+	// each attempt, which one waits for longest and why. Empty: none does.
+	Files string
 }
 
 // State says whether the server is there, as the requests so far have shown.
 func (a *Applier) State() State {
+	files := a.waiting.longest(a.cfg.Now())
 	b := &a.breaker
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	s := State{Known: !b.heard.IsZero()}
+	s := State{Known: !b.heard.IsZero(), Files: files}
 	if !b.until.IsZero() {
-		s.Away, s.Refuses = b.cause, b.refuses
+		s.Away, s.Refuses, s.Files = b.cause, b.refuses, ""
 	}
 	return s
 }
@@ -33,6 +37,7 @@ func (a *Applier) State() State {
 // shown it. It asks what every job asks for: GET /version is answered, too, when the host
 // check refuses everything else.
 func (a *Applier) Ping(ctx context.Context, within time.Duration) {
+	a.tellWaiting()
 	if a.breaker.heardWithin(within) {
 		return
 	}

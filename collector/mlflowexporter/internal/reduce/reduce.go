@@ -146,7 +146,7 @@ func (t *trace) reduce(m Mapping, plan *Plan) {
 		}
 	}
 	if m.Layout == LayoutFlat {
-		t.flatten(runs, stages, stageRuns, parts)
+		t.flatten(runs, stages, stageRuns, parts, plan)
 	} else {
 		runs = append(runs, stageRuns...)
 	}
