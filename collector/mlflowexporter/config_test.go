@@ -153,6 +153,24 @@ func TestDeadLetterDirectoryIsTried(t *testing.T) {
 	}
 }
 
+// One that nobody can make is found before the start; nothing is left behind where it can be made.
+func TestDeadLetterDirectoryThatCannotBe(t *testing.T) {
+	dir := t.TempDir()
+	if err := checkDeadLetterPath(filepath.Join(dir, "deep", "letters")); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left behind %v, %v", left, err)
+	}
+	const nowhere = "/proc/letters/deep"
+	if _, err := os.Stat("/proc/self"); err != nil || os.Geteuid() != 0 {
+		t.Skip("others than root may not even try in /proc")
+	}
+	if err := checkDeadLetterPath(nowhere); err == nil || !strings.Contains(err.Error(), "`dead_letter_directory`: ") || !strings.Contains(err.Error(), deadLetterRemedy) {
+		t.Errorf("error is %v", err)
+	}
+}
+
 // A mapping of one's own replaces lists and merges maps.
 func TestMappingOfAnotherApplication(t *testing.T) {
 	cfg := loadConfig(t, "mlflow/etl")

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/deadletter"
 )
@@ -43,13 +44,17 @@ func (c *Config) validateTLSFiles() error {
 
 const deadLetterRemedy = "name a directory that the Collector may write to, or remove the key"
 
-// checkDeadLetterPath refuses what is no directory. One that is not there is made at the start.
+// checkDeadLetterPath refuses what is no directory, and one that is not there, to be made at the start,
+// where none can be made by anybody. Who validates may be another user than the Collector.
 func checkDeadLetterPath(dir string) error {
 	if dir == "" {
 		return nil
 	}
 	switch info, err := os.Stat(dir); {
 	case errors.Is(err, fs.ErrNotExist):
+		if err := tryDirectory(filepath.Dir(filepath.Clean(dir))); err != nil {
+			return fmt.Errorf("`dead_letter_directory`: %w: %s", err, deadLetterRemedy)
+		}
 		return nil
 	case err != nil:
 		return fmt.Errorf("`dead_letter_directory`: %w: %s", err, deadLetterRemedy)
@@ -57,6 +62,26 @@ func checkDeadLetterPath(dir string) error {
 		return fmt.Errorf("`dead_letter_directory`: %s is a file: %s", dir, deadLetterRemedy)
 	}
 	return nil
+}
+
+// tryDirectory makes a directory and removes it, below what there is of a path.
+func tryDirectory(in string) error {
+	for {
+		_, err := os.Stat(in)
+		above := filepath.Dir(in)
+		if !errors.Is(err, fs.ErrNotExist) || above == in {
+			break
+		}
+		in = above
+	}
+	made, err := os.MkdirTemp(in, ".validate-")
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return nil
+	case err != nil:
+		return err
+	}
+	return os.Remove(made)
 }
 
 func openDeadLetters(dir string) error {

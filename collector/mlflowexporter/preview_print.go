@@ -23,6 +23,9 @@ const maxShown = 48
 // maxRule is how much of a rule is printed, which ends in the name of an attribute.
 const maxRule = 120
 
+// maxKey is how much of a name is printed: all rows of a table are as wide as the widest.
+const maxKey = 64
+
 // WriteTo prints the preview for people.
 func (p *Preview) WriteTo(w io.Writer) (int64, error) {
 	out := &printer{w: w}
@@ -150,16 +153,16 @@ func printPart(row func(cells ...string), p reduce.Part, overwritten map[string]
 	for _, kv := range p.Params {
 		key, note := params.key(kv.Key)
 		note = cmp.Or(overwritten["param "+key], note)
-		row("param", key, shown(kv.Value), joinNotes(why(p.Why, "param", kv.Key), note))
+		row("param", shownKey(key), shown(kv.Value), joinNotes(why(p.Why, "param", kv.Key), note))
 	}
 	for _, m := range p.Metrics {
 		key, note := written{}.key(m.Key) // points of one metric may come from several
-		row("metric", key, strconv.FormatFloat(m.Value, 'g', 6, 64), joinNotes(why(p.Why, "metric", m.Key), note))
+		row("metric", shownKey(key), strconv.FormatFloat(m.Value, 'g', 6, 64), joinNotes(why(p.Why, "metric", m.Key), note))
 	}
 	for _, kv := range p.Tags {
 		key, note := tags.key(kv.Key)
 		note = cmp.Or(overwritten["tag "+key], note)
-		row("tag", key, shown(kv.Value), joinNotes(why(p.Why, "tag", kv.Key), note))
+		row("tag", shownKey(key), shown(kv.Value), joinNotes(why(p.Why, "tag", kv.Key), note))
 	}
 	for _, f := range p.Artifacts {
 		row("artifact", f.Path, bytesize.Format(int64(len(f.Content))), joinNotes("event artifact", overwritten["artifact "+f.Path]))
@@ -261,7 +264,7 @@ func (p *Preview) printTrace(out *printer, t reduce.Trace) {
 		for _, kv := range t.Info.Tags {
 			key, note := tags.key(kv.Key)
 			rule := cmp.Or(p.whyTags[t.TraceID]["trace_tag "+kv.Key], p.run(t.RunKey).Why["trace_tag "+kv.Key], builtIn[kv.Key])
-			row("tag "+key, shown(kv.Value), joinNotes(rule, note))
+			row("tag "+shownKey(key), shown(kv.Value), joinNotes(rule, note))
 		}
 	})
 	out.line("")
@@ -381,6 +384,15 @@ func printable(s string) string {
 		b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
 	}
 	return b.String()
+}
+
+// shownKey is a name, of a long one beginning and end, where a hash may tell it from others.
+func shownKey(key string) string {
+	const end = 16
+	if runes := []rune(key); len(runes) > maxKey {
+		return string(runes[:maxKey-end-1]) + "…" + string(runes[len(runes)-end:])
+	}
+	return key
 }
 
 // shown is the beginning of a value, on one line.

@@ -96,15 +96,18 @@ func TestPreviewShowsNamesAsTheyAreWritten(t *testing.T) {
 	attributes.PutInt("run.metric.m%", 1)
 	got := preview(t, testConfig("http://127.0.0.1:5000"), messages...)
 	for _, want := range []string{
-		"  param   a_b ", `run.param.a%b; asked for as "a%b"`, `not written: "a&b", which MLflow gets as this name too`, "  metric  m_ ", "  tag     " + keys.Clean(long) + " ", `asked for as "nnn`,
+		"  param   a_b ", `run.param.a%b; asked for as "a%b"`, `not written: "a&b", which MLflow gets as this name too`, "  metric  m_ ", "  tag     " + strings.Repeat("n", maxKey-17) + "…" + keys.Clean(long)[keys.Max-16:] + "  cut ", `asked for as "nnn`,
 		`not written: nothing of the name ".." is one for MLflow`,
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("lacks %q:\n%s", want, got)
 		}
 	}
-	if strings.Contains(got, long[:keys.Max+1]) {
-		t.Errorf("shows a name that is cut:\n%s", got)
+	if strings.Contains(got, long[:keys.Max]) || strings.Contains(got, strings.Repeat(" ", maxKey+10)) {
+		t.Errorf("a long name makes rows as wide as itself:\n%s", got)
+	}
+	if !strings.Contains(got, "param_conflict") {
+		t.Errorf("does not say that a param is lost:\n%s", got)
 	}
 }
 

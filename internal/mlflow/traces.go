@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -24,7 +25,9 @@ const (
 	MetaUser       = "mlflow.trace.user"
 	MetaTokenUsage = "mlflow.trace.tokenUsage"
 	MetaCost       = "mlflow.trace.cost"
-	TagTraceName   = "mlflow.traceName"
+	// MetaFinalized is there once StartTraceV3 was called. MLflow 3.15 and newer set it themselves.
+	MetaFinalized = "mlflow.trace.infoFinalized"
+	TagTraceName  = "mlflow.traceName"
 	// TagSpansLocation says where the spans of a trace are: SpansInStore is MLflow's database,
 	// which MLflow itself notes when spans come. From mlflow/tracing/constant.py.
 	TagSpansLocation = "mlflow.trace.spansLocation"
@@ -231,6 +234,43 @@ func (s Span) Attribute(key string) string {
 		}
 	}
 	return ""
+}
+
+// Numbers gives an attribute that is an object of numbers, as MLflow has it or as text. It is empty when
+// there is none.
+func (s Span) Numbers(key string) map[string]float64 {
+	out := map[string]float64{}
+	for _, a := range s.Attributes {
+		if a.Key != key {
+			continue
+		}
+		var v struct {
+			Text string `json:"string_value"`
+			Map  struct {
+				Values []struct {
+					Key   string `json:"key"`
+					Value struct {
+						Int    json.RawMessage `json:"int_value"` // a number, or one as text
+						Double *float64        `json:"double_value"`
+					} `json:"value"`
+				} `json:"values"`
+			} `json:"kvlist_value"`
+		}
+		if json.Unmarshal(a.Value, &v) != nil {
+			continue
+		}
+		if v.Text != "" {
+			_ = json.Unmarshal([]byte(v.Text), &out) // another text has no numbers
+		}
+		for _, one := range v.Map.Values {
+			if n, err := strconv.ParseFloat(strings.Trim(string(one.Value.Int), `"`), 64); err == nil {
+				out[one.Key] = n
+			} else if one.Value.Double != nil {
+				out[one.Key] = *one.Value.Double
+			}
+		}
+	}
+	return out
 }
 
 // SpanID is a span id in hex; MLflow writes the bytes in base 64.

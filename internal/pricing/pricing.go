@@ -116,6 +116,9 @@ func providers(name string) []string {
 	return append([]string{name}, aliases[name]...)
 }
 
+// vertexDate matches the date behind a model's name as Vertex writes it: claude-sonnet-4-5@20250929.
+var vertexDate = regexp.MustCompile(`@(\d{8})$`)
+
 // datedName matches the dates and revisions behind a model's name: gpt-4o-2024-08-06,
 // claude-sonnet-4-5-20250929, …-v1:0.
 var datedName = regexp.MustCompile(`^(.+?)(-\d{4}-\d{2}-\d{2}|-\d{8})?(-v\d+(:\d+)?)?$`)
@@ -126,6 +129,11 @@ func spellings(model string) []string {
 	names := []string{model}
 	if _, last, ok := strings.Cut(model, "models/"); ok { // Gemini's and Vertex's resource names
 		names = append(names, last)
+	}
+	for _, n := range slices.Clone(names) {
+		if dashed := vertexDate.ReplaceAllString(n, "-$1"); dashed != n {
+			names = append(names, dashed)
+		}
 	}
 	for _, n := range slices.Clone(names) {
 		if m := datedName.FindStringSubmatch(n); m != nil && m[1] != n {

@@ -194,3 +194,25 @@ func TestCachedTokensBesideTheInput(t *testing.T) {
 		t.Errorf("negative counts cost %+v", c)
 	}
 }
+
+// Vertex writes the date of a model behind @. What a model of Bedrock costs depends on where it is asked:
+// the table knows the profiles us. and eu., and nothing is guessed for the others.
+func TestNamesOfModelsInClouds(t *testing.T) {
+	for _, tc := range []struct {
+		provider, model string
+		input           float64 // 0: no price
+	}{
+		{"gcp.vertex_ai", "claude-sonnet-4-5@20250929", 3},
+		{"gcp.vertex_ai", "claude-sonnet-4-5@20300101", 3},
+		{"gcp.vertex_ai", "publishers/anthropic/models/claude-sonnet-4-5@20250929", 3},
+		{"gcp.vertex_ai", "claude-sonnet-4-5@latest", 0},
+		{"aws.bedrock", "us.anthropic.claude-sonnet-4-5-20250929-v1:0", 3},
+		{"aws.bedrock", "eu.anthropic.claude-sonnet-4-5-20250929-v1:0", 3.3},
+		{"aws.bedrock", "anthropic.claude-sonnet-4-5-20250929-v1:0", 0},
+		{"aws.bedrock", "global.anthropic.claude-sonnet-4-5-20250929-v1:0", 0},
+	} {
+		if p, ok := Default().Price(tc.provider, tc.model, now); ok != (tc.input > 0) || p.Input != tc.input {
+			t.Errorf("%s %s: %+v, %v, want %v", tc.provider, tc.model, p, ok, tc.input)
+		}
+	}
+}

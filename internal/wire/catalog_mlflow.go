@@ -77,7 +77,7 @@ var mlflowMetrics = []Entry{
 	{Kind: KindRunValue, Name: "cache_read_input_tokens", Type: string(OnBoth), Meaning: "Input tokens read from the cache.", From: AttrUsageCacheRead, Test: testTable},
 	{Kind: KindRunValue, Name: "cache_creation_input_tokens", Type: string(OnBoth), Meaning: "Input tokens written to the cache.", From: AttrUsageCacheCreation, Test: testTable},
 	{Kind: KindRunValue, Name: "reasoning_output_tokens", Type: string(OnBoth), Meaning: "Output tokens spent on reasoning.", From: AttrUsageReasoning, Test: testTable},
-	{Kind: KindRunValue, Name: FeedbackMean("…"), Type: string(OnJob), Meaning: "Mean of the verdicts of that name that are numbers; 0 when all were taken back.", From: AttrEvaluationValue, Test: testTable},
+	{Kind: KindRunValue, Name: FeedbackMean("…"), Type: string(OnJob), Meaning: "Mean of the verdicts of that name that are numbers; 0 when none is left, which the count and the tag tell from a verdict of 0.", From: AttrEvaluationValue, Test: testTable},
 	{Kind: KindRunValue, Name: FeedbackCount("…"), Type: string(OnJob), Meaning: "How many verdicts of that name there are.", From: AttrEvaluationName, Test: testTable},
 	{Kind: KindRunValue, Name: "cost_usd", Type: string(OnBoth), Meaning: "Cost of the model calls of all recorded attempts, in USD; left out when a model has no price.", From: "collector/mlflowexporter", Test: testTable},
 }

@@ -154,8 +154,13 @@ func (s *Server) export(r *http.Request) error {
 			return notFound("No Experiment with id=%s exists", experiment)
 		}
 	}
+	ids := map[string]bool{}
 	for _, sp := range all {
 		s.addSpan(sp, experiment, r.Header.Get("x-mlflow-run-id"))
+		ids["tr-"+sp.TraceID().String()] = true
+	}
+	for id := range ids {
+		s.traces[id].addUp(s.OldTraces)
 	}
 	return nil
 }
@@ -169,9 +174,6 @@ func (s *Server) addSpan(sp ptrace.Span, experiment, run string) {
 		s.traces[id] = t
 	}
 	t.spans[sp.SpanID()] = sp
-	if usage, ok := sp.Attributes().Get("mlflow.chat.tokenUsage"); ok && t.info.Metadata[mlflow.MetaTokenUsage] == "" {
-		t.info.Metadata[mlflow.MetaTokenUsage] = usage.AsString() // the sum of all, where there are several
-	}
 	if inputs, ok := sp.Attributes().Get("mlflow.spanInputs"); ok && sp.ParentSpanID().IsEmpty() && t.info.RequestPreview == "" {
 		t.info.RequestPreview = inputs.AsString()
 	}
@@ -193,6 +195,48 @@ func (s *Server) addSpan(sp ptrace.Span, experiment, run string) {
 	}
 	t.info.RequestTime = time.Unix(0, start).UTC().Format(time.RFC3339Nano)
 	t.info.Duration = fmt.Sprintf("%gs", float64(end-start)/1e9)
+}
+
+// addUp makes the totals of a trace, unless it was told of the trace and has one: then that stays, but
+// for an older MLflow, which makes it of the first span here.
+func (t *traceState) addUp(old bool) {
+	for key, attribute := range map[string]string{mlflow.MetaTokenUsage: "mlflow.chat.tokenUsage", mlflow.MetaCost: BadAttribute} {
+		if t.info.Metadata[key] != "" && (t.told || old) {
+			continue
+		}
+		all := map[string]float64{}
+		for _, sp := range t.spans {
+			for k, n := range numbers(sp, attribute) {
+				if !t.below(sp, attribute) {
+					all[k] += n
+				}
+			}
+		}
+		if text, err := json.Marshal(all); err == nil && len(all) > 0 {
+			t.info.Metadata[key] = string(text)
+		}
+	}
+}
+
+// below reports whether a span above this one has the attribute, and so speaks for this one.
+func (t *traceState) below(sp ptrace.Span, attribute string) bool {
+	for range len(t.spans) {
+		var ok bool
+		if sp, ok = t.spans[sp.ParentSpanID()]; !ok {
+			return false
+		}
+		if len(numbers(sp, attribute)) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func numbers(sp ptrace.Span, attribute string) (out map[string]float64) {
+	if v, ok := sp.Attributes().Get(attribute); ok && json.Unmarshal([]byte(v.AsString()), &out) != nil {
+		return nil
+	}
+	return out
 }
 
 func (s *Server) startTrace(in struct {
@@ -233,6 +277,9 @@ func (s *Server) startTrace(in struct {
 	}
 	maps.Copy(metadata, info.Metadata)
 	maps.Copy(tags, info.Tags)
+	if !s.OldTraces {
+		metadata[mlflow.MetaFinalized] = "true"
+	}
 	info.Metadata, info.Tags = metadata, tags
 	info.Assessments = t.info.Assessments
 	t.info, t.told = info, true

@@ -152,13 +152,20 @@ func (a *Applier) withoutConflicts(ctx context.Context, r *run, b batch) (rest b
 		return ok
 	})
 	all := slices.Clone(names)
-	for _, old := range strings.Split(now.Tag(wire.TagParamConflict), ", ") {
+	told := []string{now.Tag(wire.TagParamConflict)}
+	b.tags = slices.DeleteFunc(slices.Clone(b.tags), func(t mlflow.KeyValue) bool {
+		if t.Key == wire.TagParamConflict { // of names that are one to MLflow
+			told = append(told, t.Value)
+		}
+		return t.Key == wire.TagParamConflict
+	})
+	for _, old := range strings.Split(strings.Join(told, ", "), ", ") {
 		if old != "" {
 			all = append(all, old)
 		}
 	}
 	slices.Sort(all)
-	b.tags = append(slices.Clip(b.tags), mlflow.KeyValue{Key: wire.TagParamConflict, Value: values.Clean(strings.Join(slices.Compact(all), ", "), a.maxTag())})
+	b.tags = append(b.tags, mlflow.KeyValue{Key: wire.TagParamConflict, Value: values.Clean(strings.Join(slices.Compact(all), ", "), a.maxTag())})
 	return b, names, nil
 }
 

@@ -164,6 +164,15 @@ func TestParamConflict(t *testing.T) {
 		if n := e.events.get(apply.EventParamConflict); n != 1 {
 			t.Errorf("counted %d conflicts", n)
 		}
+		// A plan that tells of one itself, of names that are one to MLflow, adds to the tag.
+		p.Runs[0].EndTime += 100
+		p.Runs[0].Version = version(p.Runs[0].Key, p.Runs[0].EndTime)
+		p.Runs[0].Params[1].Value = "2"
+		p.Runs[0].Tags = append(p.Runs[0].Tags, reduce.KeyValue{Key: wire.TagParamConflict, Value: "p_"})
+		e.mustApply(t, p)
+		if run := e.findRun(t, p.Runs[0].Key); run.Tag(wire.TagParamConflict) != "job_id, new, p_" {
+			t.Errorf("the tag is %q", run.Tag(wire.TagParamConflict))
+		}
 	})
 }
 

@@ -122,6 +122,14 @@ func (a *Applier) toldFirst() bool {
 	return a.features.tookSpans && a.features.version != "" && !olderThan(a.features.version, 3, 15)
 }
 
+// keepsTotals reports whether the server leaves the totals of a trace as they are, once it was told of
+// the trace.
+func (a *Applier) keepsTotals() bool {
+	a.features.mu.Lock()
+	defer a.features.mu.Unlock()
+	return a.features.version != "" && !olderThan(a.features.version, 3, 15)
+}
+
 // replacesPreviews reports whether the server removes the previews that it made of the root when
 // it is told of the trace without any. MLflow 3.7 does, 3.17 does not.
 func (a *Applier) replacesPreviews() bool { return a.isBefore(3, 15) }

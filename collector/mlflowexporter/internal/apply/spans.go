@@ -151,10 +151,7 @@ func (a *Applier) export(ctx context.Context, experimentID string, spans []span,
 	switch {
 	case err == nil:
 		a.tookSpans()
-		for _, s := range spans {
-			s.of.rec.Spans[s.span.SpanID()] = s.version
-			s.of.rec.Told = s.of.rec.Told && s.of.first
-		}
+		a.stored(spans)
 	case answered && permanent(err) && (e.NoRoute() || e.Status == 501):
 		a.noTraces(err)
 		for _, t := range tracesOf(spans) {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,6 +41,8 @@ type trace struct {
 	rec   *ledger.Trace
 	spans []span // that MLflow has to get
 	first bool   // MLflow is told of it before it gets the spans
+	late  bool   // MLflow may have been told of it before it gets the spans
+	sums  int    // how often its totals were told
 	skip  bool
 }
 
@@ -59,7 +62,7 @@ func (a *Applier) prepare(ctx context.Context, t *trace) error {
 			}
 			return fmt.Errorf("find the trace: %w", err)
 		}
-		j.entry.Job.Trace = &ledger.Trace{Experiment: cmp.Or(home, t.exp.ref), Spans: ledger.Spans{}}
+		j.entry.Job.Trace = &ledger.Trace{Experiment: cmp.Or(home, t.exp.ref), Spans: ledger.Spans{}, Elsewhere: t.late}
 	}
 	t.rec = j.entry.Job.Trace
 	if t.rec.Experiment != t.exp.ref {
@@ -85,6 +88,7 @@ func (a *Applier) prepare(ctx context.Context, t *trace) error {
 		t.rec.Spans = ledger.Spans{}
 	}
 	t.spans = missing(t.Spans, t.rec.Spans)
+	t.late = a.isLate(t)
 	t.first = len(t.spans) > 0 && len(t.rec.Spans) == 0 && len(t.rec.Info) == 0 && a.toldFirst() && t.tellable()
 	return nil
 }
@@ -99,9 +103,14 @@ func (t *trace) off() {
 
 // tellable reports whether spans leave what info says as it is. MLflow 3.15 and newer look
 // whether they were told of a trace only when its spans say what they cost, and make tags of the
-// attributes of a resource.
+// attributes of a resource. Spans of several requests come first: all but those of the first would be
+// missing from the totals.
 func (t *trace) tellable() bool {
-	if t.Info == nil {
+	size := 0
+	for _, s := range t.spans {
+		size += s.size
+	}
+	if t.Info == nil || size > maxRequest {
 		return false
 	}
 	for _, rs := range t.Spans.ResourceSpans().All() {
@@ -119,7 +128,7 @@ func (t *trace) tellable() bool {
 
 // home asks MLflow for the experiment of a trace that may be older than the ledger.
 func (a *Applier) home(ctx context.Context, t *trace) (ref string, err error) {
-	known := true
+	known := len(t.job.runs) > 0 || a.ledger.Complete(t.start())
 	for _, r := range t.job.runs {
 		known = known && a.known(r)
 	}
@@ -130,17 +139,34 @@ func (a *Applier) home(ctx context.Context, t *trace) (ref string, err error) {
 	if mlflow.IsCode(err, mlflow.CodeNotFound) {
 		return "", nil
 	}
+	t.late = err == nil && info.Metadata[mlflow.MetaFinalized] != ""
 	if id := info.Location.Experiment.ID; err == nil && id != t.exp.id {
 		return id, nil
 	}
 	return "", err
 }
 
+// start is when the first of the spans that came began, in ms since 1970.
+func (t *trace) start() int64 {
+	first := int64(math.MaxInt64)
+	if !hasSpans(t.Spans) {
+		return first
+	}
+	for _, rs := range t.Spans.ResourceSpans().All() {
+		for _, ss := range rs.ScopeSpans().All() {
+			for _, s := range ss.Spans().All() {
+				first = min(first, s.StartTimestamp().AsTime().UnixMilli())
+			}
+		}
+	}
+	return first
+}
+
 // tellTraces tells MLflow what it must know of the traces of a job, of those that want it before
 // their spans, or of the others after them.
 func (a *Applier) tellTraces(ctx context.Context, j *job, first bool) {
 	for _, t := range j.traces {
-		if t.first != first {
+		if t.first != first && (first || t.rec == nil || !t.rec.Recount) {
 			continue
 		}
 		id := t.runID() // a job whose run could not be made is tried again, whole
@@ -197,20 +223,33 @@ func (a *Applier) tell(ctx context.Context, t *trace) error {
 		}
 		t.rec.Version, t.rec.Source, t.rec.Info, t.rec.Told, t.rec.Prompts = t.Info.Version, t.Info.Source, body, false, used
 	}
-	if len(t.rec.Info) == 0 {
+	info, added := t.rec.Info, false
+	if t.rec.Recount {
+		var err error
+		if info, added, err = a.withTotals(ctx, t); err != nil {
+			return err
+		}
+	}
+	t.rec.Recount = added
+	if len(info) == 0 {
 		return nil
 	}
-	if t.rec.Told {
+	if t.rec.Told && !added {
 		return a.linkTrace(ctx, t)
 	}
-	err := a.failed.result("trace", t.TraceID, a.startTrace(ctx, "tr-"+t.TraceID, t.rec.Info))
+	err := a.failed.result("trace", t.TraceID, a.startTrace(ctx, "tr-"+t.TraceID, info))
 	var e *mlflow.Error
 	if errors.As(err, &e) && (e.Inactive() || mlflow.IsCode(err, mlflow.CodeNotFound)) && a.moved(ctx, t) {
 		return fmt.Errorf("the experiment changed: %w", errRetry)
 	}
 	t.rec.Told = err == nil || permanent(err)
+	t.sums++
+	t.rec.Recount = added && (!t.rec.Told || (err == nil && a.cfg.Shared && t.sums < maxCounts))
 	if err != nil {
 		return err
+	}
+	if t.rec.Recount { // another Collector may have told others at the same time
+		return a.tell(ctx, t)
 	}
 	return a.linkTrace(ctx, t)
 }

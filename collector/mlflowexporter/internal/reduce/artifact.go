@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/patterns"
 )
 
 // ArtifactRules say which artifacts are written. The zero value keeps all of them.
@@ -68,11 +70,15 @@ func checkPattern(pattern string) error {
 		if _, err := path.Match(strings.Replace(class, "[!", "[^", 1), ""); class[0] == '[' && err != nil {
 			return fmt.Errorf("%s is no class of characters: write one such as [a-z] or [!a]", class)
 		}
-		if turned := emptyRange(class); turned != "" {
-			return fmt.Errorf("%s holds no character: write the lower end first, as in [a-z]", turned)
-		}
 	}
-	all := alternatives(literal.ReplaceAllString(pattern, "x"), nil)
+	if err := patterns.CheckRanges(pattern); err != nil {
+		return err
+	}
+	plain := literal.ReplaceAllString(pattern, "x")
+	if strings.Contains(plain, "//") {
+		return errors.New("no path has an empty part: write a single slash")
+	}
+	all := alternatives(plain, nil)
 	if len(all) > maxAlternatives {
 		return fmt.Errorf("its braces stand for more than %d patterns: write several", maxAlternatives)
 	}
@@ -90,35 +96,6 @@ func checkPattern(pattern string) error {
 		}
 	}
 	return nil
-}
-
-// emptyRange is the first range of a class whose ends are the wrong way round; "" when there is none.
-func emptyRange(class string) string {
-	if class[0] != '[' {
-		return ""
-	}
-	in := []rune(class[1 : len(class)-1])
-	if len(in) > 0 && (in[0] == '^' || in[0] == '!') {
-		in = in[1:]
-	}
-	character := func(i int) (r rune, next int) {
-		if in[i] == '\\' && i+1 < len(in) {
-			i++
-		}
-		return in[i], i + 1
-	}
-	for i := 0; i < len(in); {
-		low, next := character(i)
-		if next+1 < len(in) && in[next] == '-' {
-			high, end := character(next + 1)
-			if high < low {
-				return string(in[i:end])
-			}
-			next = end
-		}
-		i = next
-	}
-	return ""
 }
 
 // alternatives adds the patterns without braces that a valid pattern stands for.

@@ -129,7 +129,7 @@ func TestNoPatterns(t *testing.T) {
 		strings.Repeat("{a,b}", 11): "stand for more than 1000 patterns",
 		"/a.json":                   "write raw/**", "./a": "write raw/**", "raw/": "write raw/**",
 		"[z-a]": "z-a holds no character: write the lower end first", "x[^0-9z-b]": "z-b holds no character",
-		"../x": "no path has a part ..", "raw/{a,..}/x": "no path has a part ..", "a/./b": "no path has a part .",
+		"a//b": "no path has an empty part", "../x": "no path has a part ..", "raw/{a,..}/x": "no path has a part ..", "a/./b": "no path has a part .",
 	} {
 		if err := (ArtifactRules{Include: []string{pattern}}).Validate(); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "`include[0]`: ") {
 			t.Errorf("%s: %v", pattern, err)

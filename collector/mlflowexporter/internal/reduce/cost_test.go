@@ -84,7 +84,7 @@ func TestDroppedUsageCostsAsMuch(t *testing.T) {
 		"cost of the trace":    func(p Plan) any { return p.Traces[0].Info.Cost },
 		"prompts of the trace": func(p Plan) any { return p.Traces[0].Info.Prompts },
 		"cost of the call": func(p Plan) any {
-			v, _ := p.Traces[0].Spans.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(1).Attributes().Get(attrCost)
+			v, _ := p.Traces[0].Spans.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(1).Attributes().Get(AttrCost)
 			return v.AsString()
 		},
 	} {
@@ -122,7 +122,7 @@ func TestUnknownModelOfACall(t *testing.T) {
 	used := map[string]any{wire.AttrGenAIRequestModel: "named", wire.AttrUsageInput: 10}
 	job, stage, member := newSpan(t, Job, "job", 1, nil), newSpan(t, Stage, "stage", 7, used), newSpan(t, Member, "member", 8, used)
 	priced := call(6, "ours")
-	priced.Span.Attributes().PutStr(attrCost, `{"input_cost":1,"output_cost":2,"total_cost":3}`)
+	priced.Span.Attributes().PutStr(AttrCost, `{"input_cost":1,"output_cost":2,"total_cost":3}`)
 	m := Mapping{Job: RunMapping{Name: "job"}, Stage: RunMapping{Name: "stage"}, Member: RunMapping{Name: "member"}, Prices: pricing.Default()}
 	for name, c := range map[string]struct {
 		spans    []Span
@@ -168,14 +168,14 @@ func TestCostOfAModelCall(t *testing.T) {
 		"invalid": {"0.5", ours},
 	} {
 		t.Run(name, func(t *testing.T) {
-			attrs := map[string]any{attrCost: tc.own}
+			attrs := map[string]any{AttrCost: tc.own}
 			if tc.own == nil {
-				delete(attrs, attrCost)
+				delete(attrs, AttrCost)
 			}
 			for k, v := range call {
 				attrs[k] = v
 			}
-			if got := nativeAttrs(t, newSpan(t, Detail, "chat gpt-4o", 2, attrs))[attrCost]; got != tc.want {
+			if got := nativeAttrs(t, newSpan(t, Detail, "chat gpt-4o", 2, attrs))[AttrCost]; got != tc.want {
 				t.Errorf("cost %v, want %s", got, tc.want)
 			}
 		})
@@ -206,8 +206,8 @@ func TestProviderByItsOlderName(t *testing.T) {
 		native(s, s, m, dst)
 		got := dst.Attributes().AsRaw()
 		var cost map[string]float64
-		if text, _ := got[attrCost].(string); json.Unmarshal([]byte(text), &cost) != nil || math.Abs(cost["total_cost"]-tc.cost) > 1e-9 || got[attrProvider] != tc.provider {
-			t.Errorf("%s: cost %v, provider %v", name, got[attrCost], got[attrProvider])
+		if text, _ := got[AttrCost].(string); json.Unmarshal([]byte(text), &cost) != nil || math.Abs(cost["total_cost"]-tc.cost) > 1e-9 || got[attrProvider] != tc.provider {
+			t.Errorf("%s: cost %v, provider %v", name, got[AttrCost], got[attrProvider])
 		}
 		if of, _ := metricOf(Reduce([]Span{newSpan(t, Job, "job", 1, tc.attrs)}, m).Runs[0], metricCost); math.Abs(of-tc.cost) > 1e-9 {
 			t.Errorf("%s: the run's cost is %v, want %v", name, of, tc.cost)

@@ -49,6 +49,7 @@ const (
 	DropInvalidArtifact = "invalid_artifact" // an artifact event without content, with an unusable name or that of a later one, below another file, or on a span that is no run
 	DropInvalidScore    = "invalid_score"    // an evaluation event without a name, or without a verdict
 	DropNaN             = "nan_metric"       // a metric that is NaN or infinite
+	DropParamConflict   = "param_conflict"   // a param that has, to MLflow, the name of another one with another value
 )
 
 // Run is one MLflow run, as far as one batch knows it.

@@ -51,6 +51,7 @@ func jobRun(s Span, key, parent string, m Mapping, plan *Plan) Run {
 	} else if b.tags[tagNote] == "" { // an application may give its own
 		b.tagIf(tagNote, noteOfEvaluation(b.span))
 	}
+	b.conflicts()
 	plan.Dropped = append(plan.Dropped, b.dropped...)
 	run := b.run(key, parent)
 	run.Experiment = m.experiment(s)
@@ -91,6 +92,7 @@ func stageRun(s Span, key, parent, folder string, m Mapping, plan *Plan) Run {
 	b.otherwise(metricLatency, seconds(s.Span))
 	b.cost(m.stage(s), m.Prices, plan)
 	b.artifacts(m.Artifacts, folder, plan)
+	b.conflicts()
 	plan.Dropped = append(plan.Dropped, b.dropped...)
 	run := b.run(key, parent)
 	run.Experiment = m.experiment(s)
@@ -394,7 +396,8 @@ func (b *builder) run(key, parent string) Run {
 		Artifacts: b.files,
 		Why:       b.why,
 	}
-	for _, key := range slices.Sorted(maps.Keys(b.params)) {
+	kept, others := alike(b.params)
+	for _, key := range append(kept, others...) {
 		run.Params = append(run.Params, KeyValue{key, values.Clean(b.params[key], maxParam)})
 	}
 	for _, key := range slices.Sorted(maps.Keys(b.tags)) {

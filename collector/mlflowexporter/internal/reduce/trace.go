@@ -20,7 +20,6 @@ const (
 	attrSpanType      = "mlflow.spanType"
 	attrSpanInputs    = "mlflow.spanInputs"
 	attrSpanOutputs   = "mlflow.spanOutputs"
-	attrCost          = "mlflow.llm.cost"
 	attrModel         = "mlflow.llm.model"
 	attrProvider      = "mlflow.llm.provider"
 	attrMessageFormat = "mlflow.message.format"
@@ -36,6 +35,9 @@ const (
 
 // AttrTokenUsage has the tokens of a span, as JSON; spans without any do not have it.
 const AttrTokenUsage = "mlflow.chat.tokenUsage"
+
+// AttrCost has what a span cost, as JSON; spans that cost nothing, or nobody knows what, do not have it.
+const AttrCost = "mlflow.llm.cost"
 
 const (
 	stateOK    = "OK"
@@ -187,7 +189,7 @@ func usage(raw, s Span, attrs pcommon.Map, prices *pricing.Table) (unpriced []st
 			attrs.Remove(name)
 		}
 		attrs.Remove(AttrTokenUsage)
-		attrs.Remove(attrCost)
+		attrs.Remove(AttrCost)
 		return nil
 	}
 	for _, name := range usageAttributes { // MLflow would read what we do not
@@ -209,12 +211,12 @@ func usage(raw, s Span, attrs pcommon.Map, prices *pricing.Table) (unpriced []st
 	}
 	// Without a cost of ours MLflow computes one itself: without regard to the cache, and the
 	// first time for seconds, while it tries to fetch prices.
-	if own, ok := attrs.Get(attrCost); ok && wholeCost(own.AsString()) {
+	if own, ok := attrs.Get(AttrCost); ok && wholeCost(own.AsString()) {
 		return nil
 	}
 	spent := raw.spend(nil, prices)
 	if spent.known {
-		attrs.PutStr(attrCost, costJSON(spent.cost))
+		attrs.PutStr(AttrCost, costJSON(spent.cost))
 	}
 	return spent.unknown
 }
@@ -250,7 +252,7 @@ func sanitize(attrs pcommon.Map) {
 			return true
 		case key == AttrTokenUsage:
 			return !numbersOnly(v.AsString(), true)
-		case key == attrCost:
+		case key == AttrCost:
 			return !numbersOnly(v.AsString(), false)
 		}
 		return false

@@ -31,7 +31,7 @@ func TestModelCallIsNative(t *testing.T) {
 	want := map[string]any{
 		attrSpanType: "CHAT_MODEL", attrModel: "gpt-4o-2024-08-06", attrProvider: "openai", attrMessageFormat: "openai",
 		AttrTokenUsage: `{"cache_creation_input_tokens":0,"cache_read_input_tokens":64,"input_tokens":100,"output_tokens":20,"total_tokens":120}`,
-		attrCost:       `{"input_cost":0.00017,"output_cost":0.0002,"total_cost":0.00037}`, // 36 × 2.50 + 64 × 1.25, 20 × 10 per million
+		AttrCost:       `{"input_cost":0.00017,"output_cost":0.0002,"total_cost":0.00037}`, // 36 × 2.50 + 64 × 1.25, 20 × 10 per million
 		attrSpanInputs: `{"model":"gpt-4o","messages":[{"role":"system","content":"Be short."},{"role":"user","content":"Facts <a> & b?"},` +
 			`{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"search","arguments":"{\"q\":\"wal\"}"}}]},` +
 			`{"role":"tool","content":"none","tool_call_id":"c1"}],"temperature":0.2,"max_tokens":900}`,
@@ -117,7 +117,7 @@ func TestMessagesOfAnotherShapeArePassedOn(t *testing.T) {
 func TestTotalsAreTakenOffStagesAndJob(t *testing.T) {
 	for _, kind := range []Kind{Job, Stage} {
 		got := nativeAttrs(t, newSpan(t, kind, "stage_a", 2, map[string]any{
-			wire.AttrUsageInput: 5, wire.AttrUsageOutput: 5, AttrTokenUsage: `{"input_tokens":5}`, attrCost: `{"total_cost":1}`,
+			wire.AttrUsageInput: 5, wire.AttrUsageOutput: 5, AttrTokenUsage: `{"input_tokens":5}`, AttrCost: `{"total_cost":1}`,
 		}))
 		if diff := cmp.Diff(map[string]any{attrSpanType: "CHAIN"}, got); diff != "" {
 			t.Errorf("%s: %s", kind, diff)
@@ -137,7 +137,7 @@ func TestModelCallsThatAreRuns(t *testing.T) {
 		for _, kind := range []Kind{Job, Stage, Member} {
 			got := nativeAttrs(t, newSpan(t, kind, "ask", 2, used(operation, 100)))
 			want := map[string]any{
-				attrModel: "gpt-4o", attrProvider: "openai", wire.AttrUsageInput: int64(100), attrCost: `{"input_cost":0.00025,"output_cost":0,"total_cost":0.00025}`,
+				attrModel: "gpt-4o", attrProvider: "openai", wire.AttrUsageInput: int64(100), AttrCost: `{"input_cost":0.00025,"output_cost":0,"total_cost":0.00025}`,
 				AttrTokenUsage: `{"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"input_tokens":100,"output_tokens":0,"total_tokens":100}`,
 			}
 			for key, value := range want {
@@ -148,7 +148,7 @@ func TestModelCallsThatAreRuns(t *testing.T) {
 		}
 	}
 	for _, operation := range []string{"invoke_agent", "create_agent", "invoke_workflow", "execute_tool", ""} {
-		if got := nativeAttrs(t, newSpan(t, Stage, "sum", 2, used(operation, 100))); got[AttrTokenUsage] != nil || got[wire.AttrUsageInput] != nil || got[attrCost] != nil {
+		if got := nativeAttrs(t, newSpan(t, Stage, "sum", 2, used(operation, 100))); got[AttrTokenUsage] != nil || got[wire.AttrUsageInput] != nil || got[AttrCost] != nil {
 			t.Errorf("a stage that is %q has %v", operation, got)
 		}
 	}
@@ -220,7 +220,7 @@ func TestContentIsShown(t *testing.T) {
 func TestHarmfulAttributesAreSanitized(t *testing.T) {
 	long := strings.Repeat("ä", 600)
 	s := newSpan(t, Detail, "nul\x00", 2, map[string]any{
-		attrCost: "0.5", AttrTokenUsage: `{"input_tokens":"5"}`, attrSpanType: long,
+		AttrCost: "0.5", AttrTokenUsage: `{"input_tokens":"5"}`, attrSpanType: long,
 		wire.AttrSessionID: long, wire.AttrUserID: long, "gen_ai.conversation.id": long,
 		"mlflow.traceTag.mlflow.trace.spansLocation": "x", "mlflow.traceTag.team": "kept", "mlflow.traceRequestId": "tr-1", "mlflow.experimentId": "9",
 		"nul": "a\x00b", "utf8": "a\xffb", "deep": map[string]any{"list": []any{"c\x00"}},

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/technoshare/commentator/collector/mlflowexporter/internal/patterns"
 )
 
 // Rule chooses metrics by name and says which of their attributes tell one MLflow metric
@@ -31,6 +33,8 @@ func (r *Rule) Validate() error {
 	}
 	if _, err := path.Match(r.Name, ""); err != nil {
 		errs = append(errs, fmt.Errorf("`name`: %q is no pattern: close the bracket, or write \\[", r.Name))
+	} else if err := patterns.CheckRanges(r.Name); err != nil {
+		errs = append(errs, fmt.Errorf("`name`: %w", err))
 	}
 	if slices.Contains(r.By, "") {
 		errs = append(errs, errors.New("`by` must not hold an empty name: remove it"))

@@ -523,6 +523,7 @@ func TestRulesSayWhatIsWrong(t *testing.T) {
 		{Rule{Name: "a.*", By: []string{"b"}}, nil},
 		{Rule{}, []string{"`name`"}},
 		{Rule{Name: "a["}, []string{"pattern"}},
+		{Rule{Name: "x.[z-a]"}, []string{"`name`: z-a holds no character"}},
 		{Rule{Name: "a", By: []string{""}}, []string{"`by`"}},
 		{Rule{By: []string{""}}, []string{"`name`", "`by`"}},
 		{Rule{Name: "a[", By: []string{""}}, []string{"pattern", "`by`"}},
