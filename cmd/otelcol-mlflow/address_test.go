@@ -47,8 +47,11 @@ func TestAWrongAddressNamesItsVariable(t *testing.T) {
 // The exporter names its own key, people set a variable.
 func TestAWrongValueOfTheExporterNamesItsVariable(t *testing.T) {
 	for _, c := range [][2]string{
-		{"MLFLOW_EXPERIMENT_NAME", " "}, {"MLFLOW_EXPERIMENT_NAME", strings.Repeat("x", 251)}, {"MLFLOW_UI_URL", "mlflow.example.org"},
-		{"MLFLOW_UI_URL", "https://u:p@mlflow.example.org"}, {"MLFLOW_TRACKING_URI", "mlflow:5000"},
+		{"MLFLOW_EXPERIMENT_NAME", " "},
+		{"MLFLOW_EXPERIMENT_NAME", strings.Repeat("x", 251)},
+		{"MLFLOW_UI_URL", "mlflow.example.org"},
+		{"MLFLOW_UI_URL", "https://u:p@mlflow.example.org"},
+		{"MLFLOW_TRACKING_URI", "mlflow:5000"},
 	} {
 		t.Run(c[0], func(t *testing.T) {
 			inDir(t)

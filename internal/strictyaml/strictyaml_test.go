@@ -44,7 +44,7 @@ func TestErrorsNameLineAndKeysAndNoTypes(t *testing.T) {
 		}
 	}
 	other := errors.New("other")
-	if err := Explain(other, nil); err != other {
+	if err := Explain(other, nil); !errors.Is(err, other) {
 		t.Error(err)
 	}
 }
