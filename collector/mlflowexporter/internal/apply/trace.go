@@ -68,7 +68,9 @@ func (a *Applier) prepare(ctx context.Context, t *trace) error {
 	if t.rec.Experiment != t.exp.ref {
 		id, _, _ := strings.Cut(t.rec.Experiment, "@")
 		replaced := id == t.exp.id
-		if !replaced {
+		if replaced {
+			a.missed(t.rec.Experiment)
+		} else {
 			var err error
 			if replaced, err = a.replaced(ctx, t.rec.Experiment); err != nil {
 				return err
