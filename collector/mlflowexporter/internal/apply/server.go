@@ -162,11 +162,11 @@ func (a *Applier) replaced(ctx context.Context, ref string) (bool, error) {
 	if err != nil && !permanent(err) {
 		return false, fmt.Errorf("find the experiment of the trace: %w", err)
 	}
-	if err != nil || refOf(found) == ref {
-		return false, nil
+	another := err == nil && refOf(found) != ref
+	if another {
+		a.missed(ref)
 	}
-	a.missed(ref)
-	return true, nil
+	return another, nil
 }
 
 // missed says once of an experiment that it is gone, with all that was brought to it. In an empty
