@@ -249,7 +249,7 @@ func (e *mlflowExporter) countLeftOut(plan reduce.Plan, retry map[string]bool) {
 			continue
 		}
 		e.telemetry.dropped(d.Reason, 1)
-		e.log.Error("MLflow cannot take this; dropped", zap.String("reason", d.Reason), zap.String("trace_id", d.TraceID), zap.String("item", d.Detail))
+		e.log.Warn("MLflow cannot take this; dropped", zap.String("reason", d.Reason), zap.String("trace_id", d.TraceID), zap.String("item", d.Detail))
 	}
 }
 

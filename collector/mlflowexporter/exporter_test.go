@@ -170,13 +170,13 @@ func startExporter(t *testing.T, cfg *Config, set exporter.Settings, h component
 	return e
 }
 
-// observed is settings whose metrics and errors can be looked at.
+// observed is settings whose metrics, warnings and errors can be looked at.
 func observed(t *testing.T) (exporter.Settings, *componenttest.Telemetry, *observer.ObservedLogs) {
 	t.Helper()
 	tel := componenttest.NewTelemetry()
 	t.Cleanup(func() { _ = tel.Shutdown(context.Background()) })
 	set := metadatatest.NewSettings(tel)
-	core, logs := observer.New(zap.ErrorLevel)
+	core, logs := observer.New(zap.WarnLevel)
 	set.Logger = zap.New(core)
 	return set, tel, logs
 }

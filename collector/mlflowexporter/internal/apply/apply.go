@@ -65,6 +65,7 @@ type Config struct {
 // Events that Config.Count is told of.
 const (
 	EventDeletedRun       = "deleted_run"       // writes to a run that a user deleted
+	EventDeletedTrace     = "deleted_trace"     // messages of a trace that a user deleted
 	EventParamConflict    = "param_conflict"    // params that MLflow holds with another value
 	EventUndelivered      = "undelivered"       // artifacts that MLflow could not take
 	EventDeadLetter       = "dead_letter"       // items that MLflow refused for good

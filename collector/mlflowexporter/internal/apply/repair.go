@@ -45,6 +45,9 @@ func (j *job) repair() {
 			continue
 		}
 		kept.Told = false
+		if kept.Gone { // MLflow has nothing of it
+			kept.Gone, kept.Spans = false, nil
+		}
 		if t.Info != nil {
 			kept.Info, kept.Version = nil, reduce.Version{} // it names a run that may be another one now
 		}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 
+	"go.uber.org/zap"
+
 	"github.com/technoshare/commentator/internal/mlflow"
 )
 
@@ -16,6 +18,7 @@ import (
 type server struct {
 	mu          sync.Mutex
 	experiments map[string]experiment // by name
+	missed      sync.Map              // the refs of those of which it was said that they are gone
 }
 
 // experiment is where runs and traces go.
@@ -68,6 +71,7 @@ func (a *Applier) experimentOf(ctx context.Context, name, ofKind string) (experi
 	e, err := a.getExperiment(ctx, name)
 	if ok && (mlflow.IsCode(err, mlflow.CodeNotFound) || (err == nil && refOf(e) != known.ref)) {
 		clear(a.server.experiments) // another database: there the ids are those of others
+		_, _ = a.replaced(ctx, known.ref)
 	}
 	if ofKind != "" && mlflow.IsCode(err, mlflow.CodeNotFound) {
 		if err := a.createExperiment(ctx, name, ofKind, remedy); err != nil {
@@ -152,12 +156,28 @@ func (a *Applier) replaced(ctx context.Context, ref string) (bool, error) {
 	var found mlflow.Experiment
 	err := a.guard(ctx, func() (err error) { found, err = a.client.GetExperiment(ctx, id); return err })
 	if mlflow.IsCode(err, mlflow.CodeNotFound) {
+		a.missed(ref)
 		return true, nil
 	}
 	if err != nil && !permanent(err) {
 		return false, fmt.Errorf("find the experiment of the trace: %w", err)
 	}
-	return err == nil && refOf(found) != ref, nil
+	another := err == nil && refOf(found) != ref
+	if another {
+		a.missed(ref)
+	}
+	return another, nil
+}
+
+// missed says once of an experiment that it is gone, with all that was brought to it. In an empty
+// database everything goes on as if nothing was the matter.
+func (a *Applier) missed(ref string) {
+	id, _, whole := strings.Cut(ref, "@")
+	if _, said := a.server.missed.LoadOrStore(ref, true); said || !whole { // old refs tell no database
+		return
+	}
+	a.log.Warn("MLflow has another database, or somebody removed an experiment for good: what was delivered to it before is not there",
+		zap.String("experiment_id", id))
 }
 
 // refOf names an experiment for good.

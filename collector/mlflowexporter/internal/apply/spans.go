@@ -65,13 +65,13 @@ func versionOf(s ptrace.Span) (ledger.SpanVersion, int) {
 
 // applyTraces brings the traces of all jobs to MLflow, the spans of many in one request.
 func (a *Applier) applyTraces(ctx context.Context, jobs []*job) {
-	for _, j := range jobs {
+	a.each(jobs, func(j *job) {
 		for _, t := range j.traces {
 			if j.stopped() || !j.fail(a.prepare(ctx, t)) {
 				break
 			}
 		}
-	}
+	})
 	a.each(jobs, func(j *job) { a.tellTraces(ctx, j, true) })
 	a.applySpans(ctx, jobs)
 	a.each(jobs, func(j *job) { a.tellTraces(ctx, j, false) })

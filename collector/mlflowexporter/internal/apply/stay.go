@@ -162,7 +162,8 @@ func (a *Applier) experimentName(ctx context.Context, ref string) (name string, 
 	id, _, _ := strings.Cut(ref, "@")
 	var found mlflow.Experiment
 	err = a.guard(ctx, func() (err error) { found, err = a.client.GetExperiment(ctx, id); return err })
-	if mlflow.IsCode(err, mlflow.CodeNotFound) {
+	if err == nil && refOf(found) != ref || mlflow.IsCode(err, mlflow.CodeNotFound) {
+		a.missed(ref)
 		return "", false, nil
 	}
 	if err != nil {

@@ -87,7 +87,8 @@ func TestTotalsAreThoseOfAllCalls(t *testing.T) {
 			e.spent(t, p, 3)
 		}
 
-		// With a call of its own, the root's message costs what it did, and a later call one request more.
+		// With a call of its own, the root's message costs what it did. What comes later is looked for before it is
+		// written, and for a call the totals are read.
 		p := callsAlone(e.plan(9))
 		first := p
 		first.Traces = []reduce.Trace{with(p.Traces[0], call(p, 1))}
@@ -96,12 +97,12 @@ func TestTotalsAreThoseOfAllCalls(t *testing.T) {
 		e.took(t, 26)
 		later := reduce.Plan{Traces: []reduce.Trace{with(call(p, 2), call(p, 3))}}
 		e.mustApply(t, later)
-		e.took(t, 3)
+		e.took(t, 4)
 		e.mustApply(t, later, first)
 		e.took(t, 0)
 		e.spent(t, p, 3)
 		e.mustApply(t, reduce.Plan{Traces: []reduce.Trace{late(p, 40)}}) // no call
-		e.took(t, 2)
+		e.took(t, 3)
 		e.restart(t)
 		e.mustApply(t, reduce.Plan{Traces: []reduce.Trace{call(p, 4)}})
 		e.spent(t, p, 4)
@@ -117,7 +118,7 @@ func TestTotalsAreThoseOfAllCalls(t *testing.T) {
 		e.mustApply(t, own)
 		e.requests.take()
 		e.mustApply(t, reduce.Plan{Traces: []reduce.Trace{call(own, 1)}})
-		e.took(t, 2)
+		e.took(t, 3)
 		info, err := e.client.GetTraceInfo(t.Context(), "tr-"+own.Traces[0].TraceID)
 		if err != nil || !strings.Contains(strings.ReplaceAll(info.Metadata[mlflow.MetaTokenUsage], " ", ""), `"total_tokens":3`) {
 			t.Errorf("the root's tokens are %s, %v", info.Metadata[mlflow.MetaTokenUsage], err)

@@ -68,7 +68,9 @@ func (a *Applier) prepare(ctx context.Context, t *trace) error {
 	if t.rec.Experiment != t.exp.ref {
 		id, _, _ := strings.Cut(t.rec.Experiment, "@")
 		replaced := id == t.exp.id
-		if !replaced {
+		if replaced {
+			a.missed(t.rec.Experiment)
+		} else {
 			var err error
 			if replaced, err = a.replaced(ctx, t.rec.Experiment); err != nil {
 				return err
@@ -88,6 +90,9 @@ func (a *Applier) prepare(ctx context.Context, t *trace) error {
 		t.rec.Spans = ledger.Spans{}
 	}
 	t.spans = missing(t.Spans, t.rec.Spans)
+	if err := a.leaveDeleted(ctx, t); err != nil || t.skip {
+		return err
+	}
 	t.late = a.isLate(t)
 	t.first = len(t.spans) > 0 && len(t.rec.Spans) == 0 && len(t.rec.Info) == 0 && a.toldFirst() && t.tellable()
 	return nil
@@ -243,6 +248,7 @@ func (a *Applier) tell(ctx context.Context, t *trace) error {
 		return fmt.Errorf("the experiment changed: %w", errRetry)
 	}
 	t.rec.Told = err == nil || permanent(err)
+	t.rec.Refused = err != nil && t.rec.Told
 	t.sums++
 	t.rec.Recount = added && (!t.rec.Told || (err == nil && a.cfg.Shared && t.sums < maxCounts))
 	if err != nil {

@@ -89,6 +89,10 @@ type Trace struct {
 	Source reduce.Source `json:"source,omitzero"`
 	// Told is set when MLflow got Info after everything else of the trace.
 	Told bool `json:"told,omitempty"`
+	// Refused is set when MLflow refused Info for good: it may never have had the trace. Gone is set when
+	// a user deleted the trace; Spans then holds what needs nothing more, too.
+	Refused bool `json:"refused,omitempty"`
+	Gone    bool `json:"gone,omitempty"`
 	// Elsewhere is set when MLflow had been told of the trace, and not by what this ledger knows. Recount
 	// is set while the totals that MLflow shows may lack spans that came after it was told.
 	Elsewhere bool `json:"elsewhere,omitempty"`

@@ -1,6 +1,8 @@
 package reduce
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"path"
@@ -8,8 +10,11 @@ import (
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/patterns"
+	"github.com/technoshare/commentator/internal/wire"
 )
 
 // ArtifactRules say which artifacts are written. The zero value keeps all of them.
@@ -153,4 +158,57 @@ func matches(patterns []string, p string) bool {
 		}
 	}
 	return false
+}
+
+// artifactOf reads one event, and the hash that the worker gave it. It says what is wrong with one that is
+// no file, and what to write.
+func artifactOf(e ptrace.SpanEvent) (a Artifact, sum, wrong string) {
+	get := func(key string) string {
+		v, ok := e.Attributes().Get(key)
+		if !ok {
+			return ""
+		}
+		return v.AsString()
+	}
+	a.Path = escapes.ReplaceAllString(get(wire.AttrArtifactName), "_$1")
+	if a.Path == "" {
+		return a, "", "an artifact without `" + wire.AttrArtifactName + "`: give it a path such as raw/page.html"
+	}
+	if !validPath(a.Path) {
+		return a, "", a.Path + " is no path of an artifact: write one such as raw/page.html, without .., #, \\ and control characters, of parts up to 255 bytes"
+	}
+	content, ok := e.Attributes().Get(wire.AttrArtifactContent)
+	if !ok {
+		return a, "", a.Path + " has no `" + wire.AttrArtifactContent + "`, which is the file"
+	}
+	if content.Type() == pcommon.ValueTypeBytes {
+		a.Content = content.Bytes().AsRaw()
+	} else {
+		a.Content = []byte(content.AsString())
+	}
+	hash := sha256.Sum256(a.Content)
+	a.SHA256 = hex.EncodeToString(hash[:])
+	a.MediaType = get(wire.AttrArtifactMediaType)
+	if v, ok := e.Attributes().Get(wire.AttrArtifactTruncated); ok {
+		a.Truncated = v.Type() == pcommon.ValueTypeBool && v.Bool()
+	}
+	return a, strings.ToLower(get(wire.AttrArtifactSHA256)), ""
+}
+
+// escapes are what MLflow decodes in a path until nothing is left to decode, so that a%2Fb.txt
+// would be written as a/b.txt.
+var escapes = regexp.MustCompile(`%([0-9A-Fa-f]{2})`)
+
+// validPath reports whether MLflow takes the text as path of an artifact: relative, clean,
+// without #, backslash or control characters, no part longer than a file name may be.
+func validPath(p string) bool {
+	if p == "" || p == "." || path.IsAbs(p) || path.Clean(p) != p || strings.ContainsAny(p, "#\\") {
+		return false
+	}
+	for _, part := range strings.Split(p, "/") {
+		if part == ".." || len(part) > 255 {
+			return false
+		}
+	}
+	return !strings.ContainsFunc(p, func(r rune) bool { return r < ' ' || r == 0x7f || r == 0xFFFD })
 }

@@ -1,6 +1,7 @@
 package reduce
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -264,9 +265,17 @@ func TestUnusableArtifactsAndSpansAreDropped(t *testing.T) {
 	addArtifact(s, map[string]any{"artifact.name": "no-content.txt"})
 	broken := newSpan(t, Detail, "broken", 0, nil)
 	plan := Reduce([]Span{s, broken}, simple)
-	reasons := map[string]int{}
+	reasons, causes := map[string]int{}, map[string]int{}
 	for _, d := range plan.Dropped {
 		reasons[d.Reason]++
+		for _, cause := range []string{"stage_a: an artifact without `artifact.name`: give it a path", " is no path of an artifact: write one such as", "stage_a: no-content.txt has no `artifact.content`"} {
+			if strings.Contains(d.Detail, cause) {
+				causes[cause]++
+			}
+		}
+	}
+	if got := slices.Sorted(maps.Values(causes)); !slices.Equal(got, []int{1, 1, 8}) {
+		t.Errorf("causes %v of %v", causes, plan.Dropped)
 	}
 	if diff := cmp.Diff(map[string]int{DropInvalidArtifact: 10, DropInvalidID: 1}, reasons); diff != "" {
 		t.Error(diff)

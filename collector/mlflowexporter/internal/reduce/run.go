@@ -2,13 +2,9 @@ package reduce
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"maps"
 	"math"
-	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -274,10 +270,10 @@ func (b *builder) artifacts(filter *ArtifactFilter, folder string, plan *Plan) {
 		if e.Name() != wire.EventArtifact {
 			continue
 		}
-		a, sum, ok := artifactOf(e)
-		if !ok {
+		a, sum, wrong := artifactOf(e)
+		if wrong != "" {
 			plan.Dropped = append(plan.Dropped, Drop{
-				TraceID: b.span.Span.TraceID().String(), Reason: DropInvalidArtifact, Detail: b.span.Span.Name() + ": " + a.Path,
+				TraceID: b.span.Span.TraceID().String(), Reason: DropInvalidArtifact, Detail: b.span.Span.Name() + ": " + wrong,
 			})
 			continue
 		}
@@ -323,7 +319,7 @@ func (t *trace) misplaced(plan *Plan) {
 		for _, e := range s.Span.Events().All() {
 			if e.Name() == wire.EventArtifact {
 				plan.Dropped = append(plan.Dropped, Drop{
-					TraceID: t.id.String(), Reason: DropInvalidArtifact, Detail: s.Span.Name() + ": " + eventText(e, wire.AttrArtifactName) + ", on a span that is no run",
+					TraceID: t.id.String(), Reason: DropInvalidArtifact, Detail: s.Span.Name() + ": " + cmp.Or(eventText(e, wire.AttrArtifactName), "an artifact") + ", on a span that is no run",
 				})
 			}
 		}
@@ -333,55 +329,6 @@ func (t *trace) misplaced(plan *Plan) {
 func joinSorted(names []string) string {
 	slices.Sort(names)
 	return strings.Join(slices.Compact(names), ", ")
-}
-
-// artifactOf reads one event, and the hash that the worker gave it.
-func artifactOf(e ptrace.SpanEvent) (a Artifact, sum string, ok bool) {
-	get := func(key string) string {
-		v, ok := e.Attributes().Get(key)
-		if !ok {
-			return ""
-		}
-		return v.AsString()
-	}
-	a.Path = escapes.ReplaceAllString(get(wire.AttrArtifactName), "_$1")
-	if !validPath(a.Path) {
-		return a, "", false
-	}
-	content, ok := e.Attributes().Get(wire.AttrArtifactContent)
-	if !ok {
-		return a, "", false
-	}
-	if content.Type() == pcommon.ValueTypeBytes {
-		a.Content = content.Bytes().AsRaw()
-	} else {
-		a.Content = []byte(content.AsString())
-	}
-	hash := sha256.Sum256(a.Content)
-	a.SHA256 = hex.EncodeToString(hash[:])
-	a.MediaType = get(wire.AttrArtifactMediaType)
-	if v, ok := e.Attributes().Get(wire.AttrArtifactTruncated); ok {
-		a.Truncated = v.Type() == pcommon.ValueTypeBool && v.Bool()
-	}
-	return a, strings.ToLower(get(wire.AttrArtifactSHA256)), true
-}
-
-// escapes are what MLflow decodes in a path until nothing is left to decode, so that a%2Fb.txt
-// would be written as a/b.txt.
-var escapes = regexp.MustCompile(`%([0-9A-Fa-f]{2})`)
-
-// validPath reports whether MLflow takes the text as path of an artifact: relative, clean,
-// without #, backslash or control characters, no part longer than a file name may be.
-func validPath(p string) bool {
-	if p == "" || p == "." || path.IsAbs(p) || path.Clean(p) != p || strings.ContainsAny(p, "#\\") {
-		return false
-	}
-	for _, part := range strings.Split(p, "/") {
-		if part == ".." || len(part) > 255 {
-			return false
-		}
-	}
-	return !strings.ContainsFunc(p, func(r rune) bool { return r < ' ' || r == 0x7f || r == 0xFFFD })
 }
 
 func (b *builder) run(key, parent string) Run {

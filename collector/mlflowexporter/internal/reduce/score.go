@@ -87,9 +87,9 @@ func (t *trace) scores(m Mapping, plan *Plan) {
 			if e.Name() != wire.EventEvaluation {
 				continue
 			}
-			score, ok := t.score(s, shown(), e, m)
-			if !ok {
-				plan.Dropped = append(plan.Dropped, Drop{TraceID: t.id.String(), Reason: DropInvalidScore, Detail: s.Span.Name() + ": " + score.Name})
+			score := t.score(s, shown(), e, m)
+			if wrong := score.wrong(e); wrong != "" {
+				plan.Dropped = append(plan.Dropped, Drop{TraceID: t.id.String(), Reason: DropInvalidScore, Detail: s.Span.Name() + ": " + wrong})
 				continue
 			}
 			plan.Scores = append(plan.Scores, score)
@@ -100,8 +100,27 @@ func (t *trace) scores(m Mapping, plan *Plan) {
 	})
 }
 
-// score reads one event of a span, which is shown so. It reports false when the event says nothing.
-func (t *trace) score(s, shown Span, e ptrace.SpanEvent, m Mapping) (Score, bool) {
+// wrong says why an event that a verdict was read from says nothing, and what to write. The verdict itself is
+// not repeated: a rule may drop it.
+func (s Score) wrong(e ptrace.SpanEvent) string {
+	value, given := e.Attributes().Get(wire.AttrEvaluationValue)
+	numeric := false
+	if given {
+		_, numeric = number(value)
+	}
+	switch {
+	case s.Name == "":
+		return "a verdict without `" + wire.AttrEvaluationName + "`: name what was judged"
+	case s.Retracted || s.Value != nil:
+		return ""
+	case given && !numeric:
+		return s.Name + ", whose `" + wire.AttrEvaluationValue + "` is no finite number, without `" + wire.AttrEvaluationLabel + "`: give it a number, or a label"
+	}
+	return s.Name + " has neither `" + wire.AttrEvaluationValue + "` nor `" + wire.AttrEvaluationLabel + "`: give it one of them"
+}
+
+// score reads one event of a span, which is shown so.
+func (t *trace) score(s, shown Span, e ptrace.SpanEvent, m Mapping) Score {
 	out := Score{
 		TraceID: t.id.String(), RunKey: t.ownerKey(s), Experiment: m.experiment(s), InTrace: s.InTrace,
 		Name:  scoreName(eventText(e, wire.AttrEvaluationName)),
@@ -140,7 +159,7 @@ func (t *trace) score(s, shown Span, e ptrace.SpanEvent, m Mapping) (Score, bool
 	said, _ := json.Marshal(out) // numbers are finite: cannot fail
 	sum := sha256.Sum256(said)
 	out.Version = Version{EndUnixNano: uint64(at), Hash: hex.EncodeToString(sum[:])}
-	return out, out.Name != "" && (out.Retracted || out.Value != nil)
+	return out
 }
 
 // scoreValue is what the assessment holds: the number if there is one, else the label.

@@ -2,6 +2,7 @@ package reduce
 
 import (
 	"encoding/json"
+	"math"
 	"strings"
 	"testing"
 
@@ -139,15 +140,22 @@ func TestManyVerdictsOnOneSpan(t *testing.T) {
 	}
 }
 
-// A verdict without a name or without anything said is dropped, by a reason.
+// A verdict without a name or without anything said is dropped, by a reason. What is wrong is told, without
+// what was said, which a rule may drop.
 func TestScoresThatSayNothing(t *testing.T) {
-	for what, attrs := range map[string]map[string]any{
-		"no name":   {"gen_ai.evaluation.score.value": 1},
-		"no value":  {"gen_ai.evaluation.name": "useful"},
-		"no number": {"gen_ai.evaluation.name": "useful", "gen_ai.evaluation.score.value": "NaN"},
+	noNumber := "useful, whose `gen_ai.evaluation.score.value` is no finite number, without `gen_ai.evaluation.score.label`: give it a number, or a label"
+	for what, c := range map[string]struct {
+		attrs map[string]any
+		want  string
+	}{
+		"no name":   {map[string]any{"gen_ai.evaluation.score.value": 1}, "a verdict without `gen_ai.evaluation.name`: name what was judged"},
+		"no value":  {map[string]any{"gen_ai.evaluation.name": "useful"}, "useful has neither `gen_ai.evaluation.score.value` nor `gen_ai.evaluation.score.label`: give it one of them"},
+		"no number": {map[string]any{"gen_ai.evaluation.name": "useful", "gen_ai.evaluation.score.value": "NaN"}, noNumber},
+		"NaN":       {map[string]any{"gen_ai.evaluation.name": "useful", "gen_ai.evaluation.score.value": math.NaN()}, noNumber},
+		"a word":    {map[string]any{"gen_ai.evaluation.name": "useful", "gen_ai.evaluation.score.value": "secret"}, noNumber},
 	} {
-		plan := Reduce([]Span{judged(t, newSpan(t, Feedback, "feedback", 2, nil), 1, attrs)}, simple)
-		if len(plan.Scores) != 0 || len(plan.Dropped) != 1 || plan.Dropped[0].Reason != DropInvalidScore {
+		plan := Reduce([]Span{judged(t, newSpan(t, Feedback, "feedback", 2, nil), 1, c.attrs)}, simple)
+		if len(plan.Scores) != 0 || len(plan.Dropped) != 1 || plan.Dropped[0].Reason != DropInvalidScore || plan.Dropped[0].Detail != "feedback: "+c.want {
 			t.Errorf("%s: %v, dropped %v", what, plan.Scores, plan.Dropped)
 		}
 	}
