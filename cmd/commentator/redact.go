@@ -31,9 +31,14 @@ Exit code: 0; with --list 0 when nothing is found and 1 when something is; 2 for
 
 // Run masks a file, or lists what would be masked.
 func (c *redactCommand) Run(_ context.Context, a *app) error {
-	r, _, err := loadRedactor(a.cfg) // its warnings were printed at the start
+	r, warnings, err := loadRedactor(a.cfg)
 	if err != nil {
 		return usageError{err}
+	}
+	if !a.cfg.Redacts() { // otherwise they were printed at the start
+		for _, w := range warnings {
+			fmt.Fprintln(a.stderr, "warning:", w)
+		}
 	}
 	if c.Rules {
 		for _, name := range r.Rules() {

@@ -184,7 +184,7 @@ func (sc *scan) assigned(separator, value int, equals bool) {
 	s := sc.s
 	end := separator
 	if c := s[end-1]; !isQuote(c) && (!isAlnum(c) || end > 1 && s[end-2] == '\\') {
-		end = sc.nameEnd(separator)
+		end = sc.nameEnd(separator, value)
 	}
 	quotes := "" // that closed the name, with the backslashes before it
 	if end > sc.done && isQuote(s[end-1]) {
@@ -208,7 +208,7 @@ func (sc *scan) assigned(separator, value int, equals bool) {
 	if rule == "" && len(name) > maxLastWord { // most names
 		return
 	}
-	how := written{name: name, quotes: quotes, equals: equals, wide: s[separator] == wideColon[0]}
+	how := written{name: name, quotes: quotes, equals: equals, wide: s[separator] == wideColon[0], stars: s[end] == '*'}
 	if rule == "" {
 		if rule, begin = sc.nameInParts(begin, end, &how); rule == "" {
 			return
@@ -223,7 +223,8 @@ func (sc *scan) assigned(separator, value int, equals bool) {
 	how.quote = q
 	sc.open(start, rule, how)
 	if bare := q.mark == 0 && quotes == "" && !equals; bare {
-		if start, how.quote = behindType(s, value); how.quote.mark != 0 {
+		ends := sc.done > value && s[sc.done-1] == '=' // so that the quote behind it may close a string of code
+		if start, how.quote = behindType(s, value); how.quote.mark != 0 && (!ends || goesOn(s, start)) {
 			how.equals = true
 			sc.open(start, rule, how)
 		}
@@ -246,6 +247,7 @@ type written struct {
 	equals bool   // = is between the two
 	words  bool   // the name is several words with blanks, as in a sentence
 	wide   bool   // in a script without blanks: the value ends where ASCII does
+	stars  bool   // of Markdown close the name
 }
 
 // value masks a value of a name that the rule knows.
@@ -280,7 +282,7 @@ func (sc *scan) value(start int, rule string, c written) {
 	}
 	v := s[start:stop]
 	bare := !quoted && quotes == "" && !c.equals
-	if c.words && !isRandom(v, bare) {
+	if c.words && !isRandom(v, bare) || (c.wide || c.stars) && !quoted && isAddress(v) {
 		return
 	}
 	if !plausible(v, rule, quoted || quotes != "", c.equals) || bare && isProse(rule, v, c.name, s[stop:]) {
@@ -308,7 +310,7 @@ func isStructure(s string) bool {
 
 // vendor returns the rule that knows a value by the literal that it begins with.
 func (sc *scan) vendor(value string) string {
-	inner := scan{r: &Redactor{table: sc.r.table}, s: value}
+	inner := scan{r: &Redactor{table: sc.r.table}, s: value, inner: true}
 	for i := range min(len(value), 24) {
 		if inner.literal(sc.r.table, i) {
 			break

@@ -84,6 +84,7 @@ func TestWrongFilesAreRefusedWithLineAndRemedy(t *testing.T) {
 		"- a": "line 1: want the keys rules, allow, found a list",
 		"rules:\n  - {name: x, regex: 'EMP-()[0-9]+'}":                                           `rules.yaml:2: rule 1: regex "EMP-()[0-9]+" masks nothing: its first group, which is what is masked, is always empty`,
 		"rules:\n  - {name: x, regex: 'EMP-(\\b(?:)*|$)[0-9]+', prefix: EMP-}":                   `masks nothing: its first group`,
+		"rules:\n  - {name: x, regex: 'EMP-(a{0})[0-9]+'}":                                       `masks nothing: its first group`,
 		"rules:\n  - {name: x, regex: a, prefix: {a: b}}":                                        "line 2: want a text, found keys with values",
 		"rules:\n" + strings.Repeat("  - {name: x, regex: 'abc', prefix: abc}\n", maxLiterals+1): "201 prefixes are more than the 200",
 	} {
@@ -98,6 +99,11 @@ func TestARuleThatMasksAQuoteIsWarnedOf(t *testing.T) {
 		`x"[a-z]+`:         `rules.yaml:2: rule 1: regex "x\"[a-z]+" may mask a ". Texts are JSON`,
 		`x\\[a-z]+`:        `may mask a \.`,
 		`x(["'][a-z]+)`:    `may mask a ".`,
+		`x["#]+`:           `may mask a ".`, // neighbours, of which the parser makes a range
+		`x[!"]y`:           `may mask a ".`,
+		`x[\]\\]y`:         `may mask a \.`,
+		`[ -~]+@corp`:      "",
+		`EMP-(a{0,2})[0]`:  "",
 		`x"([a-z]+)"`:      "", // the quotes stay
 		`home is .+`:       "", // which is common
 		`[^ ]+@corp`:       "",

@@ -22,6 +22,7 @@ func TestFormsOfNamesAndValuesAreMasked(t *testing.T) {
 		"パスワード: %", "APIキー：%", "密码：%，", "비밀번호: %", "Пароль: %",
 		// Layout
 		"{\"password\":\n\"%\"}", "{\"password\"\n :\n \"%\"}", "{\"password\"\t:\t\"%\"}", "{\"password\"\r\n:\r\n[\"%\"]}", "'password':\n\t'%',",
+		"{\"a\": 1,\n \"API key\"\n: \"%\"}", "{\"\"password\"\"\n:\n\"\"%\"\"}", "{'password'\n: '%'}", "{\"密码\"\n: \"%\"}",
 		"password\t=\t%", "Password         : %",
 		// XML
 		"<password type=\"x\">%</password>", "<password>\n  %\n</password>", "<password><![CDATA[%]]></password>", "<ns:password a='b'>%</ns:password>",
@@ -31,6 +32,7 @@ func TestFormsOfNamesAndValuesAreMasked(t *testing.T) {
 		// Marks and types
 		"*password*: %", "**password**: %", "**Password:** %", "**API key:** %", "password&#61;%", "password&#x3D;%",
 		"const apiKey: string = \"%\"", "val apiKey: String = \"%\"", "let password: &str = \"%\"", "const TOKEN: &'static str = \"%\"",
+		"password:string=\"%\"", "password: string   = \"%\"", "password: string|null=\"%\"",
 		"password: Optional[str] = '%'", "api_key: str | None = \"%\"", "password: SecretStr = \"%\"",
 		"- name: DB_PASSWORD\n  value: %", "- name: \"DB_PASSWORD\"\n  value: \"%\"", "- name: API_TOKEN\n  value: %\n- name: x",
 	} {
@@ -59,18 +61,23 @@ func TestFormsOfNamesAndValuesAreMasked(t *testing.T) {
 func TestOnlyTheSecretOfAFormIsMasked(t *testing.T) {
 	r := New(nil)
 	for in, want := range map[string]string{
-		"API key: %.":                                        "API key: [redacted:api_key].",
-		"AWS Secret Access Key [None]: %":                    "AWS Secret Access Key [None]: [redacted:aws_secret_access_key]",
-		"password：%。次へ":                                      "password：[redacted:password]。次へ",
-		"password：「%」":                                       "password：「[redacted:password]」",
-		"{\"password\"\n :\n \"%\", \"a\": 1}":               "{\"password\"\n :\n \"[redacted:password]\", \"a\": 1}",
-		"<password>\n  %\n</password>":                       "<password>\n  [redacted:password]\n</password>",
-		"<password a=\"b\"><![CDATA[%]]></password>":         "<password a=\"b\"><![CDATA[[redacted:password]]]></password>",
-		"<token>%</token><token a=\"b\">%</token>":           "<token>[redacted:token]</token><token a=\"b\">[redacted:token]</token>",
-		"Cookie: a=b;\r\n c=%\r\nX: y":                       "Cookie: [redacted:cookie]\r\n [redacted:cookie]\r\nX: y",
-		"**Password:** % and":                                "**Password:** [redacted:password] and",
-		"const apiKey: string = \"%\";":                      "const apiKey: string = \"[redacted:api_key]\";",
-		"- name: DB_PASSWORD\n  value: swordfish\n- name: x": "- name: DB_PASSWORD\n  value: [redacted:password]\n- name: x",
+		"API key: %.":                                           "API key: [redacted:api_key].",
+		"AWS Secret Access Key [None]: %":                       "AWS Secret Access Key [None]: [redacted:aws_secret_access_key]",
+		"password：%。次へ":                                         "password：[redacted:password]。次へ",
+		"password：「%」":                                          "password：「[redacted:password]」",
+		"{\"password\"\n :\n \"%\", \"a\": 1}":                  "{\"password\"\n :\n \"[redacted:password]\", \"a\": 1}",
+		"<password>\n  %\n</password>":                          "<password>\n  [redacted:password]\n</password>",
+		"<password a=\"b\"><![CDATA[%]]></password>":            "<password a=\"b\"><![CDATA[[redacted:password]]]></password>",
+		"<token>%</token><token a=\"b\">%</token>":              "<token>[redacted:token]</token><token a=\"b\">[redacted:token]</token>",
+		"Cookie: a=b;\r\n c=%\r\nX: y":                          "Cookie: [redacted:cookie]\r\n [redacted:cookie]\r\nX: y",
+		"**Password:** % and":                                   "**Password:** [redacted:password] and",
+		"'-o', 'Credentials:gs_host=' + gs_ip, '-o', token='%'": "'-o', 'Credentials:[redacted:secret]' + gs_ip, '-o', token='[redacted:token]'",
+		"密码：https://jane:%@example.org/?token=%":                "密码：https://REDACTED:REDACTED@example.org/?token=REDACTED",
+		"let password: Option<String> = \"%\";":                 "let password: Option<String> = \"[redacted:password]\";",
+		"\"password\"\n: \"%\"":                                 "\"password\"\n: \"[redacted:password]\"",
+		"**Token**: https://jane:%@example.org/":                "**Token**: https://REDACTED:REDACTED@example.org/",
+		"const apiKey: string = \"%\";":                         "const apiKey: string = \"[redacted:api_key]\";",
+		"- name: DB_PASSWORD\n  value: swordfish\n- name: x":    "- name: DB_PASSWORD\n  value: [redacted:password]\n- name: x",
 	} {
 		if got := r.Text(strings.ReplaceAll(in, "%", hidden)); got != want {
 			t.Errorf("%q became %q, want %q", in, got, want)
@@ -90,6 +97,11 @@ func TestFormsWithoutASecretAreLeft(t *testing.T) {
 		"<password type=\"x\"></password>", "<token a=\"b\"> thanks", "<b a=\"c\">" + hidden + "</b>", "<p>" + hidden + "</password>", "<password><a>x</a>\n</password>", "</password>", "a/password> " + hidden,
 		"authorization: basic\n  username: jane1", "X-Api-Key:\n  required: true1", "x-token:\n  a sentence of 2024", "token:\n  " + hidden + "-file", "Cookie: small\n files",
 		"**Note:** " + hidden, "**password:** required", "*password*: please", "apiKey: string", "apiKey: string = null", "errExpiredToken         = \"expired_token\"", "password: str = Field(min_length=8)", "password: a == \"hunter22\"",
+		`Password: <input type="password" name="x1">`, `Token: <a href="https://example.org/docs/tokens">`, `secret: <a href="/docs/secrets.html">`, `Password: <span class="hint-text">`,
+		`Password: <img src="login.png">`, "The password: it has to be = 'word' then", `The secret: use x = "hello world"`, `The token: we say x = "abcdefgh1"`, `password: if a then b = "hello"`,
+		":class:`~botocore.credentials.Credentials`\n    :param region: the region1", "cond\n ? \"password\"\n : \"plain text\"", "cond\n ? 'token'\n : 'plain text 1'", "case \"password\"\n: return y_1",
+		"API密钥：https://example.com/apikeys2", "APIキー：https://console.example.com/v1/keys2", "APIキー: 12345678", "パスワード：https://example.com/reset2", "密码：https:\\/\\/example.com\\/reset2",
+		"- **Token**: https://example.org/tokens/v2", "**Credentials**: https://eu.api.ovh.com/console/?a=b", "**Token:** https://example.org/tokens/v2", "**Your token**: http://example.org/tokens/v2",
 		"- name: LOG_LEVEL\n  value: debug1234", "- name: DB_PASSWORD\n  valueFrom: secret1", "name: DB_PASSWORD value: hunter22", "value: " + hidden,
 	} {
 		text := same
@@ -102,6 +114,18 @@ func TestFormsWithoutASecretAreLeft(t *testing.T) {
 				t.Fatal(err)
 			}
 			text = string(b)
+		}
+	}
+}
+
+// The value of a name may hold names with values in turn. A text of many is not looked at anew for each.
+func TestValuesWithinAValueAreNotLookedAt(t *testing.T) {
+	r := New(nil)
+	for _, piece := range []string{"token#61;", "token&#61;", `token\u003d`, "token#x3d;", "bearer+", "Bearer+"} {
+		text := strings.Repeat(piece, 1000)
+		few := testing.AllocsPerRun(5, func() { r.Text(text[:10*len(piece)]) })
+		if many := testing.AllocsPerRun(5, func() { r.Text(text) }); many > few+50 {
+			t.Errorf("%s: 10 of it cost %v allocations, 1000 of it %v", piece, few, many)
 		}
 	}
 }

@@ -37,6 +37,10 @@ func alwaysEmpty(re *syntax.Regexp) bool {
 		return len(re.Rune) == 0
 	case syntax.OpNoMatch, syntax.OpCharClass, syntax.OpAnyChar, syntax.OpAnyCharNotNL:
 		return false
+	case syntax.OpRepeat:
+		if re.Max == 0 {
+			return true
+		}
 	}
 	for _, sub := range re.Sub {
 		if !alwaysEmpty(sub) {
@@ -45,6 +49,10 @@ func alwaysEmpty(re *syntax.Regexp) bool {
 	}
 	return true
 }
+
+// maxNamed is the longest range of a class whose characters count as named one by one: the parser makes
+// a range of neighbours such as [!"#].
+const maxNamed = 4
 
 // quoteIn returns the quote or backslash that an expression names, so that it takes one on purpose;
 // a class such as . or [^ ] names none.
@@ -62,7 +70,7 @@ func quoteIn(re *syntax.Regexp) string {
 			}
 		case syntax.OpCharClass:
 			for i := 0; i+1 < len(re.Rune); i += 2 {
-				if re.Rune[i] == q && re.Rune[i+1] == q {
+				if lo, hi := re.Rune[i], re.Rune[i+1]; lo <= q && q <= hi && hi-lo < maxNamed {
 					return string(q)
 				}
 			}

@@ -26,11 +26,12 @@ var nativeNames = []secretName{
 }
 
 // nameEnd returns where the name ends in front of a separator: before blanks, the stars of Markdown, and
-// the old value in a prompt of the AWS CLI. Behind a name in quotes any layout may stand.
-func (sc *scan) nameEnd(separator int) int {
+// the old value in a prompt of the AWS CLI. Behind a name in quotes any layout may stand, a line break
+// behind a key only.
+func (sc *scan) nameEnd(separator, value int) int {
 	s := sc.s
 	least := max(sc.done, separator-maxLayout)
-	if end := layoutBefore(s, separator, least); end > sc.done && isQuote(s[end-1]) {
+	if end := layoutBefore(s, separator, least); end > sc.done && isQuote(s[end-1]) && (!hasBreak(s[end:separator]) || sc.isKey(end, value)) {
 		return end
 	}
 	if s[separator] == '=' { // more of them align the constants of code
@@ -48,6 +49,37 @@ func (sc *scan) nameEnd(separator int) int {
 		end--
 	}
 	return end
+}
+
+// hasBreak reports whether layout has a line break, also as an escape of JSON.
+func hasBreak(layout string) bool { return strings.ContainsAny(layout, "\r\nrn") }
+
+// isKey reports whether the text in quotes that ends at a place is the key of an object: it follows a brace
+// or a comma, and its value, or the first of a list, opens with the same quote. In code a colon on the next
+// line is that of a choice or a label, and in a docstring that of a parameter.
+func (sc *scan) isKey(end, value int) bool {
+	s := sc.s
+	at := end - 1
+	if s[at] == '`' {
+		return false
+	}
+	for at > sc.done && s[at-1] == '\\' {
+		at--
+	}
+	one := s[at:end]
+	value = skipLayout(s, value)
+	if strings.HasPrefix(s[value:], "[") {
+		value = skipLayout(s, value+1)
+	}
+	at = len(strings.TrimSuffix(s[:at], one)) // both may be doubled, in a field of CSV
+	least := max(0, at-maxLayout)
+	begin := least + strings.LastIndex(s[least:at], one)
+	if begin < least || !strings.HasPrefix(s[value:], one) {
+		return false
+	}
+	begin = len(strings.TrimSuffix(s[:begin], one))
+	begin = layoutBefore(s, begin, max(0, begin-maxLayout))
+	return begin == 0 || s[begin-1] == '{' || s[begin-1] == ','
 }
 
 // blanksBefore returns where the blanks and tabs begin that end right before a place.
@@ -80,7 +112,7 @@ func (sc *scan) nameInParts(begin, end int, how *written) (rule string, start in
 	case word == "":
 		for _, n := range nativeNames {
 			if strings.HasSuffix(s[sc.done:end], n.ending) {
-				how.wide = true
+				how.wide, how.words = true, n.rule == ruleAPIKey
 				return n.rule, end - len(n.ending)
 			}
 		}
@@ -167,6 +199,7 @@ func (sc *scan) valueStart(value, name int, how *written) int {
 			stars++
 		}
 		if stars > value {
+			how.stars = true
 			return skipBlank(s, stars)
 		}
 	default:
@@ -179,7 +212,8 @@ func (sc *scan) valueStart(value, name int, how *written) int {
 const maxType = 48
 
 // behindType returns where the text begins that is the value in a declaration such as
-// apiKey: string = "…", given where the type begins. Without a quote there is none.
+// apiKey: string = "…", given where the type begins. Without a quote there is none. A type begins with a
+// letter and has blanks beside | and before = only, other than HTML and sentences.
 func behindType(s string, at int) (start int, q quote) {
 	end := at
 	for end < len(s) && end-at < maxSlashes && s[end] == '\\' {
@@ -196,10 +230,18 @@ func behindType(s string, at int) (start int, q quote) {
 	if strings.HasPrefix(s[end:], "'static ") {
 		end += len("'static ")
 	}
+	if end >= len(s) || !isLetter(s[end]) {
+		return at, quote{}
+	}
 	for end < len(s) && end-at < maxType && (isName(s[end]) || strings.IndexByte("?<>|[] ", s[end]) >= 0) {
+		if s[end] == ' ' && s[end-1] != '|' {
+			if next := skipBlank(s, end); next < len(s) && s[next] != '|' && s[next] != '=' {
+				return at, quote{}
+			}
+		}
 		end++
 	}
-	if end == at || end >= len(s) || s[end] != '=' {
+	if end >= len(s) || s[end] != '=' {
 		return at, quote{}
 	}
 	return openQuote(s, skipBlank(s, end+1))

@@ -50,6 +50,14 @@ func isRandom(v string, bare bool) bool {
 	return v[0] != '~' && v[0] != '.'
 }
 
+// isAddress reports whether a value is the address of a page, also in JSON with \/. A password in it is
+// found by its own form.
+func isAddress(v string) bool {
+	v, ok := strings.CutPrefix(v, "http")
+	v, colon := strings.CutPrefix(strings.TrimPrefix(v, "s"), ":")
+	return ok && colon && strings.HasPrefix(strings.TrimLeft(v, `\`), "/")
+}
+
 // isOpaque reports whether a value is random bytes in base64url: small and large letters and
 // digits, and nothing else.
 func isOpaque(v string) bool {

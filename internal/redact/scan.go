@@ -47,6 +47,15 @@ const (
 	kindPuTTY
 )
 
+// named reports whether a name or word in front of a finding says what it is.
+func (k kind) named() bool {
+	switch k {
+	case kindEqual, kindWideColon, kindTag, kindBearer, kindBasic:
+		return true
+	}
+	return false
+}
+
 // probe is a literal as the scan looks for it: by its rarest byte and the one before it, or
 // behind it when it is the first.
 type probe struct {
@@ -183,6 +192,9 @@ type scan struct {
 	noted []Finding
 	// matched is up to where a rule has matched that notes what it finds.
 	matched map[*rule]int
+	// inner: the text is a value, of which only the beginning counts. What stands behind a name in it
+	// is not looked at: a text of many names would be read to its end for each.
+	inner bool
 }
 
 func (sc *scan) run() {
@@ -274,7 +286,7 @@ func (sc *scan) try(probes []probe, i int) bool {
 		if at < 0 || at < sc.done && !p.rule.own || !begins(sc.s[at+p.rule.back:], p.literal, p.rule.fold) || !p.rule.inside && !sc.atWord(at) {
 			continue
 		}
-		if p.rule.back > 0 && skipEscape(sc.s, at, at+p.rule.back) > at {
+		if p.rule.back > 0 && skipEscape(sc.s, at, at+p.rule.back) > at || sc.inner && p.rule.kind.named() {
 			continue
 		}
 		switch p.rule.kind {
