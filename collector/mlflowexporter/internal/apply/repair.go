@@ -49,7 +49,8 @@ func (j *job) repair() {
 			kept.Gone, kept.Spans = false, nil
 		}
 		if t.Info != nil {
-			kept.Info, kept.Version = nil, reduce.Version{} // it names a run that may be another one now
+			kept.Elsewhere = kept.Elsewhere || len(kept.Info) > 0 // MLflow knows it all the same
+			kept.Info, kept.Version = nil, reduce.Version{}       // it names a run that may be another one now
 		}
 		for _, s := range missing(t.Spans, nil) {
 			if kept.Spans[s.span.SpanID()] == s.version {

@@ -3,8 +3,10 @@ package apply
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 
 	"go.uber.org/zap"
@@ -49,15 +51,16 @@ func (a *Applier) stored(spans []span) {
 			t.rec.Recount = true
 		}
 	}
-	for _, t := range tracesOf(spans) {
-		t.late = t.late || t.first // further spans of this batch, in a request of their own
+	for _, t := range tracesOf(spans) { // further spans of this batch come in a request of their own
+		t.late = t.late || t.first || len(t.rec.Info) > 0
 	}
 }
 
 // isLate reports whether MLflow may have been told of a trace, and have spans of it, before it gets others
-// now.
+// now. With several Collectors those may be of another one.
 func (a *Applier) isLate(t *trace) bool {
-	return (len(t.rec.Info) > 0 && len(t.rec.Spans) > 0) || t.rec.Elsewhere || (a.cfg.Shared && t.Info == nil)
+	told, others := len(t.rec.Info) > 0, a.cfg.Shared
+	return (told && (len(t.rec.Spans) > 0 || others)) || t.rec.Elsewhere || (others && t.Info == nil)
 }
 
 // saysTotals reports whether an info has all totals itself.
@@ -79,8 +82,8 @@ func metadataOf(info json.RawMessage) map[string]string {
 // withTotals is the info of a trace with the totals that MLflow lacks, summed up over the spans that it
 // holds. Nothing is added when MLflow has them; the info is empty when there is nothing to say.
 func (a *Applier) withTotals(ctx context.Context, t *trace) (info json.RawMessage, added bool, err error) {
-	var held mlflow.Trace
-	err = a.call(ctx, func() (err error) { held, err = a.client.GetTrace(ctx, "tr-"+t.TraceID); return err })
+	foreign := len(t.rec.Info) == 0 // told by another Collector, or before the ledger was lost
+	held, err := a.readSpans(ctx, t, foreign)
 	err = a.failed.result("totals", t.TraceID, err)
 	if err != nil && permanent(err) {
 		if !noTrace(err) {
@@ -91,7 +94,6 @@ func (a *Applier) withTotals(ctx context.Context, t *trace) (info json.RawMessag
 	if err != nil {
 		return nil, false, fmt.Errorf("read spans to add up: %w", err)
 	}
-	foreign := len(t.rec.Info) == 0 // told by another Collector, or before the ledger was lost
 	if foreign && held.Info.Metadata[mlflow.MetaFinalized] == "" {
 		return nil, false, nil // MLflow still adds up itself
 	}
@@ -116,6 +118,38 @@ func (a *Applier) withTotals(ctx context.Context, t *trace) (info json.RawMessag
 	}
 	info, err = withMetadata(t.rec.Info, held.Info, missing)
 	return info, err == nil, err
+}
+
+// readSpans reads a trace with its spans, of which a foreign one has none here while MLflow still adds up
+// itself: each message would read all spans again.
+func (a *Applier) readSpans(ctx context.Context, t *trace, foreign bool) (held mlflow.Trace, err error) {
+	if foreign {
+		held.Info, err = a.readTrace(ctx, t.TraceID)
+		if err != nil || held.Info.Metadata[mlflow.MetaFinalized] == "" {
+			return held, err
+		}
+	}
+	err = a.call(ctx, func() (err error) {
+		held, err = a.client.GetTrace(ctx, "tr-"+t.TraceID)
+		return ofTrace(ctx, err)
+	})
+	return held, err
+}
+
+// ofTrace tells from other failures to read a trace those that come again each time, and those that may:
+// the sums are not worth a message that is tried for ever.
+func ofTrace(ctx context.Context, err error) error {
+	var e *mlflow.Error
+	switch answered := errors.As(err, &e); {
+	case err == nil || ctx.Err() != nil:
+		return err
+	case !answered, // larger than what is read, or it cannot be decoded
+		timedOut(err) && !e.NotSent(), e.Status == http.StatusRequestTimeout, e.Status == http.StatusGatewayTimeout:
+		return finalError{errors.New(err.Error())} // not wrapped: no reason to wait, nor that MLflow is away
+	case e.Status == http.StatusBadGateway, e.Status == 0 && !e.NotSent():
+		return passingError{err} // as it is when MLflow ends at it
+	}
+	return err
 }
 
 // withMetadata adds metadata to an info. One that is empty gets from what is held only what MLflow would

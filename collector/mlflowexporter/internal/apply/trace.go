@@ -41,7 +41,7 @@ type trace struct {
 	rec   *ledger.Trace
 	spans []span // that MLflow has to get
 	first bool   // MLflow is told of it before it gets the spans
-	late  bool   // MLflow may have been told of it before it gets the spans
+	late  bool   // MLflow may have been told of it before it gets the spans; until the record is there: MLflow has it
 	sums  int    // how often its totals were told
 	skip  bool
 }
@@ -94,7 +94,8 @@ func (a *Applier) prepare(ctx context.Context, t *trace) error {
 		return err
 	}
 	t.late = a.isLate(t)
-	t.first = len(t.spans) > 0 && len(t.rec.Spans) == 0 && len(t.rec.Info) == 0 && a.toldFirst() && t.tellable()
+	known := len(t.rec.Spans) > 0 || len(t.rec.Info) > 0 || t.rec.Elsewhere
+	t.first = len(t.spans) > 0 && !known && a.toldFirst() && t.tellable()
 	return nil
 }
 
@@ -144,7 +145,7 @@ func (a *Applier) home(ctx context.Context, t *trace) (ref string, err error) {
 	if mlflow.IsCode(err, mlflow.CodeNotFound) {
 		return "", nil
 	}
-	t.late = err == nil && info.Metadata[mlflow.MetaFinalized] != ""
+	t.late = err == nil
 	if id := info.Location.Experiment.ID; err == nil && id != t.exp.id {
 		return id, nil
 	}

@@ -93,8 +93,8 @@ type Trace struct {
 	// a user deleted the trace; Spans then holds what needs nothing more, too.
 	Refused bool `json:"refused,omitempty"`
 	Gone    bool `json:"gone,omitempty"`
-	// Elsewhere is set when MLflow had been told of the trace, and not by what this ledger knows. Recount
-	// is set while the totals that MLflow shows may lack spans that came after it was told.
+	// Elsewhere is set when MLflow had the trace, and not by what this ledger knows. Recount is set while
+	// the totals that MLflow shows may lack spans that came after it was told.
 	Elsewhere bool `json:"elsewhere,omitempty"`
 	Recount   bool `json:"recount,omitempty"`
 	// Prompts are the versions that Info names and that MLflow was not told to link yet.
