@@ -120,7 +120,7 @@ func createTraces(ctx context.Context, set exporter.Settings, cfg component.Conf
 		return nil, err
 	}
 	recovering := &recoveringTraces{traces, recovery{storage: config.Storage, signal: pipeline.SignalTraces, log: set.Logger, status: &e.status}}
-	if putsBack(config.Queue) {
+	if putsBack(config) {
 		files.requeue = recovering.ConsumeTraces
 	}
 	return recovering, nil

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/consumer/consumererror"
-	"go.opentelemetry.io/collector/exporter/exporterhelper"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/apply"
@@ -67,8 +65,8 @@ func fileAttempts(some consumererror.Traces) int {
 	return apply.FileAttempts(errors.Join(errs...))
 }
 
-// putsBack reports whether what was taken from a queue may be put into it again: not where that is done
-// only when it is delivered.
-func putsBack(queue configoptional.Optional[exporterhelper.QueueBatchConfig]) bool {
-	return queue.HasValue() && !queue.Get().WaitForResult
+// putsBack reports whether what was taken from the queue may be put into it again: not where that is done
+// only when it is delivered, nor where retries end, since they would begin anew.
+func putsBack(config *Config) bool {
+	return config.Queue.HasValue() && !config.Queue.Get().WaitForResult && config.Retry.Enabled && config.Retry.MaxElapsedTime == 0
 }

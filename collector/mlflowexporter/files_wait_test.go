@@ -59,15 +59,23 @@ func TestFilesThatWaitDoNotBlockTheQueue(t *testing.T) {
 	d.check(t, readState(t, whole.server))
 }
 
-// Where a message is delivered before whoever sent it goes on, it is not given to the queue again.
+// Where a message is delivered before whoever sent it goes on, and where retries end, it is not given to
+// the queue again.
 func TestWhichQueuesTakeMessagesBack(t *testing.T) {
-	queue := exporterhelper.NewDefaultQueueConfig()
-	if !putsBack(configoptional.Some(queue)) || putsBack(configoptional.None[exporterhelper.QueueBatchConfig]()) {
-		t.Error("a queue takes messages back, none does not")
-	}
-	queue.WaitForResult = true
-	if putsBack(configoptional.Some(queue)) {
-		t.Error("a queue whose senders wait takes messages back")
+	for name, c := range map[string]struct {
+		change func(*Config)
+		want   bool
+	}{
+		"as it is":          {func(*Config) {}, true},
+		"no queue":          {func(c *Config) { c.Queue = configoptional.None[exporterhelper.QueueBatchConfig]() }, false},
+		"senders that wait": {func(c *Config) { c.Queue.Get().WaitForResult = true }, false},
+		"no retries":        {func(c *Config) { c.Retry.Enabled = false }, false},
+		"retries that end":  {func(c *Config) { c.Retry.MaxElapsedTime = time.Minute }, false},
+	} {
+		config := createDefaultConfig().(*Config)
+		if c.change(config); putsBack(config) != c.want {
+			t.Errorf("%s: puts back is %v", name, !c.want)
+		}
 	}
 }
 

@@ -114,8 +114,9 @@ func (p *Preview) printRun(out *printer, r reduce.Run) {
 			row("prompt", used.Name, shown(used.SHA256), "linked when MLflow's registry has this text")
 		}
 		parts := append([]reduce.Part{own}, r.Parts...)
+		below := belowFiles(parts)
 		for i, part := range parts {
-			printPart(row, part, overwritten(parts, i))
+			printPart(row, part, overwritten(parts, i), below)
 		}
 	})
 }
@@ -145,7 +146,25 @@ func overwritten(parts []reduce.Part, i int) map[string]string {
 	return notes
 }
 
-func printPart(row func(cells ...string), p reduce.Part, overwritten map[string]string) {
+// belowFiles is what to say of artifacts for which another one of the run would have to be a folder.
+func belowFiles(parts []reduce.Part) map[string]string {
+	notes := map[string]string{}
+	for _, p := range parts {
+		for _, f := range p.Artifacts {
+			notes[f.Path] = ""
+		}
+	}
+	for file := range notes {
+		for end, c := range file {
+			if _, is := notes[file[:end]]; is && c == '/' {
+				notes[file] = fmt.Sprintf("below the artifact %s: a store that keeps files in folders refuses one of them", file[:end])
+			}
+		}
+	}
+	return notes
+}
+
+func printPart(row func(cells ...string), p reduce.Part, overwritten, below map[string]string) {
 	params, tags := written{}, written{}
 	for _, d := range p.Datasets {
 		row("dataset", shown(d.Name), strings.TrimSpace(shown(d.Digest)+" "+shown(d.Source)), wire.AttrRunDatasetName+", "+wire.AttrRunDatasetHash)
@@ -165,7 +184,7 @@ func printPart(row func(cells ...string), p reduce.Part, overwritten map[string]
 		row("tag", shownKey(key), shown(kv.Value), joinNotes(why(p.Why, "tag", kv.Key), note))
 	}
 	for _, f := range p.Artifacts {
-		row("artifact", f.Path, bytesize.Format(int64(len(f.Content))), joinNotes("event artifact", overwritten["artifact "+f.Path]))
+		row("artifact", f.Path, bytesize.Format(int64(len(f.Content))), joinNotes(joinNotes("event artifact", overwritten["artifact "+f.Path]), below[f.Path]))
 	}
 }
 

@@ -84,6 +84,25 @@ func TestPreviewNamesWhatIsLeftOut(t *testing.T) {
 	}
 }
 
+// Artifacts of which a store may refuse one say so, and are sent all the same.
+func TestPreviewTellsOfArtifactsBelowAnother(t *testing.T) {
+	messages := otherApplication(t, map[string]any{"service.name": "etl"})
+	for i, name := range []string{"out/r.json", "out", "outer/r.json"} {
+		e := messages[3].ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Events().AppendEmpty()
+		e.SetName(wire.EventArtifact)
+		e.Attributes().PutStr(wire.AttrArtifactName, name)
+		e.Attributes().PutStr(wire.AttrArtifactContent, strconv.Itoa(i))
+	}
+	got := preview(t, testConfig("http://127.0.0.1:5000"), messages...)
+	const note = "event artifact; below the artifact out: a store that keeps files in folders refuses one of them\n"
+	if strings.Count(got, "; below the artifact") != 1 || !strings.Contains(got, note) || strings.Contains(got, "LEFT OUT") {
+		t.Error(got)
+	}
+	if strings.Count(got, "out/r.json") != 2 {
+		t.Errorf("not both rows and requests:\n%s", got)
+	}
+}
+
 // Names are shown as they are written, and where that is another name than was asked for.
 func TestPreviewShowsNamesAsTheyAreWritten(t *testing.T) {
 	long := strings.Repeat("n", 300)

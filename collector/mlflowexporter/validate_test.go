@@ -232,7 +232,7 @@ func TestValidateNamesEveryProblem(t *testing.T) {
 			[]string{
 				"`mapping::job::rules[0]`: `attribute` \"a.*.*\" has more than one *: write a rule for each", "`mapping::job::rules[1]`: `drop` keeps the attribute",
 				"`mapping::job::rules[2]`: \"a\" must have one *", "`mapping::job::rules[3]`: \"*\" has a * and `attribute` has none",
-				"`mapping::job::rules[4]`: `omit_zero` speaks of a metric", "`mapping::job::rules[5]`: MLflow takes no name \"%*\"",
+				"`mapping::job::rules[4]`: `omit_zero` speaks of a metric", "`mapping::job::rules[5]`: name \"%*\" would be changed",
 				"`mapping::other_job::condition`", "`mapping::other_stage::name`: template",
 			},
 		},

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/technoshare/commentator/internal/mlflow"
@@ -94,15 +95,41 @@ func (s *Server) store(uri, path string, content []byte) error {
 	return os.WriteFile(name, content, 0o600)
 }
 
-// put writes a file below the artifact root. As on a disk, a name is that of a file or of a folder.
+// put writes a file below the artifact root. As on a disk, a name is that of a file or of a folder, unless
+// the store has no folders.
 func (s *Server) put(path string, content []byte) error {
-	for other := range s.files {
-		if strings.HasPrefix(other, path+"/") || strings.HasPrefix(path, other+"/") {
-			return failure{http.StatusInternalServerError, "INTERNAL_ERROR", "[Errno 20] Not a directory"}
+	above := folders(path)
+	isFile := func(dir string) bool { return s.files[dir] != nil }
+	if !s.NoFolders && (s.folders[path] > 0 || slices.ContainsFunc(above, isFile)) {
+		return failure{http.StatusInternalServerError, "INTERNAL_ERROR", "[Errno 20] Not a directory"}
+	}
+	if s.files[path] == nil {
+		for _, dir := range above {
+			s.folders[dir]++
 		}
 	}
-	s.files[path] = content
+	s.files[path] = append([]byte{}, content...) // never nil
 	return nil
+}
+
+// remove removes a file below the artifact root, and the folders that are empty then.
+func (s *Server) remove(path string) {
+	for _, dir := range folders(path) {
+		if s.folders[dir]--; s.folders[dir] == 0 {
+			delete(s.folders, dir)
+		}
+	}
+	delete(s.files, path)
+}
+
+// folders are those that a file is in.
+func folders(path string) (dirs []string) {
+	for i, c := range path {
+		if c == '/' {
+			dirs = append(dirs, path[:i])
+		}
+	}
+	return dirs
 }
 
 // list gives the files below an artifact address.

@@ -33,7 +33,7 @@ func (s *Server) probeRoutes() {
 		defer s.mu.Unlock()
 		for path := range s.files {
 			if path == r.PathValue("path") || strings.HasPrefix(path, r.PathValue("path")+"/") {
-				delete(s.files, path)
+				s.remove(path)
 			}
 		}
 		answer(w, nil, nil)

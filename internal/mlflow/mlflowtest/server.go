@@ -76,6 +76,8 @@ type Server struct {
 	// ArtifactRoot, if set, is the artifact address of experiments made from then on,
 	// instead of one that the server serves.
 	ArtifactRoot string
+	// NoFolders keeps artifacts as S3 does: a file may have the name of a folder.
+	NoFolders bool
 
 	http *httptest.Server
 	mux  *http.ServeMux
@@ -88,6 +90,7 @@ type Server struct {
 	runs        []*runState
 	traces      map[string]*traceState
 	files       map[string][]byte // by path below the artifact root
+	folders     map[string]int    // how many files are below each
 	prompts     map[string][]mlflow.ModelVersion
 	models      map[string]*mlflow.Prompt
 	datasets    []*datasetState
@@ -96,7 +99,7 @@ type Server struct {
 
 // Start starts a server; Close stops it.
 func Start() *Server {
-	s := &Server{Version: "3.17.2", traces: map[string]*traceState{}, files: map[string][]byte{}, prompts: map[string][]mlflow.ModelVersion{}, models: map[string]*mlflow.Prompt{}, mux: http.NewServeMux()}
+	s := &Server{Version: "3.17.2", traces: map[string]*traceState{}, files: map[string][]byte{}, folders: map[string]int{}, prompts: map[string][]mlflow.ModelVersion{}, models: map[string]*mlflow.Prompt{}, mux: http.NewServeMux()}
 	s.routes()
 	l, err := listen()
 	if err != nil {
@@ -198,7 +201,8 @@ func (s *Server) DropPrompt(name string) {
 func (s *Server) Wipe() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.experiments, s.runs, s.traces, s.files = nil, nil, map[string]*traceState{}, map[string][]byte{}
+	s.experiments, s.runs, s.traces = nil, nil, map[string]*traceState{}
+	s.files, s.folders = map[string][]byte{}, map[string]int{}
 	s.prompts, s.models = map[string][]mlflow.ModelVersion{}, map[string]*mlflow.Prompt{}
 }
 

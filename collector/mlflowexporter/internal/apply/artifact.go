@@ -41,17 +41,31 @@ func (a *Applier) files(ctx context.Context, r *run, files []delivery) error {
 }
 
 // deliver begins to send files and changes nothing of the run. The function waits for the
-// last of them and gives an error for each.
+// last of them and gives an error for each. What is below another file is sent when that is there, so that
+// it is the one that stays where a store has folders.
 func (a *Applier) deliver(ctx context.Context, r *run, files []delivery) (wait func() []error) {
 	errs := make([]error, len(files))
-	var sending sync.WaitGroup
+	there := make([]bool, len(files))
 	for i, d := range files {
-		if !slices.Contains(*d.done, d.file.Path) {
-			sending.Go(func() {
-				err := a.inTheWay(ctx, r, d.file, a.file(ctx, r, d.file))
-				errs[i] = a.noteFile(ctx, r, d.file.Path, a.failed.result(opArtifact, r.Key+" "+d.file.Path, err))
-			})
+		there[i] = slices.Contains(*d.done, d.file.Path)
+	}
+	below := nest(files)
+	var send func(i int, waits error)
+	send = func(i int, waits error) {
+		if errs[i] = waits; waits == nil && !there[i] {
+			errs[i] = a.sendFile(ctx, r, files[i].file)
 		}
+		waits = nil
+		if err := errs[i]; err != nil && !permanent(err) {
+			waits = fmt.Errorf("it waits for %s: %w", files[i].file.Path, err)
+		}
+		for _, j := range below[i] {
+			send(j, waits)
+		}
+	}
+	var sending sync.WaitGroup
+	for _, i := range below[-1] {
+		sending.Go(func() { send(i, nil) })
 	}
 	return func() []error {
 		sending.Wait()
@@ -60,6 +74,35 @@ func (a *Applier) deliver(ctx context.Context, r *run, files []delivery) (wait f
 		}
 		return errs
 	}
+}
+
+// sendFile writes one file and notes how that ended.
+func (a *Applier) sendFile(ctx context.Context, r *run, f reduce.Artifact) error {
+	id := fileID(r, f.Path)
+	err := a.file(ctx, r, f)
+	if a.waiting.tried(id) {
+		err = a.inTheWay(ctx, r, f, err)
+	}
+	return a.noteFile(ctx, r, f.Path, a.failed.result(opArtifact, id, err))
+}
+
+// nest gives the indexes of files by that of the file right above them, -1 where there is none.
+func nest(files []delivery) map[int][]int {
+	at := make(map[string]int, len(files))
+	for i, d := range files {
+		at[d.file.Path] = i
+	}
+	below := map[int][]int{}
+	for i, d := range files {
+		above := -1
+		for end, c := range d.file.Path {
+			if j, is := at[d.file.Path[:end]]; is && c == '/' {
+				above = j // the last one is the nearest
+			}
+		}
+		below[above] = append(below[above], i)
+	}
+	return below
 }
 
 // delivered notes what became of files that were sent.

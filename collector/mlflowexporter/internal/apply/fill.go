@@ -177,9 +177,11 @@ func (a *Applier) missingFiles(ctx context.Context, r *run) (missing []reduce.Ar
 			return nil, err
 		}
 		for _, f := range files {
-			if have[f.Path] = true; f.IsDir {
+			if f.IsDir {
 				dirs = append(dirs, f.Path)
+				continue // a store without folders may lack the file of that name
 			}
+			have[f.Path] = true
 		}
 	}
 	return slices.DeleteFunc(slices.Clone(r.Artifacts), func(f reduce.Artifact) bool { return have[f.Path] }), nil

@@ -15,14 +15,14 @@ type State struct {
 	// Refuses is set when it answers, but refuses every request until a person changes
 	// something.
 	Refuses bool
-	// Files says, while the server is there, of artifacts that have waited for minutes, since it fails at
-	// each attempt, which one waits for longest and why. Empty: none does.
+	// Files says, while the server is there, since when no artifact could be written, and why the last one
+	// was not, once that lasts for minutes. Empty: artifacts are written, or none waits.
 	Files string
 }
 
 // State says whether the server is there, as the requests so far have shown.
 func (a *Applier) State() State {
-	files := a.waiting.longest(a.cfg.Now())
+	files := a.waiting.told(a.cfg.Now())
 	b := &a.breaker
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -15,26 +15,33 @@ import (
 )
 
 const (
-	// waitsLong is for how long a file fails until State tells of it.
+	// waitsLong is for how long no file could be written until State tells of it.
 	waitsLong = 2 * time.Minute
-	// waitsNoMore is after how long without an attempt a file is taken to be asked for no more: its
-	// message may have come again in another shape.
+	// waitsNoMore is after how long without an attempt files are taken to be asked for no more: their
+	// messages may have come again in another shape.
 	waitsNoMore = 10 * time.Minute
 )
 
 // waitingFiles are those that could not be written yet though MLflow is there. Their store may be away
 // alone, so they are not given up as long as no other file is written.
 type waitingFiles struct {
-	mu    sync.Mutex
-	files map[string]*waitingFile // by run key and path
-	long  bool                    // as Config.Changed was called last
+	mu       sync.Mutex
+	attempts map[string]int // by fileID
+	since    time.Time      // when one failed first since a file was written; zero: none waits
+	last     time.Time      // when one failed last
+	what     string         // was that, for people
+	err      error          // and why
+	long     bool           // as Config.Changed was called last
 }
 
-type waitingFile struct {
-	name        string // for people
-	since, last time.Time
-	attempts    int
-	err         error
+// fileID names a file of a run.
+func fileID(r *run, path string) string { return r.Key + " " + path }
+
+// tried reports whether a file waits since an earlier attempt.
+func (w *waitingFiles) tried(id string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.attempts[id] > 0
 }
 
 // waitingError is that of a file that waits, and how often it was tried.
@@ -64,54 +71,50 @@ func FileAttempts(err error) (most int) {
 // noteFile notes how an attempt to write a file ended. The error is marked when the file waits.
 func (a *Applier) noteFile(ctx context.Context, r *run, path string, err error) error {
 	w := &a.waiting
-	id := r.Key + " " + path
+	id := fileID(r, path)
 	var unsent *awayError
-	waits := err != nil && !permanent(err) && !errors.As(err, &unsent) && ctx.Err() == nil
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !waits {
-		if err == nil || permanent(err) {
-			delete(w.files, id)
+	switch {
+	case err == nil:
+		delete(w.attempts, id)
+		w.since = time.Time{}
+		return nil
+	case permanent(err):
+		delete(w.attempts, id)
+		if len(w.attempts) == 0 {
+			w.since = time.Time{}
 		}
 		return err
+	case errors.As(err, &unsent) || ctx.Err() != nil:
+		return err
 	}
+	if w.attempts == nil || len(w.attempts) == maxFailures {
+		w.attempts = map[string]int{}
+	}
+	w.attempts[id]++
 	now := a.cfg.Now()
-	one := w.files[id]
-	if one == nil {
-		if w.files == nil || len(w.files) == maxFailures {
-			w.files = map[string]*waitingFile{}
-		}
-		one = &waitingFile{name: fmt.Sprintf("%s of run %s", path, r.Name), since: now}
-		w.files[id] = one
+	if w.since.IsZero() || now.Sub(w.last) > waitsNoMore {
+		w.since = now
 	}
-	one.attempts++
-	one.last, one.err = now, err
-	return waitingError{err, one.attempts}
+	w.last, w.what, w.err = now, fmt.Sprintf("%s of run %s", path, r.Name), err
+	return waitingError{err, w.attempts[id]}
 }
 
-// longest is what is to be said of the file that waits for longest, "" when none waits for long.
-func (w *waitingFiles) longest(now time.Time) string {
+// told is what is to be said when no file could be written for long, else "".
+func (w *waitingFiles) told(now time.Time) string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var first *waitingFile
-	for id, f := range w.files {
-		switch {
-		case now.Sub(f.last) > waitsNoMore:
-			delete(w.files, id)
-		case now.Sub(f.since) >= waitsLong && (first == nil || f.since.Before(first.since) || (f.since.Equal(first.since) && f.name < first.name)):
-			first = f
-		}
-	}
-	if first == nil {
+	if w.since.IsZero() || now.Sub(w.since) < waitsLong || now.Sub(w.last) > waitsNoMore {
 		return ""
 	}
-	return fmt.Sprintf("artifact %s waits since %s: %v", first.name, first.since.UTC().Format(time.RFC3339), first.err)
+	return fmt.Sprintf("no artifact could be written since %s, the last was %s: %v", w.since.UTC().Format(time.RFC3339), w.what, w.err)
 }
 
-// tellWaiting calls Config.Changed when files began, or ended, to wait for long.
+// tellWaiting calls Config.Changed when told begins, or ends, to say something.
 func (a *Applier) tellWaiting() {
 	w := &a.waiting
-	long := w.longest(a.cfg.Now()) != ""
+	long := w.told(a.cfg.Now()) != ""
 	w.mu.Lock()
 	changed := w.long != long
 	w.long = long
@@ -122,7 +125,8 @@ func (a *Applier) tellWaiting() {
 }
 
 // inTheWay makes the error of a file final when the run has a file where it needs a folder, or a folder
-// where it is to be: a store that keeps files in folders cannot take it, and MLflow answers 500 each time.
+// where it is to be: a store that keeps files in folders cannot take it, and MLflow answers 500 each time. One
+// without folders takes both, so it is to be asked of files only that failed before.
 func (a *Applier) inTheWay(ctx context.Context, r *run, f reduce.Artifact, err error) error {
 	var e *mlflow.Error
 	if !errors.As(err, &e) || e.Status != http.StatusInternalServerError {

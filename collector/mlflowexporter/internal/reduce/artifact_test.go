@@ -177,6 +177,26 @@ func TestExperimentByAttribute(t *testing.T) {
 	}
 }
 
+// Whether a file may be below another is left to the store.
+func TestFilesBelowAFileAreKept(t *testing.T) {
+	job := newSpan(t, Job, "job", 1, nil)
+	for _, p := range []string{"logs/x/y", "out/r.json", "out"} {
+		addArtifact(job, map[string]any{wire.AttrArtifactName: p, wire.AttrArtifactContent: "x"})
+	}
+	stage := newSpan(t, Stage, "stage", 2, map[string]any{"app.step": "logs"})
+	addArtifact(stage, map[string]any{wire.AttrArtifactName: "x", wire.AttrArtifactContent: "x"})
+	m := simple
+	m.Layout = LayoutFlat
+	plan := Reduce([]Span{job, stage}, m)
+	var got []string
+	for _, a := range append(plan.Runs[0].Artifacts, plan.Runs[0].Parts[0].Artifacts...) {
+		got = append(got, a.Path)
+	}
+	if diff := cmp.Diff([]string{"logs/x/y", "out", "out/r.json", "logs/x"}, got); diff != "" || plan.Dropped != nil {
+		t.Errorf("dropped %v\n%s", plan.Dropped, diff)
+	}
+}
+
 // A file of a span that is no run has no place; that is told, unless nobody asked for the span.
 func TestArtifactsOfSpansThatAreNoRun(t *testing.T) {
 	with := func(kind Kind, id byte, inTrace bool) Span {

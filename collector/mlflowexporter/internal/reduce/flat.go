@@ -89,7 +89,7 @@ func (t *trace) partNames(stages []Span, m Mapping) []string {
 }
 
 // flatten moves what stages say into the runs that hold them, under the names of the parts.
-func (t *trace) flatten(runs []Run, stages []Span, stageRuns []Run, parts []string, plan *Plan) {
+func (t *trace) flatten(runs []Run, stages []Span, stageRuns []Run, parts []string) {
 	at := map[string]int{}
 	for i, r := range runs {
 		at[r.Key] = i
@@ -101,12 +101,11 @@ func (t *trace) flatten(runs []Run, stages []Span, stageRuns []Run, parts []stri
 			owner.Prompts = united(owner.Prompts, stageRuns[i].Prompts)
 		}
 	}
-	for i, r := range runs {
+	for _, r := range runs {
 		// In the order of their ends, so that of two attempts the later one is written last.
 		slices.SortStableFunc(r.Parts, func(a, b Part) int {
 			return cmp.Or(cmp.Compare(a.Version.EndUnixNano, b.Version.EndUnixNano), cmp.Compare(a.Version.Hash, b.Version.Hash))
 		})
-		runs[i].unfold(plan)
 	}
 }
 

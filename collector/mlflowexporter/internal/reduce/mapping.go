@@ -139,7 +139,7 @@ func (m RunMapping) validate(kind string) error {
 		case ownTag(key):
 			errs = append(errs, fmt.Errorf("`mapping::%s::tags` must not hold %q, which the exporter or MLflow sets itself: remove it, or choose another name", kind, key))
 		case !validKey(key):
-			errs = append(errs, fmt.Errorf("`mapping::%s::tags`: MLflow takes no name %q: use letters, digits, _ - . space : /, at most %d characters", kind, key, keys.Max))
+			errs = append(errs, fmt.Errorf("`mapping::%s::tags`: name %q would be changed: use letters, digits, _ - . space : /, at most %d characters", kind, key, keys.Max))
 		}
 	}
 	return errors.Join(errs...)

@@ -46,7 +46,7 @@ type Drop struct {
 // Reasons of a Drop.
 const (
 	DropInvalidID       = "invalid_id"       // a span without trace id or span id, or a member whose run.trace_id is no trace id
-	DropInvalidArtifact = "invalid_artifact" // an artifact event without content, with an unusable name or that of a later one, below another file, or on a span that is no run
+	DropInvalidArtifact = "invalid_artifact" // an artifact event without content, with an unusable name or that of a later one, or on a span that is no run
 	DropInvalidScore    = "invalid_score"    // an evaluation event without a name, or without a verdict
 	DropNaN             = "nan_metric"       // a metric that is NaN or infinite
 	DropParamConflict   = "param_conflict"   // a param that has, to MLflow, the name of another one with another value

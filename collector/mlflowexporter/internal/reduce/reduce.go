@@ -146,7 +146,7 @@ func (t *trace) reduce(m Mapping, plan *Plan) {
 		}
 	}
 	if m.Layout == LayoutFlat {
-		t.flatten(runs, stages, stageRuns, parts, plan)
+		t.flatten(runs, stages, stageRuns, parts)
 	} else {
 		runs = append(runs, stageRuns...)
 	}

@@ -55,7 +55,7 @@ func (r Rule) validate(at string) error {
 	for _, target := range set {
 		switch {
 		case !validKey(strings.ReplaceAll(target, wildcard, "x")):
-			errs = append(errs, fmt.Errorf("%s: MLflow takes no name %q: use letters, digits, _ - . space : /, at most %d characters", at, target, keys.Max))
+			errs = append(errs, fmt.Errorf("%s: name %q would be changed: use letters, digits, _ - . space : /, at most %d characters", at, target, keys.Max))
 		case wild == 0 && strings.Contains(target, wildcard):
 			errs = append(errs, fmt.Errorf("%s: %q has a * and `attribute` has none: put one there, or write the name", at, target))
 		case wild == 1 && strings.Count(target, wildcard) != 1:

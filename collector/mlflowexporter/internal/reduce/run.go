@@ -300,9 +300,6 @@ func (b *builder) artifacts(filter *ArtifactFilter, folder string, plan *Plan) {
 		b.files[i] = a
 	}
 	slices.SortFunc(b.files, func(x, y Artifact) int { return cmp.Compare(x.Path, y.Path) })
-	all := files{}
-	all.add(b.files)
-	b.files = all.keep(b.files, b.span.Span.TraceID().String(), b.span.Span.Name(), plan)
 	b.tagIf(wire.TagTruncated, joinSorted(truncated))
 	b.tagIf(wire.TagAltered, joinSorted(altered))
 	b.tagIf(wire.TagSkipped, joinSorted(skipped))

@@ -3,7 +3,6 @@ package reduce
 import (
 	"encoding/json"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -25,26 +24,8 @@ const (
 	maxMetadata   = 250 // longer values are stored, but MLflow's REST answers show 250
 )
 
-// validKey reports whether MLflow takes the text as name of a param, tag or metric:
-// ^[/\w.\- :]*$, at most 250 characters, a clean relative path.
-func validKey(key string) bool {
-	if key == "" || utf8.RuneCountInString(key) > keys.Max || strings.HasPrefix(key, "/") {
-		return false
-	}
-	for _, part := range strings.Split(key, "/") {
-		if part == "" || part == "." || part == ".." {
-			return false
-		}
-	}
-	for _, r := range key {
-		ok := r == '/' || r == '_' || r == '.' || r == '-' || r == ' ' || r == ':' ||
-			unicode.IsLetter(r) || unicode.IsNumber(r)
-		if !ok {
-			return false
-		}
-	}
-	return true
-}
+// validKey reports whether the text is written as it is as name of a param, tag or metric.
+func validKey(key string) bool { return key != "" && keys.Clean(key) == key }
 
 // maxDepth is how deep a value may be nested. A reader of protobuf takes messages that are
 // nested 100 deep, MLflow's too; a map in a map takes three of them, the span around it eight.
