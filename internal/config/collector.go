@@ -9,7 +9,7 @@ import (
 
 	"github.com/caarlos0/env/v11"
 
-	"github.com/technoshare/commentator/internal/mlflow"
+	"github.com/technoshare/commentator/internal/httpaddress"
 )
 
 // Collector is where an otelcol-mlflow with its own configuration is, by the same environment
@@ -95,7 +95,7 @@ func wrongUI(address string) error {
 	if address == "" {
 		return nil
 	}
-	u, err := mlflow.ParseAddress(address)
+	u, err := httpaddress.Parse(address)
 	if err == nil && u.User != nil {
 		err = errors.New("it must hold no credentials, since it is written into the notes of runs; remove what is before the @")
 	}
