@@ -38,12 +38,21 @@ func TestADamagedJobDatabaseIsNamedByWhateverCommandMeetsIt(t *testing.T) {
 	if _, err := file.WriteAt(bytes.Repeat([]byte{0xa5}, int(size)), (page-1)*size); err != nil {
 		t.Fatal(err)
 	}
-	for _, args := range [][]string{{"jobs", "list"}, {"jobs", "show", "1"}, {"status"}} {
+	for _, c := range []struct {
+		args []string
+		code int
+	}{
+		{[]string{"jobs", "list"}, exitFailed},
+		{[]string{"jobs", "show", "1"}, exitFailed},
+		{[]string{"status"}, exitFailed},
+		{[]string{"replay", "--enqueue", "https://a.test/"}, exitFailed}, // it writes
+		{[]string{"eval", "promote", "--job", "1", "--dataset", filepath.Join(t.TempDir(), "set.json")}, exitEvalImpossible},
+	} {
 		var out, log lines
-		code := run(t.Context(), args, []string{"DB_PATH=" + path}, strings.NewReader(""), &out, &log)
+		code := run(t.Context(), c.args, []string{"DB_PATH=" + path}, strings.NewReader(""), &out, &log)
 		for _, want := range []string{"malformed", path + " is damaged", "put a backup in its place", "mlflowctl doctor"} {
-			if code != exitFailed || !strings.Contains(log.String(), want) {
-				t.Errorf("%v: exit code %d, no %q:\n%s", args, code, want, &log)
+			if code != c.code || !strings.Contains(log.String(), want) {
+				t.Errorf("%v: exit code %d, no %q:\n%s", c.args, code, want, &log)
 			}
 		}
 	}

@@ -49,7 +49,7 @@ type promoted struct {
 
 // Run makes examples of jobs.
 func (c *evalPromoteCommand) Run(ctx context.Context, a *app) (err error) {
-	defer func() { err = impossible(err) }()
+	defer func() { err = impossible(a.damage(err)) }()
 	switch {
 	case (len(c.Job) == 0) == (c.Feedback == ""):
 		return errors.New("name jobs by --job, or by --feedback up or down")

@@ -115,7 +115,7 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 		return report(stderr, a.redactor, fmt.Errorf("command %q has no Run", parsed.Command()))
 	}
 	err = selected.Run(ctx, a)
-	if args[0] != "eval" { // which has a database of its own
+	if args[0] != "eval" { // which has a database of its own; promote reads jobs, and says it itself
 		err = a.damage(err)
 	}
 	return report(stderr, a.redactor, err)

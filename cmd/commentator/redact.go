@@ -31,11 +31,13 @@ Exit code: 0; with --list 0 when nothing is found and 1 when something is; 2 for
 
 // Run masks a file, or lists what would be masked.
 func (c *redactCommand) Run(_ context.Context, a *app) error {
-	r, warnings, err := loadRedactor(a.cfg)
-	if err != nil {
-		return usageError{err}
-	}
-	if !a.cfg.Redacts() { // otherwise they were printed at the start
+	r := a.redactor
+	if r == nil { // REDACTION=off, so that nobody has read REDACTION_FILE yet; it may be a pipe, which is read once
+		var warnings []string
+		var err error
+		if r, warnings, err = loadRedactor(a.cfg); err != nil {
+			return usageError{err}
+		}
 		for _, w := range warnings {
 			fmt.Fprintln(a.stderr, "warning:", w)
 		}

@@ -282,10 +282,15 @@ func (a *app) openStore(ctx context.Context) (*store.Store, error) {
 	return s, err
 }
 
-// damage says of which file a statement found that it is damaged, and what to do. What Open found it has
-// said.
+// openFailure is an error of opening the job database, which names the file and says what to do.
+type openFailure struct{ error }
+
+func (e openFailure) Unwrap() error { return e.error }
+
+// damage says of which file a statement found that it is damaged, and what to do. What was found while
+// the file was opened is said already.
 func (a *app) damage(err error) error {
-	if a.cfg.DatabaseURL != "" || !store.Damaged(err) || errors.Is(err, store.ErrNotDatabase) {
+	if a.cfg.DatabaseURL != "" || !store.Damaged(err) || errors.As(err, new(openFailure)) {
 		return err
 	}
 	return fmt.Errorf("the job database %s is damaged: %w; stop the worker, keep the file with its -wal and -shm, and put a backup in its place (`mlflowctl doctor` says what is damaged)", a.cfg.DBPath, err)
@@ -304,8 +309,12 @@ func (a *app) workStore(ctx context.Context) (*store.Store, error) {
 }
 
 func (a *app) store(ctx context.Context, opts ...store.Option) (*store.Store, error) {
-	return store.Open(ctx, a.cfg.Database(), append(opts, store.WithLogger(a.log),
+	s, err := store.Open(ctx, a.cfg.Database(), append(opts, store.WithLogger(a.log),
 		store.WithOutboxLimit(a.cfg.OutboxMaxBytes), store.WithMaxAge(a.cfg.OutboxMaxAge), store.WithKeepSent(a.cfg.OutboxKeepSent))...)
+	if err != nil {
+		return nil, openFailure{err}
+	}
+	return s, nil
 }
 
 // working reports whether a process works on a job database.

@@ -4,12 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/caarlos0/env/v11"
 
-	"github.com/technoshare/commentator/internal/mlflow"
+	"github.com/technoshare/commentator/internal/httpaddress"
 )
 
 // Collector is where an otelcol-mlflow with its own configuration is, by the same environment
@@ -49,8 +50,30 @@ func (c Collector) Addresses() []CollectorSetting {
 	}
 }
 
+// wrongSetting is what is wrong with one setting that Collector reads.
+type wrongSetting struct {
+	name string
+	error
+}
+
+// WrongAmong keeps of an error of LoadCollector what is wrong with the settings of these names; nil: nothing.
+func WrongAmong(err error, names ...string) error {
+	joined, _ := err.(interface{ Unwrap() []error }) // as LoadCollector returns it
+	if joined == nil {
+		return nil
+	}
+	var among []error
+	for _, one := range joined.Unwrap() {
+		var wrong wrongSetting
+		if errors.As(one, &wrong) && slices.Contains(names, wrong.name) {
+			among = append(among, one)
+		}
+	}
+	return errors.Join(among...)
+}
+
 // LoadCollector reads the settings. Of wrong files it knows nothing, which Load tells. With an error all
-// settings but the wrong one are right.
+// settings but the wrong ones are right, which WrongAmong tells apart.
 func LoadCollector(o Options) (Collector, error) {
 	var c Collector
 	environ := nonEmpty(env.ToMap(o.Environ))
@@ -65,16 +88,19 @@ func LoadCollector(o Options) (Collector, error) {
 		}
 	}
 	var wrong []error
+	say := func(name, format string, args ...any) {
+		wrong = append(wrong, wrongSetting{name, fmt.Errorf("%s: %w", at(places, name), fmt.Errorf(format, args...))})
+	}
 	if err := env.ParseWithOptions(&c, env.Options{Environment: environ}); err != nil {
-		wrong = append(wrong, fmt.Errorf("%s: %q is no port; write for instance 8888", at(places, "OTELCOL_METRICS_PORT"), shown(environ["OTELCOL_METRICS_PORT"])))
+		say("OTELCOL_METRICS_PORT", "%q is no port; write for instance 8888", shown(environ["OTELCOL_METRICS_PORT"]))
 	}
 	for _, a := range c.Addresses() {
 		if _, port, err := net.SplitHostPort(a.Address); err != nil || !validPort(port) {
-			wrong = append(wrong, fmt.Errorf("%s: %q is not host:port; write for instance %s", at(places, a.Name), shownAddress(a.Address), UsualAddress(a.Name)))
+			say(a.Name, "%q is not host:port; write for instance %s", shownAddress(a.Address), UsualAddress(a.Name))
 		}
 	}
 	if err := wrongUI(c.UIURL); err != nil {
-		wrong = append(wrong, fmt.Errorf("%s: %w", at(places, "MLFLOW_UI_URL"), err))
+		say("MLFLOW_UI_URL", "%w", err)
 	}
 	return c, errors.Join(wrong...)
 }
@@ -95,7 +121,7 @@ func wrongUI(address string) error {
 	if address == "" {
 		return nil
 	}
-	u, err := mlflow.ParseAddress(address)
+	u, err := httpaddress.Parse(address)
 	if err == nil && u.User != nil {
 		err = errors.New("it must hold no credentials, since it is written into the notes of runs; remove what is before the @")
 	}

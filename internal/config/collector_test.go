@@ -119,6 +119,30 @@ func TestDotenvWarnsOfWhatLooksLikeAMistake(t *testing.T) {
 	}
 }
 
+// Single quotes end at a ' inside.
+func TestAQuoteBesideADollarIsNotSentIntoSingleQuotes(t *testing.T) {
+	_, _, warnings, err := parseDotenv(".env", "A=\"it's$xy\"\nB=\"it's ${HOME}\"\n")
+	if err != nil || len(warnings) != 2 {
+		t.Fatalf("%v, %v", warnings, err)
+	}
+	for i, want := range []string{"choose a value without $ or without '", "nothing is expanded here; write the value itself"} {
+		if got := warnings[i].Message; !strings.HasSuffix(got, want) {
+			t.Errorf("%s\nwant %s", got, want)
+		}
+	}
+}
+
+func TestWhatIsWrongWithOneSettingIsToldApart(t *testing.T) {
+	_, err := LoadCollector(Options{Environ: []string{"OTELCOL_HTTP_ENDPOINT=4318", "MLFLOW_UI_URL=mlflow:5000"}})
+	if got := WrongAmong(err, "OTELCOL_GRPC_ENDPOINT", "OTELCOL_METRICS_PORT"); got != nil {
+		t.Error(got)
+	}
+	checkLines(t, WrongAmong(err, "OTELCOL_HTTP_ENDPOINT"), []string{`OTELCOL_HTTP_ENDPOINT: "4318" is not host:port; write for instance 127.0.0.1:4318`})
+	if got := WrongAmong(nil, "OTELCOL_HTTP_ENDPOINT"); got != nil {
+		t.Error(got)
+	}
+}
+
 func write(t *testing.T, dir, text string) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(dir, ".env"), []byte(text), 0o600); err != nil {

@@ -182,8 +182,12 @@ func oddValue(line, value string) string {
 		return "begins with #, which belongs to the value here; put it in quotes if it is meant so, or a space before a comment"
 	case written[0] != '"' && strings.ContainsAny(value[len(value)-1:], `"'`):
 		return "ends with a quote that belongs to the value; remove it, or put one before the value too"
+	case unexpanded.MatchString(value) && strings.Contains(value, "'"): // at which single quotes would end
+		return "names a variable, and nothing is expanded here; write the value itself"
 	case unexpanded.MatchString(value):
 		return "names a variable, and nothing is expanded here; write the value itself, or put it in single quotes if it is meant so"
+	case composed.MatchString(value) && strings.Contains(value, "'"):
+		return "has a $ that docker compose replaces, with what follows it, and nothing else does; single quotes would end at the ', and $$ is one $ for compose alone: choose a value without $ or without '"
 	case composed.MatchString(value):
 		return "has a $ that docker compose replaces, with what follows it, and nothing else does; put the value in single quotes, in which it is the same for all"
 	}

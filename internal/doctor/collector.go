@@ -91,8 +91,8 @@ func fetch(ctx context.Context, address string) (body []byte, status int, err er
 }
 
 func probeCollector(ctx context.Context, p *Patient) Finding {
-	if p.CollectorProblem != nil {
-		return skip("the settings are wrong: %v", p.CollectorProblem)
+	if err := p.wrong("OTELCOL_HEALTH_ENDPOINT", "OTELCOL_STATUS_ENDPOINT"); err != nil {
+		return skip("the settings are wrong: %v", err)
 	}
 	h, err := p.health(ctx, p.Collector.Health)
 	if err != nil {
@@ -187,8 +187,8 @@ type sample struct {
 }
 
 func probeQueue(ctx context.Context, p *Patient) Finding {
-	if p.CollectorProblem != nil {
-		return skip("the settings are wrong: %v", p.CollectorProblem)
+	if err := p.wrong("OTELCOL_METRICS_PORT"); err != nil {
+		return skip("the settings are wrong: %v", err)
 	}
 	address := fmt.Sprintf("http://127.0.0.1:%d/metrics", p.Collector.MetricsPort)
 	samples, err := scrape(ctx, address)

@@ -150,6 +150,26 @@ func TestTroubleOfSlackIsNoWrongToken(t *testing.T) {
 	}
 }
 
+// One channel is refused, and Slack has trouble with another one.
+func TestEachChannelHasItsRemedy(t *testing.T) {
+	address := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.HasSuffix(r.URL.Path, "auth.test"):
+			_, _ = w.Write([]byte(`{"ok":true,"user":"commentator","team":"Fake"}`))
+		case r.FormValue("channel") == "C0REFUSED":
+			_, _ = w.Write([]byte(`{"ok":false,"error":"not_in_channel"}`))
+		default:
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	})
+	for _, order := range []string{"C0REFUSED,C0TROUBLE", "C0TROUBLE,C0REFUSED"} {
+		r := newRig(t, "SLACK_BOT_TOKEN=xoxb-fake", "SLACK_API_URL="+address+"/api/", "TECHNOSHARE_CHANNEL_ID="+order)
+		got := r.probe(t, "slack-channels")
+		names(t, got, Fail, "C0REFUSED: ", "Invite the app", "slack-status.com")
+		names(t, got, Fail, "HTTP 503")
+	}
+}
+
 // The date in Slack's answers is compared with this host's clock, too.
 func TestAClockThatIsNotSlacksIsNamed(t *testing.T) {
 	r := workspace(t, slackfake.Config{})

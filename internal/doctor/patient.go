@@ -98,6 +98,11 @@ func (p *Patient) close() {
 	}
 }
 
+// wrong is what is wrong with the settings of the Collector that a probe needs; nil: nothing.
+func (p *Patient) wrong(settings ...string) error {
+	return config.WrongAmong(p.CollectorProblem, settings...)
+}
+
 // gone is a finding of something that is not there: a failure when jobs are recorded, else a
 // warning. What needs it is skipped in either case.
 func (p *Patient) gone(probe string, f Finding) Finding {

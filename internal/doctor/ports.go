@@ -32,8 +32,12 @@ func (p *Patient) listeners() []listener {
 }
 
 func probePorts(ctx context.Context, p *Patient) Finding {
-	if p.CollectorProblem != nil {
-		return skip("the settings are wrong: %v", p.CollectorProblem)
+	var names []string
+	for _, a := range p.Collector.Addresses() {
+		names = append(names, a.Name)
+	}
+	if err := p.wrong(names...); err != nil {
+		return skip("the settings are wrong: %v", err)
 	}
 	all := p.listeners()
 	if twice := doubled(all); len(twice) > 0 {

@@ -2,8 +2,10 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"strings"
 
+	"github.com/technoshare/commentator/internal/boundedfile"
 	"github.com/technoshare/commentator/internal/counted"
 	"github.com/technoshare/commentator/internal/telemetry"
 )
@@ -19,6 +21,9 @@ func probeSampling(ctx context.Context, p *Patient) Finding {
 			Status: Fail, Found: p.hide(err.Error()),
 			Means: "A worker goes on with what it read of the file before; one that is started records jobs as the settings say.",
 			Fix:   "Correct the file where the text says, or let `commentator tracing reset` write it anew.",
+		}
+		if errors.Is(err, boundedfile.ErrNotRegular) {
+			f.Fix = "Put a file of rules there, or let SAMPLING_FILE name one; commentator tracing replaces neither pipes nor devices."
 		}
 		last, _, lastErr := telemetry.LastSampling(path)
 		kept := p.inForce(ctx, last)

@@ -110,6 +110,12 @@ func TestRulesOfTheSamplingFileAreNamed(t *testing.T) {
 	names(t, r.probe(t, "sampling"), Warn, "yaml: line 1")
 	r.write(t, rules, "rules: [{id: a, detail: off}]")
 	names(t, r.probe(t, "sampling"), OK, "has no effect")
+	r.set("SAMPLING_FILE=/dev/zero")
+	got = r.probe(t, "sampling")
+	names(t, got, Warn, "it is a device", "let SAMPLING_FILE name one")
+	if strings.Contains(got.Fix, "reset") {
+		t.Errorf("tracing reset is advised, which refuses: %s", got.Fix)
+	}
 }
 
 func TestAddressesThatCollideAreNamed(t *testing.T) {
@@ -159,6 +165,38 @@ func TestAWorkerThatSendsElsewhereIsNamed(t *testing.T) {
 	names(t, r.probe(t, "ports"), Warn, "OTEL_EXPORTER_OTLP_ENDPOINT is http://127.0.0.1:1, and the Collector here takes OTLP/gRPC on 127.0.0.1:2")
 	r.set("OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:2")
 	names(t, r.probe(t, "ports"), OK, "")
+}
+
+// A probe is skipped for an address that it needs, not for another one.
+func TestAWrongAddressSkipsOnlyWhatNeedsIt(t *testing.T) {
+	health := strings.TrimPrefix(serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"healthy":true,"status":"StatusOK"}`))
+	}), "http://")
+	metrics := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte("otelcol_exporter_queue_capacity{exporter=\"mlflow\"} 10\notelcol_exporter_queue_size{exporter=\"mlflow\"} 0\n"))
+	})
+	_, port, err := net.SplitHostPort(strings.TrimPrefix(metrics, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		wrong   string
+		skipped string
+	}{
+		{"MLFLOW_UI_URL=mlflow:5000", ""},
+		{"OTELCOL_REPLAY_ENDPOINT=4319", "ports"},
+		{"OTELCOL_STATUS_ENDPOINT=x", "ports collector-up"},
+		{"OTELCOL_METRICS_PORT=many", "ports collector-queue"},
+	} {
+		r := newRig(t, "OTELCOL_HEALTH_ENDPOINT="+health, "OTELCOL_METRICS_PORT="+port, c.wrong)
+		names(t, r.probe(t, "settings"), Fail, strings.Split(c.wrong, "=")[0])
+		for _, probe := range []string{"ports", "collector-up", "collector-queue"} {
+			skipped := strings.Contains(c.skipped, probe)
+			if got := r.probe(t, probe); (got.Status == Skip) != skipped || got.Status == Fail {
+				t.Errorf("%s: %s is %s, skipped should be %v: %s", c.wrong, probe, got.Status, skipped, got.Found)
+			}
+		}
+	}
 }
 
 func TestSecretsAreKnown(t *testing.T) {

@@ -109,13 +109,17 @@ func probeChannels(ctx context.Context, p *Patient) Finding {
 	if len(p.Config.Channels) == 0 {
 		return skip("no channel is named: messages of any channel that the app is in are commented on")
 	}
-	var wrong []string
-	fix := "Invite the app to the channel (/invite @…), or correct TECHNOSHARE_CHANNEL_ID: the id is at the bottom of the channel's details."
+	var wrong, fixes []string
+	const invite = "Invite the app to the channel (/invite @…), or correct TECHNOSHARE_CHANNEL_ID: the id is at the bottom of the channel's details."
 	for _, id := range p.Config.Channels {
 		if _, err := p.slackHistory().Page(ctx, slack.Range{Channel: id, Limit: 1}); err != nil {
 			wrong = append(wrong, fmt.Sprintf("%s: %v", id, err))
+			fix := invite
 			if !slack.Refused(err) {
 				fix = wayToSlack
+			}
+			if !slices.Contains(fixes, fix) {
+				fixes = append(fixes, fix)
 			}
 		}
 	}
@@ -123,7 +127,7 @@ func probeChannels(ctx context.Context, p *Patient) Finding {
 		return Finding{
 			Status: Fail, Found: strings.Join(wrong, "\n"),
 			Means: "Links in these channels get no comment.",
-			Fix:   fix,
+			Fix:   strings.Join(fixes, " "),
 		}
 	}
 	return ok("the app reads %s", joined(p.Config.Channels))

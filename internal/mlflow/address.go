@@ -1,32 +1,14 @@
 package mlflow
 
 import (
-	"cmp"
-	"fmt"
 	"net/url"
-	"strconv"
 	"strings"
+
+	"github.com/technoshare/commentator/internal/httpaddress"
 )
 
-// ParseAddress reads the address of a server: http or https, with a host, perhaps with
-// credentials and a path. A password that is not escaped makes url.Parse see a port, a path,
-// a query or a fragment in it, so what url.Parse says is not repeated, nor is anything
-// before an @, and an address with an @ behind its host is refused.
-func ParseAddress(s string) (*url.URL, error) {
-	u, err := url.Parse(s)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" ||
-		strings.Contains(u.Path, "@") || u.RawQuery != "" || u.Fragment != "" {
-		if i := strings.LastIndex(s, "@"); i >= 0 {
-			return nil, fmt.Errorf("%q is not an address: want http://host[:port][/prefix] or https://…, with user:password@ before the host, in the password / as %%2F, ? as %%3F, # as %%23 and @ as %%40", "…"+s[i:])
-		}
-		return nil, fmt.Errorf("%q is not an address: want http://host[:port][/prefix] or https://…", s)
-	}
-	// url.Parse takes any digits for a port, and no host before it.
-	if port, err := strconv.Atoi(cmp.Or(u.Port(), "80")); err != nil || port < 1 || port > 65535 || u.Hostname() == "" {
-		return nil, fmt.Errorf("%q is not an address: want http://host[:port][/prefix] or https://…, with the name of a host and a port of 1 to 65535", u.Scheme+"://"+u.Host+u.Path)
-	}
-	return u, nil
-}
+// ParseAddress reads the address of a server, see httpaddress.Parse.
+func ParseAddress(s string) (*url.URL, error) { return httpaddress.Parse(s) }
 
 // Call is the call of MLflow's API that the path of a request is of, such as runs/create, whatever
 // prefix the server has in front; "" when it is of none.

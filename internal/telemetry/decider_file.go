@@ -13,7 +13,7 @@ import (
 func (f *byFile) refresh() {
 	info, err := os.Stat(f.path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist), err == nil && !info.Mode().IsRegular() && isNull(f.path):
 		info = nil
 		f.forget()
 	case err != nil:

@@ -93,6 +93,7 @@ type Relay struct {
 	up      bool             // it was noted that the Collector takes messages
 	since   time.Time        // when down or up became so
 	noted   string           // the problem that was noted last
+	notedAt time.Time        // when
 	strikes map[int64]strike // rows that were refused for a reason that may pass
 	struck  int              // strikes in this round while nothing was accepted
 	last    time.Time        // when a request was last accepted
@@ -271,6 +272,9 @@ const (
 	leastWait = time.Second
 	// noteWait bounds what is written when the time to end is over.
 	noteWait = time.Second
+	// noteAgain is how long it holds that the Collector takes messages before it is noted anew: another
+	// process of the same database may have noted that it takes none, and have ended since.
+	noteAgain = time.Minute
 )
 
 // cutOff notes that the end of the process cut a request off: a Collector that hangs answers nothing
@@ -292,7 +296,7 @@ func (r *Relay) cutOff(ctx context.Context, err error) {
 // note keeps whether the Collector takes messages, when that or its answer changed. That it could
 // not be kept harms nobody but the one who asks.
 func (r *Relay) note(ctx context.Context, problem string) {
-	r.noted = problem
+	r.noted, r.notedAt = problem, r.cfg.Now()
 	l := Link{Endpoint: r.said(r.cfg.Endpoint), Since: r.since, Problem: problem}
 	if err := r.box.NoteLink(ctx, l); err != nil && ctx.Err() == nil {
 		r.cfg.Logger.Debug("state of the relay is not noted", "error", err)

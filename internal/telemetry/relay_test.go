@@ -175,6 +175,50 @@ func TestRelayOutlivesADeadCollectorAndSaysSoOnce(t *testing.T) {
 	}
 }
 
+// Another process of the database may end with a note that nothing is taken: who still sends corrects it.
+func TestWhatAnotherProcessNotedDoesNotHoldOn(t *testing.T) {
+	c := &testCollector{}
+	startCollector(t, c)
+	box := &memoryOutbox{}
+	box.add(named(t, "a")...)
+	var passed atomic.Int64
+	now := func() time.Time { return testStart.Add(time.Duration(passed.Load())) }
+	r, _ := startRelay(t, c, box, func(rc *RelayConfig) { rc.Now = now })
+	eventually(t, "sending", func() bool { sent, _ := box.state(); return sent == 1 })
+	if err := box.NoteLink(t.Context(), Link{Since: now(), Problem: "it did not answer"}); err != nil {
+		t.Fatal(err)
+	}
+	for i, name := range []string{"b", "c"} {
+		passed.Add(int64(noteAgain))
+		box.add(named(t, name)...)
+		r.Notify()
+		eventually(t, "sending", func() bool { sent, _ := box.state(); return sent == i+2 })
+	}
+	if err := r.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	up := Link{Endpoint: "http://" + c.address, Since: testStart.Truncate(time.Second)}
+	if diff := cmp.Diff([]Link{up, {Since: testStart, Problem: "it did not answer"}, up, up}, box.links); diff != "" {
+		t.Errorf("noted (-want +got):\n%s", diff)
+	}
+}
+
+// Not with each message: that would be a write more for each.
+func TestThatTheCollectorTakesMessagesIsNotNotedWithEach(t *testing.T) {
+	c := &testCollector{}
+	startCollector(t, c)
+	box := &memoryOutbox{}
+	box.add(named(t, names(5)...)...)
+	r, _ := startRelay(t, c, box, func(rc *RelayConfig) {
+		rc.BatchBytes = 1
+		rc.Now = func() time.Time { return testStart }
+	})
+	eventually(t, "sending", func() bool { sent, _ := box.state(); return sent == 5 })
+	if err := r.Stop(t.Context()); err != nil || len(box.links) != 1 {
+		t.Errorf("noted %+v, %v", box.links, err)
+	}
+}
+
 // What a Collector answers is kept without what it repeats of a request, and no longer than is
 // worth reading; the answer to the last request counts, as long as the outage lasts.
 func TestWhatACollectorAnswersIsMaskedAndBounded(t *testing.T) {

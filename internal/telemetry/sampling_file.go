@@ -23,7 +23,7 @@ import (
 )
 
 // ReadSampling reads a sampling file and its revision, the beginning of its SHA-256. A file
-// that does not exist holds no rules and has no revision. Rules that fit no job are among those it
+// that does not exist holds no rules and has no revision, and so does /dev/null. Rules that fit no job are among those it
 // returns, see SamplingRule.FitsNone.
 func ReadSampling(path string) (s Sampling, revision string, err error) {
 	_, s, revision, err = readSampling(path)
@@ -37,7 +37,7 @@ const maxSampling = boundedfile.MaxSettings
 // readSampling returns the text of the file, too; nil: there is no file.
 func readSampling(path string) (body []byte, s Sampling, revision string, err error) {
 	body, err = boundedfile.ReadRegular(path, maxSampling)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, boundedfile.ErrNotRegular) && isNull(path) {
 		return nil, Sampling{}, "", nil
 	}
 	if err != nil {
@@ -102,6 +102,9 @@ func WriteSampling(path string, s Sampling) error {
 	if err := errors.Join(encoder.Encode(s), encoder.Close()); err != nil {
 		return fmt.Errorf("encode sampling file: %w", err)
 	}
+	if err := replaceable(path); err != nil {
+		return fmt.Errorf("write sampling file: %w", err)
+	}
 	const mode = 0o644
 	if err := replaceFile(behindLinks(path), b.Bytes(), mode); err != nil {
 		return fmt.Errorf("write sampling file: %w", explainWriting(path, err))
@@ -109,6 +112,15 @@ func WriteSampling(path string, s Sampling) error {
 	last := LastSamplingPath(path)
 	if err := replaceFile(last, b.Bytes(), mode); err != nil {
 		return fmt.Errorf("the sampling file is written, and not kept for a time when it cannot be read: %w", explainWriting(last, err))
+	}
+	return nil
+}
+
+// replaceable refuses a pipe, a device or a socket, and a link to one: root would put a file in the place
+// of /dev/null. What is wrong with a folder, who writes will find.
+func replaceable(path string) error {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		return fmt.Errorf("%s is %w, nor a link to one; let SAMPLING_FILE name a file", path, boundedfile.ErrNotRegular)
 	}
 	return nil
 }
@@ -138,6 +150,9 @@ const (
 // file holds the lock from the reading to the writing, so that no rule of another one is lost.
 // It is a file beside the sampling file. Who only reads needs none.
 func LockSampling(ctx context.Context, path string) (unlock func(), err error) {
+	if err := replaceable(path); err != nil {
+		return nil, fmt.Errorf("lock sampling file: %w", err)
+	}
 	lock := samplingLock(path)
 	waiting, stop := context.WithTimeout(ctx, samplingLockWait)
 	defer stop()
@@ -163,7 +178,9 @@ func explainReading(path string, err error) error {
 		return fmt.Errorf("%w; let the worker's user read it and the folders above it, such as by chmod a+r %s", err, path)
 	case isFolder(path):
 		return fmt.Errorf("%w; move the folder %s away, or let SAMPLING_FILE name a file", err, path)
-	case errors.Is(err, boundedfile.ErrNotRegular), errors.Is(err, boundedfile.ErrTooLarge):
+	case errors.Is(err, boundedfile.ErrNotRegular): // which `tracing reset` refuses to replace
+		return fmt.Errorf("%w; put a file of rules there, or let SAMPLING_FILE name one", err)
+	case errors.Is(err, boundedfile.ErrTooLarge):
 		return fmt.Errorf("%w; put a file of rules there, or `commentator tracing reset` writes one", err)
 	}
 	return err
@@ -190,6 +207,9 @@ func isFolder(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.IsDir()
 }
+
+// isNull reports whether a path leads to /dev/null, which says on purpose that there are no rules.
+func isNull(path string) bool { return behindLinks(path) == os.DevNull }
 
 // maxLinks is how many links Linux follows, too.
 const maxLinks = 40

@@ -111,9 +111,9 @@ func TestASamplingFileThatWouldBeWaitedForStopsNoJob(t *testing.T) {
 		put  func(path string) error
 		said string
 	}{
-		"a pipe":             {pipe, "it is a named pipe; put a file of rules there, or `commentator tracing reset` writes one"},
+		"a pipe":             {pipe, "it is a named pipe; put a file of rules there, or let SAMPLING_FILE name one"},
 		"a link to a device": {func(path string) error { return os.Symlink("/dev/zero", path) }, "it is a device; put a file of rules there"},
-		"a large file":       {large, "it holds more than the 1 MiB that are read; put a file of rules there"},
+		"a large file":       {large, "it holds more than the 1 MiB that are read; put a file of rules there, or `commentator tracing reset` writes one"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var logged bytes.Buffer

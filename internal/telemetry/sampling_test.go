@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -260,6 +261,54 @@ func TestLinkToASamplingFileStays(t *testing.T) {
 	}
 	if _, err := os.Stat(target + ".lock"); err != nil { // the same for whoever comes by another link
 		t.Error(err)
+	}
+}
+
+// Root could put a file in the place of what a link leads to, such as /dev/null of a container.
+func TestASamplingFileThatIsNoneIsNotReplaced(t *testing.T) {
+	dir := t.TempDir()
+	pipe, link := filepath.Join(dir, "pipe"), filepath.Join(dir, "s.yaml")
+	if err := errors.Join(syscall.Mkfifo(pipe, 0o600), os.Symlink(pipe, link)); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{pipe, link} {
+		unlock, err := LockSampling(t.Context(), path)
+		if err == nil {
+			unlock()
+		}
+		for _, err := range []error{err, WriteSampling(path, Sampling{})} {
+			if err == nil || !strings.Contains(err.Error(), "let SAMPLING_FILE name a file") {
+				t.Errorf("%s: %v", path, err)
+			}
+		}
+	}
+	if info, err := os.Lstat(pipe); err != nil || info.Mode()&os.ModeNamedPipe == 0 {
+		t.Errorf("the pipe is %v, %v", info, err)
+	}
+	if made, err := os.ReadDir(dir); err != nil || len(made) != 2 {
+		t.Errorf("beside it are %v, %v", made, err)
+	}
+}
+
+// /dev/null says on purpose that there are no rules.
+func TestASamplingFileMayBeNull(t *testing.T) {
+	var logged bytes.Buffer
+	f := newFlipped(t, func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&logged, nil)) })
+	f.write(t, SamplingRule{ID: "off", Detail: commentator.DetailOff})
+	f.job("", "")
+	if err := errors.Join(os.Remove(f.file), os.Symlink(os.DevNull, f.file)); err != nil {
+		t.Fatal(err)
+	}
+	if d := f.job("", ""); d.By != commentator.BySettings {
+		t.Errorf("%+v", d)
+	}
+	if strings.Contains(logged.String(), "not used") {
+		t.Errorf("logged:\n%s", &logged)
+	}
+	for _, path := range []string{f.file, os.DevNull} {
+		if s, revision, err := ReadSampling(path); err != nil || revision != "" || len(s.Rules) != 0 {
+			t.Errorf("%s: %+v, %q, %v", path, s, revision, err)
+		}
 	}
 }
 
