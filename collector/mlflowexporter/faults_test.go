@@ -179,9 +179,9 @@ func TestNetworkFaults(t *testing.T) {
 		// slow says that nothing has to fail.
 		slow bool
 	}{
-		"latency":                     {toxic: `{"type": "latency", "attributes": {"latency": 15, "jitter": 10}}`, lasts: true, slow: true},
-		"slow bodies":                 {toxic: `{"type": "bandwidth", "stream": "upstream", "attributes": {"rate": 200}}`, lasts: true, slow: true},
-		"answers in pieces":           {toxic: `{"type": "slicer", "attributes": {"average_size": 20, "size_variation": 10, "delay": 100}}`, lasts: true, slow: true},
+		"latency":           {toxic: `{"type": "latency", "attributes": {"latency": 15, "jitter": 10}}`, lasts: true, slow: true},
+		"slow bodies":       {toxic: `{"type": "bandwidth", "stream": "upstream", "attributes": {"rate": 200}}`, lasts: true, slow: true},
+		"answers in pieces": {toxic: `{"type": "slicer", "attributes": {"average_size": 20, "size_variation": 10, "delay": 100}}`, lasts: true, slow: true},
 		// Some requests end with their connection, and no answer is longer than that.
 		"connections that end midway": {toxic: `{"type": "limit_data", "attributes": {"bytes": 8000}}`, lasts: true},
 		"requests cut off":            {toxic: `{"type": "limit_data", "stream": "upstream", "attributes": {"bytes": 700}}`},
