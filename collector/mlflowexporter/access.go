@@ -10,7 +10,7 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"golang.org/x/net/http/httpguts"
 
-	"github.com/technoshare/commentator/internal/mlflow"
+	"github.com/technoshare/commentator/internal/httpaddress"
 )
 
 // maxMaxRequests is where more requests at one time are a mistake: a server of MLflow has a
@@ -25,18 +25,18 @@ func (c *Config) validateAccess() error {
 	var errs []error
 	if c.Endpoint == "" {
 		errs = append(errs, errors.New("`endpoint` must be set to the address of the MLflow server, for instance http://127.0.0.1:5000"))
-	} else if _, err := mlflow.ParseAddress(c.Endpoint); err != nil {
+	} else if _, err := httpaddress.Parse(c.Endpoint); err != nil {
 		errs = append(errs, fmt.Errorf("`endpoint`: %w", err))
 	}
 	if c.UIURL != "" {
-		if u, err := mlflow.ParseAddress(c.UIURL); err != nil {
+		if u, err := httpaddress.Parse(c.UIURL); err != nil {
 			errs = append(errs, fmt.Errorf("`ui_url`: %w", err))
 		} else if u.User != nil {
 			errs = append(errs, errors.New("`ui_url` must hold no credentials, since it is written into the notes of runs: remove what is before the @"))
 		}
 	}
 	if h := c.HostHeader; h != "" {
-		if u, err := mlflow.ParseAddress("http://" + h); err != nil || u.Host != h || strings.HasSuffix(h, ":") {
+		if u, err := httpaddress.Parse("http://" + h); err != nil || u.Host != h || strings.HasSuffix(h, ":") {
 			errs = append(errs, errors.New("`host_header` must be a host, or host:port with a port of 1 to 65535, such as mlflow.example.org: remove http:// and path"))
 		}
 	}
@@ -83,7 +83,7 @@ func (c *Config) validateCredentials() error {
 	if c.header("Authorization") {
 		errs = append(errs, errors.New("`auth::authenticator` must not be set beside Authorization in `headers`: "+remedy))
 	}
-	if u, err := mlflow.ParseAddress(c.Endpoint); err == nil && u.User != nil {
+	if u, err := httpaddress.Parse(c.Endpoint); err == nil && u.User != nil {
 		errs = append(errs, errors.New("`auth::authenticator` must not be set beside credentials in `endpoint`: "+remedy))
 	}
 	return errors.Join(errs...)
@@ -92,7 +92,7 @@ func (c *Config) validateCredentials() error {
 // validateScheme refuses settings of TLS that the scheme of the endpoint makes void.
 func (c *Config) validateScheme() error {
 	var errs []error
-	switch u, err := mlflow.ParseAddress(c.Endpoint); {
+	switch u, err := httpaddress.Parse(c.Endpoint); {
 	case err != nil: // told apart from this
 	case u.Scheme == "http":
 		for _, f := range []struct{ key, value string }{{"ca_file", c.TLS.CAFile}, {"cert_file", c.TLS.CertFile}, {"key_file", c.TLS.KeyFile}} {

@@ -23,6 +23,7 @@ import (
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/selection"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/service"
+	"github.com/technoshare/commentator/internal/httpaddress"
 	"github.com/technoshare/commentator/internal/mlflow"
 )
 
@@ -171,7 +172,7 @@ func (e *mlflowExporter) newClient(ctx context.Context, host component.Host) (*m
 			if err != nil {
 				return nil, fmt.Errorf("authenticate requests by the extension of `auth::authenticator`: %w", err)
 			}
-			home, err := mlflow.ParseAddress(e.cfg.Endpoint)
+			home, err := httpaddress.Parse(e.cfg.Endpoint)
 			if err != nil {
 				return nil, err
 			}

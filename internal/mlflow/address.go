@@ -1,14 +1,6 @@
 package mlflow
 
-import (
-	"net/url"
-	"strings"
-
-	"github.com/technoshare/commentator/internal/httpaddress"
-)
-
-// ParseAddress reads the address of a server, see httpaddress.Parse.
-func ParseAddress(s string) (*url.URL, error) { return httpaddress.Parse(s) }
+import "strings"
 
 // Call is the call of MLflow's API that the path of a request is of, such as runs/create, whatever
 // prefix the server has in front; "" when it is of none.

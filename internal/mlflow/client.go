@@ -17,6 +17,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/technoshare/commentator/internal/httpaddress"
 )
 
 const (
@@ -64,7 +66,7 @@ type Client struct {
 
 // New makes a client; it sends nothing.
 func New(cfg Config) (*Client, error) {
-	base, err := ParseAddress(strings.TrimRight(cfg.Endpoint, "/"))
+	base, err := httpaddress.Parse(strings.TrimRight(cfg.Endpoint, "/"))
 	if err != nil {
 		return nil, fmt.Errorf("endpoint: %w", err)
 	}
