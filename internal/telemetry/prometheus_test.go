@@ -47,7 +47,7 @@ func TestPrometheusSeesJobsInEveryMode(t *testing.T) {
 			}); err != nil {
 				t.Fatal(err)
 			}
-			messages := play(t, p, testJob(p, 4711), testStages(10), commentator.OutcomeSuccess)
+			messages := play(t, p, testJob(p, 4711471147), testStages(10), commentator.OutcomeSuccess)
 			if (len(messages) > 0) != (mode != ModeOff) {
 				t.Errorf("%d messages", len(messages))
 			}
@@ -73,7 +73,7 @@ func TestPrometheusSeesJobsInEveryMode(t *testing.T) {
 					t.Errorf("no metric %s", name)
 				}
 			}
-			if strings.Contains(page, "4711") || strings.Contains(page, "otel_scope") {
+			if strings.Contains(page, "4711471147") || strings.Contains(page, "otel_scope") {
 				t.Error("the page names a job or scopes")
 			}
 			if t.Failed() {

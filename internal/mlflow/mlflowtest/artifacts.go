@@ -98,6 +98,9 @@ func (s *Server) store(uri, path string, content []byte) error {
 // put writes a file below the artifact root. As on a disk, a name is that of a file or of a folder, unless
 // the store has no folders.
 func (s *Server) put(path string, content []byte) error {
+	if s.IntoFolders && s.folders[path] > 0 {
+		path += path[strings.LastIndex(path, "/"):]
+	}
 	above := folders(path)
 	isFile := func(dir string) bool { return s.files[dir] != nil }
 	if !s.NoFolders && (s.folders[path] > 0 || slices.ContainsFunc(above, isFile)) {

@@ -78,6 +78,8 @@ type Server struct {
 	ArtifactRoot string
 	// NoFolders keeps artifacts as S3 does: a file may have the name of a folder.
 	NoFolders bool
+	// IntoFolders writes a file that has the name of a folder into that folder, as MLflow 3.7 does on a disk.
+	IntoFolders bool
 
 	http *httptest.Server
 	mux  *http.ServeMux

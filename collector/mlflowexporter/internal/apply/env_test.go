@@ -44,7 +44,7 @@ var servers = map[string]func(t *testing.T) (url string){
 func inMemory(t *testing.T, oldTraces bool) string {
 	s := mlflowtest.Start()
 	if oldTraces {
-		s.Version, s.OldTraces, s.ShortLinks = "3.7.0", true, true
+		s.Version, s.OldTraces, s.ShortLinks, s.IntoFolders = "3.7.0", true, true, true
 	}
 	t.Cleanup(s.Close)
 	return s.URL

@@ -18,7 +18,8 @@ import (
 )
 
 // MLflow answers 500, each time, to a file below one that is there, and to one where a folder is. When that
-// failed twice it is refused, with what is in its way, and the rest of the job is delivered.
+// failed twice it is refused, with what is in its way, and the rest of the job is delivered. MLflow 3.7 takes
+// the second, and puts it into the folder.
 func TestFileInTheWayOfAnother(t *testing.T) {
 	contract(t, func(t *testing.T, e *env) {
 		for n, files := range [][2]string{{"out", "out/r.json"}, {"out/d/r.json", "out/d"}} {
@@ -32,6 +33,9 @@ func TestFileInTheWayOfAnother(t *testing.T) {
 				err := e.Apply(t.Context(), reduce.Plan{Runs: []reduce.Run{later}})
 				if items := apply.Errors(err); len(items) > 0 && !items[0].Permanent {
 					continue
+				}
+				if put := e.state(t).Runs[job.Key].Artifacts; err == nil && len(put) == 2 && put["out/d/d"] == hash("second") {
+					return
 				}
 				if item := refused(t, err); !strings.Contains(item.Error(), "give one of them another name") {
 					t.Errorf("said %v", item)
