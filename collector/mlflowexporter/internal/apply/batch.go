@@ -152,18 +152,21 @@ func (a *Applier) withoutConflicts(ctx context.Context, r *run, b batch) (rest b
 		return ok
 	})
 	all := slices.Clone(names)
-	told := []string{now.Tag(wire.TagParamConflict)}
-	b.tags = slices.DeleteFunc(slices.Clone(b.tags), func(t mlflow.KeyValue) bool {
-		if t.Key == wire.TagParamConflict { // of names that are one to MLflow
-			told = append(told, t.Value)
-		}
-		return t.Key == wire.TagParamConflict
-	})
-	for _, old := range strings.Split(strings.Join(told, ", "), ", ") {
-		if old != "" {
-			all = append(all, old)
+	told := func(list string) {
+		for _, name := range strings.Split(list, ", ") {
+			if name != "" {
+				all = append(all, name)
+			}
 		}
 	}
+	told(now.Tag(wire.TagParamConflict))
+	b.tags = slices.DeleteFunc(slices.Clone(b.tags), func(t mlflow.KeyValue) bool {
+		if t.Key != wire.TagParamConflict {
+			return false
+		}
+		told(t.Value) // names that are one to MLflow
+		return true
+	})
 	slices.Sort(all)
 	b.tags = append(b.tags, mlflow.KeyValue{Key: wire.TagParamConflict, Value: values.Clean(strings.Join(slices.Compact(all), ", "), a.maxTag())})
 	return b, names, nil

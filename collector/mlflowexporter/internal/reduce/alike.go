@@ -26,9 +26,8 @@ func alike(params map[string]string) (kept, others []string) {
 	return kept, others
 }
 
-// conflicts names the params that get lost because MLflow has another one of their name, with another value.
-func (b *builder) conflicts() {
-	kept, others := alike(b.params)
+// conflicts names the others of alike that get lost because the kept one of their name has another value.
+func (b *builder) conflicts(kept, others []string) {
 	written := map[string]string{}
 	for _, name := range kept {
 		written[keys.Clean(name)] = b.params[name]

@@ -17,7 +17,7 @@ func TestParamsThatBecomeOne(t *testing.T) {
 		"a/../b": "1", "a//b": "1", "a/b": "1", // the same value: nothing is lost
 		"..": "1", "//": "2", "alone?": "1", // no names; no other
 	}}
-	b.conflicts()
+	b.conflicts(alike(b.params))
 	if diff := cmp.Diff(map[string]string{wire.TagParamConflict: "p_, q_"}, b.tags); diff != "" {
 		t.Errorf("tags (-want +got):\n%s", diff)
 	}

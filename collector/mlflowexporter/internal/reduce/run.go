@@ -47,9 +47,8 @@ func jobRun(s Span, key, parent string, m Mapping, plan *Plan) Run {
 	} else if b.tags[tagNote] == "" { // an application may give its own
 		b.tagIf(tagNote, noteOfEvaluation(b.span))
 	}
-	b.conflicts()
-	plan.Dropped = append(plan.Dropped, b.dropped...)
 	run := b.run(key, parent)
+	plan.Dropped = append(plan.Dropped, b.dropped...)
 	run.Experiment = m.experiment(s)
 	run.Prompts = s.prompts(m.job(s).Prompts)
 	run.Datasets = datasets(b.span)
@@ -88,9 +87,8 @@ func stageRun(s Span, key, parent, folder string, m Mapping, plan *Plan) Run {
 	b.otherwise(metricLatency, seconds(s.Span))
 	b.cost(m.stage(s), m.Prices, plan)
 	b.artifacts(m.Artifacts, folder, plan)
-	b.conflicts()
-	plan.Dropped = append(plan.Dropped, b.dropped...)
 	run := b.run(key, parent)
+	plan.Dropped = append(plan.Dropped, b.dropped...)
 	run.Experiment = m.experiment(s)
 	run.Prompts = s.prompts(m.stage(s).Prompts)
 	run.Datasets = datasets(b.span)
@@ -341,6 +339,7 @@ func (b *builder) run(key, parent string) Run {
 		Why:       b.why,
 	}
 	kept, others := alike(b.params)
+	b.conflicts(kept, others)
 	for _, key := range append(kept, others...) {
 		run.Params = append(run.Params, KeyValue{key, values.Clean(b.params[key], maxParam)})
 	}
