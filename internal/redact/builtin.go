@@ -35,6 +35,7 @@ func builtInRules() []*rule {
 		&rule{name: rulePassword, literals: []string{wideColon}, inside: true, kind: kindWideColon},
 		&rule{name: rulePassword, literals: []string{`\u003e`, `\u003E`}, by: '3', inside: true, kind: kindTag},
 		&rule{name: rulePrivateKey, literals: []string{"Private-Lines:"}, kind: kindPuTTY},
+		&rule{name: rulePassword, literals: []string{"-u ", "--user "}, by: '-', kind: kindCurlUser},
 		&rule{name: ruleBearer, literals: []string{"bearer"}, fold: true, kind: kindBearer},
 		&rule{name: ruleBasic, literals: []string{"basic"}, fold: true, kind: kindBasic},
 		&rule{name: rulePrivateKey, literals: []string{pemBegin}, inside: true, kind: kindKeyBegin},

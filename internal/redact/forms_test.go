@@ -35,6 +35,10 @@ func TestFormsOfNamesAndValuesAreMasked(t *testing.T) {
 		"password:string=\"%\"", "password: string   = \"%\"", "password: string|null=\"%\"",
 		"password: Optional[str] = '%'", "api_key: str | None = \"%\"", "password: SecretStr = \"%\"",
 		"- name: DB_PASSWORD\n  value: %", "- name: \"DB_PASSWORD\"\n  value: \"%\"", "- name: API_TOKEN\n  value: %\n- name: x",
+		// Places of a map
+		"config[\"password\"] = \"%\"", "app.config['SECRET_KEY'] = '%'", "$_SESSION['password']='%';", "x[\"api_key\"]=\"%\"", "os.environ[\"DB_PASSWORD\"] = '%'",
+		// Commands
+		"curl -u jane:%", "curl -sS -X POST -u 'jane:%' https://example.org", "curl --user \"jane:%\" x", "$ curl \\\n  -u jane@example:% \\\n  x",
 	} {
 		text := strings.Replace(form, "%", hidden, 1)
 		for layer := range 3 {
@@ -74,6 +78,8 @@ func TestOnlyTheSecretOfAFormIsMasked(t *testing.T) {
 		"'-o', 'Credentials:gs_host=' + gs_ip, '-o', token='%'": "'-o', 'Credentials:[redacted:secret]' + gs_ip, '-o', token='[redacted:token]'",
 		"密码：https://jane:%@example.org/?token=%":                "密码：https://REDACTED:REDACTED@example.org/?token=REDACTED",
 		"let password: Option<String> = \"%\";":                 "let password: Option<String> = \"[redacted:password]\";",
+		"curl -s -u 'jane:%' x -u":                              "curl -s -u 'jane:[redacted:password]' x -u",
+		"config[\"password\"] = \"%\"":                          "config[\"password\"] = \"[redacted:password]\"",
 		"\"password\"\n: \"%\"":                                 "\"password\"\n: \"[redacted:password]\"",
 		"**Token**: https://jane:%@example.org/":                "**Token**: https://REDACTED:REDACTED@example.org/",
 		"const apiKey: string = \"%\";":                         "const apiKey: string = \"[redacted:api_key]\";",
@@ -103,6 +109,8 @@ func TestFormsWithoutASecretAreLeft(t *testing.T) {
 		"API密钥：https://example.com/apikeys2", "APIキー：https://console.example.com/v1/keys2", "APIキー: 12345678", "パスワード：https://example.com/reset2", "密码：https:\\/\\/example.com\\/reset2",
 		"- **Token**: https://example.org/tokens/v2", "**Credentials**: https://eu.api.ovh.com/console/?a=b", "**Token:** https://example.org/tokens/v2", "**Your token**: http://example.org/tokens/v2",
 		"- name: LOG_LEVEL\n  value: debug1234", "- name: DB_PASSWORD\n  valueFrom: secret1", "name: DB_PASSWORD value: hunter22", "value: " + hidden,
+		"errors['password'] = 'Your password is too short'", "x[\"token\"] = tokens[\"a1b2c3d4\"]", "config['password'] = secrets.get(name1)", "x[\"names\"] = \"" + hidden + "\"", "a[i] = \"" + hidden + "\"",
+		"docker run -u jane:" + hidden + " x", "curl x\ndocker run -u jane:" + hidden + "\n", "curl x\r\ndocker run -u jane:" + hidden, "curl x; docker run -u jane:" + hidden, "curl x | sudo -u jane:" + hidden, "curl -u jane:$PASSWORD x", "curl -u 1000:1000 x", "curl -u jane:<password>", "curl -u jane x:" + hidden,
 	} {
 		text := same
 		for range 3 {

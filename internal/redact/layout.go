@@ -39,6 +39,9 @@ func (sc *scan) nameEnd(separator, value int) int {
 	}
 	end := blanksBefore(s, separator, least)
 	if end > least && s[end-1] == ']' {
+		if end-1 > least && isQuote(s[end-2]) && sc.inQuotes(value) { // config["password"] = "…"
+			return end - 1
+		}
 		open := strings.LastIndexByte(s[least:end], '[')
 		if open < 0 || s[least+open:end] != "[None]" && s[least+open+1] != '*' {
 			return end
@@ -49,6 +52,13 @@ func (sc *scan) nameEnd(separator, value int) int {
 		end--
 	}
 	return end
+}
+
+// inQuotes reports whether the value that begins at a place stands in quotes and is a single word: other
+// than what a form says of a field.
+func (sc *scan) inQuotes(at int) bool {
+	start, q := openQuote(sc.s, skipBlank(sc.s, at))
+	return q.mark != 0 && strings.IndexByte(sc.s[start:valueEnd(sc.s, start, q)], ' ') < 0
 }
 
 // hasBreak reports whether layout has a line break, also as an escape of JSON.

@@ -45,6 +45,7 @@ const (
 	kindWideColon
 	kindTag
 	kindPuTTY
+	kindCurlUser
 )
 
 // named reports whether a name or word in front of a finding says what it is.
@@ -316,6 +317,8 @@ func (sc *scan) try(probes []probe, i int) bool {
 			sc.tag(sc.escapeStart(at), at+len(p.literal))
 		case kindPuTTY:
 			sc.putty(at + len(p.literal))
+		case kindCurlUser:
+			sc.curlUser(at + len(p.literal))
 		default:
 			sc.match(at, p.rule)
 		}
