@@ -54,6 +54,9 @@ func (c *reconcileCmd) Run(env environment) (err error) {
 	if c.Deleted && !c.Repair {
 		return verdict{exitUsage, "--deleted says what --repair brings back; give both"}
 	}
+	if err := checkWait(c.Wait); err != nil {
+		return err
+	}
 	records, err := env.openRecords()
 	if err != nil {
 		return err
@@ -89,6 +92,13 @@ func (c *reconcileCmd) Run(env environment) (err error) {
 	}
 	if !out.Whole {
 		return verdict{code: exitFailed}
+	}
+	return nil
+}
+
+func checkWait(wait time.Duration) error {
+	if wait < 0 {
+		return verdict{exitUsage, fmt.Sprintf("--wait takes 0 or more, not %s", wait)}
 	}
 	return nil
 }

@@ -59,6 +59,8 @@ func TestReconcileAndValidateExplainWhatIsWrong(t *testing.T) {
 	}{
 		"no job database":     {"DB_PATH or DATABASE_URL says where", exitUsage, true, []string{"--tracking-uri", s.URL, "reconcile"}},
 		"MLflow is down":      {"Is MLflow running on " + down.URL, exitFailed, false, []string{"--tracking-uri", down.URL, "reconcile"}},
+		"negative wait":       {"--wait takes 0 or more, not -1s", exitUsage, false, []string{"--tracking-uri", s.URL, "reconcile", "--wait", "-1s"}},
+		"validate, negative":  {"--wait takes 0 or more, not -1s", exitUsage, false, []string{"--tracking-uri", s.URL, "validate", "--wait", "-1s"}},
 		"deleted alone":       {"give both", exitUsage, false, []string{"--tracking-uri", s.URL, "reconcile", "--deleted"}},
 		"no time span":        {"no age", exitUsage, false, []string{"reconcile", "--since", "yesterday"}},
 		"no address":          {"host:port", exitUsage, false, []string{"--tracking-uri", s.URL, "reconcile", "--repair", "--to", "ftp://x"}},

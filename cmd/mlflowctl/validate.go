@@ -42,6 +42,9 @@ func (c *validateCmd) Run(env environment) (err error) {
 	if c.Jobs < 1 || c.Jobs > maxTestJobs || c.Bound < 1 {
 		return verdict{exitUsage, fmt.Sprintf("--jobs takes 1 to %d and --bound 1 or more", maxTestJobs)}
 	}
+	if err := checkWait(c.Wait); err != nil {
+		return err
+	}
 	cfg, end, err := c.config(env)
 	if err != nil {
 		return err
