@@ -24,6 +24,7 @@ type history struct {
 	channel  string // of what is written; "": C1
 	messages []slack.Posted
 	page     int
+	unread   int       // messages of each page that nobody can read
 	at       time.Time // Slack's clock; zero: it does not say
 	asked    []slack.Range
 	fail     func(n int) error // asked before the n-th request
@@ -45,7 +46,7 @@ func (h *history) Page(_ context.Context, r slack.Range) (slack.Page, error) {
 	slices.SortFunc(in, func(a, b slack.Posted) int { return cmp.Compare(b.TS, a.TS) })
 	from, _ := strconv.Atoi(r.Cursor)
 	to := min(from+h.page, len(in))
-	p := slack.Page{Messages: slices.Clone(in[from:to]), At: h.at}
+	p := slack.Page{Messages: slices.Clone(in[from:to]), At: h.at, Unread: h.unread}
 	slices.Reverse(p.Messages)
 	if to < len(in) {
 		p.Next = strconv.Itoa(to)
@@ -115,6 +116,60 @@ func TestAFirstStartCommentsOnNothingOld(t *testing.T) {
 	h.wrote(start.Add(-time.Minute), 1)
 	if err := newCatchUp(r, h).round(t.Context()); err != nil || len(r.jobs(t)) != 0 || len(h.asked) != 0 {
 		t.Errorf("%d jobs, %d requests, %v", len(r.jobs(t)), len(h.asked), err)
+	}
+}
+
+// Nobody introduced the channel to the database: what was written before is left.
+func TestTheHistoryOfANewChannelIsLeft(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.Channels = nil })
+	h := &history{page: 10, channel: "C9"}
+	h.wrote(start.Add(time.Minute), 1)
+	r.advance(10 * time.Minute)
+	c := newCatchUp(r, h)
+	c.cfg.Channels = []string{"C9"}
+	if err := c.round(t.Context()); err != nil || len(r.jobs(t)) != 0 || len(h.asked) != 0 {
+		t.Errorf("%d jobs, %d requests, %v", len(r.jobs(t)), len(h.asked), err)
+	}
+	want := h.wrote(start.Add(20*time.Minute), 2)
+	r.advance(20 * time.Minute)
+	if err := c.round(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if diff := gocmp.Diff([]string{want}, r.links(t)); diff != "" {
+		t.Errorf("links (-want +got):\n%s", diff)
+	}
+}
+
+func TestWithoutChannelsThoseOfTheDatabaseAreRead(t *testing.T) {
+	r := newRig(t)
+	h := &history{page: 10}
+	h.wrote(start.Add(time.Minute), 1)
+	r.advance(10 * time.Minute)
+	c := newCatchUp(r, h)
+	c.cfg.Channels = nil
+	if err := c.round(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var asked []string
+	for _, a := range h.asked {
+		asked = append(asked, a.Channel)
+	}
+	slices.Sort(asked)
+	if diff := gocmp.Diff([]string{"C1", "C2"}, asked); diff != "" || len(r.jobs(t)) != 1 {
+		t.Errorf("%d jobs; channels (-want +got):\n%s", len(r.jobs(t)), diff)
+	}
+}
+
+func TestMessagesOfTheHistoryThatNobodyCanReadAreCounted(t *testing.T) {
+	r := newRig(t)
+	h := &history{page: 10, unread: 2}
+	h.wrote(start.Add(time.Minute), 1)
+	r.advance(10 * time.Minute)
+	if err := newCatchUp(r, h).round(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := r.Counts()[Tally{slack.SourceHistory, Malformed, false}]; n != 2 || len(r.jobs(t)) != 1 {
+		t.Errorf("%d are counted, %d jobs", n, len(r.jobs(t)))
 	}
 }
 
