@@ -92,15 +92,14 @@ func greeted(ctx context.Context, client *socketmode.Client, ended <-chan error)
 					return 0, appTokenError(failed.ErrorObj)
 				}
 			case socketmode.EventTypeInvalidAuth:
-				return 0, appTokenError(errors.New("invalid_auth"))
+				return 0, appTokenError(slack.SlackErrorResponse{Err: "invalid_auth"})
 			}
 		}
 	}
 }
 
 func appTokenError(err error) error {
-	var answer slack.SlackErrorResponse
-	if errors.As(err, &answer) || refusedToken(err) {
+	if refusedToken(err) {
 		return &commentator.Error{Code: "slack_app_token", Final: true, Err: err, Message: "Slack refuses SLACK_APP_TOKEN"}
 	}
 	return withoutURL(err)

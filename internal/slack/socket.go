@@ -141,7 +141,7 @@ func refusedToken(err error) bool {
 		return status.Code == http.StatusNotFound
 	}
 	var answer slack.SlackErrorResponse
-	return errors.As(err, &answer)
+	return errors.As(err, &answer) && !passing[answer.Err]
 }
 
 // connection is one connection. slack-go opens it again when Slack closes it.
@@ -196,8 +196,7 @@ func (c *connection) handle(ctx context.Context, event socketmode.Event) {
 // cannotConnect says why a connection cannot be opened. slack-go tries again, with pauses of
 // up to five minutes, also after answers that will stay the same; those end the connection.
 func (c *connection) cannotConnect(ctx context.Context, failed *slack.ConnectionErrorEvent) {
-	var answer slack.SlackErrorResponse
-	if errors.As(failed.ErrorObj, &answer) && !passing[answer.Err] {
+	if refusedToken(failed.ErrorObj) {
 		c.giveUp(failed.ErrorObj)
 		return
 	}

@@ -221,6 +221,28 @@ func TestWhenNoConnectionWasOpenItIsSaid(t *testing.T) {
 	within(t, again)
 }
 
+// What doctor says of a token: an error that passes is not the token's.
+func TestACountOfSocketsTellsARefusedToken(t *testing.T) {
+	for _, c := range []struct {
+		status  int
+		answer  string
+		refused bool
+	}{
+		{200, "invalid_auth", true}, {200, "missing_scope", true}, {404, "", true}, {200, "internal_error", false}, {503, "", false},
+	} {
+		server := newSocketServer(t, func(s slacktest.Customize) {
+			s.Handle("/apps.connections.open", func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(c.status)
+				fmt.Fprintf(w, `{"ok":false,"error":%q}`, c.answer)
+			})
+		})
+		_, err := OtherSockets(t.Context(), SocketsConfig{AppToken: "xapp-hush", APIURL: server.GetAPIURL()})
+		if refused := commentator.ErrorCode(err) == "slack_app_token"; err == nil || refused != c.refused || strings.Contains(err.Error(), "hush") {
+			t.Errorf("%d %s: %v", c.status, c.answer, err)
+		}
+	}
+}
+
 func TestARefusedAppTokenEndsIt(t *testing.T) {
 	for _, answer := range []string{"invalid_auth", "not_allowed_token_type", "missing_scope"} {
 		server := newSocketServer(t, func(c slacktest.Customize) {
