@@ -83,7 +83,10 @@ func run(ctx context.Context, args []string) error {
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("check MLflow %s: %w", version, err)
 		}
-		all = all.with(r)
+		all = all.with(r).of(versions)
+		if err := all.write(); err != nil { // also of a run that is ended before its end
+			return err
+		}
 		fmt.Printf("MLflow %-7s %s  %3.0f s\n", version, r.summary(), time.Since(r.Time).Seconds())
 		for _, c := range columns {
 			if wrong := r.Cells[c.name].Wrong; wrong != "" {
@@ -91,18 +94,17 @@ func run(ctx context.Context, args []string) error {
 			}
 		}
 	}
-	all = all.of(versions)
+	fmt.Println("written:", rawFile, pageFile)
+	return errors.Join(failed...)
+}
+
+// write writes the raw results and the page.
+func (all results) write() error {
 	raw, err := json.MarshalIndent(all, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode results: %w", err)
 	}
-	for name, content := range map[string][]byte{rawFile: append(raw, '\n'), pageFile: []byte(all.page())} {
-		if err := os.WriteFile(name, content, 0o644); err != nil {
-			return err
-		}
-		fmt.Println("written:", name)
-	}
-	return errors.Join(failed...)
+	return errors.Join(os.WriteFile(rawFile, append(raw, '\n'), 0o644), os.WriteFile(pageFile, []byte(all.page()), 0o644))
 }
 
 // readResults reads what was found before.
