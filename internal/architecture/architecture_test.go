@@ -102,7 +102,7 @@ func TestDomainAndSeamImportTheStandardLibraryOnly(t *testing.T) {
 	for _, p := range list(t, "std") {
 		standard[p.ImportPath] = true
 	}
-	for _, p := range list(t, "./internal/commentator", "./internal/wire", "./internal/counted", "./internal/bytesize") {
+	for _, p := range list(t, "./internal/commentator", "./internal/wire", "./internal/counted", "./internal/bytesize", "./internal/decimal") {
 		for _, imp := range p.Imports {
 			if !standard[imp] {
 				t.Errorf("%s imports %s", p.short(), imp)

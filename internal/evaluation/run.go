@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/decimal"
 	"github.com/technoshare/commentator/internal/telemetry"
 	"github.com/technoshare/commentator/internal/wire"
 )
@@ -329,6 +330,9 @@ func (r *Results) Metrics() map[string]float64 {
 	}
 	for _, name := range slices.Sorted(maps.Keys(sums)) {
 		out[name+"/mean"] = sums[name] / float64(counts[name])
+	}
+	for name, v := range out {
+		out[name] = decimal.Round(v)
 	}
 	return out
 }

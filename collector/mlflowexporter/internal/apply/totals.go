@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
+	"github.com/technoshare/commentator/internal/decimal"
 	"github.com/technoshare/commentator/internal/mlflow"
 )
 
@@ -194,6 +195,9 @@ func (sum total) of(spans []mlflow.Span) (all map[string]float64, ok bool) {
 		for key, n := range numbers[s.ID] {
 			all[key] += n
 		}
+	}
+	for key, n := range all {
+		all[key] = decimal.Round(n)
 	}
 	return all, ok
 }

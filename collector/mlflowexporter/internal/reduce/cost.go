@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/technoshare/commentator/internal/decimal"
 	"github.com/technoshare/commentator/internal/pricing"
 	"github.com/technoshare/commentator/internal/wire"
 )
@@ -90,7 +91,7 @@ func (b *builder) cost(m RunMapping, prices *pricing.Table, plan *Plan) {
 	}
 	spent := b.raw.spend(m.Costs, prices)
 	if spent.known {
-		b.metric(metricCost, spent.cost.Total())
+		b.metric(metricCost, decimal.Round(spent.cost.Total()))
 	}
 	b.tagIf(wire.TagUnknownModel, strings.Join(spent.unknown, ", "))
 	for _, model := range spent.unknown {
@@ -101,7 +102,7 @@ func (b *builder) cost(m RunMapping, prices *pricing.Table, plan *Plan) {
 // costJSON is MLflow's form of a cost; it needs all three figures.
 func costJSON(c pricing.Cost) string {
 	body, _ := json.Marshal(map[string]float64{ // finite numbers: cannot fail
-		"input_cost": c.Input, "output_cost": c.Output, "total_cost": c.Total(),
+		"input_cost": decimal.Round(c.Input), "output_cost": decimal.Round(c.Output), "total_cost": decimal.Round(c.Total()),
 	})
 	return string(body)
 }

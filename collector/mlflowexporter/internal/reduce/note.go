@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -146,19 +147,23 @@ func stageTable(s Span) string {
 	}
 	var b strings.Builder
 	if repeated {
-		b.WriteString("| Stage | Status | Time | Attempts |\n| --- | --- | ---: | ---: |")
+		b.WriteString(tableRow("Stage", "Status", "Time", "Attempts") + "\n| --- | --- | ---: | ---: |")
 	} else {
-		b.WriteString("| Stage | Status | Time |\n| --- | --- | ---: |")
+		b.WriteString(tableRow("Stage", "Status", "Time") + "\n| --- | --- | ---: |")
 	}
 	for _, r := range rows {
 		// Stage names are ours and in code, so that their underscores stay.
-		fmt.Fprintf(&b, "\n| `%s` | %s | %s |", r.stage, escape(r.status), duration(r.seconds))
+		cells := []string{"`" + r.stage + "`", escape(r.status), duration(r.seconds)}
 		if repeated {
-			fmt.Fprintf(&b, " %d |", r.attempts)
+			cells = append(cells, strconv.FormatInt(r.attempts, 10))
 		}
+		b.WriteString("\n" + tableRow(cells...))
 	}
 	return b.String()
 }
+
+// tableRow is a row of a table in Markdown. MLflow shows tables without any space between their columns.
+func tableRow(cells ...string) string { return "| " + strings.Join(cells, "&nbsp;&nbsp; | ") + " |" }
 
 func duration(seconds float64) string {
 	switch {

@@ -58,7 +58,10 @@ func passedLine(s Span) string {
 func datasetLine(s Span) string {
 	var parts []string
 	if name := s.runParam("dataset_name"); name != "" {
-		part := "Dataset " + strings.TrimSpace(escape(name)+" "+escape(s.runParam("dataset_version")))
+		part := "Dataset " + escape(name)
+		if version := s.runParam("dataset_version"); version != "" {
+			part += ", version " + escape(version)
+		}
 		if hash := s.runParam("dataset_hash"); hash != "" {
 			part += " (" + escape(short(hash)) + ")"
 		}
@@ -110,15 +113,18 @@ func meansTable(s Span) string {
 		name, isMetric := strings.CutPrefix(key, wire.AttrRunMetricPrefix)
 		name, isMean := strings.CutSuffix(name, suffixMean)
 		if mean, ok := number(v); isMetric && isMean && ok {
-			rows = append(rows, "\n| "+escape(name)+" | "+strconv.FormatFloat(mean, 'g', 3, 64)+" |")
+			rows = append(rows, "\n"+tableRow(escape(name), strconv.FormatFloat(mean, 'g', 3, 64)+unitOf[name]))
 		}
 	}
 	if len(rows) == 0 {
 		return ""
 	}
 	slices.Sort(rows)
-	return "| Score | Mean |\n| --- | ---: |" + strings.Join(rows, "")
+	return tableRow("Score", "Mean") + "\n| --- | ---: |" + strings.Join(rows, "")
 }
+
+// unitOf is the unit of scores that are no shares.
+var unitOf = map[string]string{"latency": " s", "cost": " USD"}
 
 func (s Span) runParam(name string) string { return s.text(wire.AttrRunParamPrefix + name) }
 

@@ -15,7 +15,7 @@ func suite(t testing.TB, attrs map[string]any) Span {
 		"run.param.stage_b_model": "gpt-4o-mini", "run.param.stage_b_prompt": "stage_b_compose", "run.param.stage_b_prompt_sha256": "0011223344",
 		"run.metric.total_examples": 40, "run.metric.passed_examples": 37, "run.metric.failed_examples": 2, "run.metric.infrastructure_errors": 1,
 		"run.metric.overall_pass_rate": 0.948, "run.metric.cost_usd": 0.1234,
-		"run.metric.gates/mean": 0.97, "run.metric.facts_supported/mean": 2.0 / 3, "run.metric.wal_gates": 1.0,
+		"run.metric.gates/mean": 0.97, "run.metric.latency/mean": 0.00795, "run.metric.facts_supported/mean": 2.0 / 3, "run.metric.wal_gates": 1.0,
 	}
 	for k, v := range attrs {
 		all[k] = v

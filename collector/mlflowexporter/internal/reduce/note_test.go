@@ -61,7 +61,7 @@ func TestLongNotesFit(t *testing.T) {
 	if n := utf8.RuneCountInString(note); n > maxTag-noteReserve {
 		t.Errorf("note has %d characters", n)
 	}
-	for _, piece := range []string{"[Slack thread](", "[Trace](", "a while.\n\n…\n\n| Stage", "| `slack_post` |"} {
+	for _, piece := range []string{"[Slack thread](", "[Trace](", "a while.\n\n…\n\n| Stage", "| `slack_post`&nbsp;"} {
 		if !strings.Contains(note, piece) {
 			t.Errorf("note lacks %q", piece)
 		}
