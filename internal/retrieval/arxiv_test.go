@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/sentence"
 )
 
 func TestPaperIDs(t *testing.T) {
@@ -77,7 +78,7 @@ func TestPaperBecomesEvidence(t *testing.T) {
 	if diff := cmp.Diff([]string{askPaper}, s.requests()); diff != "" {
 		t.Errorf("requests (-want +got):\n%s", diff)
 	}
-	if sentences := splitSentences(about); len(sentences) != 1 {
+	if sentences := sentence.Split(about); len(sentences) != 1 {
 		t.Errorf("the sentence about the paper falls apart: %q", sentences)
 	}
 }
