@@ -101,7 +101,8 @@ func (a *app) openWorker(ctx context.Context, u use) (_ *worker, err error) {
 	p := pipeline.New(pipeline.Config{
 		Store: w.store, Telemetry: w.telemetry,
 		Retriever: retriever, Analyser: analyser, Render: render.Reply, Poster: w.poster(),
-		Themes: loaded.ThemeNames(), Gates: gates.DefaultLimits,
+		Patience: queue.Patience(u.backoff),
+		Themes:   loaded.ThemeNames(), Gates: gates.DefaultLimits,
 		Now: time.Now, Logger: a.log,
 		Analysers: analysers(analyser, a.cfg.DataDir, stamp, a.log),
 	})
