@@ -18,6 +18,7 @@ import (
 	"github.com/technoshare/commentator/internal/evaluation/cassette"
 	"github.com/technoshare/commentator/internal/evaluation/scorers"
 	"github.com/technoshare/commentator/internal/gates"
+	"github.com/technoshare/commentator/internal/pause"
 	"github.com/technoshare/commentator/internal/pricing"
 	"github.com/technoshare/commentator/internal/render"
 	"github.com/technoshare/commentator/internal/telemetry"
@@ -236,10 +237,5 @@ func readPrices(path string) (*pricing.Table, error) {
 
 // waitForModel waits before a model is asked again: a second, then twice as long each time.
 func waitForModel(ctx context.Context, retry int) error {
-	select {
-	case <-time.After(time.Second << min(retry-1, 5)):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return pause.For(ctx, time.Second<<min(retry-1, 5))
 }

@@ -86,9 +86,21 @@ func (w *worker) noteFailures() {
 	}
 }
 
-func (s *slackSide) stop() {
+// stop waits until what was begun in Slack has ended, or ctx ends: a comment that is being taken back
+// may wait for Slack for long. What is left is noted in the job database and done after the next start.
+func (s *slackSide) stop(ctx context.Context) error {
 	if s.cancel != nil {
 		s.cancel()
 	}
-	s.beside.Wait()
+	ended := make(chan struct{})
+	go func() {
+		s.beside.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -118,6 +119,29 @@ func TestServeAnswersInTheThreadAndTakesBack(t *testing.T) {
 			s.stop()
 			s.ended(t)
 		})
+	}
+}
+
+// What Slack keeps waiting is left to the next start when the time for the end is over.
+func TestTheEndDoesNotWaitForSlackForEver(t *testing.T) {
+	w := &worker{app: &app{log: slog.New(slog.DiscardHandler)}}
+	answered := make(chan struct{})
+	w.slack.beside.Go(func() { <-answered })
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	closed := make(chan error, 1)
+	go func() { closed <- w.close(over) }()
+	select {
+	case err := <-closed:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(patience):
+		t.Error("it waits for Slack")
+	}
+	close(answered)
+	if err := w.slack.stop(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 

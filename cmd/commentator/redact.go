@@ -67,10 +67,11 @@ func (c *redactCommand) Run(_ context.Context, a *app) error {
 		return err
 	}
 	found := r.Find(text)
-	p := place{line: 1}
+	p, looked := place{line: 1, column: 1}, 0
 	for _, f := range found {
-		p.advance(text, f.Start)
-		fmt.Fprintf(a.stdout, "%s:%d:%d: %s, %d bytes\n", c.File, p.line, p.column(text), f.Rule, f.End-f.Start)
+		p.pass(text[looked:f.Start])
+		looked = f.Start
+		fmt.Fprintf(a.stdout, "%s:%d:%d: %s, %d bytes\n", c.File, p.line, p.column, f.Rule, f.End-f.Start)
 	}
 	if len(found) > 0 {
 		return errSaid
@@ -78,24 +79,20 @@ func (c *redactCommand) Run(_ context.Context, a *app) error {
 	return nil
 }
 
-// place is where a byte of a text is for a person.
+// place is where a byte of a text is for a person. It is told of each byte once: a text may be one line
+// with very much to find.
 type place struct {
-	offset    int
-	line      int // from 1
-	lineStart int
+	line   int // from 1
+	column int // in characters, from 1
 }
 
-func (p *place) advance(text string, to int) {
-	p.line += strings.Count(text[p.offset:to], "\n")
-	if n := strings.LastIndexByte(text[:to], '\n'); n >= 0 {
-		p.lineStart = n + 1
+// pass goes on behind some text.
+func (p *place) pass(text string) {
+	if n := strings.Count(text, "\n"); n > 0 {
+		p.line += n
+		p.column, text = 1, text[strings.LastIndexByte(text, '\n')+1:]
 	}
-	p.offset = to
-}
-
-// column counts characters from 1.
-func (p *place) column(text string) int {
-	return utf8.RuneCountInString(text[p.lineStart:p.offset]) + 1
+	p.column += utf8.RuneCountInString(text)
 }
 
 // newRedactor is what masks telemetry and logs; nil: REDACTION=off. The warnings are about rules.

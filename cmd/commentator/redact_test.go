@@ -31,3 +31,22 @@ func TestRedactTakesRulesFromAPipe(t *testing.T) {
 		}
 	}
 }
+
+// The place of a finding is counted in lines and characters, from the one before it.
+func TestRedactListsWhereAFindingIs(t *testing.T) {
+	const text = "jane@example.com, jürgen: joe@example.com\n\nÄrger mit 木 ann@example.com und\n  bob@example.com bob@example.com"
+	var stdout, stderr bytes.Buffer
+	code := run(t.Context(), []string{"redact", "--list", "-"}, []string{"HOME=" + t.TempDir()}, strings.NewReader(text), &stdout, &stderr)
+	want := ""
+	for _, place := range []string{"1:1", "1:27", "3:13", "4:3", "4:19"} {
+		want += "-:" + place + ": email, "
+		if strings.HasPrefix(place, "1:1") {
+			want += "16 bytes\n"
+		} else {
+			want += "15 bytes\n"
+		}
+	}
+	if code != exitFailed || stdout.String() != want {
+		t.Errorf("exit code %d, %s%s, want %s", code, &stdout, &stderr, want)
+	}
+}

@@ -95,7 +95,7 @@ func (c *replayCommand) given(a *app, now time.Time) (commentator.Message, []str
 		if len(slices.Compact(links)) != len(c.URLs) {
 			return commentator.Message{}, nil, fmt.Errorf("a link is given twice")
 		}
-		return commentator.Message{Channel: commentator.ReplayChannel, TS: slack.TS(now), Text: strings.Join(c.URLs, " "), ReceivedAt: now}, c.URLs, nil
+		return commentator.Message{Channel: commentator.ReplayChannel, TS: commentator.TS(now), Text: strings.Join(c.URLs, " "), ReceivedAt: now}, c.URLs, nil
 	}
 	raw, err := readFile(c.Event, a.stdin, slack.MaxEnvelope)
 	if err != nil {

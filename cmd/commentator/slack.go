@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/technoshare/commentator/internal/commentator"
 	"github.com/technoshare/commentator/internal/config"
 	"github.com/technoshare/commentator/internal/counted"
 	"github.com/technoshare/commentator/internal/intake"
@@ -107,7 +108,7 @@ func (c *slackMessagesCommand) Run(ctx context.Context, a *app) (err error) {
 func (m slackMessage) String() string {
 	var b strings.Builder
 	at := m.TS
-	if t, ok := slack.Time(m.TS); ok {
+	if t, err := commentator.ParseTS(m.TS); err == nil {
 		at += " " + t.Format(time.DateTime)
 	}
 	fmt.Fprintf(&b, "%s %s\n", at, m.User)

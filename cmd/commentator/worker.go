@@ -101,7 +101,8 @@ func (a *app) openWorker(ctx context.Context, u use) (_ *worker, err error) {
 	p := pipeline.New(pipeline.Config{
 		Store: w.store, Telemetry: w.telemetry,
 		Retriever: retriever, Analyser: analyser, Render: render.Reply, Poster: w.poster(),
-		Themes: loaded.ThemeNames(), Gates: gates.DefaultLimits,
+		Patience: queue.Patience(u.backoff),
+		Themes:   loaded.ThemeNames(), Gates: gates.DefaultLimits,
 		Now: time.Now, Logger: a.log,
 		Analysers: analysers(analyser, a.cfg.DataDir, stamp, a.log),
 	})
@@ -159,7 +160,9 @@ func (w *worker) close(ctx context.Context) error {
 	if w.queue != nil {
 		errs = append(errs, w.queue.Stop(ctx))
 	}
-	w.slack.stop()
+	if w.slack.stop(ctx) != nil {
+		w.app.log.WarnContext(ctx, "Slack did not answer in time; what was to be deleted or told there is done after the next start")
+	}
 	errs = append(errs, w.drained(ctx, w.telemetry.Shutdown(ctx)))
 	if w.leftovers != nil {
 		errs = append(errs, w.drained(ctx, w.leftovers.Stop(ctx)))

@@ -6,7 +6,8 @@ import "context"
 //
 // When nothing could be fetched it returns an *Error and evidence with Coverage failed
 // and the reason in Errors. A page that was fetched but holds little or no text is no
-// error: Coverage is partial or failed and the gates decide.
+// error: Coverage is partial or failed and the gates decide. An Error that asks to come back
+// Later does so within Patience(ctx).
 type Retriever interface {
 	Retrieve(ctx context.Context, url string) (Evidence, error)
 }

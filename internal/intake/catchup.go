@@ -9,6 +9,8 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
+	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/pause"
 	"github.com/technoshare/commentator/internal/slack"
 	"github.com/technoshare/commentator/internal/store"
 )
@@ -120,9 +122,9 @@ func (c *CatchUp) channel(ctx context.Context, channel string) error {
 		return err
 	}
 	now := c.cfg.Now()
-	from, ok := slack.Time(seen)
-	if !ok {
-		return c.cfg.Store.SetSeen(ctx, channel, slack.TS(now), now)
+	from, err := commentator.ParseTS(seen)
+	if err != nil {
+		return c.cfg.Store.SetSeen(ctx, channel, commentator.TS(now), now)
 	}
 	if oldest := now.Add(-c.cfg.MaxAge); from.Before(oldest) {
 		c.cfg.Logger.WarnContext(ctx, "messages that are older than BACKFILL_MAX_AGE are not fetched", "channel", channel, "from", from, "to", oldest)
@@ -144,7 +146,7 @@ func (c *CatchUp) channel(ctx context.Context, channel string) error {
 				known = youngest
 			}
 		}
-		if err := c.cfg.Store.SetSeen(ctx, channel, slack.TS(known), now); err != nil {
+		if err := c.cfg.Store.SetSeen(ctx, channel, commentator.TS(known), now); err != nil {
 			return err
 		}
 		from = to
@@ -155,7 +157,7 @@ func (c *CatchUp) channel(ctx context.Context, channel string) error {
 // window reads a channel's history between two times, both included, and returns when Slack
 // answered first, by its clock.
 func (c *CatchUp) window(ctx context.Context, channel string, from, to time.Time) (answered time.Time, err error) {
-	r := slack.Range{Channel: channel, Oldest: slack.TS(from), Latest: slack.TS(to), Limit: catchUpPage}
+	r := slack.Range{Channel: channel, Oldest: commentator.TS(from), Latest: commentator.TS(to), Limit: catchUpPage}
 	for {
 		page, err := c.page(ctx, r)
 		if err != nil {
@@ -188,12 +190,8 @@ func (c *CatchUp) page(ctx context.Context, r slack.Range) (slack.Page, error) {
 			return page, err
 		}
 		c.cfg.Logger.DebugContext(ctx, "Slack limits the history", "channel", r.Channel, "wait", limited.After.String())
-		timer := time.NewTimer(limited.After)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return slack.Page{}, ctx.Err()
-		case <-timer.C:
+		if err := pause.For(ctx, limited.After); err != nil {
+			return slack.Page{}, err
 		}
 	}
 }

@@ -58,7 +58,7 @@ func (h *history) Page(_ context.Context, r slack.Range) (slack.Page, error) {
 func (h *history) wrote(at time.Time, n int) string {
 	link := fmt.Sprintf("https://page%d.example", n)
 	h.messages = append(h.messages, slack.Posted{Message: commentator.Message{
-		Channel: cmp.Or(h.channel, "C1"), TS: slack.TS(at), User: "U1", Text: "<" + link + ">", ReceivedAt: start,
+		Channel: cmp.Or(h.channel, "C1"), TS: commentator.TS(at), User: "U1", Text: "<" + link + ">", ReceivedAt: start,
 	}})
 	return link
 }
@@ -96,7 +96,7 @@ func TestMissedMessagesAreFetchedInTheirOrder(t *testing.T) {
 	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("links (-want +got):\n%s", diff)
 	}
-	if want := slack.TS(start.Add(4*time.Hour - settled)); r.seen(t) != want {
+	if want := commentator.TS(start.Add(4*time.Hour - settled)); r.seen(t) != want {
 		t.Errorf("the cursor is at %s, want %s", r.seen(t), want)
 	}
 	if n := r.Counts()[Tally{slack.SourceHistory, Accepted, false}]; n != 7 {
@@ -195,7 +195,7 @@ func TestTheCursorKeepsToSlacksClock(t *testing.T) {
 	if err := newCatchUp(r, h).round(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if want := slack.TS(start.Add(10*time.Minute - settled)); r.seen(t) != want {
+	if want := commentator.TS(start.Add(10*time.Minute - settled)); r.seen(t) != want {
 		t.Errorf("the cursor is at %s, want %s", r.seen(t), want)
 	}
 	h.at = start.Add(20 * time.Minute)
@@ -225,7 +225,7 @@ func TestFetchingGoesOnWhereItEnded(t *testing.T) {
 	if err := newCatchUp(r, h).round(t.Context()); err == nil {
 		t.Fatal("no error")
 	}
-	if at := slack.TS(start.Add(2 * time.Hour)); r.seen(t) != at {
+	if at := commentator.TS(start.Add(2 * time.Hour)); r.seen(t) != at {
 		t.Errorf("the cursor is at %s, want %s", r.seen(t), at)
 	}
 	r.restart(t)
@@ -235,7 +235,7 @@ func TestFetchingGoesOnWhereItEnded(t *testing.T) {
 	if diff := gocmp.Diff(want, r.links(t)); diff != "" {
 		t.Errorf("links (-want +got):\n%s", diff)
 	}
-	if from := h.asked[3].Oldest; from != slack.TS(start.Add(2*time.Hour)) {
+	if from := h.asked[3].Oldest; from != commentator.TS(start.Add(2*time.Hour)) {
 		t.Errorf("it went on at %s", from)
 	}
 }
@@ -249,7 +249,7 @@ func TestLiveEventsNeverMoveTheCursor(t *testing.T) {
 	live := h.wrote(start.Add(50*time.Minute), 2)
 	r.advance(time.Hour)
 	before := r.seen(t)
-	if got := r.deliver(t, message(slack.TS(start.Add(50*time.Minute)), "<"+live+">")); got != Accepted || r.seen(t) != before {
+	if got := r.deliver(t, message(commentator.TS(start.Add(50*time.Minute)), "<"+live+">")); got != Accepted || r.seen(t) != before {
 		t.Errorf("outcome %s, the cursor went from %s to %s", got, before, r.seen(t))
 	}
 	if err := newCatchUp(r, h).round(t.Context()); err != nil {
@@ -267,11 +267,11 @@ func TestMissedEditsAndDeletionsAreSeenInTheHistory(t *testing.T) {
 	r := newRig(t)
 	h := &history{page: 10}
 	edited, deleted := start.Add(time.Minute), start.Add(2*time.Minute)
-	r.deliver(t, message(slack.TS(edited), "<https://old.example>"))
-	r.deliver(t, message(slack.TS(deleted), "<https://gone.example>"))
+	r.deliver(t, message(commentator.TS(edited), "<https://old.example>"))
+	r.deliver(t, message(commentator.TS(deleted), "<https://gone.example>"))
 	h.messages = []slack.Posted{
-		{Message: commentator.Message{Channel: "C1", TS: slack.TS(edited), User: "U1", Text: "<https://new.example>", ReceivedAt: start}, EditedTS: slack.TS(edited.Add(time.Second))},
-		{Message: commentator.Message{Channel: "C1", TS: slack.TS(deleted), User: "USLACKBOT", Text: "This message was deleted.", ReceivedAt: start}, SubType: "tombstone", Bot: true},
+		{Message: commentator.Message{Channel: "C1", TS: commentator.TS(edited), User: "U1", Text: "<https://new.example>", ReceivedAt: start}, EditedTS: commentator.TS(edited.Add(time.Second))},
+		{Message: commentator.Message{Channel: "C1", TS: commentator.TS(deleted), User: "USLACKBOT", Text: "This message was deleted.", ReceivedAt: start}, SubType: "tombstone", Bot: true},
 	}
 	r.advance(10 * time.Minute)
 	if err := newCatchUp(r, h).round(t.Context()); err != nil {
@@ -355,7 +355,7 @@ func TestNothingIsMissedWhateverFails(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		n++ // each time in a channel of its own
 		h := &history{channel: fmt.Sprintf("C%d", n), page: rapid.IntRange(1, 5).Draw(rt, "page")}
-		if err := r.startChannel(context.Background(), h.channel, slack.TS(start)); err != nil {
+		if err := r.startChannel(context.Background(), h.channel, commentator.TS(start)); err != nil {
 			rt.Fatal(err)
 		}
 		want := map[string]bool{}
@@ -364,7 +364,7 @@ func TestNothingIsMissedWhateverFails(t *testing.T) {
 			link := h.wrote(at, i)
 			want[link] = true
 			if rapid.Bool().Draw(rt, "live") { // Slack delivered it by itself
-				r.deliver(rt, message(slack.TS(at), "<"+link+">", map[string]any{"channel": h.channel}))
+				r.deliver(rt, message(commentator.TS(at), "<"+link+">", map[string]any{"channel": h.channel}))
 			}
 		}
 		failures := rapid.SliceOfN(rapid.Bool(), 0, 10).Draw(rt, "failures")
@@ -397,7 +397,7 @@ func TestNothingIsMissedWhateverFails(t *testing.T) {
 			delete(want, link)
 		}
 		seen, err := r.store.Seen(context.Background(), h.channel)
-		if want := slack.TS(start.Add(300 * time.Minute)); err != nil || seen != want {
+		if want := commentator.TS(start.Add(300 * time.Minute)); err != nil || seen != want {
 			rt.Fatalf("the cursor is at %s, %v, want %s", seen, err, want)
 		}
 	})
@@ -411,18 +411,18 @@ func TestWhatWasRemovedDoesNotComeAgain(t *testing.T) {
 			r := newRig(t, func(c *Config) { c.Channels = nil })
 			ctx := t.Context()
 			began := time.Now().Add(-75 * time.Hour) // what removes goes by the real clock
-			if err := r.startChannel(ctx, "C9", slack.TS(began)); err != nil {
+			if err := r.startChannel(ctx, "C9", commentator.TS(began)); err != nil {
 				t.Fatal(err)
 			}
 			h := &history{channel: "C9", page: 10}
 			received := began.Add(time.Hour)
 			link := h.wrote(received, 1)
 			if edited {
-				h.messages[0].EditedTS = slack.TS(received.Add(time.Minute))
+				h.messages[0].EditedTS = commentator.TS(received.Add(time.Minute))
 			}
 			missed := h.wrote(began.Add(2*time.Hour), 2)
 			r.now = received
-			if got := r.deliver(t, message(slack.TS(received), "<"+link+">", map[string]any{"channel": "C9"})); got != Accepted {
+			if got := r.deliver(t, message(commentator.TS(received), "<"+link+">", map[string]any{"channel": "C9"})); got != Accepted {
 				t.Fatal(got)
 			}
 			if _, err := r.store.DB().ExecContext(ctx, fmt.Sprintf(

@@ -78,7 +78,7 @@ func New(cfg Config) *Intake {
 func (in *Intake) Start(ctx context.Context) error {
 	now := in.cfg.Now()
 	for _, channel := range in.cfg.Channels {
-		if err := in.startChannel(ctx, channel, slack.TS(now)); err != nil {
+		if err := in.startChannel(ctx, channel, commentator.TS(now)); err != nil {
 			return fmt.Errorf("start intake: %w", err)
 		}
 	}

@@ -294,7 +294,7 @@ func TestEventsInAnyOrderAndNumberLeadToTheSameJobs(t *testing.T) {
 
 func TestAChannelThatIsNewBeginsNow(t *testing.T) {
 	r := newRig(t)
-	want := slack.TS(start)
+	want := commentator.TS(start)
 	r.advance(time.Hour)
 	if err := r.Start(t.Context()); err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/pause"
 	"github.com/technoshare/commentator/internal/slack"
 )
 
@@ -36,12 +37,9 @@ func (in *Intake) Introduce(ctx context.Context, who Identity) error {
 			wait = max(wait, limited.After)
 		}
 		in.cfg.Logger.WarnContext(ctx, "Slack does not say as whom this app writes", "err", err, "again_in", wait.String())
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-		case <-timer.C:
+		if pause.For(ctx, wait) != nil {
+			break
 		}
-		timer.Stop()
 	}
 	return nil
 }

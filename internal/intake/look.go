@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/technoshare/commentator/internal/commentator"
 	"github.com/technoshare/commentator/internal/slack"
 	"github.com/technoshare/commentator/internal/store"
 )
@@ -84,7 +85,7 @@ func (o *Onlooker) Look(ctx context.Context, p slack.Posted) (Outcome, []Prospec
 // that.
 func (o *Onlooker) take(p slack.Posted, key string) (ts string) {
 	at := p.ReceivedAt
-	if written, ok := slack.Time(p.TS); ok && o.db == nil { // as though somebody had listened all the time
+	if written, err := commentator.ParseTS(p.TS); err == nil && o.db == nil { // as though somebody had listened all the time
 		at = written
 	}
 	for _, s := range o.soon {

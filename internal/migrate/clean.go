@@ -2,7 +2,6 @@ package migrate
 
 import (
 	"regexp"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -31,20 +30,6 @@ func parseTime(s string) (time.Time, bool) {
 
 // slackTS is what Slack's timestamps look like until the year 2286; as texts they are in order.
 var slackTS = regexp.MustCompile(`^[0-9]{10}\.[0-9]{6}$`)
-
-// slackTime reads the time in a Slack timestamp such as 1700000000.000100.
-func slackTime(ts string) (time.Time, bool) {
-	seconds, micros, _ := strings.Cut(ts, ".")
-	s, err := strconv.ParseInt(seconds, 10, 64)
-	if err != nil || s < 0 || s > 1<<36 { // the year 4147
-		return time.Time{}, false
-	}
-	us, err := strconv.ParseInt((micros + "000000")[:6], 10, 64)
-	if err != nil || us < 0 {
-		return time.Time{}, false
-	}
-	return time.Unix(s, us*1000).UTC(), true
-}
 
 // oldLink finds what the old program took for a link. It cut the characters of trailing; Slack's
 // own <address|text> ends an address too.

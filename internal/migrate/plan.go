@@ -193,9 +193,9 @@ func (p *planner) received(old OldMessage, ts string) time.Time {
 	if t, ok := parseTime(old.CreatedAt.String); ok {
 		return t
 	}
-	t, ok := slackTime(ts)
+	t, err := commentator.ParseTS(ts)
 	instead := "Slack's time of the message stands for it"
-	if !ok {
+	if err != nil {
 		t, instead = p.now, "the time of the migration stands for it"
 	}
 	p.remarkTime("messages", old.ID, "created_at", old.CreatedAt, instead)

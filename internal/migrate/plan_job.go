@@ -131,7 +131,7 @@ func (p *planner) placeholder(old OldJob) commentator.Message {
 	}
 	if t, ok := parseTime(old.CreatedAt.String); ok {
 		m.ReceivedAt = t
-	} else if t, ok := slackTime(m.TS); ok {
+	} else if t, err := commentator.ParseTS(m.TS); err == nil {
 		m.ReceivedAt = t
 	}
 	at := place{m.Channel, m.TS}

@@ -40,7 +40,6 @@ const (
 const (
 	StatusRunning  = "RUNNING"
 	StatusFinished = "FINISHED"
-	StatusFailed   = "FAILED"
 	StatusKilled   = "KILLED"
 )
 

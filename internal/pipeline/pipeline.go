@@ -24,7 +24,7 @@ import (
 	"github.com/technoshare/commentator/internal/telemetry"
 )
 
-// Config holds what a Pipeline works with. All fields but Telemetry, Analysers and Failed are required.
+// Config holds what a Pipeline works with. All fields but Telemetry, Patience, Analysers and Failed are required.
 type Config struct {
 	Store     *store.Store
 	Telemetry *telemetry.Provider // nil: off
@@ -33,6 +33,10 @@ type Config struct {
 	Analyser  commentator.Analyser
 	Render    commentator.Renderer
 	Poster    commentator.Poster
+
+	// Patience is for how long from its first attempt a job may be put off because a site takes no more
+	// requests for a while. Zero: not at all; what can be had without waiting is taken.
+	Patience time.Duration
 
 	Themes []string               // the names that a project bullet may begin with
 	Gates  commentator.GateLimits // what a comment has to keep

@@ -237,6 +237,51 @@ func TestAJobIsNotPutOffForEver(t *testing.T) {
 	}
 }
 
+// busySite is a retriever of a site that takes no more requests for as long as somebody waits.
+type busySite struct {
+	commentator.Retriever
+	after time.Duration
+	left  []time.Duration // what the job might still be put off for, by attempt
+}
+
+func (b *busySite) Retrieve(ctx context.Context, link string) (commentator.Evidence, error) {
+	left := commentator.Patience(ctx)
+	b.left = append(b.left, left)
+	if b.after > left {
+		return b.Retriever.Retrieve(ctx, link)
+	}
+	err := &commentator.Error{Code: "rate_limited", Message: "The site asks to come later.", Later: true, After: b.after}
+	return commentator.Evidence{Coverage: commentator.CoverageFailed}, err
+}
+
+// A site's limit of requests costs a job none of its tries, and what it is put off for is counted from
+// its first attempt, so that it ends.
+func TestALimitOfASiteIsNoFailureAndWaitedForOnlySoLong(t *testing.T) {
+	web := newSite(t)
+	r := newRig(t, rigConfig{})
+	busy := &busySite{Retriever: r.Retriever, after: time.Minute}
+	now := time.Now().Truncate(time.Microsecond) // as the job database keeps times
+	r.Retriever, r.Patience, r.Now = busy, 10*time.Minute, func() time.Time { return now }
+	id := r.jobs(t, web.URL+"/article/1")[0].ID
+	for try := 0; ; try++ {
+		j, err := r.Attempt(t.Context(), id, nil)
+		if j.State == commentator.JobFinal {
+			break
+		}
+		if !commentator.IsLater(err) || commentator.After(err) != time.Minute || try > commentator.MaxFailures+10 {
+			t.Fatalf("attempt %d: %v", try, err)
+		}
+		now = now.Add(time.Minute)
+	}
+	j, err := r.Store.Job(t.Context(), id)
+	if err != nil || j.Outcome != commentator.OutcomeSuccess || j.Failures != 0 {
+		t.Errorf("outcome %s (%s), %d failures, %v", j.Outcome, j.ErrorMessage, j.Failures, err)
+	}
+	if len(busy.left) != 11 || busy.left[0] != 10*time.Minute || busy.left[9] != time.Minute || busy.left[10] != 0 {
+		t.Errorf("the job might wait for %v", busy.left)
+	}
+}
+
 // That the message is gone is told by the post alone, and the reply is deleted by then: the job
 // must not post again because the worker stops.
 func TestAJobWhoseMessageIsGoneEndsThoughTheWorkerStops(t *testing.T) {

@@ -27,7 +27,8 @@ var stages = []stage{
 }
 
 func retrieve(ctx context.Context, p *Pipeline, v *values, _ *commentator.Analysis) error {
-	evidence, err := p.Retriever.Retrieve(ctx, v.job.URL)
+	left := p.Patience - max(0, p.Now().Sub(v.job.StartedAt)) // of all attempts together, so that it has an end
+	evidence, err := p.Retriever.Retrieve(commentator.WithPatience(ctx, left), v.job.URL)
 	v.evidence = &evidence
 	return err
 }

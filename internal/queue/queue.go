@@ -47,6 +47,15 @@ var (
 	ReplayBackoff = []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second}
 )
 
+// Patience is how long the retries of a schedule go on, and no longer than a job waits at most for
+// somebody who wants to be asked later.
+func Patience(schedule []time.Duration) (sum time.Duration) {
+	for _, wait := range schedule {
+		sum += wait
+	}
+	return min(sum, longestWait)
+}
+
 // Config configures a Queue.
 type Config struct {
 	// DB is the job database's write handle. That of a SQLite file must have one connection

@@ -294,6 +294,18 @@ func TestAJobThatIsPutOffWaitsForWhatIsAskedFor(t *testing.T) {
 	}
 }
 
+func TestPatienceIsWhatTheRetriesTakeAndNoLongerThanAJobIsPutOff(t *testing.T) {
+	for want, schedule := range map[time.Duration][]time.Duration{
+		15 * time.Second: queue.ReplayBackoff,
+		10 * time.Minute: queue.ServeBackoff,
+		0:                nil,
+	} {
+		if got := queue.Patience(schedule); got != want {
+			t.Errorf("Patience(%v) = %v, want %v", schedule, got, want)
+		}
+	}
+}
+
 func TestOneProcessWorksAndOthersMayEnqueue(t *testing.T) {
 	dbtest.SQLiteOnly(t)
 	path := newDatabase(t)

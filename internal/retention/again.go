@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/internal/mlflow"
+	"github.com/technoshare/commentator/internal/pause"
 )
 
 // patient asks again what MLflow did not answer, or could not do at the moment: its database
@@ -16,16 +17,14 @@ type patient struct{ Server }
 var pauses = []time.Duration{100 * time.Millisecond, 500 * time.Millisecond, 2 * time.Second}
 
 func again(ctx context.Context, ask func() error) error {
-	for _, pause := range pauses {
+	for _, wait := range pauses {
 		err := ask()
 		var e *mlflow.Error
 		if !errors.As(err, &e) || !e.Retryable() || e.NotSent() { // nobody listens: it is not running
 			return err
 		}
-		select {
-		case <-ctx.Done():
+		if pause.For(ctx, wait) != nil {
 			return err
-		case <-time.After(pause):
 		}
 	}
 	return ask()

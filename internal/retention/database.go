@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	_ "modernc.org/sqlite" // registers the driver
@@ -121,7 +122,7 @@ func (d *database) look(ctx context.Context) error {
 	foreign, err := strings2(ctx, d.sql, `
 		SELECT m.name, f."from" FROM sqlite_master m, pragma_foreign_key_list(m.name) f WHERE m.type = 'table' AND f."table" = 'runs'`)
 	for _, f := range foreign {
-		if !contains(owned, f[0]) {
+		if !slices.Contains(owned, f[0]) {
 			d.foreign = append(d.foreign, f)
 		}
 	}
@@ -131,20 +132,11 @@ func (d *database) look(ctx context.Context) error {
 // has reports whether a table has all these columns.
 func (d *database) has(table string, columns ...string) bool {
 	for _, c := range columns {
-		if !contains(d.tables[table], c) {
+		if !slices.Contains(d.tables[table], c) {
 			return false
 		}
 	}
 	return d.tables[table] != nil
-}
-
-func contains(all []string, one string) bool {
-	for _, s := range all {
-		if s == one {
-			return true
-		}
-	}
-	return false
 }
 
 // querier is a database or a transaction.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path"
 	"regexp"
+	"slices"
 	"time"
 )
 
@@ -94,7 +95,7 @@ func (r *retention) strayDirectories(ctx context.Context) ([]stray, error) {
 // existing gives which of the ids a table has.
 func existing(ctx context.Context, q querier, table, key string, ids []string) (map[string]bool, error) {
 	there := map[string]bool{}
-	for _, some := range chunks(ids) {
+	for some := range slices.Chunk(ids, chunk) {
 		list, args := in(some)
 		found, err := strings2(ctx, q, fmt.Sprintf(`SELECT %[1]s, '' FROM %[2]s WHERE %[1]s IN %[3]s`, key, table, list), args...)
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 
 	"github.com/technoshare/commentator/internal/mlflow"
 )
@@ -227,7 +228,7 @@ func (d *database) changed(ctx context.Context, q querier, runs, traces []string
 		{Open, runs, "runs", `SELECT run_uuid, '' FROM runs WHERE status IN ('RUNNING', 'SCHEDULED') AND run_uuid IN `},
 		{Open, traces, "trace_info", `SELECT request_id, '' FROM trace_info WHERE status = '` + traceStateOpen + `' AND request_id IN `},
 	} {
-		for _, some := range chunks(c.ids) {
+		for some := range slices.Chunk(c.ids, chunk) {
 			list, args := in(some)
 			found, err := strings2(ctx, q, c.query+list, args...)
 			if err != nil {
@@ -278,14 +279,3 @@ func (d *database) experimentTag(ctx context.Context, id int64, key string) (str
 
 // chunk is how many ids one statement names.
 const chunk = 100
-
-func chunks(all []string) [][]string {
-	var out [][]string
-	for len(all) > chunk {
-		out, all = append(out, all[:chunk]), all[chunk:]
-	}
-	if len(all) > 0 {
-		out = append(out, all)
-	}
-	return out
-}

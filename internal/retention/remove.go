@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -40,7 +41,7 @@ func (d *database) claim(ctx context.Context, groups []group, trashed map[string
 				}
 				continue
 			}
-			for _, some := range chunks(runs) {
+			for some := range slices.Chunk(runs, chunk) {
 				list, args := in(some)
 				if _, err := tx.ExecContext(ctx, `UPDATE runs SET lifecycle_stage = 'deleted', deleted_time = coalesce(deleted_time, ?) WHERE lifecycle_stage <> 'deleted' AND run_uuid IN `+list, append([]any{now}, args...)...); err != nil {
 					return fmt.Errorf("put runs into the trash: %w", err)
@@ -60,7 +61,7 @@ func (d *database) restored(ctx context.Context, tx *sql.Tx, g group, trashed ma
 			was = append(was, r.id)
 		}
 	}
-	for _, some := range chunks(was) {
+	for some := range slices.Chunk(was, chunk) {
 		list, args := in(some)
 		var n int
 		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM runs WHERE lifecycle_stage <> 'deleted' AND run_uuid IN `+list, args...).Scan(&n); err != nil || n > 0 {
@@ -73,7 +74,7 @@ func (d *database) restored(ctx context.Context, tx *sql.Tx, g group, trashed ma
 // removeRuns removes rows of runs that are in the trash, with all that was logged to them, in
 // their order, and says of how many.
 func (d *database) removeRuns(ctx context.Context, runs []string) (removed int, err error) {
-	for _, some := range chunks(runs) {
+	for some := range slices.Chunk(runs, chunk) {
 		if err := d.within(ctx, func(tx *sql.Tx) error { return d.removeSome(ctx, tx, some) }); err != nil {
 			return removed, fmt.Errorf("remove runs: %w", err)
 		}
@@ -127,7 +128,7 @@ func (d *database) unlink(ctx context.Context, q querier, kind string, ids []str
 
 // unlinkTraces removes the associations of traces that are gone.
 func (d *database) unlinkTraces(ctx context.Context, traces []string) error {
-	for _, some := range chunks(traces) {
+	for some := range slices.Chunk(traces, chunk) {
 		if err := d.within(ctx, func(tx *sql.Tx) error { return d.unlink(ctx, tx, "trace", some) }); err != nil {
 			return fmt.Errorf("unlink traces: %w", err)
 		}
@@ -167,7 +168,7 @@ func (d *database) payload(ctx context.Context, groups []group) (int64, error) {
 		for _, column := range d.tables[c.table] {
 			lengths = append(lengths, fmt.Sprintf("coalesce(octet_length(%q), 0)", column))
 		}
-		for _, some := range chunks(c.ids) {
+		for some := range slices.Chunk(c.ids, chunk) {
 			list, args := in(some)
 			var n sql.NullInt64
 			err := d.sql.QueryRowContext(ctx, fmt.Sprintf(`SELECT sum(%s) FROM %s WHERE %s IN %s`, strings.Join(lengths, " + "), c.table, c.owner, list), args...).Scan(&n)

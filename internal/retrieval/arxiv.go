@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/time/rate"
 
@@ -59,7 +60,7 @@ func (a *arxivAdapter) retrieve(ctx context.Context, link *url.URL, rule rule) (
 	defer cancel()
 	got, paper, err := a.ask(fetching, id)
 	if err != nil {
-		if commentator.ErrorCode(err) == codeRateLimited {
+		if worthWaiting(ctx, err) {
 			return commentator.Evidence{}, err
 		}
 		return a.generic.instead(ctx, link, rule, a.name(), err)
@@ -137,7 +138,7 @@ func (a *arxivAdapter) ask(ctx context.Context, id string) (*answer, paper, erro
 	header := http.Header{"Accept": {"application/atom+xml"}}
 	got, err := a.generic.fetcher.get(ctx, link, header, func(resp *http.Response) error {
 		if resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable {
-			return arxivBusy(resp.Header.Get("Retry-After"))
+			return arxivBusy(resp.Header.Get("Retry-After"), a.generic.fetcher.now())
 		}
 		return nil
 	})
@@ -145,7 +146,7 @@ func (a *arxivAdapter) ask(ctx context.Context, id string) (*answer, paper, erro
 		return nil, paper{}, err
 	}
 	if strings.HasPrefix(string(got.body), "Rate exceeded") { // plain text, with any status
-		return nil, paper{}, arxivBusy("")
+		return nil, paper{}, arxivBusy("", got.at)
 	}
 	p, err := parsePaper(got.body)
 	switch {
@@ -158,12 +159,12 @@ func (a *arxivAdapter) ask(ctx context.Context, id string) (*answer, paper, erro
 }
 
 // arxivBusy says when the API may be asked again. Retry-After is a number of seconds or a date.
-func arxivBusy(retryAfter string) error {
-	when := "in a minute"
+func arxivBusy(retryAfter string, now time.Time) error {
+	wait, when := time.Minute, "in a minute"
 	if seconds, err := strconv.ParseUint(retryAfter, 10, 32); err == nil {
-		when = fmt.Sprintf("in %d s", seconds)
+		wait, when = time.Duration(seconds)*time.Second, fmt.Sprintf("in %d s", seconds)
 	} else if at, err := http.ParseTime(retryAfter); err == nil {
-		when = "at " + at.UTC().Format("2006-01-02 15:04:05 UTC")
+		wait, when = max(0, at.Sub(now)), "at "+at.UTC().Format("2006-01-02 15:04:05 UTC")
 	}
-	return transient(codeRateLimited, "arXiv's API takes no more requests from here for now. It may be asked again %s.", when)
+	return later(wait, "arXiv's API takes no more requests from here for now. It may be asked again %s.", when)
 }

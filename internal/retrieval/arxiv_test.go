@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/sentence"
 )
 
 func TestPaperIDs(t *testing.T) {
@@ -77,7 +79,7 @@ func TestPaperBecomesEvidence(t *testing.T) {
 	if diff := cmp.Diff([]string{askPaper}, s.requests()); diff != "" {
 		t.Errorf("requests (-want +got):\n%s", diff)
 	}
-	if sentences := splitSentences(about); len(sentences) != 1 {
+	if sentences := sentence.Split(about); len(sentences) != 1 {
 		t.Errorf("the sentence about the paper falls apart: %q", sentences)
 	}
 }
@@ -187,24 +189,59 @@ func TestPageOfAPaperIsReadInstead(t *testing.T) {
 }
 
 func TestBusyArxivIsAskedLater(t *testing.T) {
-	for name, api := range map[string]reply{
-		"429":            {status: http.StatusTooManyRequests},
-		"503":            {status: http.StatusServiceUnavailable, header: http.Header{"Retry-After": {"30"}}},
-		"a date":         {status: http.StatusServiceUnavailable, header: http.Header{"Retry-After": {"Mon, 23 Nov 2026 12:30:00 GMT"}}},
-		"words":          {status: http.StatusServiceUnavailable, header: http.Header{"Retry-After": {"soon"}}},
-		"words with 200": {body: "Rate exceeded."},
+	retryAfter := func(said string) reply {
+		return reply{status: http.StatusServiceUnavailable, header: http.Header{"Retry-After": {said}}}
+	}
+	const unsaid = "again in a minute."
+	for name, tt := range map[string]struct {
+		reply
+		says  string
+		after time.Duration
+	}{
+		"429":             {reply{status: http.StatusTooManyRequests}, unsaid, time.Minute},
+		"503":             {retryAfter("30"), "again in 30 s.", 30 * time.Second},
+		"a date":          {retryAfter(testTime.Add(3 * time.Minute).Format(http.TimeFormat)), "again at " + testTime.Add(3*time.Minute).Format("2006-01-02 15:04:05 UTC."), 3 * time.Minute},
+		"a date long ago": {retryAfter("Mon, 23 Nov 2015 12:30:00 GMT"), "again at 2015-11-23 12:30:00 UTC.", 0},
+		"words":           {retryAfter("soon"), unsaid, time.Minute},
+		"words with 200":  {reply{body: "Rate exceeded."}, unsaid, time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newService(t, map[string]reply{askPaper: api})
-			message := refusedBy(t, newSpecial(t, s, ""), "https://arxiv.org/abs/2411.01234v2", "ArxivAdapter", codeRateLimited, false)
-			when := map[string]string{"503": "again in 30 s.", "a date": "again at 2026-11-23 12:30:00 UTC."}[name]
-			if when == "" {
-				when = "again in a minute."
-			}
-			if !strings.Contains(message, when) {
-				t.Errorf("%q does not say %q", message, when)
+			s := newService(t, map[string]reply{askPaper: tt.reply})
+			message := putOff(t, 10*time.Minute, tt.after, newSpecial(t, s, ""), "https://arxiv.org/abs/2411.01234v2", "ArxivAdapter")
+			if !strings.Contains(message, tt.says) {
+				t.Errorf("%q does not say %q", message, tt.says)
 			}
 		})
+	}
+}
+
+// What a job may be put off for, 15 s in all with replay, is used up by one that was put off before:
+// then the page is read, also while the API says that it takes requests again at once.
+func TestPageIsReadInsteadOfWaitingTooLong(t *testing.T) {
+	for adapter, paths := range map[string][2]string{
+		"arxiv":  {askPaper, "/abs/2411.01234v2"},
+		"github": {askRepo, "/harbour-lab/tidebook"},
+	} {
+		for name, tt := range map[string]struct{ wait, patience time.Duration }{
+			"longer":        {16 * time.Second, 15 * time.Second},
+			"an hour":       {time.Hour, 10 * time.Minute},
+			"used up":       {0, 0},
+			"more than all": {0, -time.Minute},
+		} {
+			t.Run(adapter+", "+name, func(t *testing.T) {
+				busy := reply{status: http.StatusTooManyRequests, header: http.Header{"Retry-After": {strconv.Itoa(int(tt.wait.Seconds()))}}}
+				s := newService(t, map[string]reply{paths[0]: busy, paths[1]: {header: mediaType("text/html"), body: article(8)}})
+				r := newSpecial(t, s, "127.0.0.1: {adapter: "+adapter+"}\n")
+				e, err := r.Retrieve(commentator.WithPatience(t.Context(), tt.patience), s.URL+paths[1])
+				if err != nil {
+					t.Fatal(err)
+				}
+				if e.Coverage != commentator.CoveragePartial || len(e.Errors) != 1 || !strings.Contains(e.Errors[0], "takes no more requests") ||
+					!strings.HasSuffix(e.Errors[0], "The page itself was read instead.") || !strings.Contains(textOf(e), "continuous record") {
+					t.Errorf("coverage %s, errors %q, text %.100q", e.Coverage, e.Errors, textOf(e))
+				}
+			})
+		}
 	}
 }
 

@@ -25,7 +25,23 @@ func refused(t *testing.T, r *Retriever, link, code string, final bool) string {
 
 func refusedBy(t *testing.T, r *Retriever, link, adapter, code string, final bool) string {
 	t.Helper()
-	e, err := r.Retrieve(t.Context(), link)
+	return refusedIn(t.Context(), t, r, link, adapter, code, final).Message
+}
+
+// putOff checks that a job which may be put off for patience is to be tried again after that time, and
+// returns the error's message.
+func putOff(t *testing.T, patience, after time.Duration, r *Retriever, link, adapter string) string {
+	t.Helper()
+	err := refusedIn(commentator.WithPatience(t.Context(), patience), t, r, link, adapter, codeRateLimited, false)
+	if !err.Later || err.After != after {
+		t.Errorf("later %v, after %v; want after %v: %v", err.Later, err.After, after, err)
+	}
+	return err.Message
+}
+
+func refusedIn(ctx context.Context, t *testing.T, r *Retriever, link, adapter, code string, final bool) *commentator.Error {
+	t.Helper()
+	e, err := r.Retrieve(ctx, link)
 	var got *commentator.Error
 	if !errors.As(err, &got) {
 		t.Fatalf("error %v of type %T, want *commentator.Error with code %s", err, err, code)
@@ -42,7 +58,7 @@ func refusedBy(t *testing.T, r *Retriever, link, adapter, code string, final boo
 	if !strings.HasSuffix(got.Message, ".") || strings.Count(got.Message, ". ") == 0 {
 		t.Errorf("%q does not say both what was wrong and what to do", got.Message)
 	}
-	return got.Message
+	return got
 }
 
 func TestStatusCodes(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/technoshare/commentator/internal/commentator"
 )
@@ -44,6 +45,18 @@ func final(code, format string, args ...any) *commentator.Error {
 
 func transient(code, format string, args ...any) *commentator.Error {
 	return &commentator.Error{Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// later is the error of an API that takes no more requests for so long.
+func later(wait time.Duration, format string, args ...any) *commentator.Error {
+	return &commentator.Error{Code: codeRateLimited, Message: fmt.Sprintf(format, args...), Later: true, After: wait}
+}
+
+// worthWaiting reports whether err is of a limit of requests that ends while the job may still be
+// put off. A longer one leaves the page to read.
+func worthWaiting(ctx context.Context, err error) bool {
+	left := commentator.Patience(ctx)
+	return commentator.IsLater(err) && left > 0 && commentator.After(err) <= left
 }
 
 // requestError says why no answer, or no whole answer, came from link. Its sentence names

@@ -47,7 +47,7 @@ func (a *githubAdapter) retrieve(ctx context.Context, link *url.URL, rule rule) 
 	switch {
 	case err == nil:
 		return g.evidence(shorten(link.Redacted())), nil
-	case limited(err):
+	case worthWaiting(ctx, err):
 		return commentator.Evidence{}, err
 	}
 	return a.generic.instead(ctx, link, rule, a.name(), err)
@@ -79,7 +79,7 @@ func (a *githubAdapter) repository(ctx context.Context, g *gathering, l githubLi
 		switch {
 		case commentator.ErrorCode(err) == "http_404": // it has none
 			latest = nil
-		case limited(err):
+		case worthWaiting(ctx, err):
 			return err
 		case err != nil:
 			g.lacks("The latest release is missing. %v", err)
@@ -109,7 +109,7 @@ func (a *githubAdapter) repository(ctx context.Context, g *gathering, l githubLi
 func (a *githubAdapter) readme(ctx context.Context, g *gathering, l githubLink, repo string, room int) error {
 	got, err := a.api.get(ctx, l.api("readme"), githubHTML)
 	switch {
-	case limited(err):
+	case worthWaiting(ctx, err):
 		return err
 	case commentator.ErrorCode(err) == "http_404":
 		g.lacks("The repository %s has no README.", l.full())
@@ -180,7 +180,7 @@ func (a *githubAdapter) issue(ctx context.Context, g *gathering, l githubLink) e
 		var comments []githubComment
 		_, err := a.api.decode(ctx, l.api("issues", l.number, "comments")+"?per_page=20", githubHTML, &comments)
 		switch {
-		case limited(err):
+		case worthWaiting(ctx, err):
 			return err
 		case err != nil:
 			g.lacks("The comments are missing. %v", err)

@@ -229,26 +229,27 @@ func TestReleasesOnGithub(t *testing.T) {
 	}
 }
 
-// A limit that ends within a job's retries is waited for; the error says until when.
+// A limit that ends while the job may be put off is waited for, and the error says until when.
 func TestGithubLimitsAreWaitedFor(t *testing.T) {
 	reset := func(in time.Duration) string { return strconv.FormatInt(testTime.Add(in).Unix(), 10) }
 	for name, tt := range map[string]struct {
 		reply
 		until string
+		after time.Duration
 	}{
-		"primary, 403":      {reply{403, http.Header{"X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Reset": {reset(5 * time.Minute)}}, recorded(t, "github/rate_limit.json")}, "12:05:00 UTC"},
-		"primary, 429":      {reply{429, http.Header{"X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Reset": {reset(5 * time.Minute)}}, ""}, "12:05:00 UTC"},
-		"over already":      {reply{403, http.Header{"X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Reset": {reset(-time.Minute)}}, ""}, "12:00:00 UTC"},
-		"retry after":       {reply{403, http.Header{"Retry-After": {"90"}}, recorded(t, "github/secondary_limit.json")}, "12:01:30 UTC"},
-		"secondary, 403":    {reply{403, nil, recorded(t, "github/secondary_limit.json")}, "12:01:00 UTC"},
-		"secondary, 429":    {reply{429, nil, ""}, "12:01:00 UTC"},
-		"nonsense as reset": {reply{429, http.Header{"X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Reset": {"soon"}}, ""}, "12:01:00 UTC"},
+		"primary, 403":      {reply{403, http.Header{"X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Reset": {reset(5 * time.Minute)}}, recorded(t, "github/rate_limit.json")}, "12:05:00 UTC", 5 * time.Minute},
+		"primary, 429":      {reply{429, http.Header{"X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Reset": {reset(5 * time.Minute)}}, ""}, "12:05:00 UTC", 5 * time.Minute},
+		"over already":      {reply{403, http.Header{"X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Reset": {reset(-time.Minute)}}, ""}, "12:00:00 UTC", 0},
+		"retry after":       {reply{403, http.Header{"Retry-After": {"90"}}, recorded(t, "github/secondary_limit.json")}, "12:01:30 UTC", 90 * time.Second},
+		"secondary, 403":    {reply{403, nil, recorded(t, "github/secondary_limit.json")}, "12:01:00 UTC", time.Minute},
+		"secondary, 429":    {reply{429, nil, ""}, "12:01:00 UTC", time.Minute},
+		"nonsense as reset": {reply{429, http.Header{"X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Reset": {"soon"}}, ""}, "12:01:00 UTC", time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, path := range []string{askRepo, askRepo + "/readme", askRepo + "/releases/latest"} {
 				replies := githubReplies(t)
 				replies[path] = tt.reply
-				message := refusedBy(t, newSpecial(t, newService(t, replies), ""), sharedRepo, "GithubAdapter", codeRateLimited, false)
+				message := putOff(t, 5*time.Minute, tt.after, newSpecial(t, newService(t, replies), ""), sharedRepo, "GithubAdapter")
 				if !strings.Contains(message, tt.until) || !strings.Contains(message, "GITHUB_TOKEN") {
 					t.Errorf("%q does not say %s and what to do", message, tt.until)
 				}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/technoshare/commentator/internal/commentator"
 	"github.com/technoshare/commentator/internal/sentence"
 )
 
@@ -103,15 +101,6 @@ func (a *githubAPI) decode(ctx context.Context, path, accept string, v any) (*an
 	return got, nil
 }
 
-// rateLimit says that GitHub takes no more requests until some time.
-type rateLimit struct {
-	err  *commentator.Error
-	wait time.Duration
-}
-
-func (e *rateLimit) Error() string { return e.err.Error() }
-func (e *rateLimit) Unwrap() error { return e.err }
-
 // refusal reads an answer that is none, as GitHub's documentation describes them: a limit of
 // requests is 403 or 429, with the time to wait in Retry-After, or in X-RateLimit-Reset when
 // X-RateLimit-Remaining is 0, or else a minute.
@@ -143,10 +132,7 @@ func (a *githubAPI) refusal(resp *http.Response, now time.Time) error {
 	if a.token != "" {
 		remedy = "Wait, or share fewer links."
 	}
-	return &rateLimit{
-		err:  transient(codeRateLimited, "GitHub's API takes no more requests from here until %s. %s", now.Add(wait).UTC().Format("15:04:05 UTC"), remedy),
-		wait: wait,
-	}
+	return later(wait, "GitHub's API takes no more requests from here until %s. %s", now.Add(wait).UTC().Format("15:04:05 UTC"), remedy)
 }
 
 // about says in a sentence what the repository is.
@@ -224,14 +210,3 @@ func asSentence(text string) string {
 	}
 	return strings.TrimRight(text, " ,;:-–—") + "."
 }
-
-// limited reports whether a limit of requests ends soon enough to wait for it, within the
-// retries of a job.
-func limited(err error) bool {
-	var limit *rateLimit
-	return errors.As(err, &limit) && limit.wait <= patience
-}
-
-// patience is how long a limit of requests is waited for. The retries of a job take about
-// twelve minutes.
-const patience = 10 * time.Minute

@@ -2,7 +2,6 @@ package retrieval
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -10,40 +9,6 @@ import (
 	"github.com/technoshare/commentator/internal/commentator"
 	"github.com/technoshare/commentator/internal/sentence"
 )
-
-// Abbreviations after which the Unicode rules end a sentence although it goes on.
-var abbreviations = []string{
-	"dr.", "mr.", "mrs.", "ms.", "prof.", "st.", "fig.", "figs.", "sec.", "eq.", "eqs.", "ref.", "refs.",
-	"no.", "vol.", "pp.", "ch.", "al.", "vs.", "cf.", "e.g.", "i.e.", "approx.", "inc.", "ltd.", "u.s.",
-}
-
-// splitSentences cuts a block at sentence ends, putting together what the Unicode rules cut
-// after an abbreviation, or within a word such as an address with a query.
-func splitSentences(block string) []string {
-	var out []string
-	joins, inWord := false, false
-	for raw := range sentence.Pieces(block) {
-		s := strings.TrimSpace(raw)
-		if s == "" {
-			continue
-		}
-		switch {
-		case inWord:
-			out[len(out)-1] += s
-		case joins:
-			out[len(out)-1] += " " + s
-		default:
-			out = append(out, s)
-		}
-		joins, inWord = endsWithAbbreviation(s), strings.ContainsAny(raw[len(raw)-1:], ".?!")
-	}
-	return out
-}
-
-func endsWithAbbreviation(s string) bool {
-	last := strings.ToLower(s[strings.LastIndexByte(s, ' ')+1:])
-	return slices.Contains(abbreviations, strings.TrimLeft(last, "([\"'“‘"))
-}
 
 // minFragment is how many characters a piece of text without a sentence end needs to be
 // kept. Shorter ones are labels, dates and captions.
@@ -64,7 +29,7 @@ func makeSnippets(blocks []string, sourceURL string, limit, maxChars int) (snipp
 		current = ""
 	}
 	for _, block := range blocks {
-		for _, whole := range splitSentences(block) {
+		for _, whole := range sentence.Split(block) {
 			for _, piece := range cutWords(whole, maxChars) {
 				ends := sentence.Ends(piece)
 				if !ends && utf8.RuneCountInString(whole) < minFragment {

@@ -26,7 +26,7 @@ var abbreviations = map[string]bool{
 // left out.
 func Alone(text string) []string {
 	var list []string
-	for _, s := range split(text) {
+	for _, s := range Split(text) {
 		if s = paired(s); usable(s) {
 			list = append(list, s)
 		}
@@ -34,9 +34,9 @@ func Alone(text string) []string {
 	return list
 }
 
-// split returns the sentences of a text in reading order. Runs of white space, line
+// Split returns the sentences of a text in reading order. Runs of white space, line
 // breaks among them, become one blank each; blank lines end a sentence.
-func split(text string) []string {
+func Split(text string) []string {
 	var list []string
 	add := func(s string) {
 		if s = strings.TrimSpace(s); s != "" {
@@ -44,25 +44,25 @@ func split(text string) []string {
 		}
 	}
 	for _, paragraph := range paragraphs(text) {
-		whole := ""
-		for piece := range Pieces(paragraph) {
-			whole += piece
-			if endsOpen(strings.TrimSpace(whole)) || strings.ContainsAny(whole[len(whole)-1:], ".?!") {
+		var whole strings.Builder // a page may be one list of initials
+		for piece := range pieces(paragraph) {
+			whole.WriteString(piece)
+			if s := whole.String(); endsOpen(strings.TrimSpace(s)) || strings.ContainsAny(s[len(s)-1:], ".?!") {
 				continue // the next piece goes on with this sentence, or with a word such as an address with a query
 			}
-			add(whole)
-			whole = ""
+			add(whole.String())
+			whole.Reset()
 		}
-		add(whole)
+		add(whole.String())
 	}
 	return list
 }
 
-// Pieces cuts a text where sentences end by the Unicode rules (UAX 29), which end them behind
+// pieces cuts a text where sentences end by the Unicode rules (UAX 29), which end them behind
 // abbreviations and within addresses too. Each piece has the white space behind it. What the
 // rules get wrong is put right: marks of footnotes are dropped, and a bracket that opens
 // directly behind a sentence belongs to the next.
-func Pieces(text string) iter.Seq[string] {
+func pieces(text string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		text, start := withoutNotes(text), 0
 		for it := sentences.FromString(text); it.Next(); {

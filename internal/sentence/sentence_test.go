@@ -1,6 +1,7 @@
 package sentence
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 
@@ -54,7 +55,7 @@ func TestSplit(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(tc.want, split(tc.text)); diff != "" {
+			if diff := cmp.Diff(tc.want, Split(tc.text)); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -69,17 +70,29 @@ func TestSplitKeepsText(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := text.Draw(t, "text")
 		line := withoutNotes(strings.Join(strings.Fields(strings.ToValidUTF8(s, "\uFFFD")), " "))
-		for _, piece := range split(s) {
+		for _, piece := range Split(s) {
 			if !strings.Contains(line, piece) {
 				t.Fatalf("%q holds no %q", line, piece)
 			}
 		}
-		got := strings.ReplaceAll(strings.Join(split(s), ""), " ", "")
+		got := strings.ReplaceAll(strings.Join(Split(s), ""), " ", "")
 		want := strings.ReplaceAll(line, " ", "")
 		if got != want {
 			t.Fatalf("%q became %q", want, got)
 		}
 	})
+}
+
+// A page may be one long list of initials, which must not be copied for each of them.
+func TestSplitCopiesAListOfInitialsOnce(t *testing.T) {
+	text := strings.Repeat("A. ", 1<<13)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	got := Split(text)
+	runtime.ReadMemStats(&after)
+	if made := after.TotalAlloc - before.TotalAlloc; made > 4<<20 || len(got) != 1 {
+		t.Errorf("%d sentences and %d kB are made of %d kB", len(got), made>>10, len(text)>>10)
+	}
 }
 
 func TestUsable(t *testing.T) {

@@ -119,18 +119,3 @@ func TestIdentity(t *testing.T) {
 		t.Errorf("%q, %v", user, err)
 	}
 }
-
-func TestSlacksTimesAreReadAndWritten(t *testing.T) {
-	at := time.Date(2026, 11, 26, 2, 20, 0, 123456000, time.UTC)
-	if got, ok := Time(TS(at)); !ok || !got.Equal(at) {
-		t.Errorf("%s is read as %s, %v", TS(at), got, ok)
-	}
-	if got, ok := Time("1700000000"); !ok || got.Unix() != 1700000000 {
-		t.Errorf("%s, %v", got, ok)
-	}
-	for _, text := range []string{"", "x", "1.y"} {
-		if _, ok := Time(text); ok {
-			t.Errorf("%q is a time", text)
-		}
-	}
-}

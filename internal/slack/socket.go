@@ -14,6 +14,7 @@ import (
 	"github.com/slack-go/slack/socketmode"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/pause"
 )
 
 const (
@@ -127,9 +128,8 @@ func (s *Sockets) keep(ctx context.Context) error {
 		if ctx.Err() == nil {
 			s.cfg.Logger.WarnContext(ctx, "Socket Mode connection ended", "err", withoutURL(err))
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(socketRetry):
+		if pause.For(ctx, socketRetry) != nil {
+			break
 		}
 	}
 	return nil

@@ -71,6 +71,3 @@ func laterTS(a, b string) bool {
 	}
 	return a > b
 }
-
-// timeTS is a time as Slack writes it; slackTime is the other way.
-func timeTS(t time.Time) string { return fmt.Sprintf("%d.%06d", t.Unix(), t.Nanosecond()/1000) }

@@ -102,7 +102,7 @@ func (s *Store) changeUnknown(ctx context.Context, tx *writeTx, e commentator.Ed
 	}
 	links := r.Links(e.Text)
 	taken := limited(links, r.Limit)
-	written, err := slackTime(e.TS)
+	written, err := commentator.ParseTS(e.TS)
 	if err != nil {
 		return err
 	}

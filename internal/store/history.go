@@ -279,7 +279,7 @@ func removeMessageBatch(ctx context.Context, tx *writeTx, batch []int64, before,
 			AND NOT EXISTS (
 				SELECT 1 FROM channels WHERE channels.channel_id = messages.channel_id AND seen_ts <= message_ts AND message_ts >= ?)
 		RETURNING channel_id, message_ts`,
-		append(anys(batch), timeTS(oldest)), func(rows *sql.Rows) error {
+		append(anys(batch), commentator.TS(oldest)), func(rows *sql.Rows) error {
 			var channel, ts string
 			if err := rows.Scan(&channel, &ts); err != nil {
 				return err
@@ -309,12 +309,12 @@ func removeMessageBatch(ctx context.Context, tx *writeTx, batch []int64, before,
 // then, either: no setting that was in force had asked for it.
 func passRemoved(ctx context.Context, tx *writeTx, youngest map[string]string) error {
 	for channel, ts := range youngest {
-		at, err := slackTime(ts)
+		at, err := commentator.ParseTS(ts)
 		if err != nil {
 			continue // it is not from Slack
 		}
 		_, err = tx.ExecContext(ctx, `UPDATE channels SET seen_ts = ? WHERE channel_id = ? AND seen_ts <= ?`,
-			timeTS(at.Add(time.Microsecond)), channel, ts)
+			commentator.TS(at.Add(time.Microsecond)), channel, ts)
 		if err != nil {
 			return fmt.Errorf("write channel %s: %w", channel, err)
 		}

@@ -215,9 +215,9 @@ func TestMessagesThatNobodyBringsAgainGo(t *testing.T) {
 	s := newStore(t)
 	alter(t, s, `INSERT INTO channels (channel_id, seen_ts, updated_at) VALUES ('C1', '1000000000.000000', 0)`)
 	for _, ago := range []time.Duration{100 * day, 92 * day} {
-		alter(t, s, `INSERT INTO messages (channel_id, message_ts, received_at, text) VALUES ('C1', ?, ?, 'a')`, timeTS(start.Add(-ago)), micros(start.Add(-ago)))
+		alter(t, s, `INSERT INTO messages (channel_id, message_ts, received_at, text) VALUES ('C1', ?, ?, 'a')`, commentator.TS(start.Add(-ago)), micros(start.Add(-ago)))
 	}
-	old, young := timeTS(start.Add(-100*day)), timeTS(start.Add(-92*day))
+	old, young := commentator.TS(start.Add(-100*day)), commentator.TS(start.Add(-92*day))
 	for _, tt := range []struct {
 		backfill time.Duration
 		want     []string
@@ -231,7 +231,7 @@ func TestMessagesThatNobodyBringsAgainGo(t *testing.T) {
 		}
 	}
 	// Only what an edit adds to a message that is gone is new.
-	if got := change(t, s, edited(old, timeTS(start), "a", "a b"), testRules()); len(got.Jobs) != 1 || got.Jobs[0].URL != "https://x.test/b" {
+	if got := change(t, s, edited(old, commentator.TS(start), "a", "a b"), testRules()); len(got.Jobs) != 1 || got.Jobs[0].URL != "https://x.test/b" {
 		t.Errorf("an edit of it: %+v", got)
 	}
 }
@@ -241,13 +241,13 @@ func TestTheCursorPassesMessagesThatAreGone(t *testing.T) {
 	s := newStore(t)
 	insert := `INSERT INTO messages (channel_id, message_ts, received_at, text) VALUES (?, ?, ?, 'a')`
 	for i, ago := range []time.Duration{100 * day, 96 * day, 92 * day} {
-		alter(t, s, insert, "C1", timeTS(start.Add(-ago)), micros(start.Add(-ago)))
-		alter(t, s, insert, "C2", timeTS(start.Add(-ago)), micros(start.Add(-ago)))
+		alter(t, s, insert, "C1", commentator.TS(start.Add(-ago)), micros(start.Add(-ago)))
+		alter(t, s, insert, "C2", commentator.TS(start.Add(-ago)), micros(start.Add(-ago)))
 		alter(t, s, insert, "replay", fmt.Sprintf("no time %d", i), micros(start.Add(-ago)))
 	}
 	seen := map[string]time.Duration{"C1": 99 * day, "C2": day, "C3": 99 * day}
 	for channel, ago := range seen {
-		if err := s.StartChannel(t.Context(), channel, timeTS(start.Add(-ago)), start); err != nil {
+		if err := s.StartChannel(t.Context(), channel, commentator.TS(start.Add(-ago)), start); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -255,16 +255,16 @@ func TestTheCursorPassesMessagesThatAreGone(t *testing.T) {
 		backfill time.Duration
 		want     string // the cursor of C1
 	}{
-		{101 * day, timeTS(start.Add(-99 * day))},
-		{95 * day, timeTS(start.Add(-96*day + time.Microsecond))},
-		{0, timeTS(start.Add(-92*day + time.Microsecond))},
+		{101 * day, commentator.TS(start.Add(-99 * day))},
+		{95 * day, commentator.TS(start.Add(-96*day + time.Microsecond))},
+		{0, commentator.TS(start.Add(-92*day + time.Microsecond))},
 	} {
 		s.history = &historian{keep: 90 * day, backfill: tt.backfill}
 		if err := s.cleanHistory(t.Context(), start); err != nil {
 			t.Fatal(err)
 		}
 		for channel, ago := range seen {
-			want := timeTS(start.Add(-ago))
+			want := commentator.TS(start.Add(-ago))
 			if channel == "C1" {
 				want = tt.want
 			}

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/technoshare/commentator/internal/commentator"
@@ -27,7 +25,7 @@ type Judged func(commentator.Job, commentator.Verdict) (telemetry.Message, error
 // when the message is no reply to a job, and an error with the code "invalid_event_time" when
 // the event has no time of Slack's.
 func (s *Store) React(ctx context.Context, r commentator.Reaction, value int, judged Judged) (changed bool, err error) {
-	at, err := slackTime(r.EventTS)
+	at, err := commentator.ParseTS(r.EventTS)
 	if err != nil {
 		return false, &commentator.Error{Code: "invalid_event_time", Message: "A reaction has no valid time", Final: true, Err: err}
 	}
@@ -96,7 +94,7 @@ func reactionsOf(ctx context.Context, q querier, jobID int64, user string) (reac
 			if err := rows.Scan(&r.name, &r.value, &ts, &r.removed, &r.written); err != nil {
 				return err
 			}
-			r.at, err = slackTime(ts)
+			r.at, err = commentator.ParseTS(ts)
 			return err
 		})
 	if err != nil {
@@ -212,7 +210,7 @@ func (s *Store) opinions(ctx context.Context, since time.Time) ([]Opinion, error
 		if err := rows.Scan(&k.job, &k.user, &r.name, &r.value, &ts, &r.removed); err != nil {
 			return err
 		}
-		if r.at, err = slackTime(ts); err != nil {
+		if r.at, err = commentator.ParseTS(ts); err != nil {
 			return err
 		}
 		if given[k] == nil {
@@ -242,18 +240,4 @@ func (s *Store) opinions(ctx context.Context, since time.Time) ([]Opinion, error
 		out = append(out, o)
 	}
 	return out, nil
-}
-
-// slackTime reads a time of Slack: seconds since 1970 UTC, a dot, and six digits.
-func slackTime(ts string) (time.Time, error) {
-	seconds, fraction, _ := strings.Cut(ts, ".")
-	n, err := strconv.ParseUint(seconds, 10, 64)
-	if err != nil || n >= 1<<33 { // in nanoseconds it has to fit into 64 bits
-		return time.Time{}, fmt.Errorf("%q is no time of Slack", ts)
-	}
-	micro, err := strconv.ParseUint((fraction + "000000")[:6], 10, 32)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("%q is no time of Slack", ts)
-	}
-	return time.Unix(int64(n), int64(micro)*1000).UTC(), nil
 }

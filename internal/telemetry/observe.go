@@ -28,7 +28,7 @@ func (p *Provider) ObserveQueue(read func(context.Context) (QueueState, error)) 
 	depth, err1 := m.Int64ObservableGauge(wire.MetricQueueDepth, metric.WithUnit("{job}"),
 		metric.WithDescription("Jobs that are not final and not being worked on."))
 	oldest, err2 := m.Float64ObservableGauge(wire.MetricQueueOldestAge, metric.WithUnit("s"),
-		metric.WithDescription("Age of the oldest such job."))
+		metric.WithDescription("How long the first job that could run has waited; jobs that wait for a next try do not count."))
 	if err := errors.Join(err1, err2); err != nil {
 		return fmt.Errorf("observe queue: %w", err)
 	}

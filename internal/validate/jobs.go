@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/technoshare/commentator/internal/commentator"
 )
 
 // Channel is the channel of test jobs; no channel of Slack has such an id.
@@ -90,7 +92,7 @@ func (w *Worker) event(n int) ([]byte, error) {
 		"type": "event_callback", "event_id": fmt.Sprintf("EvValidation%d", now.UnixNano()),
 		"event": map[string]string{
 			"type": "message", "channel": Channel, "user": "U0VALIDATION", "text": text,
-			"ts": fmt.Sprintf("%d.%06d", now.Unix(), now.Nanosecond()/1000),
+			"ts": commentator.TS(now),
 		},
 	})
 }

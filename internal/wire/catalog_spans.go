@@ -46,7 +46,7 @@ var spans = []Entry{
 var resources = []Entry{
 	{Kind: KindResource, Name: ResServiceName, Type: "string", Meaning: "Name of the program, technoshare-commentator unless OTEL_SERVICE_NAME says otherwise.", From: byTelemetry, To: "tag mlflow.source.name when the executable is unknown", Test: testFixtures},
 	{Kind: KindResource, Name: ResServiceVersion, Type: "string", Meaning: "Release of the program.", From: byTelemetry, To: toBackends, Test: testFixtures},
-	{Kind: KindResource, Name: ResServiceInstanceID, Type: "string", Meaning: "Which worker it is, also after a restart: store.id, or one for each host when workers share a PostgreSQL database, unless OTEL_RESOURCE_ATTRIBUTES has one.", From: byTelemetry, To: toBackends, Test: testFixtures},
+	{Kind: KindResource, Name: ResServiceInstanceID, Type: "string", Meaning: "Which worker it is, also after a restart: job.store.id, or one for each host when workers share a PostgreSQL database, unless OTEL_RESOURCE_ATTRIBUTES has one.", From: byTelemetry, To: toBackends, Test: testFixtures},
 	{Kind: KindResource, Name: ResStoreID, Type: "string, UUID", Meaning: "Identity of the job database.", From: byTelemetry, To: toIdentity, Test: "TestJobIdentityVectors"},
 	{Kind: KindResource, Name: ResEnvironment, Type: "string", Meaning: "Deployment such as production or staging, when configured.", From: byTelemetry, To: toBackends, Test: testFixtures},
 	{Kind: KindResource, Name: ResExperiment, Type: "string", Meaning: "MLflow experiment asked for by the worker; wins over the exporter's own setting.", From: byTelemetry, To: "experiment of run and trace", Test: testTable},
@@ -91,7 +91,7 @@ var instruments = []Entry{
 	{Kind: KindMetric, Name: MetricStageDuration, Type: "histogram, s", Meaning: "Time of one attempt at a stage.", From: byTelemetry, To: toService, Test: testMetrics},
 	{Kind: KindMetric, Name: MetricJobActive, Type: "up-down counter, {job}", Meaning: "Jobs that an attempt is working on.", From: byTelemetry, To: toService, Test: testMetrics},
 	{Kind: KindMetric, Name: MetricQueueDepth, Type: "gauge, {job}", Meaning: "Jobs that are not final and not being worked on.", From: byTelemetry, To: toService, Test: testMetrics},
-	{Kind: KindMetric, Name: MetricQueueOldestAge, Type: "gauge, s", Meaning: "Age of the oldest such job.", From: byTelemetry, To: toService, Test: testMetrics},
+	{Kind: KindMetric, Name: MetricQueueOldestAge, Type: "gauge, s", Meaning: "How long the first job that could run has waited; jobs that wait for a next try do not count.", From: byTelemetry, To: toService, Test: testMetrics},
 	{Kind: KindMetric, Name: MetricTokenUsage, Type: "histogram, {token}", Meaning: "Tokens of one model call by kind.", From: byTelemetry, To: toService, Test: testMetrics},
 	{Kind: KindMetric, Name: MetricModelDuration, Type: "histogram, s", Meaning: "Time of one model call.", From: byTelemetry, To: toService, Test: testMetrics},
 	{Kind: KindMetric, Name: MetricOutboxDepth, Type: "gauge, {message}", Meaning: "OTLP messages that wait for the Collector.", From: byTelemetry, To: toService, Test: testMetrics},
