@@ -73,7 +73,7 @@ var sync = (*os.File).Sync
 func syncFolder(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {
-		return nil //nolint:nilerr // as said above
+		return nil // as said above
 	}
 	defer f.Close()
 	if err := sync(f); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, errors.ErrUnsupported) {
