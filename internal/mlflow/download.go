@@ -2,6 +2,7 @@ package mlflow
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -29,7 +30,8 @@ func (c *Client) DownloadArtifact(ctx context.Context, runID, path string, w io.
 
 // because adds why a context has ended, when that was the silence of a server.
 func because(ctx context.Context, err error) error {
-	if silent, ok := context.Cause(ctx).(silentError); ok {
+	var silent silentError
+	if errors.As(context.Cause(ctx), &silent) {
 		return fmt.Errorf("%w: %w", silent, err)
 	}
 	return err
