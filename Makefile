@@ -53,6 +53,7 @@ unit: ## Unit tests, without servers
 
 .PHONY: test
 test: lint race routing prometheus servers e2e ## All tests, with the real servers; what CI runs
+	@command -v systemd-analyze >/dev/null || echo "Not shown, since systemd-analyze (package systemd) is not installed: that systemd accepts the units of deploy/systemd"
 
 # SQLite's own code, C that was translated to Go, is not instrumented: its memory is none that
 # the detector watches, and a test that lives in a database took three times as long. It has no

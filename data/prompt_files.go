@@ -14,6 +14,8 @@ import (
 
 	"github.com/gofrs/flock"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/technoshare/commentator/internal/wholefile"
 )
 
 // PromptsFolder is the folder of the prompts, relative to DATA_DIR.
@@ -142,42 +144,29 @@ func WritePrompts(folder string, prompts ...Prompt) (err error) {
 		return fmt.Errorf("write prompts: %w", err)
 	}
 	defer unlock()
-	var written []string // under temporary names
+	var written []*wholefile.File
 	defer func() {
-		for _, name := range written {
-			_ = os.Remove(name) // gone when it was renamed
+		for _, f := range written {
+			f.Discard()
 		}
 	}()
 	for _, p := range prompts {
-		name, err := writeAside(folder, p)
+		text, err := p.YAML()
 		if err != nil {
 			return fmt.Errorf("write prompt %s: %w", p.Name, err)
 		}
-		written = append(written, name)
+		f, err := wholefile.Beside(filepath.Join(folder, p.Name+".yaml"), text, 0o644)
+		if err != nil {
+			return fmt.Errorf("write prompt %s: %w", p.Name, err)
+		}
+		written = append(written, f)
 	}
 	for i, p := range prompts {
-		if err := os.Rename(written[i], filepath.Join(folder, p.Name+".yaml")); err != nil {
+		if err := written[i].Replace(); err != nil {
 			return fmt.Errorf("write prompt %s: %w", p.Name, err)
 		}
 	}
 	return nil
-}
-
-func writeAside(folder string, p Prompt) (name string, err error) {
-	text, err := p.YAML()
-	if err != nil {
-		return "", err
-	}
-	f, err := os.CreateTemp(folder, "."+p.Name+"-*")
-	if err != nil {
-		return "", err
-	}
-	_, err = f.Write(text)
-	if err = cmp.Or(err, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
-		_ = os.Remove(f.Name())
-		return "", err
-	}
-	return f.Name(), nil
 }
 
 // YAML is the content of the prompt's file. Reading it gives the same prompt, to the byte. Its text

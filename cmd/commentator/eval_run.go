@@ -242,6 +242,9 @@ func (p *evalParts) close(ctx context.Context) error {
 	if left, _, _, depthErr := p.store.Depth(context.WithoutCancel(ctx)); depthErr == nil && left > 0 && p.telemetry != nil {
 		p.app.log.WarnContext(ctx, "the Collector did not take everything in time; the rest is sent by the next evaluation", "messages", left)
 	}
+	if refused, reason, refusedErr := p.store.Refused(context.WithoutCancel(ctx)); refusedErr == nil && refused > 0 {
+		p.app.log.WarnContext(ctx, "the Collector refused telemetry of evaluations; the next evaluation sends it once more", "messages", refused, "reason", reason)
+	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = nil // it was said
 	}

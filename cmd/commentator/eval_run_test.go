@@ -4,13 +4,16 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/technoshare/commentator/internal/config"
 	"github.com/technoshare/commentator/internal/evaluation"
+	"github.com/technoshare/commentator/internal/telemetry"
 )
 
 // failing are results of one try that did not pass, for which a model gave a reason.
@@ -78,6 +81,35 @@ func TestAnErrorOfClosingIsSaidBesideAVerdict(t *testing.T) {
 		var errs bytes.Buffer
 		if code := report(&errs, nil, tc.err); code != tc.code || !strings.Contains(errs.String(), tc.says) || (tc.says == "") != (errs.Len() == 0) {
 			t.Errorf("%s: exit code %d, want %d: %s", tc.name, code, tc.code, &errs)
+		}
+	}
+}
+
+// Nobody looks into the database of evaluations: what the Collector refuses is said where it happens.
+func TestEvaluationSaysWhatTheCollectorRefused(t *testing.T) {
+	store, err := evaluation.OpenStore(t.Context(), filepath.Join(t.TempDir(), "eval.sqlite"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Unix(0, 0)
+	if err := store.Finish(t.Context(), "e", nil, telemetry.Message{Kind: "eval_suite", Body: []byte("b"), Size: 1}, at); err != nil {
+		t.Fatal(err)
+	}
+	claim, err := store.Claim(t.Context(), 0, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := claim.Refuse(t.Context(), claim.Rows()[0].ID, "it is too large", at); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	p := &evalParts{app: &app{log: slog.New(slog.NewTextHandler(&log, nil))}, store: store}
+	if err := p.close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"the Collector refused telemetry", "messages=1", `reason="it is too large"`} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("%q does not say %q", &log, want)
 		}
 	}
 }

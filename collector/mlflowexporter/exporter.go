@@ -105,8 +105,8 @@ func (e *mlflowExporter) start(ctx context.Context, host component.Host) error {
 		client.Close()
 		return errors.Join(fmt.Errorf("open ledger: %w", err), store.Close(ctx))
 	}
-	e.client, e.store, e.aggregator = client, store, e.newAggregator()
-	e.applier = apply.New(apply.Config{
+	var applier *apply.Applier
+	applier = apply.New(apply.Config{
 		Client:            client,
 		Ledger:            runs,
 		DefaultExperiment: e.cfg.Experiment,
@@ -118,15 +118,17 @@ func (e *mlflowExporter) start(ctx context.Context, host component.Host) error {
 		Count:             e.telemetry.dropped,
 		Finished:          e.telemetry.finished,
 		Delivered:         e.telemetry.delivered,
-		Changed:           func() { e.status.update(e.applier.State) },
+		Changed:           func() { e.status.update(applier.State) },
 		Logger:            e.log,
 		Now:               e.now,
 	})
-	if err := e.telemetry.observe(e.applier, runs, e.cfg.DeadLetterDirectory); err != nil {
+	if err := e.telemetry.observe(applier, runs, e.cfg.DeadLetterDirectory); err != nil {
 		client.Close()
 		return errors.Join(fmt.Errorf("observe own metrics: %w", err), store.Close(ctx))
 	}
-	e.maintain(&maintenance{applier: e.applier, ledger: runs, staleAfter: e.cfg.StaleAfter, count: e.telemetry.dropped, log: e.log, pruned: e.now()})
+	// The Collector shuts down what did not start, too: from here on there is something to close.
+	e.client, e.store, e.applier, e.aggregator = client, store, applier, e.newAggregator()
+	e.maintain(&maintenance{applier: applier, ledger: runs, staleAfter: e.cfg.StaleAfter, count: e.telemetry.dropped, log: e.log, pruned: e.now()})
 	return nil
 }
 

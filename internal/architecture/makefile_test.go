@@ -72,3 +72,31 @@ func TestNoRecipeGoesOnWithoutWhatItAsksFor(t *testing.T) {
 		}
 	}
 }
+
+// A test that is skipped where a program is not installed proves nothing there, which README and the last
+// line of `make test` say.
+func TestSkippedProofsAreNamed(t *testing.T) {
+	cmd := exec.Command("git", "grep", "-hoE", `t\.Skip\("[a-z-]+ is not installed"\)`, "--", "*_test.go")
+	cmd.Dir = "../.."
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("git grep: %v", err)
+	}
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	makefile, err := os.ReadFile("../../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, recipe, _ := strings.Cut(string(makefile), "\ntest: ")
+	recipe, _, _ = strings.Cut(recipe, "\n\n")
+	_, recipe, _ = strings.Cut(recipe, "\n")
+	for skip := range strings.Lines(string(out)) {
+		program, _, _ := strings.Cut(strings.TrimPrefix(skip, `t.Skip("`), " ")
+		if !strings.Contains(string(readme), "`"+program+"`") || !strings.Contains(recipe, "command -v "+program) {
+			t.Errorf("README and `make test` do not both say that tests are skipped without %s", program)
+		}
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/internal/counted"
+	"github.com/technoshare/commentator/internal/mlflow/backendstore"
 )
 
 // CreateConfig says what to back up, and where to.
@@ -296,7 +297,7 @@ func (mk *maker) artifacts(ctx context.Context) (err error) {
 		switch {
 		case served(l.location) || local && mk.covered(path):
 		case !local:
-			mk.warn("the artifacts of %s are in %s, which this command does not copy", counted.Of(l.runs, "run"), redacted(l.location))
+			mk.warn("the artifacts of %s are in %s, which this command does not copy", counted.Of(l.runs, "run"), backendstore.Redacted(l.location))
 		case isThere(mk.cfg.Source.abs(path)):
 			if err := mk.root(ctx, mk.cfg.Source.abs(path)); err != nil {
 				return err

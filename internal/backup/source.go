@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/technoshare/commentator/internal/mlflow/backendstore"
 )
 
 // Parts of a deployment that a backup can leave out.
@@ -90,15 +92,14 @@ func (s Source) jobFile() (string, error) {
 
 // storeFile returns the file of MLflow's database.
 func (s Source) storeFile() (string, error) {
-	scheme, rest, _ := strings.Cut(s.Store, ":")
-	switch dialect, _, _ := strings.Cut(scheme, "+"); {
-	case dialect == "postgresql" || dialect == "postgres":
+	store := backendstore.Parse(s.Store)
+	switch {
+	case store.Dialect == "postgresql":
 		return "", fmt.Errorf("MLFLOW_BACKEND_STORE: %w, and leave it out here: --without mlflow", errPostgres)
-	case dialect != "sqlite" || !strings.HasPrefix(rest, "///"):
-		return "", fmt.Errorf("MLFLOW_BACKEND_STORE is %s; only sqlite:///FILE can be backed up, and --without mlflow leaves it out", redacted(s.Store))
+	case store.File == "":
+		return "", fmt.Errorf("MLFLOW_BACKEND_STORE is %s; only sqlite:///FILE can be backed up, and --without mlflow leaves it out", backendstore.Redacted(s.Store))
 	}
-	name, _, _ := strings.Cut(strings.TrimPrefix(rest, "///"), "?")
-	path := s.abs(name)
+	path := s.abs(store.File)
 	if !isThere(path) {
 		return path, fmt.Errorf("there is no MLflow database %s; MLFLOW_BACKEND_STORE or --mlflow-store says where it is, --without mlflow,artifacts leaves MLflow out%w", path, notThere{})
 	}
@@ -131,7 +132,7 @@ func (s Source) HasStore() bool {
 func (s Source) artifactFolder() (string, error) {
 	path, local := localPath(s.ArtifactRoot)
 	if !local {
-		return "", fmt.Errorf("MLFLOW_ARTIFACT_ROOT is %s: %w, and leave them out here: --without artifacts", redacted(s.ArtifactRoot), errRemote)
+		return "", fmt.Errorf("MLFLOW_ARTIFACT_ROOT is %s: %w, and leave them out here: --without artifacts", backendstore.Redacted(s.ArtifactRoot), errRemote)
 	}
 	return s.abs(path), nil
 }
@@ -172,13 +173,4 @@ func localPath(location string) (path string, local bool) {
 		return "", false
 	}
 	return u.Path, true
-}
-
-// redacted is an address without its password.
-func redacted(address string) string {
-	u, err := url.Parse(address)
-	if err != nil {
-		return "no address"
-	}
-	return u.Redacted()
 }

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/url"
 	"os"
@@ -14,6 +13,8 @@ import (
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/technoshare/commentator/internal/mlflow/backendstore"
 )
 
 const (
@@ -41,25 +42,11 @@ func openBusy(path string) (*sql.DB, error) {
 	return open(path, url.Values{"mode": {"rw"}, "_pragma": {fmt.Sprintf("busy_timeout(%d)", patience.Milliseconds())}})
 }
 
-// checkSQLite makes sure that a file is a SQLite database, without SQLite.
-func checkSQLite(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	head := make([]byte, 16)
-	if _, err := io.ReadFull(f, head); err != nil || string(head) != "SQLite format 3\x00" {
-		return fmt.Errorf("%s is no SQLite database", path)
-	}
-	return nil
-}
-
 // copyDatabase copies a database as it is at one moment, while others write to it. Where
 // the database has no write-ahead log, as MLflow's, writers wait meanwhile; MLflow's have 20 s
 // for that.
 func copyDatabase(ctx context.Context, from, to string) (err error) {
-	if err := checkSQLite(from); err != nil {
+	if err := backendstore.CheckFile(from); err != nil {
 		return err
 	}
 	f, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
@@ -134,7 +121,7 @@ func syncFile(path string) error {
 
 // inspect checks a database that nobody writes and counts its rows.
 func inspect(ctx context.Context, path string) (d Database, err error) {
-	if err := checkSQLite(path); err != nil {
+	if err := backendstore.CheckFile(path); err != nil {
 		return d, err
 	}
 	db, err := openQuiet(path)

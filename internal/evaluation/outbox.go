@@ -11,6 +11,7 @@ import (
 	"github.com/technoshare/commentator/internal/telemetry"
 )
 
+// telemetry/outboxtest says what it promises, and what it does otherwise than the outbox of jobs.
 var _ telemetry.Outbox = (*Store)(nil)
 
 // enqueue puts a message into the outbox, unless there is none.
@@ -75,6 +76,29 @@ func (c *claim) Refuse(ctx context.Context, id int64, reason string, at time.Tim
 		return fmt.Errorf("set message %d aside: %w", id, err)
 	}
 	return nil
+}
+
+// waitAgain lets what the Collector refused wait as the rest does: what made it refuse may have been
+// corrected. Evaluations are rare, so that one more try each time costs nothing; within one, a message
+// that is refused is not tried again.
+func (s *Store) waitAgain(ctx context.Context) error {
+	_, err := s.db.ExecContext(ctx, `UPDATE outbox SET refused_at = NULL, error = NULL WHERE refused_at IS NOT NULL`)
+	if err != nil {
+		return fmt.Errorf("let refused messages wait again: %w", err)
+	}
+	return nil
+}
+
+// Refused returns how many messages the Collector has refused since the file was opened, and the reason
+// of the last.
+func (s *Store) Refused(ctx context.Context) (n int, reason string, err error) {
+	err = s.db.QueryRowContext(ctx, `
+		SELECT count(*), coalesce((SELECT error FROM outbox WHERE refused_at IS NOT NULL ORDER BY refused_at DESC, id DESC LIMIT 1), '')
+		FROM outbox WHERE refused_at IS NOT NULL`).Scan(&n, &reason)
+	if err != nil {
+		return 0, "", fmt.Errorf("count refused messages: %w", err)
+	}
+	return n, reason, nil
 }
 
 // Release implements telemetry.Claim.

@@ -53,6 +53,9 @@ func OpenStore(ctx context.Context, path string) (*Store, error) {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), lock.Unlock())
 	}
 	s.lock = lock
+	if err := s.waitAgain(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), s.Close())
+	}
 	return s, nil
 }
 

@@ -2,8 +2,6 @@ package mlflow
 
 import (
 	"context"
-	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -87,19 +85,6 @@ func (c *Client) ListArtifacts(ctx context.Context, runID, dir string) ([]File, 
 func (c *Client) GetArtifact(ctx context.Context, runID, path string) ([]byte, error) {
 	b, _, err := c.do(ctx, request{method: http.MethodGet, path: "/get-artifact", query: url.Values{"run_uuid": {runID}, "path": {path}}})
 	return b, err
-}
-
-// DownloadArtifact copies a file of a run, of any size, to w.
-func (c *Client) DownloadArtifact(ctx context.Context, runID, path string, w io.Writer) error {
-	res, call, err := c.send(ctx, request{method: http.MethodGet, path: "/get-artifact", query: url.Values{"run_uuid": {runID}, "path": {path}}})
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	if _, err = io.Copy(w, res.Body); err != nil {
-		return fmt.Errorf("%s: %w", call, err)
-	}
-	return nil
 }
 
 // ReadArtifact reads a file below an address that ArtifactURL gave.

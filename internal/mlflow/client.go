@@ -40,7 +40,8 @@ type Config struct {
 	Headers map[string]string
 	// HostHeader replaces the Host header, for servers that accept certain names only.
 	HostHeader string
-	// Timeout bounds each call; 0 means DefaultTimeout.
+	// Timeout bounds each call; 0 means DefaultTimeout. For a download, which takes as long as the file
+	// is large, it bounds the wait for the answer to begin and each silence in it.
 	Timeout time.Duration
 	// TLS is used for https endpoints; nil means the defaults of crypto/tls.
 	TLS *tls.Config
@@ -59,6 +60,8 @@ type Config struct {
 type Client struct {
 	base    *url.URL
 	http    *http.Client
+	patient *http.Client // http without its Timeout, for downloads
+	timeout time.Duration
 	idle    func()
 	headers http.Header
 	host    string
@@ -100,6 +103,9 @@ func New(cfg Config) (*Client, error) {
 		// that nobody configured. do reports it as an error.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+	patient := *c.http
+	patient.Timeout = 0
+	c.patient, c.timeout = &patient, cfg.Timeout
 	return c, nil
 }
 
@@ -156,6 +162,10 @@ func (c *Client) do(ctx context.Context, r request) ([]byte, http.Header, error)
 // send sends a request and gives the answer, whose body the caller closes, and the name of the
 // call. An answer that reports an error is one.
 func (c *Client) send(ctx context.Context, r request) (*http.Response, string, error) {
+	return c.sendBy(ctx, c.http, r)
+}
+
+func (c *Client) sendBy(ctx context.Context, by *http.Client, r request) (*http.Response, string, error) {
 	target := r.path
 	if strings.HasPrefix(r.path, "/") {
 		target = c.base.String() + r.path
@@ -182,7 +192,7 @@ func (c *Client) send(ctx context.Context, r request) (*http.Response, string, e
 		req.Header[k] = v
 	}
 	call := r.method + " " + req.URL.Path
-	res, err := c.http.Do(req)
+	res, err := by.Do(req)
 	if err != nil {
 		return nil, "", transportError(call, err)
 	}

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -13,6 +12,8 @@ import (
 	"strings"
 
 	_ "modernc.org/sqlite" // registers the driver
+
+	"github.com/technoshare/commentator/internal/mlflow/backendstore"
 )
 
 // page is how many rows one statement reads. MLflow cannot write while it is read.
@@ -34,23 +35,14 @@ type database struct {
 
 // StorePath gives the file of a store of the form sqlite:///path.
 func StorePath(uri string) (string, error) {
-	path, ok := strings.CutPrefix(uri, "sqlite:///")
-	switch scheme, _, _ := strings.Cut(uri, ":"); {
-	case ok && path != "" && !strings.ContainsAny(path, "?#"):
-		return path, nil
-	case strings.HasPrefix(scheme, "postgresql"), strings.HasPrefix(scheme, "mysql"), strings.HasPrefix(scheme, "mssql"):
-		return "", fmt.Errorf("the backend store is %s: retention on it is %w, only on SQLite (sqlite:///path); use `mlflow gc` there", scheme, ErrUnsupported)
+	switch store := backendstore.Parse(uri); {
+	case store.File != "":
+		return store.File, nil
+	case store.Dialect == "postgresql", store.Dialect == "mysql", store.Dialect == "mssql":
+		return "", fmt.Errorf("the backend store is %s: retention on it is %w, only on SQLite (sqlite:///path); use `mlflow gc` there", store.Dialect, ErrUnsupported)
 	default:
-		return "", fmt.Errorf("%s is no backend store: want sqlite:///path, what MLflow was started with as --backend-store-uri", redacted(uri))
+		return "", fmt.Errorf("%s is no backend store: want sqlite:///path, what MLflow was started with as --backend-store-uri", backendstore.Redacted(uri))
 	}
-}
-
-// redacted takes a password out of an address.
-func redacted(uri string) string {
-	if u, err := url.Parse(uri); err == nil {
-		return fmt.Sprintf("%q", u.Redacted())
-	}
-	return "what was given"
 }
 
 // openDatabase opens the file, which must be MLflow's.
@@ -84,17 +76,14 @@ func openDatabase(ctx context.Context, uri string) (*database, error) {
 }
 
 func isSQLite(path string) error {
-	f, err := os.Open(path)
-	if errors.Is(err, os.ErrNotExist) {
+	err := backendstore.CheckFile(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
 		return fmt.Errorf("there is no %s: --mlflow-store (MLFLOW_BACKEND_STORE) must name the database that MLflow was started with", path)
-	}
-	if err != nil {
+	case errors.Is(err, backendstore.ErrNotSQLite):
+		return fmt.Errorf("%w: --mlflow-store (MLFLOW_BACKEND_STORE) must name the one that MLflow was started with", err)
+	case err != nil:
 		return fmt.Errorf("open MLflow's database: %w", err)
-	}
-	defer f.Close()
-	head := make([]byte, 15)
-	if _, err := io.ReadFull(f, head); err != nil || string(head) != "SQLite format 3" {
-		return fmt.Errorf("%s is no SQLite database: --mlflow-store (MLFLOW_BACKEND_STORE) must name the one that MLflow was started with", path)
 	}
 	return nil
 }

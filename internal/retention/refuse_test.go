@@ -106,6 +106,18 @@ func TestRulesAreChecked(t *testing.T) {
 	}
 }
 
+// Whatever MLflow is started with, and a backup takes, is the store of a retention, too.
+func TestStoreIsNamedAsForMLflow(t *testing.T) {
+	for _, uri := range []string{"sqlite:////srv/mlflow.db", "sqlite+pysqlite:////srv/mlflow.db", "sqlite:////srv/mlflow.db?timeout=30"} {
+		if path, err := StorePath(uri); path != "/srv/mlflow.db" || err != nil {
+			t.Errorf("%s: %q, %v", uri, path, err)
+		}
+	}
+	if path, err := StorePath("mlflow.db"); err == nil {
+		t.Errorf("a file without sqlite:/// is %q", path)
+	}
+}
+
 // The places of artifacts are below the directories that are known, whatever an address says.
 func TestLocate(t *testing.T) {
 	f, err := openFiles("/artifacts", "http://mlflow:5000")

@@ -20,6 +20,7 @@ import (
 
 	"github.com/technoshare/commentator/internal/boundedfile"
 	"github.com/technoshare/commentator/internal/strictyaml"
+	"github.com/technoshare/commentator/internal/wholefile"
 )
 
 // ReadSampling reads a sampling file and its revision, the beginning of its SHA-256. A file
@@ -106,11 +107,11 @@ func WriteSampling(path string, s Sampling) error {
 		return fmt.Errorf("write sampling file: %w", err)
 	}
 	const mode = 0o644
-	if err := replaceFile(behindLinks(path), b.Bytes(), mode); err != nil {
+	if err := wholefile.Write(behindLinks(path), b.Bytes(), mode); err != nil {
 		return fmt.Errorf("write sampling file: %w", explainWriting(path, err))
 	}
 	last := LastSamplingPath(path)
-	if err := replaceFile(last, b.Bytes(), mode); err != nil {
+	if err := wholefile.Write(last, b.Bytes(), mode); err != nil {
 		return fmt.Errorf("the sampling file is written, and not kept for a time when it cannot be read: %w", explainWriting(last, err))
 	}
 	return nil
@@ -121,22 +122,6 @@ func WriteSampling(path string, s Sampling) error {
 func replaceable(path string) error {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
 		return fmt.Errorf("%s is %w, nor a link to one; let SAMPLING_FILE name a file", path, boundedfile.ErrNotRegular)
-	}
-	return nil
-}
-
-// replaceFile writes a file in one step.
-func replaceFile(path string, body []byte, mode fs.FileMode) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(body)
-	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/technoshare/commentator/internal/boundedfile"
+	"github.com/technoshare/commentator/internal/wholefile"
 )
 
 // LastSamplingPath is where the last good content of a sampling file is kept: whoever writes the
@@ -52,7 +53,7 @@ func keepSampling(path string, body []byte, mode fs.FileMode) (revision string, 
 	if now, err := boundedfile.ReadRegular(path, maxSampling); err != nil || !bytes.Equal(now, body) {
 		return revision, nil // it has changed since, which the next job sees
 	}
-	if err := replaceFile(last, body, mode); err != nil {
+	if err := wholefile.Write(last, body, mode); err != nil {
 		return revision, explainWriting(last, err)
 	}
 	return revisionOf(body), nil

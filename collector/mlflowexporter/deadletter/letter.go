@@ -21,6 +21,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/technoshare/commentator/internal/plainjson"
+	"github.com/technoshare/commentator/internal/wholefile"
 	"github.com/technoshare/commentator/internal/wire"
 )
 
@@ -161,38 +162,21 @@ func unmarked(spans ptrace.Traces) ptrace.Traces {
 // Prepare makes a directory of dead letters and writes a file for a try: what cannot be kept there
 // would be noticed with the first letter, which is then lost.
 func Prepare(dir string) error {
-	probe, err := newFile(dir)
-	if err != nil {
-		return err
-	}
-	_, err = probe.WriteString("probe")
-	return errors.Join(err, probe.Close(), os.Remove(probe.Name()))
-}
-
-// newFile makes a file beside the letters of a directory that is none.
-func newFile(dir string) (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("make directory: %w", err)
+		return fmt.Errorf("make directory: %w", err)
 	}
-	f, err := os.CreateTemp(dir, ".tmp-*")
-	if err != nil {
-		return nil, fmt.Errorf("make file: %w", err)
+	if err := wholefile.CheckFolder(dir); err != nil {
+		return fmt.Errorf("make file: %w", err)
 	}
-	return f, nil
+	return nil
 }
 
-// writeFile replaces a file atomically and durably.
+// writeFile replaces a file. It holds what people wrote, so it is for the Collector's user alone.
 func writeFile(name string, content []byte) error {
-	tmp, err := newFile(filepath.Dir(name))
-	if err != nil {
-		return err
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return fmt.Errorf("make directory: %w", err)
 	}
-	_, err = tmp.Write(content)
-	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), name)
-	}
-	if err != nil {
-		_ = os.Remove(tmp.Name())
+	if err := wholefile.Write(name, content, 0o600); err != nil {
 		return fmt.Errorf("write dead letter: %w", err)
 	}
 	return nil

@@ -17,10 +17,11 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/technoshare/commentator/internal/wholefile"
 )
 
 // answer is a line of the file.
@@ -340,10 +341,9 @@ func (c *Cassette) Close() error {
 			b.Write(append(line, '\n'))
 		}
 	}
-	temporary := filepath.Join(filepath.Dir(c.path), "."+filepath.Base(c.path)+".new")
-	err = os.WriteFile(temporary, b.Bytes(), 0o644)
+	info, err := os.Stat(c.path) // as long as it is recorded it is there
 	if err == nil {
-		err = os.Rename(temporary, c.path)
+		err = wholefile.Write(c.path, b.Bytes(), info.Mode().Perm())
 	}
 	if err != nil {
 		return fmt.Errorf("write cassette: %w", err)

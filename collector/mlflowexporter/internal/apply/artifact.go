@@ -16,6 +16,7 @@ import (
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/reduce"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/values"
 	"github.com/technoshare/commentator/internal/mlflow"
+	"github.com/technoshare/commentator/internal/wholefile"
 	"github.com/technoshare/commentator/internal/wire"
 )
 
@@ -298,23 +299,13 @@ func isDir(name string) bool {
 	return err == nil && info.IsDir()
 }
 
-// writeFile replaces a file atomically, with the rights that MLflow gives its own.
+// writeFile replaces a file, with the rights that MLflow gives its own. Like MLflow's server it does not
+// wait for the disk: a job's files would take longer than all of its requests.
 func writeFile(name string, content []byte) error {
-	dir := filepath.Dir(name)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return fmt.Errorf("make directory: %w", err)
 	}
-	tmp, err := os.CreateTemp(dir, ".tmp-*")
-	if err != nil {
-		return fmt.Errorf("make file: %w", err)
-	}
-	_, err = tmp.Write(content)
-	err = errors.Join(err, tmp.Chmod(0o644), tmp.Close())
-	if err == nil {
-		err = os.Rename(tmp.Name(), name)
-	}
-	if err != nil {
-		_ = os.Remove(tmp.Name())
+	if err := wholefile.WriteUnsynced(name, content, 0o644); err != nil {
 		return fmt.Errorf("write file: %w", err)
 	}
 	return nil
