@@ -117,9 +117,19 @@ func readNote(ctx context.Context, tx querier, key string, into any) error {
 // NoteRejected implements telemetry.Outbox.
 func (s *Store) NoteRejected(spans int64) { s.counters.inPart.Add(spans) }
 
-// NoteLink implements telemetry.Outbox.
+// NoteLink implements telemetry.Outbox. A process that finds what an earlier one found, that the same
+// Collector takes nothing, leaves since when: the outage did not begin with it.
 func (s *Store) NoteLink(ctx context.Context, l telemetry.Link) error {
-	if err := writeNote(ctx, s.db, metaLink, l); err != nil {
+	var known telemetry.Link
+	err := readNote(ctx, s.db, metaLink, &known)
+	if err == nil {
+		outage := known.Problem != "" && l.Problem != "" && known.Endpoint == l.Endpoint
+		if outage && !known.Since.IsZero() && known.Since.Before(l.Since) {
+			l.Since = known.Since
+		}
+		err = writeNote(ctx, s.db, metaLink, l)
+	}
+	if err != nil {
 		return fmt.Errorf("note state of the relay: %w", explain(err))
 	}
 	return nil
