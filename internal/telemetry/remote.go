@@ -41,11 +41,16 @@ type Remote struct {
 // endpoint=…,pollingIntervalMs=…,initialSamplingRate=…, each of which may be left out.
 func parseRemote(arg string) (*Remote, error) {
 	r := &Remote{Endpoint: DefaultRemoteEndpoint, Interval: defaultRemoteInterval}
+	given := map[string]bool{}
 	for item := range strings.SplitSeq(arg, ",") {
 		key, value, _ := strings.Cut(strings.TrimSpace(item), "=")
 		wrong := func(want string) error {
 			return fmt.Errorf("OTEL_TRACES_SAMPLER_ARG: %s=%q is not %s", key, value, want)
 		}
+		if key != "" && given[key] {
+			return nil, fmt.Errorf("OTEL_TRACES_SAMPLER_ARG: %s is given twice; jaeger_remote takes one", key)
+		}
+		given[key] = true
 		switch key {
 		case "":
 		case "endpoint":

@@ -171,12 +171,13 @@ func TestArgumentsOfTheRemoteSampler(t *testing.T) {
 		}
 	}
 	for arg, want := range map[string]string{
-		"endpoint=collector:5778":  "is not an address",
-		"endpoint=http://h/s?x=1":  "without a query",
-		"pollingIntervalMs=1":      "at least 100",
-		"initialSamplingRate=2":    "from 0 to 1",
-		"initialSamplingRate=NaN":  "from 0 to 1",
-		"samplingServer=localhost": "takes endpoint, pollingIntervalMs and initialSamplingRate",
+		"endpoint=collector:5778":                 "is not an address",
+		"endpoint=http://h/s?x=1":                 "without a query",
+		"pollingIntervalMs=1":                     "at least 100",
+		"initialSamplingRate=2":                   "from 0 to 1",
+		"initialSamplingRate=NaN":                 "from 0 to 1",
+		"endpoint=http://a/s,endpoint=http://b/s": "endpoint is given twice",
+		"samplingServer=localhost":                "takes endpoint, pollingIntervalMs and initialSamplingRate",
 	} {
 		if _, _, err := ResolveSampler("jaeger_remote", arg); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", arg, err)
