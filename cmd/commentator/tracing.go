@@ -185,6 +185,7 @@ func (c *tracingCommand) show(ctx context.Context, a *app) error {
 		rest = "other jobs"
 	}
 	said := string(mode)
+	var state *telemetry.RemoteState
 	if mode == telemetry.ModeTracing {
 		ratio, remote, err := telemetry.ResolveSampler(a.cfg.TracesSampler, a.cfg.TracesSamplerArg)
 		if err != nil {
@@ -193,9 +194,13 @@ func (c *tracingCommand) show(ctx context.Context, a *app) error {
 		said = telemetry.FullFor(ratio)
 		if remote != nil {
 			said = "full or tracking as " + redact.New(nil).Text(remote.Endpoint) + " says"
+			state = a.noted(ctx)
 		}
 	}
 	fmt.Fprintf(a.stdout, "%s: %s, because %s\n", rest, said, why)
+	if state != nil {
+		fmt.Fprintln(a.stdout, remoteLine(*state))
+	}
 	if revision != "" {
 		fmt.Fprintf(a.stdout, "file: %s, revision %s\n", file, revision)
 	}

@@ -324,12 +324,14 @@ func (r *Relay) now() time.Time { return r.cfg.Now().UTC().Truncate(time.Second)
 // maxSaid bounds what is kept of an answer, in bytes: whoever sent it chooses its length.
 const maxSaid = 1 << 10
 
-// said makes a text that came from outside fit for the database and the log: it may repeat the
+// fitToSay makes a text that came from outside fit for the database and the log: it may repeat the
 // headers of the request, hold NUL, which PostgreSQL takes in no text, or be megabytes.
-func (r *Relay) said(text string) string {
+func fitToSay(r *redact.Redactor, text string) string {
 	head, _ := cut(text, 4*maxSaid)
-	return cutText(r.cfg.Redactor.Text(strings.ReplaceAll(valid(head), "\x00", "")), maxSaid)
+	return cutText(r.Text(strings.ReplaceAll(valid(head), "\x00", "")), maxSaid)
 }
+
+func (r *Relay) said(text string) string { return fitToSay(r.cfg.Redactor, text) }
 
 func closed(c <-chan struct{}) bool {
 	select {
