@@ -20,11 +20,11 @@ type tracingCommand struct {
 	Job  *int64 `arg:"" optional:"" help:"Id of the job, with why."`
 
 	For       *time.Duration `name:"for" help:"End by itself after this time, such as 10m; a rule for the same jobs that does not end holds again then."`
-	Jobs      *int64         `help:"End by itself after so many jobs, likewise."`
+	Jobs      *int64         `help:"End by itself after so many jobs, likewise. Each worker of a PostgreSQL database counts its own."`
 	Domain    *string        `help:"Only links to this host and hosts below it."`
 	Channel   *string        `help:"Only messages of this Slack channel (its id)."`
 	Adapter   *string        `help:"Only pages that this adapter reads: ArxivAdapter, GithubAdapter or GenericAdapter."`
-	PerMinute *int           `help:"Record at most so many jobs in any minute in full, and track the others."`
+	PerMinute *int           `help:"Record at most so many jobs in any minute in full, and track the others. Each worker of a PostgreSQL database counts its own."`
 }
 
 // Run shows or changes the sampling file.
