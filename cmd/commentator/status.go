@@ -33,7 +33,10 @@ type state struct {
 	Because  string `json:"because"`
 
 	Sampling samplingState `json:"sampling"` // comes before the mode
-	Jobs     struct {
+	// Strategies are those of a remote source. Absent: the settings name none, or nobody asked it.
+	Strategies *telemetry.RemoteState `json:"sampling_strategies,omitempty"`
+
+	Jobs struct {
 		Pending   int     `json:"pending"`
 		Running   int     `json:"running"`
 		Final     int     `json:"final"`
@@ -97,6 +100,7 @@ func (a *app) status(s *store.Store, held store.Status, now time.Time) state {
 	out := state{Database: s.Path(), StoreID: s.StoreID()}
 	mode, why := a.cfg.Mode()
 	out.Mode, out.Because = string(mode), why
+	out.Strategies = a.remote(held.Remote)
 	out.Jobs.Pending, out.Jobs.Running, out.Jobs.Final = held.Pending, held.Running, held.Final
 	out.Jobs.OldestAge = age(held.OldestOpen, now)
 	o := &out.Outbox
@@ -157,6 +161,9 @@ func printStatus(w io.Writer, s state, now time.Time) error {
 	row("telemetry", "%s, because %s", s.Mode, s.Because)
 	for i, line := range s.Sampling.lines(telemetry.Mode(s.Mode)) {
 		row([]string{"sampling", ""}[min(i, 1)], "%s", line)
+	}
+	if s.Strategies != nil {
+		row("strategies", "%s", remoteLine(*s.Strategies))
 	}
 	row("jobs", "%d pending, %d running, %d final%s", s.Jobs.Pending, s.Jobs.Running, s.Jobs.Final, since(", the oldest open one is %s old", s.Jobs.OldestAge))
 	if last := s.Jobs.Last; last != nil {

@@ -17,20 +17,20 @@ import (
 
 type tracingCommand struct {
 	What string `arg:"" optional:"" default:"show" help:"off, tracking, full, or the share of jobs to record in full, such as 0.1; show (default): what holds; reset: what the settings say; why: how it was decided for a job."`
-	Job  int64  `arg:"" optional:"" help:"Id of the job, with why."`
+	Job  *int64 `arg:"" optional:"" help:"Id of the job, with why."`
 
 	For       *time.Duration `name:"for" help:"End by itself after this time, such as 10m; a rule for the same jobs that does not end holds again then."`
-	Jobs      *int64         `help:"End by itself after so many jobs, likewise."`
+	Jobs      *int64         `help:"End by itself after so many jobs, likewise. Each worker of a PostgreSQL database counts its own."`
 	Domain    *string        `help:"Only links to this host and hosts below it."`
 	Channel   *string        `help:"Only messages of this Slack channel (its id)."`
 	Adapter   *string        `help:"Only pages that this adapter reads: ArxivAdapter, GithubAdapter or GenericAdapter."`
-	PerMinute *int           `help:"Record at most so many jobs in any minute in full, and track the others."`
+	PerMinute *int           `help:"Record at most so many jobs in any minute in full, and track the others. Each worker of a PostgreSQL database counts its own."`
 }
 
 // Run shows or changes the sampling file.
 func (c *tracingCommand) Run(ctx context.Context, a *app) error {
-	if c.Job != 0 && c.What != "why" {
-		return usageError{fmt.Errorf("a job can be named with why only: commentator tracing why %d", c.Job)}
+	if c.Job != nil && c.What != "why" {
+		return usageError{fmt.Errorf("a job can be named with why only: commentator tracing why %d", *c.Job)}
 	}
 	if err := c.refuseFlags(a); err != nil {
 		return usageError{err}
@@ -185,6 +185,7 @@ func (c *tracingCommand) show(ctx context.Context, a *app) error {
 		rest = "other jobs"
 	}
 	said := string(mode)
+	var state *telemetry.RemoteState
 	if mode == telemetry.ModeTracing {
 		ratio, remote, err := telemetry.ResolveSampler(a.cfg.TracesSampler, a.cfg.TracesSamplerArg)
 		if err != nil {
@@ -193,9 +194,13 @@ func (c *tracingCommand) show(ctx context.Context, a *app) error {
 		said = telemetry.FullFor(ratio)
 		if remote != nil {
 			said = "full or tracking as " + redact.New(nil).Text(remote.Endpoint) + " says"
+			state = a.noted(ctx)
 		}
 	}
 	fmt.Fprintf(a.stdout, "%s: %s, because %s\n", rest, said, why)
+	if state != nil {
+		fmt.Fprintln(a.stdout, remoteLine(*state))
+	}
 	if revision != "" {
 		fmt.Fprintf(a.stdout, "file: %s, revision %s\n", file, revision)
 	}
@@ -218,7 +223,7 @@ func (c *tracingCommand) noWorker(a *app) bool {
 
 // why prints how it was decided what is recorded of a job.
 func (c *tracingCommand) why(ctx context.Context, a *app) (err error) {
-	if c.Job == 0 {
+	if c.Job == nil {
 		return usageError{errors.New("name the job: commentator tracing why JOB; `commentator jobs list` shows their ids")}
 	}
 	s, err := a.openStore(ctx)
@@ -226,14 +231,14 @@ func (c *tracingCommand) why(ctx context.Context, a *app) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	d, err := s.Decision(ctx, c.Job)
+	d, err := s.Decision(ctx, *c.Job)
 	if errors.Is(err, store.ErrNotFound) {
-		return usageError{fmt.Errorf("there is no job %d in %s", c.Job, a.cfg.DatabaseName())}
+		return usageError{fmt.Errorf("there is no job %d in %s", *c.Job, a.cfg.DatabaseName())}
 	}
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(a.stdout, "job %d: %s\n", c.Job, explain(d))
+	fmt.Fprintf(a.stdout, "job %d: %s\n", *c.Job, explain(d))
 	return nil
 }
 

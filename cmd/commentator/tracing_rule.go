@@ -108,13 +108,16 @@ func noShare(given string) error {
 	return fmt.Errorf("tracing %s: %s is not a share from 0 to 1", given, given)
 }
 
-// refuseNegativeShare names a share below 0, which otherwise passes for a flag.
+// refuseNegativeShare names a share, or a job, below 0, which otherwise passes for a flag.
 func refuseNegativeShare(args []string) error {
 	if len(args) == 0 || args[0] != "tracing" {
 		return nil
 	}
 	for i, arg := range args[1:] {
 		if _, err := strconv.ParseFloat(arg, 64); err == nil && strings.HasPrefix(arg, "-") && !strings.HasPrefix(args[i], "-") {
+			if args[i] == "why" {
+				return fmt.Errorf("tracing why %s: no job has such an id; `commentator jobs list` shows their ids", arg)
+			}
 			return noShare(arg)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/technoshare/commentator/internal/redact"
+	"github.com/technoshare/commentator/internal/store"
 	"github.com/technoshare/commentator/internal/telemetry"
 )
 
@@ -56,6 +58,46 @@ func (s samplingState) lines(mode telemetry.Mode) []string {
 		lines = []string{fmt.Sprintf("%s, revision %s%s; the first rule that fits a job decides", s.File, s.Revision, effect)}
 	}
 	return append(lines, s.Rules...)
+}
+
+// remote is the state of the settings' source of sampling strategies, as a process that asked it noted;
+// nil: there is none, or nobody asked.
+func (a *app) remote(noted telemetry.RemoteState) *telemetry.RemoteState {
+	mode, _ := a.cfg.Mode()
+	_, remote, err := telemetry.ResolveSampler(a.cfg.TracesSampler, a.cfg.TracesSamplerArg)
+	if mode != telemetry.ModeTracing || err != nil || remote == nil || noted.Endpoint != redact.New(nil).Text(remote.Endpoint) {
+		return nil
+	}
+	noted.Problem = a.redactor.Text(noted.Problem)
+	return &noted
+}
+
+// noted looks for it in the job database.
+func (a *app) noted(ctx context.Context) *telemetry.RemoteState {
+	ctx, stop := context.WithTimeout(ctx, lookWait)
+	defer stop()
+	s, err := store.OpenReadOnly(ctx, a.cfg.Database())
+	if err != nil {
+		return nil // the rules are shown without it, too
+	}
+	defer s.Close()
+	held, err := s.Status(ctx)
+	if err != nil {
+		return nil
+	}
+	return a.remote(held.Remote)
+}
+
+// remoteLine says to people what comes from a source of strategies.
+func remoteLine(r telemetry.RemoteState) string {
+	since, last := r.Since.Local().Format(time.DateTime), fmt.Sprintf("%s (revision %s)", r.Says, r.Revision)
+	switch {
+	case r.Problem == "":
+		return fmt.Sprintf("%s says since %s: %s", r.Endpoint, since, last)
+	case r.Says == "":
+		return fmt.Sprintf("%s gives no strategy since %s, and gave none before: %s", r.Endpoint, since, r.Problem)
+	}
+	return fmt.Sprintf("%s gives no strategy since %s: %s; its last one was: %s", r.Endpoint, since, r.Problem, last)
 }
 
 // ruleLines are the rules in words, one a line. unknown says why it is not known how many jobs they

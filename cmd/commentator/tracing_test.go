@@ -2,8 +2,10 @@ package main
 
 import (
 	"testing"
+	"time"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/telemetry"
 )
 
 func TestARemoteDecisionIsExplained(t *testing.T) {
@@ -20,6 +22,20 @@ func TestARemoteDecisionIsExplained(t *testing.T) {
 	} {
 		if got := explain(d); got != want {
 			t.Errorf("explained as %q, want %q", got, want)
+		}
+	}
+}
+
+func TestWhatComesFromASourceOfStrategiesIsSaid(t *testing.T) {
+	since := time.Date(2026, 1, 2, 3, 4, 5, 0, time.Local)
+	for want, r := range map[string]telemetry.RemoteState{
+		"http://h/s says since 2026-01-02 03:04:05: full for all jobs (revision 5fe1fda0)":                                         {Says: "full for all jobs", Revision: "5fe1fda0"},
+		"http://h/s gives no strategy since 2026-01-02 03:04:05, and gave none before: refused":                                    {Problem: "refused"},
+		"http://h/s gives no strategy since 2026-01-02 03:04:05: refused; its last one was: full for all jobs (revision 5fe1fda0)": {Problem: "refused", Says: "full for all jobs", Revision: "5fe1fda0"},
+	} {
+		r.Endpoint, r.Since = "http://h/s", since
+		if got := remoteLine(r); got != want {
+			t.Errorf("said %q, want %q", got, want)
 		}
 	}
 }

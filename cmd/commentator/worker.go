@@ -91,6 +91,7 @@ func (a *app) openWorker(ctx context.Context, u use) (_ *worker, err error) {
 	settings.Adapter = func(j commentator.Job) string { return retriever.Adapter(j.URL) }
 	settings.NoMetrics = u.brief
 	settings.Decided = func(rule string) (int64, error) { return w.store.Decided(ctx, rule) }
+	settings.NoteRemote = w.store.NoteRemote
 	if err := w.startTelemetry(ctx, settings); err != nil {
 		return nil, err
 	}

@@ -18,6 +18,7 @@ import (
 const (
 	metaLosses = "outbox_losses" // JSON: Status.Losses
 	metaLink   = "outbox_link"   // JSON of telemetry.Link
+	metaRemote = "remote_state"  // JSON of telemetry.RemoteState
 )
 
 // Status is what a job database holds at one moment.
@@ -30,6 +31,7 @@ type Status struct {
 	LastRefusal           string           // why the last message was set aside
 	Losses                map[string]int64 // messages that were lost, as in_part spans, by reason, since the database was made
 	Link                  telemetry.Link
+	Remote                telemetry.RemoteState // the source of sampling strategies; zero: none was asked
 }
 
 // Pile is some messages of the outbox.
@@ -49,7 +51,7 @@ func readStatus(ctx context.Context, db *database) (Status, error) {
 		return out, fmt.Errorf("read status: %w", err)
 	}
 	defer tx.Rollback()
-	for _, read := range []func(context.Context, querier, *Status) error{readJobCounts, readPiles, readLosses, readLink} {
+	for _, read := range []func(context.Context, querier, *Status) error{readJobCounts, readPiles, readLosses, readLink, readRemote} {
 		if err := read(ctx, tx, &out); err != nil {
 			return out, fmt.Errorf("read status: %w", err)
 		}
@@ -102,6 +104,10 @@ func readLink(ctx context.Context, tx querier, out *Status) error {
 	return readNote(ctx, tx, metaLink, &out.Link)
 }
 
+func readRemote(ctx context.Context, tx querier, out *Status) error {
+	return readNote(ctx, tx, metaRemote, &out.Remote)
+}
+
 // readNote reads a JSON value of meta; what is not there leaves it as it is.
 func readNote(ctx context.Context, tx querier, key string, into any) error {
 	text, err := meta(ctx, tx, key)
@@ -117,12 +123,51 @@ func readNote(ctx context.Context, tx querier, key string, into any) error {
 // NoteRejected implements telemetry.Outbox.
 func (s *Store) NoteRejected(spans int64) { s.counters.inPart.Add(spans) }
 
-// NoteLink implements telemetry.Outbox.
+// NoteLink implements telemetry.Outbox. A process that finds what an earlier one found, that the same
+// Collector takes nothing, leaves since when: the outage did not begin with it.
 func (s *Store) NoteLink(ctx context.Context, l telemetry.Link) error {
-	if err := writeNote(ctx, s.db, metaLink, l); err != nil {
+	var known telemetry.Link
+	err := readNote(ctx, s.db, metaLink, &known)
+	if err == nil {
+		if known.Problem != "" && l.Problem != "" && known.Endpoint == l.Endpoint {
+			l.Since = earlier(known.Since, l.Since)
+		}
+		err = writeNote(ctx, s.db, metaLink, l)
+	}
+	if err != nil {
 		return fmt.Errorf("note state of the relay: %w", explain(err))
 	}
 	return nil
+}
+
+// NoteRemote keeps whether a source of sampling strategies answers. An outage is as old as for NoteLink,
+// and a process that had no strategy of the source yet leaves the last one that another had.
+func (s *Store) NoteRemote(ctx context.Context, r telemetry.RemoteState) error {
+	var known telemetry.RemoteState
+	err := readNote(ctx, s.db, metaRemote, &known)
+	if err == nil {
+		if r.Problem != "" && known.Endpoint == r.Endpoint {
+			if known.Problem != "" {
+				r.Since = earlier(known.Since, r.Since)
+			}
+			if r.Revision == "" {
+				r.Says, r.Revision = known.Says, known.Revision
+			}
+		}
+		err = writeNote(ctx, s.db, metaRemote, r)
+	}
+	if err != nil {
+		return fmt.Errorf("note state of the sampling strategies: %w", explain(err))
+	}
+	return nil
+}
+
+// earlier is the earlier one of two times; a zero one is not known.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // noteLosses adds what was lost since the last time to what is noted. A process that is killed

@@ -49,6 +49,57 @@ func TestStatusTellsWhatTheDatabaseHolds(t *testing.T) {
 	}
 }
 
+// An outage that goes on began when it was met first, whoever meets it later: a short command beside the
+// worker, or the worker's next start.
+func TestAnOutageOfTheCollectorIsAsOldAsItsFirstNote(t *testing.T) {
+	s := newStore(t)
+	const here, there = "http://127.0.0.1:4317", "http://127.0.0.1:14317"
+	hour := func(n int) time.Time { return start.Add(time.Duration(n) * time.Hour).Truncate(time.Second) }
+	for i, tc := range []struct {
+		note  telemetry.Link
+		since time.Time
+	}{
+		{telemetry.Link{Endpoint: here, Since: hour(1), Problem: "connection refused"}, hour(1)},
+		{telemetry.Link{Endpoint: here, Since: hour(2), Problem: "connection refused"}, hour(1)},
+		{telemetry.Link{Endpoint: here, Since: hour(3), Problem: "it did not answer"}, hour(1)},
+		{telemetry.Link{Endpoint: there, Since: hour(4), Problem: "connection refused"}, hour(4)},
+		{telemetry.Link{Endpoint: here, Since: hour(5)}, hour(5)},
+		{telemetry.Link{Endpoint: here, Since: hour(6), Problem: "connection refused"}, hour(6)},
+	} {
+		if err := s.NoteLink(t.Context(), tc.note); err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Status(t.Context())
+		tc.note.Since = tc.since
+		if diff := cmp.Diff(tc.note, got.Link); diff != "" || err != nil {
+			t.Errorf("note %d: %v (-want +got)\n%s", i, err, diff)
+		}
+	}
+}
+
+// A short command that finds the same outage of a source of strategies changes neither since when nor what
+// came last.
+func TestTheStateOfTheRemoteSourceIsThatOfAllProcesses(t *testing.T) {
+	s := newStore(t)
+	const here, there = "http://127.0.0.1:5778/sampling", "http://127.0.0.1:15778/sampling"
+	hour := func(n int) time.Time { return start.Add(time.Duration(n) * time.Hour).Truncate(time.Second) }
+	for i, tc := range []struct{ note, want telemetry.RemoteState }{
+		{telemetry.RemoteState{Endpoint: here, Since: hour(1), Says: "all", Revision: "1"}, telemetry.RemoteState{Endpoint: here, Since: hour(1), Says: "all", Revision: "1"}},
+		{telemetry.RemoteState{Endpoint: here, Since: hour(2), Problem: "refused"}, telemetry.RemoteState{Endpoint: here, Since: hour(2), Problem: "refused", Says: "all", Revision: "1"}},
+		{telemetry.RemoteState{Endpoint: here, Since: hour(3), Problem: "refused"}, telemetry.RemoteState{Endpoint: here, Since: hour(2), Problem: "refused", Says: "all", Revision: "1"}},
+		{telemetry.RemoteState{Endpoint: there, Since: hour(4), Problem: "refused"}, telemetry.RemoteState{Endpoint: there, Since: hour(4), Problem: "refused"}},
+		{telemetry.RemoteState{Endpoint: there, Since: hour(5), Says: "none", Revision: "2"}, telemetry.RemoteState{Endpoint: there, Since: hour(5), Says: "none", Revision: "2"}},
+	} {
+		if err := s.NoteRemote(t.Context(), tc.note); err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Status(t.Context())
+		if diff := cmp.Diff(tc.want, got.Remote); diff != "" || err != nil {
+			t.Errorf("note %d: %v (-want +got)\n%s", i, err, diff)
+		}
+	}
+}
+
 func rowIDs(t *testing.T, s *Store) (ids []int64) {
 	t.Helper()
 	rows, err := s.Unsent(t.Context(), 0, 1<<20)

@@ -134,8 +134,9 @@ type memoryOutbox struct {
 	refused  map[int64]string
 	rejected int64 // spans
 	links    []Link
-	claims   int   // that are not released
-	err      error // of every call, if not nil
+	noteErrs []error // of the next calls of NoteLink; what fails is in no links
+	claims   int     // that are not released
+	err      error   // of every call, if not nil
 }
 
 func (b *memoryOutbox) add(messages ...Message) {
@@ -223,8 +224,19 @@ func (b *memoryOutbox) NoteRejected(spans int64) {
 func (b *memoryOutbox) NoteLink(_ context.Context, l Link) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if len(b.noteErrs) > 0 {
+		err := b.noteErrs[0]
+		b.noteErrs = b.noteErrs[1:]
+		return err
+	}
 	b.links = append(b.links, l)
 	return b.err
+}
+
+func (b *memoryOutbox) noted() []Link {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.links)
 }
 
 func (b *memoryOutbox) claimed() int {

@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"context"
 	"log/slog"
 	"time"
 
@@ -38,6 +39,8 @@ type Config struct {
 	// Decided returns how many jobs a rule of the sampling file has decided so far, for rules
 	// that end after a number of jobs; may be nil.
 	Decided func(rule string) (int64, error)
+	// NoteRemote keeps whether Remote answers, for people who ask; may be nil.
+	NoteRemote func(context.Context, RemoteState) error
 	// CaptureContent lets text of pages, models and comments into spans and artifacts.
 	// Without it artifacts carry structure, counts and hashes only.
 	CaptureContent bool

@@ -336,3 +336,29 @@ func TestFlippedRuleLeavesStartedJobsAlone(t *testing.T) {
 		t.Error("a job that started in full detail lost its detail")
 	}
 }
+
+// Workers that share a database have it say how many jobs a rule has decided when they read the rule, and
+// then count for themselves: docs/GUIDE.md and docs/ARCHITECTURE.md say so.
+func TestEachWorkerCountsItsOwnJobs(t *testing.T) {
+	var decided int64
+	f := newFlipped(t, nil)
+	f.write(t, SamplingRule{ID: "2", Detail: commentator.DetailOff, Jobs: 2})
+	worker := func() *flipped {
+		return newFlipped(t, func(c *Config) {
+			c.SamplingFile = f.file
+			c.Decided = func(string) (int64, error) { return decided, nil }
+		})
+	}
+	a, b := worker(), worker()
+	for i, want := range []string{"2", "2", commentator.BySettings} {
+		for _, w := range []*flipped{a, b} {
+			if d := w.job("", ""); d.By != want {
+				t.Errorf("job %d of a worker: %+v, want %s", i+1, d, want)
+			}
+		}
+	}
+	decided = 2
+	if d := worker().job("", ""); d.By != commentator.BySettings {
+		t.Errorf("a worker that starts later: %+v", d)
+	}
+}

@@ -198,7 +198,7 @@ func (p *Provider) decide() {
 	}
 	p.decider = settings
 	if c.Mode == ModeTracing && c.Remote != nil {
-		p.remote = newByRemote(*c.Remote, c.ServiceName, strategyTimeout, c.Logger)
+		p.remote = newByRemote(*c.Remote, c, strategyTimeout)
 		p.decider = p.remote
 	}
 	if c.SamplingFile != "" {

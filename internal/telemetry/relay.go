@@ -94,6 +94,7 @@ type Relay struct {
 	since   time.Time        // when down or up became so
 	noted   string           // the problem that was noted last
 	notedAt time.Time        // when
+	owed    *Link            // what could not be noted yet; nil: nothing
 	strikes map[int64]strike // rows that were refused for a reason that may pass
 	struck  int              // strikes in this round while nothing was accepted
 	last    time.Time        // when a request was last accepted
@@ -172,6 +173,9 @@ func (r *Relay) run(ctx context.Context) {
 	for {
 		last := closed(r.stop)
 		left, err := r.round(ctx)
+		if err == nil {
+			r.noteOwed(ctx)
+		}
 		switch {
 		case ctx.Err() != nil:
 			r.cutOff(ctx, err)
@@ -258,7 +262,7 @@ func (r *Relay) failed(ctx context.Context, err error) {
 	if first {
 		r.down, r.up, r.since = true, false, r.now()
 	}
-	if first || problem != r.noted {
+	if first || problem != r.noted || r.owed != nil {
 		r.note(ctx, problem)
 	}
 	if first {
@@ -293,14 +297,26 @@ func (r *Relay) cutOff(ctx context.Context, err error) {
 	r.note(ctx, fmt.Sprintf("it did not answer within %v, when the process that sent to it ended", waited.Round(time.Millisecond)))
 }
 
-// note keeps whether the Collector takes messages, when that or its answer changed. That it could
-// not be kept harms nobody but the one who asks.
+// note keeps whether the Collector takes messages, when that or its answer changed.
 func (r *Relay) note(ctx context.Context, problem string) {
-	r.noted, r.notedAt = problem, r.cfg.Now()
-	l := Link{Endpoint: r.said(r.cfg.Endpoint), Since: r.since, Problem: problem}
-	if err := r.box.NoteLink(ctx, l); err != nil && ctx.Err() == nil {
-		r.cfg.Logger.Debug("state of the relay is not noted", "error", err)
+	r.owed = &Link{Endpoint: r.said(r.cfg.Endpoint), Since: r.since, Problem: problem}
+	r.noteOwed(ctx)
+}
+
+// noteOwed keeps what is to be noted. What could not be, as of a database that is locked, is tried
+// after the next round, also when that had nothing to send: until then people are told what was
+// before.
+func (r *Relay) noteOwed(ctx context.Context) {
+	if r.owed == nil {
+		return
 	}
+	if err := r.box.NoteLink(ctx, *r.owed); err != nil {
+		if ctx.Err() == nil {
+			r.cfg.Logger.Debug("state of the relay is not noted", "error", err)
+		}
+		return
+	}
+	r.noted, r.notedAt, r.owed = r.owed.Problem, r.cfg.Now(), nil
 }
 
 func (r *Relay) now() time.Time { return r.cfg.Now().UTC().Truncate(time.Second) }
@@ -308,12 +324,14 @@ func (r *Relay) now() time.Time { return r.cfg.Now().UTC().Truncate(time.Second)
 // maxSaid bounds what is kept of an answer, in bytes: whoever sent it chooses its length.
 const maxSaid = 1 << 10
 
-// said makes a text that came from outside fit for the database and the log: it may repeat the
+// fitToSay makes a text that came from outside fit for the database and the log: it may repeat the
 // headers of the request, hold NUL, which PostgreSQL takes in no text, or be megabytes.
-func (r *Relay) said(text string) string {
+func fitToSay(r *redact.Redactor, text string) string {
 	head, _ := cut(text, 4*maxSaid)
-	return cutText(r.cfg.Redactor.Text(strings.ReplaceAll(valid(head), "\x00", "")), maxSaid)
+	return cutText(r.Text(strings.ReplaceAll(valid(head), "\x00", "")), maxSaid)
 }
+
+func (r *Relay) said(text string) string { return fitToSay(r.cfg.Redactor, text) }
 
 func closed(c <-chan struct{}) bool {
 	select {

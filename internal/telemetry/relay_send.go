@@ -152,7 +152,7 @@ func (r *Relay) accepted(ctx context.Context, rows []plainRow) error {
 	if !r.up {
 		r.up, r.since = true, r.now()
 		r.note(ctx, "")
-	} else if r.cfg.Now().Sub(r.notedAt) >= noteAgain {
+	} else if r.owed == nil && r.cfg.Now().Sub(r.notedAt) >= noteAgain {
 		r.note(ctx, "")
 	}
 	now := r.cfg.Now()

@@ -203,6 +203,48 @@ func TestWhatAnotherProcessNotedDoesNotHoldOn(t *testing.T) {
 	}
 }
 
+// A database that was locked for a moment does not leave a note that the Collector takes nothing, though
+// nothing more is sent, nor one of an earlier problem.
+func TestANoteThatFailedIsTriedUntilItIsKept(t *testing.T) {
+	locked := errors.New("database is locked")
+	t.Run("that messages are taken", func(t *testing.T) {
+		c := &testCollector{}
+		startCollector(t, c)
+		box := &memoryOutbox{noteErrs: []error{locked, locked}}
+		box.add(named(t, "a")...)
+		startRelay(t, c, box, func(rc *RelayConfig) { rc.Now = func() time.Time { return testStart } })
+		eventually(t, "the note", func() bool { return len(box.noted()) == 1 })
+		up := Link{Endpoint: "http://" + c.address, Since: testStart.Truncate(time.Second)}
+		if diff := cmp.Diff([]Link{up}, box.noted()); diff != "" || c.count() != 1 {
+			t.Errorf("%d requests; noted (-want +got):\n%s", c.count(), diff)
+		}
+	})
+	t.Run("that they are not", func(t *testing.T) {
+		c := &testCollector{}
+		startCollector(t, c)()
+		box := &memoryOutbox{noteErrs: []error{locked, locked}}
+		box.add(named(t, "a")...)
+		startRelay(t, c, box, nil)
+		eventually(t, "the note", func() bool { return len(box.noted()) > 0 })
+		if got := box.noted()[0]; got.Problem == "" {
+			t.Errorf("noted %+v", got)
+		}
+	})
+	t.Run("at the end of a short process", func(t *testing.T) {
+		c := &testCollector{}
+		startCollector(t, c)
+		box := &memoryOutbox{noteErrs: []error{locked}}
+		box.add(named(t, "a")...)
+		r, _ := startRelay(t, c, box, func(rc *RelayConfig) { rc.PollInterval = time.Hour })
+		if err := r.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := box.noted(); len(got) != 1 || got[0].Problem != "" {
+			t.Errorf("noted %+v", got)
+		}
+	})
+}
+
 // Not with each message: that would be a write more for each.
 func TestThatTheCollectorTakesMessagesIsNotNotedWithEach(t *testing.T) {
 	c := &testCollector{}

@@ -3,7 +3,6 @@ package telemetry
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net/url"
 	"strconv"
 	"strings"
@@ -41,11 +40,16 @@ type Remote struct {
 // endpoint=…,pollingIntervalMs=…,initialSamplingRate=…, each of which may be left out.
 func parseRemote(arg string) (*Remote, error) {
 	r := &Remote{Endpoint: DefaultRemoteEndpoint, Interval: defaultRemoteInterval}
+	given := map[string]bool{}
 	for item := range strings.SplitSeq(arg, ",") {
 		key, value, _ := strings.Cut(strings.TrimSpace(item), "=")
 		wrong := func(want string) error {
 			return fmt.Errorf("OTEL_TRACES_SAMPLER_ARG: %s=%q is not %s", key, value, want)
 		}
+		if key != "" && given[key] {
+			return nil, fmt.Errorf("OTEL_TRACES_SAMPLER_ARG: %s is given twice; jaeger_remote takes one", key)
+		}
+		given[key] = true
 		switch key {
 		case "":
 		case "endpoint":
@@ -85,15 +89,16 @@ type byRemote struct {
 	cancel  context.CancelFunc
 }
 
-func newByRemote(r Remote, service string, timeout time.Duration, log *slog.Logger) *byRemote {
+// newByRemote starts to ask. Of a Config that has its defaults it takes who asks and who is told.
+func newByRemote(r Remote, c Config, timeout time.Duration) *byRemote {
 	ctx, cancel := context.WithCancel(context.Background())
-	source := &strategies{endpoint: r.Endpoint, ctx: ctx, timeout: timeout}
-	return &byRemote{rule: redact.New(nil).Text(r.Endpoint), source: source, initial: byRatio(r.Initial), cancel: cancel, sampler: jaegerremote.New(service,
+	source := &strategies{endpoint: r.Endpoint, ctx: ctx, timeout: timeout, news: newStrategyNews(r.Endpoint, c)}
+	return &byRemote{rule: redact.New(nil).Text(r.Endpoint), source: source, initial: byRatio(r.Initial), cancel: cancel, sampler: jaegerremote.New(c.ServiceName,
 		jaegerremote.WithSamplingStrategyFetcher(source),
 		jaegerremote.WithSamplingRefreshInterval(r.Interval),
 		jaegerremote.WithInitialSampler(sdktrace.TraceIDRatioBased(r.Initial)),
 		jaegerremote.WithAttributesDisabled(),
-		jaegerremote.WithLogger(logr.FromSlogHandler(&onceHandler{next: log.Handler()})),
+		jaegerremote.WithLogger(logr.Discard()), // it would tell of each question that fails
 	)}
 }
 

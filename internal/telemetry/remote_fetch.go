@@ -26,6 +26,7 @@ type strategies struct {
 	endpoint string
 	ctx      context.Context // ends with the sampler, a question under way too
 	timeout  time.Duration   // of a question
+	news     *strategyNews
 	// taken is the last answer that was let through; nil: none. The sampler, which has it a moment
 	// later, does not tell what it goes by.
 	taken atomic.Pointer[strategy]
@@ -47,32 +48,48 @@ const (
 	maxStrategies   = 1 << 20          // bytes
 )
 
+// asking follows no redirect: whoever is named there was not named by the settings.
+var asking = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+
 // Fetch returns the answer for a service.
 func (f *strategies) Fetch(service string) ([]byte, error) {
+	body, s, err := f.ask(service)
+	if f.ctx.Err() != nil {
+		return body, err // that the process ends is no news
+	}
+	f.news.heard(f.ctx, s, err)
+	if err == nil {
+		f.taken.Store(&s)
+	}
+	return body, err
+}
+
+func (f *strategies) ask(service string) (body []byte, s strategy, err error) {
 	ctx, cancel := context.WithTimeout(f.ctx, f.timeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, f.endpoint+"?"+url.Values{"service": {service}}.Encode(), http.NoBody)
 	if err != nil {
-		return nil, err
+		return nil, s, err
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := asking.Do(request)
+	if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
+		err = wrapped.Err // the address is told beside it
+	}
 	if err != nil {
-		return nil, err
+		return nil, s, err
 	}
 	defer response.Body.Close()
-	if response.StatusCode >= http.StatusBadRequest {
-		return nil, fmt.Errorf("it answers %s", response.Status)
+	switch {
+	case response.StatusCode >= http.StatusBadRequest:
+		return nil, s, fmt.Errorf("it answers %s", response.Status)
+	case response.StatusCode >= http.StatusMultipleChoices:
+		return nil, s, fmt.Errorf("it answers %s, a redirect to %q, which is not followed; name the right address in OTEL_TRACES_SAMPLER_ARG", response.Status, response.Header.Get("Location"))
 	}
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxStrategies))
-	if err != nil {
-		return nil, err
+	if body, err = io.ReadAll(io.LimitReader(response.Body, maxStrategies)); err != nil {
+		return nil, s, err
 	}
-	s, err := readStrategy(body)
-	if err != nil {
-		return nil, err
-	}
-	f.taken.Store(&s)
-	return body, nil
+	s, err = readStrategy(body)
+	return body, s, err
 }
 
 // readStrategy takes what the sampler takes of an answer for the operation of jobs, in its order.

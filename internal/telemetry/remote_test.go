@@ -14,6 +14,13 @@ import (
 	"github.com/technoshare/commentator/internal/commentator"
 )
 
+// asker is the configuration of a process that asks, by a clock that stands.
+func asker(log *safeLog) Config {
+	c := Config{ServiceName: "worker", Logger: slog.New(slog.NewTextHandler(log, nil))}.withDefaults()
+	c.Now = func() time.Time { return testStart }
+	return c
+}
+
 // A strategy in Jaeger's form decides, a new one holds without a restart, and an address that
 // answers no more is reported once and leaves what it said.
 func TestRemoteStrategyDecides(t *testing.T) {
@@ -29,7 +36,7 @@ func TestRemoteStrategyDecides(t *testing.T) {
 	}))
 	defer server.Close()
 	logged := &safeLog{}
-	remote := newByRemote(Remote{Endpoint: server.URL, Interval: 10 * time.Millisecond}, "worker", strategyTimeout, slog.New(slog.NewTextHandler(logged, nil)))
+	remote := newByRemote(Remote{Endpoint: server.URL, Interval: 10 * time.Millisecond}, asker(logged), strategyTimeout)
 	defer remote.close()
 	becomes := func(what string, detail commentator.Detail) {
 		t.Helper()
@@ -47,10 +54,10 @@ func TestRemoteStrategyDecides(t *testing.T) {
 	answer.Store(`{"strategyType":"PROBABILISTIC","operationSampling":{"defaultSamplingProbability":0,"perOperationStrategies":[{"operation":"process jobs","probabilisticSampling":{"samplingRate":1}}]}}`)
 	becomes("full by operation", commentator.DetailFull)
 	answer.Store("")
-	eventually(t, "a report", func() bool { return logged.count("failed to fetch sampling strategy") > 0 })
+	eventually(t, "a report", func() bool { return logged.count("no sampling strategy comes") > 0 })
 	remote.sampler.UpdateSampler()
 	remote.sampler.UpdateSampler()
-	if n := logged.count("failed to fetch sampling strategy"); n != 1 {
+	if n := logged.count("no sampling strategy comes"); n != 1 {
 		t.Errorf("said %d times", n)
 	}
 	becomes("still full", commentator.DetailFull)
@@ -85,7 +92,7 @@ func TestRemoteDecisionsNameTheStrategy(t *testing.T) {
 		}
 	}))
 	defer server.Close()
-	remote := newByRemote(Remote{Endpoint: server.URL, Interval: time.Hour, Initial: 1}, "worker", strategyTimeout, slog.New(slog.DiscardHandler))
+	remote := newByRemote(Remote{Endpoint: server.URL, Interval: time.Hour, Initial: 1}, asker(&safeLog{}), strategyTimeout)
 	defer remote.close()
 	<-asked // by itself it asks no more
 	decide := func(text string) commentator.Decision {
@@ -141,7 +148,7 @@ func TestSilentRemoteDoesNotHoldUpTheEnd(t *testing.T) {
 	defer server.Close()
 	defer close(quit)
 	address := strings.Replace(server.URL, "http://", "http://user:hunter2secret@", 1)
-	remote := newByRemote(Remote{Endpoint: address, Interval: time.Hour}, "worker", time.Hour, slog.New(slog.DiscardHandler))
+	remote := newByRemote(Remote{Endpoint: address, Interval: time.Hour}, asker(&safeLog{}), time.Hour)
 	<-asked
 	if d := remote.decide(commentator.Job{}, commentator.Message{}, trace.TraceID{1}); strings.Contains(d.Rule, "hunter2secret") {
 		t.Errorf("rule %q", d.Rule)
@@ -171,12 +178,13 @@ func TestArgumentsOfTheRemoteSampler(t *testing.T) {
 		}
 	}
 	for arg, want := range map[string]string{
-		"endpoint=collector:5778":  "is not an address",
-		"endpoint=http://h/s?x=1":  "without a query",
-		"pollingIntervalMs=1":      "at least 100",
-		"initialSamplingRate=2":    "from 0 to 1",
-		"initialSamplingRate=NaN":  "from 0 to 1",
-		"samplingServer=localhost": "takes endpoint, pollingIntervalMs and initialSamplingRate",
+		"endpoint=collector:5778":                 "is not an address",
+		"endpoint=http://h/s?x=1":                 "without a query",
+		"pollingIntervalMs=1":                     "at least 100",
+		"initialSamplingRate=2":                   "from 0 to 1",
+		"initialSamplingRate=NaN":                 "from 0 to 1",
+		"endpoint=http://a/s,endpoint=http://b/s": "endpoint is given twice",
+		"samplingServer=localhost":                "takes endpoint, pollingIntervalMs and initialSamplingRate",
 	} {
 		if _, _, err := ResolveSampler("jaeger_remote", arg); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v", arg, err)

@@ -33,6 +33,13 @@ type (
 		Since    time.Time `json:"since,omitzero"`
 		Problem  string    `json:"problem,omitempty"`
 	}
+	RemoteState struct {
+		Endpoint string    `json:"endpoint"`
+		Since    time.Time `json:"since"`
+		Problem  string    `json:"problem,omitempty"`
+		Says     string    `json:"says,omitempty"`
+		Revision string    `json:"revision,omitempty"`
+	}
 	Claim interface {
 		Rows() []OutboxRow
 	}
