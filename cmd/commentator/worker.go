@@ -301,7 +301,7 @@ func (a *app) look(ctx context.Context) (*store.ReadOnly, error) {
 }
 
 func (a *app) readOnly(ctx context.Context) (*store.ReadOnly, error) {
-	r, err := store.OpenReadOnly(ctx, a.cfg.Database())
+	r, err := store.Glance(ctx, a.cfg.Database())
 	if err != nil {
 		return nil, a.noDatabase(openFailure{err})
 	}

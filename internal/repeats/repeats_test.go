@@ -5,14 +5,27 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
+// buffer is written by timers too.
+type buffer struct {
+	sync.Mutex
+	bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.Lock()
+	defer b.Unlock()
+	return b.Buffer.Write(p)
+}
+
 // logged makes a logger of a Handler and returns what it has let pass, without the times.
 func logged() (*slog.Logger, *Handler, func() []string) {
-	var out bytes.Buffer
+	var out buffer
 	h := New(slog.NewTextHandler(&out, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey {
 			return slog.Attr{}
@@ -20,6 +33,8 @@ func logged() (*slog.Logger, *Handler, func() []string) {
 		return a
 	}}))
 	return slog.New(h), h, func() []string {
+		out.Lock()
+		defer out.Unlock()
 		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 		out.Reset()
 		return lines

@@ -42,6 +42,28 @@ func OpenReadOnly(ctx context.Context, database string) (*ReadOnly, error) {
 	return r, nil
 }
 
+// Glance is OpenReadOnly for who looks for a moment and leaves no file behind. Without a write-ahead log nobody has
+// the SQLite file open, so it is read as one that stays as it is: what a process that starts meanwhile writes
+// goes into its log for a long time.
+func Glance(ctx context.Context, database string) (*ReadOnly, error) {
+	r, err := openReadOnly(database)
+	if err != nil || !r.File() || exists(r.name+"-wal") {
+		if r.reader != nil {
+			_ = r.Close() // nothing was read yet
+		}
+		return OpenReadOnly(ctx, database)
+	}
+	if err := r.reopenUnshared(ctx, nil); err != nil {
+		return nil, fmt.Errorf("open job database %s: %w", r.name, errors.Join(explain(err), r.Close()))
+	}
+	return r, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
 func (r *ReadOnly) check(ctx context.Context) error {
 	err := checkOwner(ctx, r.reader, true)
 	if err == nil {
