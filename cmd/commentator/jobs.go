@@ -29,7 +29,7 @@ func (c *jobsListCommand) Run(ctx context.Context, a *app) (err error) {
 	if c.Limit < 0 {
 		return usageError{errors.New("--limit must be 0 or more")}
 	}
-	s, err := a.openStore(ctx)
+	s, err := a.look(ctx)
 	if err != nil {
 		return err
 	}
@@ -45,6 +45,10 @@ func (c *jobsListCommand) Run(ctx context.Context, a *app) (err error) {
 	table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	if !c.JSON {
 		fmt.Fprintln(table, "JOB\tSTATE\tOUTCOME\tERROR\tSECONDS\tCREATED (UTC)\tLINK")
+	}
+	worker, err := working(ctx, s)
+	if err != nil {
+		return err
 	}
 	encoder := plainjson.Lines(a.stdout)
 	for _, j := range jobs {
@@ -63,11 +67,19 @@ func (c *jobsListCommand) Run(ctx context.Context, a *app) (err error) {
 		}
 		r, err := readReport(ctx, s, j)
 		if err == nil {
-			_, err = fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%.2f\t%s\t%s\n", r.JobID, r.State, r.Outcome, r.ErrorType, r.Seconds, j.CreatedAt.UTC().Format("2006-01-02 15:04"), r.URL)
+			_, err = fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%.2f\t%s\t%s\n", r.JobID, toldState(r.State, worker), r.Outcome, r.ErrorType, r.Seconds, j.CreatedAt.UTC().Format("2006-01-02 15:04"), r.URL)
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return table.Flush()
+}
+
+// toldState is the state of a job for people; in JSON it stays as it is.
+func toldState(state commentator.JobState, worker bool) commentator.JobState {
+	if state == commentator.JobRunning {
+		return commentator.JobState(runningState(worker))
+	}
+	return state
 }

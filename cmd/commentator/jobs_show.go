@@ -22,7 +22,7 @@ type jobsShowCommand struct {
 
 // Run shows a job.
 func (c *jobsShowCommand) Run(ctx context.Context, a *app) (err error) {
-	s, err := a.openStore(ctx)
+	s, err := a.look(ctx)
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,13 @@ func (c *jobsShowCommand) Run(ctx context.Context, a *app) (err error) {
 	if c.JSON {
 		return plainjson.Lines(a.stdout).Encode(r)
 	}
-	fmt.Fprintln(a.stdout, sentence(r.Report))
+	worker, err := working(ctx, s)
+	if err != nil {
+		return err
+	}
+	told := r.Report
+	told.State = toldState(told.State, worker)
+	fmt.Fprintln(a.stdout, sentence(told))
 	fmt.Fprint(a.stdout, r.story())
 	if r.TraceID != "" {
 		fmt.Fprintln(a.stdout, "trace", r.TraceID)
@@ -80,7 +86,10 @@ type shownJob struct {
 }
 
 // readReport reads what became of a job.
-func readReport(ctx context.Context, s *store.Store, j commentator.Job) (pipeline.Report, error) {
+func readReport(ctx context.Context, s interface {
+	Stages(ctx context.Context, job int64) ([]commentator.StageRecord, error)
+}, j commentator.Job,
+) (pipeline.Report, error) {
 	records, err := s.Stages(ctx, j.ID)
 	if err != nil {
 		return pipeline.Report{}, err
@@ -88,7 +97,7 @@ func readReport(ctx context.Context, s *store.Store, j commentator.Job) (pipelin
 	return pipeline.NewReport(j, records)
 }
 
-func (a *app) readJob(ctx context.Context, s *store.Store, j commentator.Job) (shownJob, error) {
+func (a *app) readJob(ctx context.Context, s *store.ReadOnly, j commentator.Job) (shownJob, error) {
 	shown := shownJob{CreatedAt: j.CreatedAt, StartedAt: j.StartedAt, EndedAt: j.FinishedAt, RetryOf: j.RetryOf}
 	var err error
 	if shown.Report, err = readReport(ctx, s, j); err != nil {

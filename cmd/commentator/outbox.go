@@ -40,7 +40,7 @@ func (c *outboxListCommand) Run(ctx context.Context, a *app) (err error) {
 	if c.Limit < 0 {
 		return usageError{errors.New("--limit must be 0 or more")}
 	}
-	s, err := a.openStore(ctx)
+	s, err := a.look(ctx)
 	if err != nil {
 		return err
 	}

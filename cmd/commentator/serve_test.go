@@ -175,6 +175,9 @@ func TestAWorkerThatMayNotWaitHandsItsJobsBack(t *testing.T) {
 	<-asked
 	s.stop()
 	s.ended(t)
+	if log := s.log.String(); !strings.Contains(log, "handed back") || !strings.Contains(log, `"jobs":1,"ids":[1]`) {
+		t.Errorf("it does not say what it hands back:\n%s", log)
+	}
 	if j := readJob(t, path, 1); j.State != commentator.JobRunning || j.Kills+j.Failures != 0 {
 		t.Errorf("job %+v\n%s", j, s.log)
 	}

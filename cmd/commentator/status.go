@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/technoshare/commentator/internal/bytesize"
+	"github.com/technoshare/commentator/internal/commentator"
 	"github.com/technoshare/commentator/internal/counted"
 	"github.com/technoshare/commentator/internal/plainjson"
 	"github.com/technoshare/commentator/internal/redact"
@@ -72,7 +73,7 @@ type startedJob struct {
 
 // Run shows the state of the job database; it changes nothing and needs no worker.
 func (c *statusCommand) Run(ctx context.Context, a *app) (err error) {
-	s, err := a.openStore(ctx)
+	s, err := a.look(ctx)
 	if err != nil {
 		return err
 	}
@@ -96,8 +97,8 @@ func (c *statusCommand) Run(ctx context.Context, a *app) (err error) {
 	return printStatus(a.stdout, out, now)
 }
 
-func (a *app) status(s *store.Store, held store.Status, now time.Time) state {
-	out := state{Database: s.Path(), StoreID: s.StoreID()}
+func (a *app) status(s *store.ReadOnly, held store.Status, now time.Time) state {
+	out := state{Database: s.Name(), StoreID: s.StoreID()}
 	mode, why := a.cfg.Mode()
 	out.Mode, out.Because = string(mode), why
 	out.Strategies = a.remote(held.Remote)
@@ -116,7 +117,7 @@ func (a *app) status(s *store.Store, held store.Status, now time.Time) state {
 	return out
 }
 
-func lastStarted(ctx context.Context, s *store.Store) (*startedJob, error) {
+func lastStarted(ctx context.Context, s *store.ReadOnly) (*startedJob, error) {
 	id, at, err := s.LastStarted(ctx)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
@@ -165,7 +166,7 @@ func printStatus(w io.Writer, s state, now time.Time) error {
 	if s.Strategies != nil {
 		row("strategies", "%s", remoteLine(*s.Strategies))
 	}
-	row("jobs", "%d pending, %d running, %d final%s", s.Jobs.Pending, s.Jobs.Running, s.Jobs.Final, since(", the oldest open one is %s old", s.Jobs.OldestAge))
+	row("jobs", "%d pending, %d %s, %d final%s", s.Jobs.Pending, s.Jobs.Running, runningState(s.Worker || s.Jobs.Running == 0), s.Jobs.Final, since(", the oldest open one is %s old", s.Jobs.OldestAge))
 	if last := s.Jobs.Last; last != nil {
 		row("", "job %d was the last to start, %s ago: %s", last.ID, seconds(age(last.Started, now)), last.Recorded)
 	}
@@ -199,6 +200,15 @@ func printStatus(w io.Writer, s state, now time.Time) error {
 		row("collector", "%s takes messages since %s", c.Endpoint, c.Since.Local().Format(time.DateTime))
 	}
 	return table.Flush()
+}
+
+// runningState is how people are told of jobs that are running: those that no worker works on go on with the
+// next start of one.
+func runningState(worker bool) string {
+	if worker {
+		return string(commentator.JobRunning)
+	}
+	return "interrupted"
 }
 
 func since(format string, age float64) string {

@@ -226,7 +226,7 @@ func (c *tracingCommand) why(ctx context.Context, a *app) (err error) {
 	if c.Job == nil {
 		return usageError{errors.New("name the job: commentator tracing why JOB; `commentator jobs list` shows their ids")}
 	}
-	s, err := a.openStore(ctx)
+	s, err := a.look(ctx)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -183,6 +184,9 @@ func (w *worker) drained(ctx context.Context, err error) error {
 	look, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	left, _, _, depthErr := w.store.Depth(look)
+	if depthErr != nil || left == 0 { // the time went by with jobs, not with the Collector
+		return depthErr
+	}
 	w.app.log.WarnContext(ctx, "the Collector did not take everything in time; what waits is sent after the next start", "messages", left)
 	return depthErr
 }
@@ -277,13 +281,46 @@ func analysers(analyser commentator.Analyser, dir string, stamp data.PromptsStam
 	return nil
 }
 
-// openStore opens a job database that must exist, for commands that only look.
+// openStore opens a job database that must exist, for commands that change something of it.
 func (a *app) openStore(ctx context.Context) (*store.Store, error) {
 	s, err := a.store(ctx, store.Existing())
-	if errors.Is(err, store.ErrNoDatabase) {
-		return nil, usageError{fmt.Errorf("there is no job database %s yet; run `commentator replay URL` first, or set DB_PATH or DATABASE_URL", a.cfg.DatabaseName())}
+	return s, a.noDatabase(err)
+}
+
+// look opens a job database that must exist, for commands that only show something: they wait for nobody who
+// writes, and need not be able to write. One of an older release is upgraded before.
+func (a *app) look(ctx context.Context) (*store.ReadOnly, error) {
+	r, err := a.readOnly(ctx)
+	if !errors.Is(err, store.ErrOlderSchema) {
+		return r, err
 	}
-	return s, err
+	s, err := a.openStore(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Close(); err != nil {
+		return nil, err
+	}
+	return a.readOnly(ctx)
+}
+
+func (a *app) readOnly(ctx context.Context) (*store.ReadOnly, error) {
+	r, err := store.Glance(ctx, a.cfg.Database())
+	if err != nil {
+		return nil, a.noDatabase(openFailure{err})
+	}
+	if err := r.Current(ctx); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return r, nil
+}
+
+// noDatabase says what to do when there is none.
+func (a *app) noDatabase(err error) error {
+	if errors.Is(err, store.ErrNoDatabase) {
+		return usageError{fmt.Errorf("there is no job database %s yet; run `commentator replay URL` first, or set DB_PATH or DATABASE_URL", a.cfg.DatabaseName())}
+	}
+	return err
 }
 
 // openFailure is an error of opening the job database, which names the file and says what to do.
@@ -322,9 +359,12 @@ func (a *app) store(ctx context.Context, opts ...store.Option) (*store.Store, er
 }
 
 // working reports whether a process works on a job database.
-func working(ctx context.Context, s *store.Store) (bool, error) {
-	if s.Address() == "" {
-		return queue.Busy(s.LockPath())
+func working(ctx context.Context, s interface {
+	LockPath() string // empty for PostgreSQL
+	Reader() *sql.DB
+}) (bool, error) {
+	if path := s.LockPath(); path != "" {
+		return queue.Busy(path)
 	}
 	n, err := queue.Workers(ctx, s.Reader())
 	return n > 0, err

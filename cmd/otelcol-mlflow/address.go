@@ -41,6 +41,30 @@ func wrongAddresses(getenv func(string) string) error {
 	return errors.Join(errs...)
 }
 
+// backendVariable is an address that is sent to, which may have a scheme.
+const backendVariable = "OTLP_BACKEND"
+
+// otherAddresses are the variables of the files of otel-config beside addressVariables, with the address that is
+// used without one. The embedded configuration has none of them.
+var otherAddresses = []struct{ name, usual string }{
+	{"OTELCOL_SAMPLING_ENDPOINT", "127.0.0.1:5778"}, {backendVariable, "127.0.0.1:14317"},
+}
+
+// wrongOthers is wrongAddresses for these.
+func wrongOthers(getenv func(string) string) error {
+	var errs []error
+	for _, a := range otherAddresses {
+		value := getenv(a.name)
+		if value == "" || strings.HasPrefix(value, "/") || a.name == backendVariable && strings.Contains(value, "//") {
+			continue
+		}
+		if _, port, err := net.SplitHostPort(value); err != nil || !isPort(port) {
+			errs = append(errs, fmt.Errorf("%s must be host:port, such as %s, with a port up to 65535, found %q", a.name, a.usual, value))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // isPort also takes the names of services, as net.Listen does.
 func isPort(text string) bool {
 	_, err := net.LookupPort("tcp", text)

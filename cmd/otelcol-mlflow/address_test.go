@@ -44,6 +44,35 @@ func TestAWrongAddressNamesItsVariable(t *testing.T) {
 	})
 }
 
+// The files of otel-config have variables of their own.
+func TestAWrongVariableOfAFileBesideTheEmbeddedConfigurationIsNamed(t *testing.T) {
+	folder, err := filepath.Abs("../../otel-config")
+	if err != nil {
+		t.Fatal(err)
+	}
+	strategies := filepath.Join(folder, "sampling-strategies.json")
+	for _, c := range []struct{ config, name, value, want string }{
+		{"remote-sampling.yaml", "OTELCOL_SAMPLING_FILE", "", "OTELCOL_SAMPLING_FILE names the file"},
+		{"remote-sampling.yaml", "OTELCOL_SAMPLING_FILE", "gone.json", "OTELCOL_SAMPLING_FILE names the file"},
+		{"remote-sampling.yaml", "OTELCOL_SAMPLING_ENDPOINT", "5778", "OTELCOL_SAMPLING_ENDPOINT must be host:port"},
+		{"remote-sampling.yaml", "OTELCOL_SAMPLING_ENDPOINT", "http://127.0.0.1:5778", "OTELCOL_SAMPLING_ENDPOINT must be host:port"},
+		{"head-sampling.yaml", "OTLP_BACKEND", "127.0.0.1", "OTLP_BACKEND must be host:port"},
+	} {
+		t.Run(c.name+"="+c.value, func(t *testing.T) {
+			inDir(t)
+			freePorts(t)
+			if c.name != "OTELCOL_SAMPLING_FILE" {
+				t.Setenv("OTELCOL_SAMPLING_FILE", strategies)
+			}
+			t.Setenv(c.name, c.value)
+			_, err := execute(t, "--config", filepath.Join(folder, c.config))
+			if err == nil || !strings.HasPrefix(hintFor(err, os.Getenv), "hint: "+c.want) {
+				t.Errorf("%v, hint %q", err, hintFor(err, os.Getenv))
+			}
+		})
+	}
+}
+
 // The exporter names its own key, people set a variable.
 func TestAWrongValueOfTheExporterNamesItsVariable(t *testing.T) {
 	for _, c := range [][2]string{

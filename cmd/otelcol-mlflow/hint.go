@@ -21,12 +21,14 @@ func hintFor(err error, getenv func(string) string) string {
 			return "hint: " + wrong.Error() + "."
 		}
 	case containsAny(text, "missing port in address", "too many colons in address", "invalid port", "unknown port"):
-		if wrong := wrongAddresses(getenv); wrong != nil {
+		if wrong := errors.Join(wrongAddresses(getenv), wrongOthers(getenv)); wrong != nil {
 			return "hint: " + wrong.Error() + "."
 		}
 		return "hint: an address of the configuration is host:port, such as 127.0.0.1:4317, with a port up to 65535."
 	case wrongSetting(text, getenv) != "":
 		return "hint: " + wrongSetting(text, getenv) + " has this value, in the environment or in .env."
+	case strings.Contains(text, "read strategies"):
+		return "hint: OTELCOL_SAMPLING_FILE names the file of strategies of otel-config/remote-sampling.yaml, such as otel-config/sampling-strategies.json; without it ./sampling-strategies.json of the working directory is read."
 	case errors.Is(err, fs.ErrPermission) || containsAny(text, "permission denied", "read-only file system", "is not a directory"):
 		return "hint: the data directory must be writable. Choose another with OTELCOL_DATA_DIR."
 	case containsAny(text, "file_storage", "dead_letter_directory") &&

@@ -196,7 +196,7 @@ func (p *Patient) workers(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	if !db.File() {
-		return queue.Workers(ctx, db.DB())
+		return queue.Workers(ctx, db.Reader())
 	}
 	busy, err := queue.Busy(db.LockPath())
 	if busy {

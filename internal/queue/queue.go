@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/riverqueue/river"
+
+	"github.com/technoshare/commentator/internal/repeats"
 )
 
 // Handler works on a job.
@@ -159,6 +161,8 @@ type Queue struct {
 	db     database
 	client client
 	worker *worker
+	log    *slog.Logger // what is tried each second does not fill the log when it fails
+	ended  func()       // of log
 
 	stopSweeps context.CancelFunc
 	sweeps     sync.WaitGroup
@@ -168,25 +172,26 @@ type Queue struct {
 // its end, also without Start.
 func New(ctx context.Context, cfg Config) (*Queue, error) {
 	cfg = cfg.withDefaults()
-	log := slog.New(warnings{cfg.Logger.Handler()})
+	once := repeats.New(cfg.Logger.Handler())
+	log := slog.New(warnings{once})
 	db, err := newDatabase(cfg, log)
 	if err != nil {
 		return nil, fmt.Errorf("open queue: %w", err)
 	}
-	q := &Queue{cfg: cfg, db: db, worker: &worker{handle: cfg.Handler, db: db, backoff: cfg.Backoff}}
-	if err := q.prepare(ctx, log); err != nil {
+	q := &Queue{cfg: cfg, db: db, worker: &worker{handle: cfg.Handler, db: db, backoff: cfg.Backoff}, log: log, ended: once.End}
+	if err := q.prepare(ctx); err != nil {
 		db.close()
 		return nil, err
 	}
 	return q, nil
 }
 
-func (q *Queue) prepare(ctx context.Context, log *slog.Logger) (err error) {
+func (q *Queue) prepare(ctx context.Context) (err error) {
 	if err := q.db.migrate(ctx); err != nil {
 		return fmt.Errorf("prepare queue tables: %w", err)
 	}
 	rc := &river.Config{
-		Logger:               log,
+		Logger:               q.log,
 		MaxAttempts:          riverMaxAttempts,
 		FetchCooldown:        fetchCooldown,
 		FetchPollInterval:    q.cfg.pollEvery,
@@ -273,9 +278,10 @@ func (q *Queue) start(ctx context.Context) error {
 }
 
 // Stop ends the work: no job is begun any more; when ctx ends, the contexts of those
-// that still run are cancelled. It returns when all handlers have returned, or with an
-// error when they don't.
+// that still run are cancelled, and the log says which jobs are handed back so. It returns when
+// all handlers have returned, or with an error when they don't.
 func (q *Queue) Stop(ctx context.Context) error {
+	defer q.ended()
 	defer q.db.close()
 	if q.stopSweeps == nil {
 		return nil // never started
@@ -287,6 +293,7 @@ func (q *Queue) Stop(ctx context.Context) error {
 		hard, cancel := context.WithTimeout(context.WithoutCancel(ctx), cancelGrace)
 		defer cancel()
 		err = q.client.StopAndCancel(hard)
+		q.sayHandedBack(ctx)
 	}
 	q.stopSweeps = nil
 	if err := errors.Join(err, q.db.leave()); err != nil {
@@ -294,6 +301,18 @@ func (q *Queue) Stop(ctx context.Context) error {
 	}
 	return nil
 }
+
+// sayHandedBack names the jobs that did not end in time.
+func (q *Queue) sayHandedBack(ctx context.Context) {
+	ids := q.worker.takeHandedBack()
+	if len(ids) == 0 {
+		return
+	}
+	q.cfg.Logger.InfoContext(ctx, "jobs did not end in time; they are handed back and go on with the next start", "jobs", len(ids), "ids", ids[:min(len(ids), namedMost)])
+}
+
+// namedMost is how many jobs a line of the log names.
+const namedMost = 20
 
 // Depth is how much the queue holds at one moment.
 type Depth struct {

@@ -24,11 +24,11 @@ func (q *Queue) runSweeps(ctx context.Context) {
 			return
 		case <-sweep.C:
 			if err := q.sweep(ctx); err != nil && ctx.Err() == nil {
-				q.cfg.Logger.WarnContext(ctx, "look for lost jobs", "err", err)
+				q.log.WarnContext(ctx, "look for lost jobs", "err", err)
 			}
 		case <-repair:
 			if err := q.db.repair(ctx); err != nil && ctx.Err() == nil {
-				q.cfg.Logger.WarnContext(ctx, "look for jobs of processes that are gone", "err", err)
+				q.log.WarnContext(ctx, "look for jobs of processes that are gone", "err", err)
 			}
 		}
 	}

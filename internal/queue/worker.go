@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,6 +23,9 @@ type worker struct {
 	db      database
 	backoff backoff
 	active  active
+
+	mu         sync.Mutex
+	handedBack []int64 // jobs whose tries the stop of the queue ended
 }
 
 func (w *worker) Work(ctx context.Context, job *river.Job[jobArgs]) error {
@@ -42,12 +46,29 @@ func (w *worker) Work(ctx context.Context, job *river.Job[jobArgs]) error {
 	case !w.owns(ctx, job):
 		return notOurs{err}
 	case errors.Is(ctx.Err(), context.Canceled):
+		w.handBack(job.Args.JobID)
 		return river.JobSnooze(0) // the queue stops: no failure, go on at the next start
 	}
 	if wait := min(commentator.After(err), longestWait); wait > 0 {
 		return river.JobSnooze(max(wait, w.backoff.after(len(job.Errors)+snoozes(job))))
 	}
 	return err
+}
+
+func (w *worker) handBack(job int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.handedBack = append(w.handedBack, job)
+}
+
+// takeHandedBack returns them in the order of their ids.
+func (w *worker) takeHandedBack() []int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	ids := w.handedBack
+	w.handedBack = nil
+	slices.Sort(ids)
+	return ids
 }
 
 // snoozes is how often a job was put off, which River keeps apart from its errors.

@@ -24,7 +24,7 @@ func take(j *commentator.Job, d commentator.Decision) (string, error) {
 
 // Decision returns why so much of a job is recorded. A job that has not started has none:
 // the zero value. Of one that an older release decided only the detail is known.
-func (s *Store) Decision(ctx context.Context, jobID int64) (commentator.Decision, error) {
+func (s *looking) Decision(ctx context.Context, jobID int64) (commentator.Decision, error) {
 	var d commentator.Decision
 	var text string
 	err := s.reader.QueryRowContext(ctx, `SELECT detail, decision FROM jobs WHERE id = ?`, jobID).Scan(&d.Detail, &text)
@@ -42,7 +42,7 @@ func (s *Store) Decision(ctx context.Context, jobID int64) (commentator.Decision
 
 // LastStarted returns the job that started last, and when: its decision tells what a worker goes by.
 // The error wraps ErrNotFound when none has.
-func (s *Store) LastStarted(ctx context.Context) (jobID int64, at time.Time, err error) {
+func (s *looking) LastStarted(ctx context.Context) (jobID int64, at time.Time, err error) {
 	var micros int64
 	err = s.reader.QueryRowContext(ctx, `
 		SELECT id, started_at FROM jobs WHERE started_at IS NOT NULL ORDER BY started_at DESC, id DESC LIMIT 1`).Scan(&jobID, &micros)
@@ -60,7 +60,7 @@ func (s *Store) Decided(ctx context.Context, rule string) (int64, error) {
 
 // Decided is that of Store.
 func (r *ReadOnly) Decided(ctx context.Context, rule string) (int64, error) {
-	return readDecided(ctx, r.db, rule)
+	return readDecided(ctx, r.reader, rule)
 }
 
 func readDecided(ctx context.Context, db *database, rule string) (int64, error) {

@@ -35,6 +35,9 @@ var (
 	// ErrNewerSchema: the file was written by a newer release.
 	ErrNewerSchema = errors.New("written by a newer release")
 
+	// ErrOlderSchema: an older release wrote it and nobody has upgraded it; Open does.
+	ErrOlderSchema = errors.New("written by an older release")
+
 	// ErrReadOnly: the file or its directory cannot be written.
 	ErrReadOnly = errors.New("cannot be written")
 )

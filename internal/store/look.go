@@ -7,7 +7,7 @@ import (
 )
 
 // File reports whether it is a SQLite file.
-func (r *ReadOnly) File() bool { return r.db.dialect == sqliteDialect }
+func (r *ReadOnly) File() bool { return r.reader.dialect == sqliteDialect }
 
 // LockPath is that of Store.
 func (r *ReadOnly) LockPath() string {
@@ -17,12 +17,12 @@ func (r *ReadOnly) LockPath() string {
 	return r.name + ".lock"
 }
 
-// DB is the read-only pool.
-func (r *ReadOnly) DB() *sql.DB { return r.db.DB }
+// Reader is the read-only pool.
+func (r *ReadOnly) Reader() *sql.DB { return r.reader.DB }
 
 // Status is that of Store.
 func (r *ReadOnly) Status(ctx context.Context) (Status, error) {
-	out, err := readStatus(ctx, r.db)
+	out, err := readStatus(ctx, r.reader)
 	if err != nil {
 		return out, fmt.Errorf("job database %s: %w", r.name, explain(err))
 	}
@@ -43,7 +43,7 @@ func (r *ReadOnly) Integrity(ctx context.Context) ([]string, error) {
 		{fmt.Sprintf("PRAGMA integrity_check(%d)", damages), "%s"},
 		{`SELECT DISTINCT "table" FROM pragma_foreign_key_check`, "rows of table %s refer to rows that are gone"},
 	} {
-		more, err := list(ctx, r.db, check.query, nil, scanValue[string])
+		more, err := list(ctx, r.reader, check.query, nil, scanValue[string])
 		if err != nil {
 			return found, fmt.Errorf("check job database %s: %w", r.name, explain(err))
 		}
@@ -58,7 +58,7 @@ func (r *ReadOnly) Integrity(ctx context.Context) ([]string, error) {
 
 func (r *ReadOnly) standby(ctx context.Context) ([]string, error) {
 	var standby bool
-	if err := r.db.QueryRowContext(ctx, `SELECT pg_is_in_recovery()`).Scan(&standby); err != nil {
+	if err := r.reader.QueryRowContext(ctx, `SELECT pg_is_in_recovery()`).Scan(&standby); err != nil {
 		return nil, fmt.Errorf("check database: %w", explain(err))
 	}
 	if standby {
@@ -79,8 +79,8 @@ const recentStages = 2000
 
 // PromptsUsed lists the prompts of the newest stages, by name.
 func (r *ReadOnly) PromptsUsed(ctx context.Context) ([]PromptUse, error) {
-	name, hash := r.db.dialect.jsonText("analysis", "prompt_name"), r.db.dialect.jsonText("analysis", "prompt_sha256")
-	all, err := list(ctx, r.db, `
+	name, hash := r.reader.dialect.jsonText("analysis", "prompt_name"), r.reader.dialect.jsonText("analysis", "prompt_sha256")
+	all, err := list(ctx, r.reader, `
 		SELECT name, hash, count(*), max(job_id) FROM (
 			SELECT job_id, `+name+` AS name, `+hash+` AS hash FROM stages
 			WHERE analysis IS NOT NULL ORDER BY id DESC LIMIT ?) AS recent

@@ -54,7 +54,7 @@ func TestWhoOnlyLooksSeesWhatIsThere(t *testing.T) {
 	if r.Name() != s.Path() || r.LockPath() != s.LockPath() || r.File() == isPostgres(database) {
 		t.Errorf("%s, %s", r.Name(), r.LockPath())
 	}
-	if _, err := r.DB().ExecContext(t.Context(), `DELETE FROM jobs`); err == nil {
+	if _, err := r.Reader().ExecContext(t.Context(), `DELETE FROM jobs`); err == nil {
 		t.Error("it deletes")
 	}
 }

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"time"
+
+	"github.com/technoshare/commentator/internal/repeats"
 )
 
 const (
@@ -18,15 +21,29 @@ const (
 	pruneEvery = time.Minute
 	pruneBatch = 200 // messages deleted in one transaction, so that no job waits long
 	expireMost = 50  // batches of messages that are given up in one sweep, oldest first
+
+	evictedAgain = time.Hour // how often a full outbox that gives up messages is said once more
 )
 
 // runCheckpointer moves the write-ahead log into the database beside the jobs, on a
 // connection of its own, so that no job's commit pays for it.
 func (s *Store) runCheckpointer(ctx context.Context) {
+	once := repeats.New(s.log.Handler())
+	defer once.End()
+	log := slog.New(once)
+	replaced := false
 	every(ctx, checkpointEvery, func() {
 		if err := s.checkpoint(ctx); err != nil && ctx.Err() == nil {
-			s.log.WarnContext(ctx, "checkpoint of the job database", "err", err)
+			log.WarnContext(ctx, "checkpoint of the job database", "err", err)
 		}
+		err := s.inPlace()
+		switch {
+		case err != nil && !replaced:
+			s.log.ErrorContext(ctx, "what is written to the job database is lost", "err", err)
+		case err == nil && replaced:
+			s.log.InfoContext(ctx, "the job database is in its place again")
+		}
+		replaced = err != nil
 	})
 }
 
@@ -57,19 +74,23 @@ func (s *Store) checkpoint(ctx context.Context) error {
 	return nil
 }
 
-// runPruner deletes messages that are old enough, and notes what was lost.
+// runPruner tends the outbox beside the jobs.
 func (s *Store) runPruner(ctx context.Context) {
-	every(ctx, pruneEvery, func() {
-		if err := s.expire(ctx, s.clock().Add(-s.maxAge)); err != nil && ctx.Err() == nil {
-			s.log.WarnContext(ctx, "give up old telemetry messages", "err", err)
-		}
-		if err := s.prune(ctx, s.clock().Add(-s.keepSent)); err != nil && ctx.Err() == nil {
-			s.log.WarnContext(ctx, "prune sent telemetry messages", "err", err)
-		}
-		if err := s.noteLosses(ctx); err != nil && ctx.Err() == nil {
-			s.log.WarnContext(ctx, "note lost telemetry messages", "err", err)
-		}
-	})
+	every(ctx, pruneEvery, func() { s.tendOutbox(ctx) })
+}
+
+// tendOutbox deletes messages that are old enough, and says and notes what was lost.
+func (s *Store) tendOutbox(ctx context.Context) {
+	if err := s.expire(ctx, s.clock().Add(-s.maxAge)); err != nil && ctx.Err() == nil {
+		s.log.WarnContext(ctx, "give up old telemetry messages", "err", err)
+	}
+	s.sayEvicted(ctx, evictedAgain)
+	if err := s.prune(ctx, s.clock().Add(-s.keepSent)); err != nil && ctx.Err() == nil {
+		s.log.WarnContext(ctx, "prune sent telemetry messages", "err", err)
+	}
+	if err := s.noteLosses(ctx); err != nil && ctx.Err() == nil {
+		s.log.WarnContext(ctx, "note lost telemetry messages", "err", err)
+	}
 }
 
 // prune deletes the messages sent before a time and measures the outbox anew.
@@ -125,6 +146,27 @@ func (s *Store) expire(ctx context.Context, before time.Time) error {
 		}
 	}
 	return nil
+}
+
+// evictionSaid is what was said of messages that a full outbox gave up.
+type evictionSaid struct {
+	messages int64     // so many
+	at       time.Time // when; zero: none was given up since the last look
+}
+
+// sayEvicted says that a full outbox gives up messages: when that begins, and how many there were
+// each time again while it lasts. Jobs give them up, too many for a line each.
+func (s *Store) sayEvicted(ctx context.Context, again time.Duration) {
+	total, now := s.counters.evicted.Load(), s.clock()
+	n := total - s.evictionSaid.messages
+	switch {
+	case n == 0:
+		s.evictionSaid.at = time.Time{}
+	case s.evictionSaid.at.IsZero() || now.Sub(s.evictionSaid.at) >= again:
+		s.evictionSaid = evictionSaid{total, now}
+		s.log.WarnContext(ctx, "the outbox is full; telemetry messages that nobody took are given up, the oldest first; bring the Collector back, or raise OUTBOX_MAX_BYTES",
+			"messages", n, "max_bytes", s.outboxLimit)
+	}
 }
 
 // every calls fn at each interval until ctx ends.

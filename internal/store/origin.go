@@ -18,7 +18,7 @@ type Origin struct {
 }
 
 // Origin returns that of a job, or ErrNotFound.
-func (s *Store) Origin(ctx context.Context, jobID int64) (Origin, error) {
+func (s *looking) Origin(ctx context.Context, jobID int64) (Origin, error) {
 	var o Origin
 	var deleted, withdrawn sql.NullInt64
 	err := s.reader.QueryRowContext(ctx, `

@@ -32,13 +32,13 @@ func (r *ReadOnly) Foresee(ctx context.Context, m commentator.Message, editTS st
 	at, settled := m.ReceivedAt, false
 	var jobs []liveJob
 	if r != nil {
-		known, err := findText(ctx, r.db, m.Channel, m.TS)
+		known, err := findText(ctx, r.reader, m.Channel, m.TS)
 		switch {
 		case errors.Is(err, ErrNotFound):
 		case err != nil:
 			return nil, explain(err)
 		default:
-			if jobs, err = liveJobs(ctx, r.db, known.id); err != nil {
+			if jobs, err = liveJobs(ctx, r.reader, known.id); err != nil {
 				return nil, explain(err)
 			}
 			if settled = !laterTS(editTS, known.editedTS); settled {
@@ -55,7 +55,7 @@ func (r *ReadOnly) Foresee(ctx context.Context, m commentator.Message, editTS st
 			}
 		}
 		if r != nil && p.Job == 0 && !p.OverLimit {
-			by, err := cooledBy(ctx, r.db, m.Channel, link, at, rules.Cooldown)
+			by, err := cooledBy(ctx, r.reader, m.Channel, link, at, rules.Cooldown)
 			if err != nil {
 				return nil, fmt.Errorf("foresee message %s/%s: %w", m.Channel, m.TS, explain(err))
 			}

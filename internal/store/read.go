@@ -12,7 +12,7 @@ import (
 )
 
 // Job returns a job, or ErrNotFound.
-func (s *Store) Job(ctx context.Context, id int64) (commentator.Job, error) {
+func (s *looking) Job(ctx context.Context, id int64) (commentator.Job, error) {
 	j, _, err := s.job(ctx, s.reader, id)
 	return j, err
 }
@@ -41,7 +41,7 @@ type Filter struct {
 }
 
 // ListJobs returns jobs, the newest first.
-func (s *Store) ListJobs(ctx context.Context, f Filter) ([]commentator.Job, error) {
+func (s *looking) ListJobs(ctx context.Context, f Filter) ([]commentator.Job, error) {
 	switch {
 	case f.Limit == 0:
 		f.Limit = 100
@@ -74,7 +74,7 @@ func (s *Store) OpenRecorded(ctx context.Context) (n int, err error) {
 
 // Stages returns the finished attempts at the stages of a job, in the order in which
 // they ended.
-func (s *Store) Stages(ctx context.Context, jobID int64) ([]commentator.StageRecord, error) {
+func (s *looking) Stages(ctx context.Context, jobID int64) ([]commentator.StageRecord, error) {
 	return stages(ctx, s.reader, jobID)
 }
 
@@ -82,16 +82,16 @@ const jobColumns = `id, message_id, url, domain, retry_of, state, outcome, detai
 	failures, kills, error_type, error_message, created_at, started_at, finished_at`
 
 // job returns a row and whether an attempt at it is open.
-func (s *Store) job(ctx context.Context, q querier, id int64) (j commentator.Job, open bool, err error) {
+func (s *looking) job(ctx context.Context, q querier, id int64) (j commentator.Job, open bool, err error) {
 	return s.readJob(ctx, q, id, "")
 }
 
 // lockJob is job with a row that nobody else changes until tx ends.
-func (s *Store) lockJob(ctx context.Context, tx *writeTx, id int64) (j commentator.Job, open bool, err error) {
+func (s *looking) lockJob(ctx context.Context, tx *writeTx, id int64) (j commentator.Job, open bool, err error) {
 	return s.readJob(ctx, tx, id, tx.dialect.forUpdate)
 }
 
-func (s *Store) readJob(ctx context.Context, q querier, id int64, lock string) (j commentator.Job, open bool, err error) {
+func (s *looking) readJob(ctx context.Context, q querier, id int64, lock string) (j commentator.Job, open bool, err error) {
 	j, open, err = s.scanJob(q.QueryRowContext(ctx, `SELECT `+jobColumns+` FROM jobs WHERE id = ?`+lock, id))
 	if err != nil {
 		return j, false, fmt.Errorf("read job %d: %w", id, notFound(err))
@@ -99,11 +99,11 @@ func (s *Store) readJob(ctx context.Context, q querier, id int64, lock string) (
 	return j, open, nil
 }
 
-func (s *Store) jobsOfMessage(ctx context.Context, q querier, messageID int64) ([]commentator.Job, error) {
+func (s *looking) jobsOfMessage(ctx context.Context, q querier, messageID int64) ([]commentator.Job, error) {
 	return s.jobs(ctx, q, `WHERE message_id = ? ORDER BY id`, messageID)
 }
 
-func (s *Store) jobs(ctx context.Context, q querier, where string, args ...any) ([]commentator.Job, error) {
+func (s *looking) jobs(ctx context.Context, q querier, where string, args ...any) ([]commentator.Job, error) {
 	jobs, err := list(ctx, q, `SELECT `+jobColumns+` FROM jobs `+where, args, func(rows *sql.Rows, j *commentator.Job) (err error) {
 		*j, _, err = s.scanJob(rows)
 		return err
@@ -116,7 +116,7 @@ func (s *Store) jobs(ctx context.Context, q querier, where string, args ...any) 
 
 type scanner interface{ Scan(dest ...any) error }
 
-func (s *Store) scanJob(row scanner) (j commentator.Job, open bool, err error) {
+func (s *looking) scanJob(row scanner) (j commentator.Job, open bool, err error) {
 	var created int64
 	var started, finished, retryOf sql.NullInt64
 	err = row.Scan(&j.ID, &j.MessageID, &j.URL, &j.Domain, &retryOf, &j.State, &j.Outcome, &j.Detail,

@@ -14,9 +14,14 @@ import (
 // ReadOnly is a job database for who compares or reports: no table is made, upgraded or
 // pruned, whatever works on it meanwhile.
 type ReadOnly struct {
-	db   *database
 	name string
-	ids  identities
+	looking
+}
+
+// looking is what one needs to read jobs.
+type looking struct {
+	reader *database // read-only pool
+	ids    identities
 }
 
 // OpenReadOnly opens the SQLite file at a path, or the PostgreSQL database at an address, as
@@ -24,18 +29,71 @@ type ReadOnly struct {
 func OpenReadOnly(ctx context.Context, database string) (*ReadOnly, error) {
 	r, err := openReadOnly(database)
 	if err == nil {
-		if err = checkOwner(ctx, r.db, true); err == nil {
-			r.ids, err = readIdentities(ctx, r.db)
+		if err = r.check(ctx); r.File() && cannotShare(err) {
+			err = r.reopenUnshared(ctx, err)
 		}
 	}
 	if err != nil {
-		if r.db != nil {
+		if r.reader != nil {
 			err = errors.Join(err, r.Close())
 		}
 		return nil, fmt.Errorf("open job database %s: %w", r.name, explain(err))
 	}
 	return r, nil
 }
+
+// Glance is OpenReadOnly for who looks for a moment and leaves no file behind. Without a write-ahead log nobody has
+// the SQLite file open, so it is read as one that stays as it is: what a process that starts meanwhile writes
+// goes into its log for a long time.
+func Glance(ctx context.Context, database string) (*ReadOnly, error) {
+	r, err := openReadOnly(database)
+	if err != nil || !r.File() || exists(r.name+"-wal") {
+		if r.reader != nil {
+			_ = r.Close() // nothing was read yet
+		}
+		return OpenReadOnly(ctx, database)
+	}
+	if err := r.reopenUnshared(ctx, nil); err != nil {
+		return nil, fmt.Errorf("open job database %s: %w", r.name, errors.Join(explain(err), r.Close()))
+	}
+	return r, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+func (r *ReadOnly) check(ctx context.Context) error {
+	err := checkOwner(ctx, r.reader, true)
+	if err == nil {
+		r.ids, err = readIdentities(ctx, r.reader)
+	}
+	return err
+}
+
+// reopenUnshared opens a SQLite file in a folder that nothing can be written to, so that SQLite cannot make
+// the file through which processes share a write-ahead log. Without a log nobody writes, and none is needed.
+func (r *ReadOnly) reopenUnshared(ctx context.Context, why error) error {
+	if info, err := os.Stat(r.name + "-wal"); err == nil && info.Size() > 0 || err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("its last changes are in %s-wal, and to read them SQLite has to write %s-shm, which it cannot: %w; run the command where the folder can be written, or copy the file with its -wal to such a folder and set DB_PATH",
+			r.name, r.name, unexplained{why})
+	}
+	reader, err := openImmutable(r.name)
+	if err != nil {
+		return err
+	}
+	if err := r.reader.Close(); err != nil {
+		return errors.Join(err, reader.Close())
+	}
+	r.reader = &database{reader, sqliteDialect}
+	return r.check(ctx)
+}
+
+// unexplained keeps explain from advising something else.
+type unexplained struct{ cause error }
+
+func (e unexplained) Error() string { return e.cause.Error() }
 
 // openReadOnly returns at least the name that the database goes by.
 func openReadOnly(address string) (*ReadOnly, error) {
@@ -47,7 +105,7 @@ func openReadOnly(address string) (*ReadOnly, error) {
 		}
 		r.name = postgresName(config)
 		config.RuntimeParams["default_transaction_read_only"] = "on"
-		r.db = &database{openPool(config, postgresReaders), postgresDialect}
+		r.reader = &database{openPool(config, postgresReaders), postgresDialect}
 		return r, nil
 	}
 	r := &ReadOnly{name: address}
@@ -69,16 +127,16 @@ func openReadOnly(address string) (*ReadOnly, error) {
 	if err != nil {
 		return r, err
 	}
-	r.db = &database{reader, sqliteDialect}
+	r.reader = &database{reader, sqliteDialect}
 	return r, nil
 }
 
-// Current says by an error that the tables are of an earlier version, which a worker upgrades when it
-// starts.
+// Current says by an ErrOlderSchema that the tables are of an earlier version, which a worker upgrades when
+// it starts.
 func (r *ReadOnly) Current(ctx context.Context) error {
-	text, err := meta(ctx, r.db, "schema_version")
+	text, err := meta(ctx, r.reader, "schema_version")
 	if err == nil && text != strconv.Itoa(schemaVersion) {
-		err = fmt.Errorf("its schema version is %s; a worker that is started makes it %d", text, schemaVersion)
+		err = fmt.Errorf("%w: its schema version is %s; a worker that is started makes it %d", ErrOlderSchema, text, schemaVersion)
 	}
 	if err != nil {
 		return fmt.Errorf("job database %s: %w", r.name, explain(err))
@@ -88,7 +146,7 @@ func (r *ReadOnly) Current(ctx context.Context) error {
 
 // Close closes the database.
 func (r *ReadOnly) Close() error {
-	if err := r.db.Close(); err != nil {
+	if err := r.reader.Close(); err != nil {
 		return fmt.Errorf("close job database: %w", err)
 	}
 	return nil
@@ -106,7 +164,7 @@ func (r *ReadOnly) StoreIDOf(job int64) string { return r.ids.of(job) }
 
 // History returns what is no longer in the database.
 func (r *ReadOnly) History(ctx context.Context) (History, error) {
-	h, err := readHistory(ctx, r.db)
+	h, err := readHistory(ctx, r.reader)
 	if err != nil {
 		return h, fmt.Errorf("read history: %w", err)
 	}
@@ -115,13 +173,13 @@ func (r *ReadOnly) History(ctx context.Context) (History, error) {
 
 // QueryContext runs a query that is written for both databases, with ? for a value.
 func (r *ReadOnly) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return r.db.QueryContext(ctx, query, args...)
+	return r.reader.QueryContext(ctx, query, args...)
 }
 
 // QueryRowContext is QueryContext for one row.
 func (r *ReadOnly) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	return r.db.QueryRowContext(ctx, query, args...)
+	return r.reader.QueryRowContext(ctx, query, args...)
 }
 
 // IDIn returns a condition on the column id, and the value that goes with it.
-func (r *ReadOnly) IDIn(ids []int64) (condition string, value any) { return r.db.dialect.idIn(ids) }
+func (r *ReadOnly) IDIn(ids []int64) (condition string, value any) { return r.reader.dialect.idIn(ids) }

@@ -20,7 +20,7 @@ type SetAside struct {
 
 // SetAside returns messages that were set aside, the newest refusal first; at most limit, 0 is
 // all.
-func (s *Store) SetAside(ctx context.Context, limit int) ([]SetAside, error) {
+func (s *looking) SetAside(ctx context.Context, limit int) ([]SetAside, error) {
 	if limit == 0 {
 		limit = 1 << 31
 	}

@@ -59,7 +59,10 @@ func (s *Store) openSQLite(ctx context.Context, path string) error {
 	if s.insertRow, err = s.db.PrepareContext(ctx, insertRow); err != nil {
 		return err
 	}
-	s.checkpointer, err = openWriter(abs, busyTimeoutCheckpoint)
+	if s.checkpointer, err = openWriter(abs, busyTimeoutCheckpoint); err != nil {
+		return err
+	}
+	s.file, err = os.Stat(abs)
 	return err
 }
 
@@ -91,6 +94,21 @@ func openReader(path string) (*sql.DB, error) {
 	}
 	db.SetMaxOpenConns(4)
 	return db, nil
+}
+
+// openImmutable opens a file that nobody writes meanwhile.
+func openImmutable(path string) (*sql.DB, error) {
+	return sql.Open("sqlite", dsn(path, "ro", "query_only(1)")+"&immutable=1")
+}
+
+// cannotShare reports whether SQLite could not make what processes share of a write-ahead log.
+func cannotShare(err error) bool {
+	var se *sqlite.Error
+	if !errors.As(err, &se) {
+		return false
+	}
+	code := se.Code() & 0xff
+	return code == sqlite3.SQLITE_CANTOPEN || code == sqlite3.SQLITE_READONLY
 }
 
 // prepareFile creates the file, readable by its owner only because it holds what people

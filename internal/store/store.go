@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 	"time"
 )
@@ -22,15 +23,15 @@ type Store struct {
 	path         string // of a SQLite file, or what names a PostgreSQL database to people
 	address      string // of a PostgreSQL database, with the password
 	dialect      *dialect
-	ids          identities
 	pseudonymKey string
 
-	db     *database // writes; shared with River. Of a SQLite file the only writer, with one connection
-	reader *database // read-only pool
+	db *database // writes; shared with River. Of a SQLite file the only writer, with one connection
+	looking
 
 	// With SQLite only; pgx prepares all statements by itself, PostgreSQL keeps its log by itself.
-	checkpointer *sql.DB   // one connection, for nothing else
-	insertRow    *sql.Stmt // into the outbox, on the write handle: prepared once for all jobs
+	file         os.FileInfo // of path, as it was opened
+	checkpointer *sql.DB     // one connection, for nothing else
+	insertRow    *sql.Stmt   // into the outbox, on the write handle: prepared once for all jobs
 
 	clock       func() time.Time
 	log         *slog.Logger
@@ -44,9 +45,11 @@ type Store struct {
 	writePatience time.Duration
 
 	counters counters
-	noted    map[string]int64 // losses of this process that are noted in the database
-	stop     context.CancelFunc
-	tasks    sync.WaitGroup
+	// What the background task knows, and Close behind it.
+	evictionSaid evictionSaid
+	noted        map[string]int64 // losses of this process that are noted in the database
+	stop         context.CancelFunc
+	tasks        sync.WaitGroup
 }
 
 // Option changes a default of Open.
@@ -139,6 +142,7 @@ func (s *Store) Close() error {
 	s.tasks.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), s.patience)
 	defer cancel()
+	s.sayEvicted(ctx, 0)
 	if err := s.noteLosses(ctx); err != nil {
 		s.log.Warn("note lost telemetry messages", "err", err)
 	}
