@@ -27,8 +27,8 @@ var stageAttributes = []Entry{
 	{Kind: KindAttr, Name: AttrPromptSHA256, Type: "string, hex", Meaning: "Hash of the prompt's text; stage_a, stage_b.", From: byTelemetry, To: "prompts of run and trace", Test: "TestPromptsAreLinked"},
 	{Kind: KindAttr, Name: AttrErrorType, Type: "string", Meaning: "Code of the error; any span that ended in one.", From: byTelemetry, To: toBackends, Test: testFixtures},
 	{Kind: KindAttr, Name: AttrErrorMessage, Type: "string", Meaning: "The error as a sentence for people; stage and root.", From: byTelemetry, To: "tag error", Test: testTable},
-	{Kind: KindAttr, Name: AttrInput, Type: "string, JSON, ≤ 64 KiB", Meaning: "What the job or stage was given; full detail only. A message of Slack is without its markup on the root.", From: byTelemetry, To: "inputs of the trace's span", Test: testTable},
-	{Kind: KindAttr, Name: AttrOutput, Type: "string, JSON, ≤ 64 KiB", Meaning: "What the job or stage made of it; full detail only. The comment is without Slack's markup on the root.", From: byTelemetry, To: "outputs of the trace's span", Test: testTable},
+	{Kind: KindAttr, Name: AttrInput, Type: "string, JSON, ≤ 64 KiB", Meaning: "What the job or stage was given; full detail only. On the root a message of Slack is without its links' markup and its escapes.", From: byTelemetry, To: "inputs of the trace's span", Test: testTable},
+	{Kind: KindAttr, Name: AttrOutput, Type: "string, JSON, ≤ 64 KiB", Meaning: "What the job or stage made of it; full detail only. On the root the comment is laid out as Markdown.", From: byTelemetry, To: "outputs of the trace's span", Test: testTable},
 	{Kind: KindAttr, Name: AttrCut, Type: "bool", Meaning: "On a detail span that was still open when its stage ended.", From: byTelemetry, To: toTrace, Test: testFixtures},
 }
 
