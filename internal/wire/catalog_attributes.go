@@ -84,6 +84,7 @@ var genAIAttributes = []Entry{
 	{Kind: KindAttr, Name: AttrGenAIFinishReasons, Type: "string[]", Meaning: "Why the model stopped; chat.", From: byAnalysis, To: toTrace, Test: testFixtures},
 	{Kind: KindAttr, Name: AttrGenAIInput, Type: "string, JSON", Meaning: "Messages sent, when content is captured; chat.", From: byAnalysis, To: "inputs of the trace's span", Test: testTable},
 	{Kind: KindAttr, Name: AttrGenAIOutput, Type: "string, JSON", Meaning: "Messages received, when content is captured; chat.", From: byAnalysis, To: "outputs of the trace's span", Test: testTable},
+	{Kind: KindAttr, Name: AttrGenAITools, Type: "string, JSON", Meaning: "Tools that the model was offered, when content is captured; chat.", From: byAnalysis, To: "inputs of the trace's span, mlflow.chat.tools", Test: testFixtures},
 	{Kind: KindAttr, Name: AttrGenAIToolName, Type: "string", Meaning: "Name of the tool; execute_tool.", From: byAnalysis, To: toTrace, Test: testFixtures},
 	{Kind: KindAttr, Name: AttrGenAIToolArguments, Type: "string, JSON", Meaning: "Arguments of the call, when content is captured; execute_tool.", From: byAnalysis, To: "inputs of the trace's span", Test: testTable},
 	{Kind: KindAttr, Name: AttrGenAIToolResult, Type: "string, JSON", Meaning: "Result of the call, when content is captured; execute_tool.", From: byAnalysis, To: "outputs of the trace's span", Test: testTable},
