@@ -28,6 +28,7 @@ type conversation struct {
 	search   bool // the model may call the search tool
 	messages []chatMessage
 	recorded transcript // of messages
+	offered  transcript // the tools
 
 	// check looks for what the schema can't express; nil: nothing.
 	check func() error
@@ -206,6 +207,12 @@ func (o *OpenAI) describeRequest(span telemetry.Description, c *conversation, se
 	if content {
 		c.recorded.add(span, sent[len(c.recorded):]...)
 		span.SetArray(wire.AttrGenAIInput, c.recorded...)
+		if c.search {
+			if c.offered == nil {
+				c.offered = transcript{span.Mask(searchDefinition)}
+			}
+			span.SetArray(wire.AttrGenAITools, c.offered...)
+		}
 	}
 }
 

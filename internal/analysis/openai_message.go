@@ -87,7 +87,16 @@ func telemetryJSON(m chatMessage) string {
 	return spanJSON(t)
 }
 
-// transcript is the messages of a conversation as spans carry them. Each is encoded and
+// telemetryTool is an item of gen_ai.tool.definitions: the API's, without its nesting.
+type telemetryTool struct {
+	Type string `json:"type"`
+	toolFunction
+}
+
+// searchDefinition is the search tool as spans carry it.
+var searchDefinition = spanJSON(telemetryTool{searchTool.Type, searchTool.Function})
+
+// transcript is the messages of a conversation, or its tools, as spans carry them. Each is encoded and
 // masked once, since every call carries all messages before it. Spans alone look at it.
 type transcript []telemetry.Text
 

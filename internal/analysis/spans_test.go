@@ -3,6 +3,7 @@ package analysis_test
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"testing"
 	"time"
 
@@ -174,6 +175,20 @@ func TestOpenAISpans(t *testing.T) {
 	if diff := cmp.Diff([]string{"system text", "user text", "assistant tool_call", "tool tool_call_response"}, roles); diff != "" {
 		t.Error(diff)
 	}
+	var tools []struct {
+		Type, Name, Description string
+		Parameters              struct{ Required []string }
+		Function                json.RawMessage
+	}
+	for _, i := range []int{0, 2} {
+		if err := json.Unmarshal([]byte(text(spans[i], "gen_ai.tool.definitions")), &tools); err != nil {
+			t.Fatal(err)
+		}
+		if len(tools) != 1 || tools[0].Type != "function" || tools[0].Name != "search" || tools[0].Description == "" ||
+			!slices.Equal(tools[0].Parameters.Required, []string{"query"}) || tools[0].Function != nil {
+			t.Errorf("tools %+v", tools)
+		}
+	}
 	reasons := attr(spans[0], "gen_ai.response.finish_reasons").GetArrayValue().GetValues()
 	if len(reasons) != 1 || reasons[0].GetStringValue() != "tool_calls" {
 		t.Errorf("finish reasons %v", reasons)
@@ -204,7 +219,7 @@ func TestSpansWithoutContent(t *testing.T) {
 		}
 	})
 	for _, s := range spans {
-		for _, key := range []string{"gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.tool.call.arguments", "gen_ai.tool.call.result"} {
+		for _, key := range []string{"gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.tool.definitions", "gen_ai.tool.call.arguments", "gen_ai.tool.call.result"} {
 			if attr(s, key) != nil {
 				t.Errorf("%s carries %s", s.Name, key)
 			}

@@ -30,7 +30,7 @@ func TestTriesAreShownAsPeopleReadThem(t *testing.T) {
 	_, d := telemetry.StartDetail(ctx, "stage_a", trace.SpanKindInternal)
 	describe(ctx, d, map[string]string{"url": "https://example.org/?a=1&b=2"}, "a <b>")
 	d.End(nil)
-	a := &attempt{runner: &runner{}, task: task{example: Example{ID: "x", SlackText: "<https://example.org|look> &amp; see"}}, text: "A &amp; B"}
+	a := &attempt{runner: &runner{}, task: task{example: Example{ID: "x", SlackText: "<https://example.org|look> &amp; see"}}, text: "*tldr*\n• A &amp; B"}
 	m, err := e.End(a.end(Try{}, at, at.Add(time.Second)))
 	if err != nil {
 		t.Fatal(err)
@@ -40,7 +40,7 @@ func TestTriesAreShownAsPeopleReadThem(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		`{"url":"https://example.org/?a=1&b=2"}`, `"a <b>"`, `"slack_text":"look (https://example.org) & see"`, `{"comment":"A & B","passed":false}`,
+		`{"url":"https://example.org/?a=1&b=2"}`, `"a <b>"`, `"slack_text":"look (https://example.org) & see"`, `{"comment":"**tldr**\n\n- A & B","passed":false}`,
 	} {
 		if !strings.Contains(string(body), want) {
 			t.Errorf("the message has no %s", want)

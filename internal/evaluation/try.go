@@ -277,7 +277,7 @@ func (a *attempt) end(t Try, start, end time.Time) telemetry.ExampleEnd {
 	out := telemetry.ExampleEnd{
 		Start: start, End: end, Stages: a.analyses(), Passed: t.Passed, Failure: t.Message,
 		Input:  map[string]string{"url": a.example.URL, "slack_text": mrkdwn.Plain(a.example.SlackText)},
-		Output: map[string]any{"comment": mrkdwn.Plain(a.text), "passed": t.Passed},
+		Output: map[string]any{"comment": mrkdwn.Plain(mrkdwn.Markdown(a.text)), "passed": t.Passed},
 	}
 	if t.Error != ErrorNone {
 		out.ErrorType = string(t.Error)

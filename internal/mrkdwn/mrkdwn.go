@@ -1,4 +1,4 @@
-// Package mrkdwn shows texts of Slack as people read them.
+// Package mrkdwn shows texts of Slack as people read them, plain or as Markdown.
 package mrkdwn
 
 import "strings"

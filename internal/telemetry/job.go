@@ -81,7 +81,7 @@ func (p *Provider) jobTexts(j commentator.Job, m commentator.Message, sum summar
 		Comment  string                    `json:"comment,omitempty"`
 		Failures []commentator.GateFailure `json:"gate_failures,omitempty"`
 		Error    string                    `json:"error,omitempty"`
-	}{Outcome: j.Outcome, Comment: p.plain(p.commentText(sum)), Error: j.ErrorMessage}
+	}{Outcome: j.Outcome, Comment: p.laidOut(p.commentText(sum)), Error: j.ErrorMessage}
 	if sum.last.gates != nil {
 		output.Failures = sum.last.gates.Failures
 	}
@@ -93,3 +93,8 @@ func (p *Provider) jobTexts(j commentator.Job, m commentator.Message, sum summar
 // plain is a text of Slack as people read it. It is masked before that: where Slack's escapes are
 // gone, a secret may no longer look like one.
 func (p *Provider) plain(s string) string { return mrkdwn.Plain(string(p.rec.mask(s))) }
+
+// laidOut is likewise, as the Markdown that MLflow's UI makes of outputs.
+func (p *Provider) laidOut(s string) string {
+	return mrkdwn.Plain(mrkdwn.Markdown(string(p.rec.mask(s))))
+}

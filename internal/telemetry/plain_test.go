@@ -134,8 +134,8 @@ func TestSecretsBesideMarkupAreMasked(t *testing.T) {
 	}
 }
 
-// In lists of traces people read what they would read in Slack. What was posted is there too, as it
-// was.
+// In traces people read what they would read in Slack; the comment is Markdown, as MLflow's UI takes it
+// for. What was posted is there too, as it was.
 func TestRequestAndResponseAreWithoutMarkupOfSlack(t *testing.T) {
 	p, _ := newTestProvider(t, nil)
 	j := testJob(p, 7)
@@ -159,7 +159,7 @@ func TestRequestAndResponseAreWithoutMarkupOfSlack(t *testing.T) {
 	}
 	got := values(decode(t, root)[0].Attributes)
 	in := `{"url":"https://example.org/page?a=1","message":"by <@` + userID(testKey, "U0123456789") + `>: the page (https://example.org/page?a=1&b=2) & more"}`
-	out := `{"outcome":"success","comment":"*tldr*\n• A & B, see the manual (https://example.org/?a=1&b=2)"}`
+	out := `{"outcome":"success","comment":"**tldr**\n\n- A & B, see [the manual](https://example.org/?a=1&b=2)"}`
 	if got[wire.AttrInput] != in || got[wire.AttrOutput] != out || got[wire.AttrCommentText] != posted {
 		t.Errorf("input    %s\nwant     %s\noutput   %s\nwant     %s\nposted   %s", got[wire.AttrInput], in, got[wire.AttrOutput], out, got[wire.AttrCommentText])
 	}

@@ -27,8 +27,8 @@ var stageAttributes = []Entry{
 	{Kind: KindAttr, Name: AttrPromptSHA256, Type: "string, hex", Meaning: "Hash of the prompt's text; stage_a, stage_b.", From: byTelemetry, To: "prompts of run and trace", Test: "TestPromptsAreLinked"},
 	{Kind: KindAttr, Name: AttrErrorType, Type: "string", Meaning: "Code of the error; any span that ended in one.", From: byTelemetry, To: toBackends, Test: testFixtures},
 	{Kind: KindAttr, Name: AttrErrorMessage, Type: "string", Meaning: "The error as a sentence for people; stage and root.", From: byTelemetry, To: "tag error", Test: testTable},
-	{Kind: KindAttr, Name: AttrInput, Type: "string, JSON, ≤ 64 KiB", Meaning: "What the job or stage was given; full detail only. A message of Slack is without its markup on the root.", From: byTelemetry, To: "inputs of the trace's span", Test: testTable},
-	{Kind: KindAttr, Name: AttrOutput, Type: "string, JSON, ≤ 64 KiB", Meaning: "What the job or stage made of it; full detail only. The comment is without Slack's markup on the root.", From: byTelemetry, To: "outputs of the trace's span", Test: testTable},
+	{Kind: KindAttr, Name: AttrInput, Type: "string, JSON, ≤ 64 KiB", Meaning: "What the job or stage was given; full detail only. On the root a message of Slack is without its links' markup and its escapes.", From: byTelemetry, To: "inputs of the trace's span", Test: testTable},
+	{Kind: KindAttr, Name: AttrOutput, Type: "string, JSON, ≤ 64 KiB", Meaning: "What the job or stage made of it; full detail only. On the root the comment is laid out as Markdown.", From: byTelemetry, To: "outputs of the trace's span", Test: testTable},
 	{Kind: KindAttr, Name: AttrCut, Type: "bool", Meaning: "On a detail span that was still open when its stage ended.", From: byTelemetry, To: toTrace, Test: testFixtures},
 }
 
@@ -84,6 +84,7 @@ var genAIAttributes = []Entry{
 	{Kind: KindAttr, Name: AttrGenAIFinishReasons, Type: "string[]", Meaning: "Why the model stopped; chat.", From: byAnalysis, To: toTrace, Test: testFixtures},
 	{Kind: KindAttr, Name: AttrGenAIInput, Type: "string, JSON", Meaning: "Messages sent, when content is captured; chat.", From: byAnalysis, To: "inputs of the trace's span", Test: testTable},
 	{Kind: KindAttr, Name: AttrGenAIOutput, Type: "string, JSON", Meaning: "Messages received, when content is captured; chat.", From: byAnalysis, To: "outputs of the trace's span", Test: testTable},
+	{Kind: KindAttr, Name: AttrGenAITools, Type: "string, JSON", Meaning: "Tools that the model was offered, when content is captured; chat.", From: byAnalysis, To: "inputs of the trace's span, mlflow.chat.tools", Test: testFixtures},
 	{Kind: KindAttr, Name: AttrGenAIToolName, Type: "string", Meaning: "Name of the tool; execute_tool.", From: byAnalysis, To: toTrace, Test: testFixtures},
 	{Kind: KindAttr, Name: AttrGenAIToolArguments, Type: "string, JSON", Meaning: "Arguments of the call, when content is captured; execute_tool.", From: byAnalysis, To: "inputs of the trace's span", Test: testTable},
 	{Kind: KindAttr, Name: AttrGenAIToolResult, Type: "string, JSON", Meaning: "Result of the call, when content is captured; execute_tool.", From: byAnalysis, To: "outputs of the trace's span", Test: testTable},

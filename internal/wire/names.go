@@ -187,6 +187,7 @@ const (
 	AttrGenAIFinishReasons = "gen_ai.response.finish_reasons"
 	AttrGenAIInput         = "gen_ai.input.messages"
 	AttrGenAIOutput        = "gen_ai.output.messages"
+	AttrGenAITools         = "gen_ai.tool.definitions"
 	AttrGenAIToolName      = "gen_ai.tool.name"
 	AttrGenAIToolArguments = "gen_ai.tool.call.arguments"
 	AttrGenAIToolResult    = "gen_ai.tool.call.result"

@@ -127,11 +127,15 @@ def autologged(mlflow, call):
         "temperature": call.get("gen_ai.request.temperature"),
         "max_tokens": call.get("gen_ai.request.max_tokens"),
     }
+    tools = [{"type": t.pop("type"), "function": t} for t in call.json("gen_ai.tool.definitions") or []]
     known = dict(options)
     if hasattr(SpanAttributeKey, "MESSAGE_FORMAT"):
         known[SpanAttributeKey.MESSAGE_FORMAT] = "openai"
     with mlflow.start_span("Completions", SpanType.CHAT_MODEL, known) as span:
-        span.set_inputs({"messages": openai(call.json("gen_ai.input.messages")), **options})
+        offered = {"tools": tools} if tools else {}
+        span.set_inputs({"messages": openai(call.json("gen_ai.input.messages")), **options, **offered})
+        if tools and hasattr(mlflow.tracing, "set_span_chat_tools"):  # since MLflow 2.20
+            mlflow.tracing.set_span_chat_tools(span, tools)
         usage = {name: call.get(key, 0) for name, key in USAGE.items()}
         usage["total_tokens"] = usage["input_tokens"] + usage["output_tokens"]
         told = (("CHAT_USAGE", usage), ("MODEL", call.get("gen_ai.response.model")), ("MODEL_PROVIDER", call.get("gen_ai.provider.name")))

@@ -67,8 +67,8 @@ func talkative(text string) ptrace.Traces {
 	sp.Attributes().PutStr(wire.AttrErrorType, "ValueError")
 	for _, key := range []string{
 		wire.AttrInput, wire.AttrOutput, wire.AttrCommentText, wire.AttrGenAIInput, wire.AttrGenAIOutput, wire.AttrGenAIToolArguments, wire.AttrGenAIToolResult,
-		wire.AttrErrorMessage, "gen_ai.system_instructions", "gen_ai.tool.definitions", "gen_ai.retrieval.query.text", "gen_ai.retrieval.documents",
-		"mlflow.spanInputs", "mlflow.spanOutputs",
+		wire.AttrErrorMessage, "gen_ai.system_instructions", wire.AttrGenAITools, "gen_ai.retrieval.query.text", "gen_ai.retrieval.documents",
+		"mlflow.spanInputs", "mlflow.spanOutputs", "mlflow.chat.tools",
 	} {
 		sp.Attributes().PutStr(key, text)
 	}
@@ -82,7 +82,7 @@ func talkative(text string) ptrace.Traces {
 	}
 	event("exception", "exception.type", "ValueError", "exception.message", "exception.stacktrace")
 	event("gen_ai.client.inference.operation.details", wire.AttrGenAIRequestModel, "m",
-		wire.AttrGenAIInput, wire.AttrGenAIOutput, "gen_ai.system_instructions", "gen_ai.tool.definitions")
+		wire.AttrGenAIInput, wire.AttrGenAIOutput, "gen_ai.system_instructions", wire.AttrGenAITools)
 	event("gen_ai.evaluation.result", wire.AttrEvaluationName, "helpful", wire.AttrEvaluationWhy)
 	return td
 }

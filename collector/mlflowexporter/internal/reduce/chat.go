@@ -72,6 +72,7 @@ type chatRequest struct {
 	Messages    []chatMessage `json:"messages"`
 	Temperature *float64      `json:"temperature,omitempty"`
 	MaxTokens   *int64        `json:"max_tokens,omitempty"`
+	Tools       []chatTool    `json:"tools,omitempty"`
 }
 
 type chatAnswer struct {
@@ -89,6 +90,10 @@ type chatChoice struct {
 // of OpenAI gives. Messages that don't follow the conventions are passed on as they are.
 func chatContent(s Span, attrs pcommon.Map) {
 	formatted := false
+	tools := offeredTools(s)
+	if len(tools) > 0 {
+		putJSON(attrs, attrChatTools, tools)
+	}
 	if in, ok := parseMessages(s.text(wire.AttrGenAIInput)); ok {
 		request := chatRequest{Model: s.text(wire.AttrGenAIRequestModel)}
 		if system, ok := parseParts(s.text(attrSystemInstructions)); ok {
@@ -105,6 +110,7 @@ func chatContent(s Span, attrs pcommon.Map) {
 		if n, ok := s.integer(wire.AttrMaxTokens); ok {
 			request.MaxTokens = &n
 		}
+		request.Tools = tools
 		formatted = putJSON(attrs, attrSpanInputs, request)
 	}
 	if out, ok := parseMessages(s.text(wire.AttrGenAIOutput)); ok {

@@ -13,7 +13,7 @@ import (
 // content copies what went in and came out to where MLflow's UI shows it. It stays under its
 // first name too, as with every other way into MLflow.
 func content(s Span, attrs pcommon.Map) {
-	if s.text(wire.AttrGenAIInput) != "" || s.text(wire.AttrGenAIOutput) != "" {
+	if s.text(wire.AttrGenAIInput) != "" || s.text(wire.AttrGenAIOutput) != "" || s.text(wire.AttrGenAITools) != "" {
 		chatContent(s, attrs)
 	}
 	show(attrs, attrSpanInputs, wire.AttrInput, wire.AttrGenAIToolArguments)

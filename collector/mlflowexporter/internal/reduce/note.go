@@ -3,7 +3,6 @@ package reduce
 import (
 	"fmt"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/values"
 	"github.com/technoshare/commentator/internal/mlflow/ui"
+	"github.com/technoshare/commentator/internal/mrkdwn"
 	"github.com/technoshare/commentator/internal/wire"
 )
 
@@ -176,42 +176,9 @@ func duration(seconds float64) string {
 	}
 }
 
-var (
-	slackBold     = regexp.MustCompile(`\*([^*\n]+)\*`)
-	slackLink     = regexp.MustCompile(`<(https?://[^|>\s]+)\|([^>\n]+)>`)
-	slackNumbered = regexp.MustCompile(`^(\d+)\) `)
-	listItem      = regexp.MustCompile(`^(- |\d+\. )`)
-)
-
-// commentBlock lays the posted text out as Markdown. Slack writes *bold*, • and 1) where
-// Markdown wants **bold**, - and 1. with a blank line before a list.
+// commentBlock lays the posted text out as Markdown, with no placeholder of ours in it.
 func commentBlock(text string) string {
-	var lines []string
-	inList := false
-	for line := range strings.Lines(strings.TrimSpace(text)) {
-		line = strings.TrimRight(line, "\r\n\t ")
-		line = strings.ReplaceAll(line, "{{", `{\{`) // no placeholder of ours
-		line = slackLink.ReplaceAllString(line, "[$2]($1)")
-		line = slackBold.ReplaceAllString(line, "**$1**")
-		if rest, ok := strings.CutPrefix(line, "• "); ok {
-			line = "- " + rest
-		}
-		line = slackNumbered.ReplaceAllString(line, "$1. ")
-		item := listItem.MatchString(line)
-		last := ""
-		if len(lines) > 0 {
-			last = lines[len(lines)-1]
-		}
-		if line == "" && last == "" {
-			continue
-		}
-		if line != "" && last != "" && item != inList {
-			lines = append(lines, "")
-		}
-		inList = item
-		lines = append(lines, line)
-	}
-	return strings.Join(lines, "\n")
+	return mrkdwn.Markdown(strings.ReplaceAll(text, "{{", `{\{`))
 }
 
 // cutLines shortens text to limit characters at the end of a line, so that no Markdown is

@@ -23,6 +23,7 @@ const (
 	attrModel         = "mlflow.llm.model"
 	attrProvider      = "mlflow.llm.provider"
 	attrMessageFormat = "mlflow.message.format"
+	attrChatTools     = "mlflow.chat.tools"
 
 	// Server-side bookkeeping that a span must not overwrite.
 	prefixTraceTag     = "mlflow.traceTag.mlflow."

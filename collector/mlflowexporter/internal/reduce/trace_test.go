@@ -27,14 +27,17 @@ func TestModelCallIsNative(t *testing.T) {
 			`{"role":"assistant","parts":[{"type":"tool_call","id":"c1","name":"search","arguments":{"q":"wal"}}]},` +
 			`{"role":"tool","parts":[{"type":"tool_call_response","id":"c1","response":"none"}]}]`,
 		wire.AttrGenAIOutput: `[{"role":"assistant","parts":[{"type":"text","content":"Done."}],"finish_reason":"stop"}]`,
+		wire.AttrGenAITools:  `[{"type":"function","name":"search","description":"Looks <a> up.","strict":true,"parameters":{"type":"object"}}]`,
 	})
+	const tools = `[{"type":"function","function":{"description":"Looks <a> up.","name":"search","parameters":{"type":"object"},"strict":true}}]`
 	want := map[string]any{
 		attrSpanType: "CHAT_MODEL", attrModel: "gpt-4o-2024-08-06", attrProvider: "openai", attrMessageFormat: "openai",
 		AttrTokenUsage: `{"cache_creation_input_tokens":0,"cache_read_input_tokens":64,"input_tokens":100,"output_tokens":20,"total_tokens":120}`,
 		AttrCost:       `{"input_cost":0.00017,"output_cost":0.0002,"total_cost":0.00037}`, // 36 × 2.50 + 64 × 1.25, 20 × 10 per million
 		attrSpanInputs: `{"model":"gpt-4o","messages":[{"role":"system","content":"Be short."},{"role":"user","content":"Facts <a> & b?"},` +
 			`{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"search","arguments":"{\"q\":\"wal\"}"}}]},` +
-			`{"role":"tool","content":"none","tool_call_id":"c1"}],"temperature":0.2,"max_tokens":900}`,
+			`{"role":"tool","content":"none","tool_call_id":"c1"}],"temperature":0.2,"max_tokens":900,"tools":` + tools + `}`,
+		attrChatTools:   tools,
 		attrSpanOutputs: `{"model":"gpt-4o-2024-08-06","choices":[{"index":0,"message":{"role":"assistant","content":"Done."},"finish_reason":"stop"}]}`,
 
 		wire.AttrGenAIOperation: "chat", wire.AttrGenAIProvider: "openai", wire.AttrGenAIRequestModel: "gpt-4o",
@@ -42,7 +45,7 @@ func TestModelCallIsNative(t *testing.T) {
 		wire.AttrUsageInput: int64(100), wire.AttrUsageOutput: int64(20), wire.AttrUsageCacheRead: int64(64),
 		wire.AttrTier: wire.TierDetail,
 	}
-	for _, key := range []string{attrSystemInstructions, wire.AttrGenAIInput, wire.AttrGenAIOutput} {
+	for _, key := range []string{attrSystemInstructions, wire.AttrGenAIInput, wire.AttrGenAIOutput, wire.AttrGenAITools} {
 		v, _ := s.Span.Attributes().Get(key)
 		want[key] = v.Str()
 	}
