@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"os/user"
 	"path/filepath"
 	"slices"
 
@@ -80,7 +82,7 @@ func (env environment) syncDataset(d *evaluation.Dataset, experiment string) (sy
 	case len(found) > 0:
 		out.DatasetID = found[0].ID
 	default:
-		made, err := env.client.CreateDataset(env.ctx, experimentID, d.Name, tags)
+		made, err := env.client.CreateDataset(env.ctx, experimentID, d.Name, created(tags))
 		if err != nil {
 			return out, err
 		}
@@ -98,6 +100,18 @@ func (env environment) syncDataset(d *evaluation.Dataset, experiment string) (sy
 	// Last, so that the hash is never that of records which are not there yet.
 	tags["version_hash"] = out.Hash
 	return out, env.client.SetDatasetTags(env.ctx, out.DatasetID, tags)
+}
+
+// created is the tags of a new dataset: MLflow shows the user in "Created by", which later syncs by others leave
+// as it is.
+func created(tags map[string]string) map[string]string {
+	u, err := user.Current()
+	if err != nil { // a process without one makes a dataset all the same
+		return tags
+	}
+	tags = maps.Clone(tags)
+	tags[mlflow.TagUser] = u.Username
+	return tags
 }
 
 // syncRecords does what is planned. Killed at any point, it loses nothing that people added: the

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
+	"os/user"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -94,6 +95,51 @@ func TestDatasetSyncMakesMLflowHoldTheFile(t *testing.T) {
 	sets, err := c.SearchDatasets(t.Context(), exp.ID, "set")
 	if err != nil || len(sets) != 1 || !strings.Contains(sets[0].Tags, changed.Hash) {
 		t.Errorf("datasets %+v, %v", sets, err)
+	}
+}
+
+// MLflow shows in "Created by" who made the dataset, also after others synced it.
+func TestDatasetSyncSaysWhoMadeTheDataset(t *testing.T) {
+	u, err := user.Current()
+	if err != nil {
+		t.Skip("this process has no user:", err)
+	}
+	s := startMLflow(t)
+	sync := func(text string) {
+		t.Helper()
+		path := writeDataset(t, t.TempDir(), map[string]string{"one": text})
+		if code, _, stderr := mlflowctl(t, "--tracking-uri", s.URL, "dataset", "sync", "--dataset", path); code != 0 {
+			t.Fatalf("exit %d: %s", code, stderr)
+		}
+	}
+	c := clientOf(t, s)
+	made := func() (id, by string) {
+		t.Helper()
+		exp, err := c.GetExperimentByName(t.Context(), "technoshare_eval")
+		if err != nil {
+			t.Fatal(err)
+		}
+		sets, err := c.SearchDatasets(t.Context(), exp.ID, "set")
+		if err != nil || len(sets) != 1 {
+			t.Fatalf("datasets %v, %v", sets, err)
+		}
+		tags := map[string]string{}
+		if err := json.Unmarshal([]byte(sets[0].Tags), &tags); err != nil {
+			t.Fatal(err)
+		}
+		return sets[0].ID, tags[mlflow.TagUser]
+	}
+	sync("look")
+	id, by := made()
+	if by != u.Username {
+		t.Errorf("made by %q, want %q", by, u.Username)
+	}
+	if err := c.SetDatasetTags(t.Context(), id, map[string]string{mlflow.TagUser: "ada"}); err != nil {
+		t.Fatal(err)
+	}
+	sync("see")
+	if _, by := made(); by != "ada" {
+		t.Errorf("after another's sync it is made by %q", by)
 	}
 }
 

@@ -34,7 +34,7 @@ const (
 
 type cli struct {
 	TrackingURI string           `help:"MLflow's address; default MLFLOW_TRACKING_URI from the environment or .env." placeholder:"URL"`
-	Experiment  string           `help:"Experiment to look in; default MLFLOW_EXPERIMENT_NAME, else all of them." placeholder:"NAME"`
+	Experiment  string           `help:"Experiment to look in; default MLFLOW_EXPERIMENT_NAME, else all of them. Its Prompts tab lists what prompts push brings." placeholder:"NAME"`
 	Version     kong.VersionFlag `help:"Print the version and exit."`
 
 	Doctor  doctorCmd  `cmd:"" help:"Look for what keeps worker, Collector, MLflow, Slack and model from working together."`

@@ -35,6 +35,9 @@ func (c *promptsPushCmd) Run(env environment) error {
 		}
 		push.ExperimentID = e.ID
 	}
+	if push.ExperimentID == "" {
+		fmt.Fprintln(env.stderr, "note:", unlisted(env.experiment))
+	}
 	for _, name := range names {
 		p, ok := local[name]
 		if !ok {
@@ -54,6 +57,15 @@ func (c *promptsPushCmd) Run(env environment) error {
 		}
 	}
 	return nil
+}
+
+// unlisted says why no experiment's page lists what is pushed, and when it will.
+func unlisted(experiment string) string {
+	const then = "the Prompts tab of an experiment lists a prompt from its first job on that used it; the page of all prompts lists them now"
+	if experiment == "" {
+		return "no experiment is named, by MLFLOW_EXPERIMENT_NAME or --experiment: " + then
+	}
+	return "experiment " + experiment + " does not exist yet: " + then
 }
 
 // source says where a text is from that is in no file.

@@ -11,6 +11,7 @@ import (
 	"github.com/technoshare/commentator/data"
 	"github.com/technoshare/commentator/internal/evaluation"
 	"github.com/technoshare/commentator/internal/evaluation/compare"
+	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
 )
 
@@ -124,6 +125,38 @@ func TestPromptsGoThroughTheGate(t *testing.T) {
 	d.says(other.run(0, "list"), "not pushed")
 	d.says(other.run(0, "pull", "--force", "stage_a_extract_facts"), "version 2", "written")
 	d.says(other.run(0, "pull", "--alias", "1"), "version 1", "written")
+}
+
+// Whoever pushes before there is an experiment, or names none, is told when its page lists the prompts.
+func TestPushSaysWhenAPageListsThePrompts(t *testing.T) {
+	d := newDesk(t)
+	c := clientOf(t, d.server)
+	push := func(args ...string) (stdout, stderr string) {
+		t.Helper()
+		args = append([]string{"--tracking-uri", d.server.URL}, append(args, "prompts", "push", "--json", "--dir", d.folder)...)
+		code, stdout, stderr := mlflowctl(t, args...)
+		if code != 0 {
+			t.Fatalf("exit %d: %s", code, stderr)
+		}
+		return stdout, stderr
+	}
+	const tab = "lists a prompt from its first job on"
+	_, stderr := push("--experiment", "team")
+	d.says(stderr, "experiment team does not exist yet", tab)
+	_, stderr = push()
+	d.says(stderr, "no experiment is named", "--experiment", tab)
+
+	id, err := c.CreateExperiment(t.Context(), "team")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if stdout, stderr := push("--experiment", "team"); stderr != "" || strings.Contains(stdout, `"new":true`) {
+		t.Errorf("it says %q, %s", stderr, stdout)
+	}
+	p, err := c.GetPrompt(t.Context(), data.Default().StageA.Name)
+	if err != nil || p.Tag(mlflow.TagPromptExperiments) != ","+id+"," {
+		t.Errorf("listed by %q, want %s, %v", p.Tag(mlflow.TagPromptExperiments), id, err)
+	}
 }
 
 // Without files the worker has the copies in the program, which doctor says to push.

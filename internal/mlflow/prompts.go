@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -15,7 +16,7 @@ const (
 	TagIsPrompt   = "mlflow.prompt.is_prompt"
 	TagPromptText = "mlflow.prompt.text"
 	// TagPromptExperiments of a prompt are the ids of the experiments whose pages list it, each
-	// between commas.
+	// between commas. MLflow 3.7 and newer look at it.
 	TagPromptExperiments = "_mlflow_experiment_ids"
 )
 
@@ -163,6 +164,20 @@ func (c *Client) DescribePrompt(ctx context.Context, name, description string) e
 func (c *Client) TagPrompt(ctx context.Context, name string, tag KeyValue) error {
 	in := map[string]string{"name": name, "key": tag.Key, "value": tag.Value}
 	return c.call(ctx, http.MethodPost, api2+"/registered-models/set-tag", nil, in, nil)
+}
+
+// ListPrompt makes the page of an experiment list a prompt, beside those that do. MLflow has no call that adds an
+// id: the tag is read right before it is written, since MLflow's clients and other Collectors add theirs.
+func (c *Client) ListPrompt(ctx context.Context, name, experimentID string) error {
+	p, err := c.GetPrompt(ctx, name)
+	if err != nil {
+		return err
+	}
+	ids := strings.FieldsFunc(p.Tag(TagPromptExperiments), func(r rune) bool { return r == ',' || r == ' ' })
+	if slices.Contains(ids, experimentID) {
+		return nil
+	}
+	return c.TagPrompt(ctx, name, KeyValue{Key: TagPromptExperiments, Value: "," + strings.Join(append(ids, experimentID), ",") + ","})
 }
 
 // TagPromptVersion sets a tag of a version.

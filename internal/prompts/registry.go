@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/technoshare/commentator/data"
@@ -35,7 +34,7 @@ type Registry interface {
 	PromptVersions(ctx context.Context, name, pageToken string) ([]mlflow.ModelVersion, string, error)
 	CreatePromptVersion(ctx context.Context, v mlflow.NewPromptVersion) (mlflow.PromptVersion, error)
 	DescribePrompt(ctx context.Context, name, description string) error
-	TagPrompt(ctx context.Context, name string, tag mlflow.KeyValue) error
+	ListPrompt(ctx context.Context, name, experimentID string) error
 	TagPromptVersion(ctx context.Context, v mlflow.PromptVersion, tag mlflow.KeyValue) error
 	SetPromptAlias(ctx context.Context, v mlflow.PromptVersion, alias string) error
 }
@@ -173,8 +172,10 @@ func (c Push) Do(ctx context.Context, r Registry, p data.Prompt) (Pushed, error)
 			return Pushed{}, fmt.Errorf("describe prompt %s: %w", p.Name, err)
 		}
 	}
-	if err := c.show(ctx, r, l.Prompt); err != nil {
-		return Pushed{}, err
+	if c.ExperimentID != "" {
+		if err := r.ListPrompt(ctx, p.Name, c.ExperimentID); err != nil {
+			return Pushed{}, fmt.Errorf("show prompt %s with its experiment: %w", p.Name, err)
+		}
 	}
 	out := Pushed{Version: v, New: !known}
 	if c.Alias == "" || slices.Contains(v.Aliases, c.Alias) {
@@ -204,24 +205,6 @@ func (c Push) create(ctx context.Context, r Registry, p data.Prompt) (Version, e
 	return Version{
 		Name: p.Name, Version: made.Version, SHA256: p.SHA256(), Revision: revision, Description: p.Description, Message: c.Message, Text: p.Content, Aliases: []string{},
 	}, nil
-}
-
-// show puts the prompt on the page of the experiment.
-func (c Push) show(ctx context.Context, r Registry, p mlflow.Prompt) error {
-	if c.ExperimentID == "" {
-		return nil
-	}
-	ids := p.Tag(mlflow.TagPromptExperiments)
-	if strings.Contains(ids, ","+c.ExperimentID+",") {
-		return nil
-	}
-	if ids == "" {
-		ids = ","
-	}
-	if err := r.TagPrompt(ctx, p.Name, mlflow.KeyValue{Key: mlflow.TagPromptExperiments, Value: ids + c.ExperimentID + ","}); err != nil {
-		return fmt.Errorf("show prompt %s with its experiment: %w", p.Name, err)
-	}
-	return nil
 }
 
 // ErrUnpushed says that pulling would lose a text.

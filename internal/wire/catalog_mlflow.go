@@ -83,7 +83,7 @@ var mlflowMetrics = []Entry{
 }
 
 var mlflowTraceTags = []Entry{
-	{Kind: KindTraceTag, Name: TagPrompts, Type: string(OnTrace), Meaning: "Versions of prompts, as on the run; the trace is linked to them too.", From: AttrStageAPromptName + ", …", Test: "TestPromptsAreLinked"},
+	{Kind: KindTraceTag, Name: TagPrompts, Type: string(OnTrace), Meaning: "Versions of prompts, as on the run; the trace is linked to them too, and the Prompts tab of its experiment lists them.", From: AttrStageAPromptName + ", …", Test: "TestPromptsAreLinked"},
 	{Kind: KindTraceTag, Name: TagUnknownModel, Type: string(OnTrace), Meaning: "Models without a price that the job used, or calls that come in one message with it.", From: "collector/mlflowexporter", Test: "TestUnknownModelOfACall"},
 	{Kind: KindTraceTag, Name: "mlflow.traceName", Type: string(OnTrace), Meaning: "job_<job id>.", From: AttrJobID, Test: testTable},
 	{Kind: KindTraceTag, Name: "job_id", Type: string(OnTrace), Meaning: "Number of the job.", From: AttrJobID, Test: testTable},

@@ -94,6 +94,7 @@ type Applier struct {
 
 	waiting   waitingFiles
 	prompts   prompts
+	listings  listings
 	features  features
 	breaker   breaker
 	strangers strangers
@@ -266,6 +267,7 @@ func (a *Applier) apply(ctx context.Context, jobs []*job, source Source) error {
 		}
 	}
 	a.tellCounts(all)
+	a.listUsed(ctx, jobs)
 	return report(append(errs, errsOf(jobs)...))
 }
 

@@ -113,8 +113,21 @@ func (a *Applier) ask(ctx context.Context, name string) (registered, error) {
 			break
 		}
 	}
+	if before := a.prompts.byName[name]; before.renumbered(known) {
+		a.listings.forget(name)
+	}
 	a.prompts.keep(name, known)
 	return known, nil
+}
+
+// renumbered reports whether a version is not what it was: the prompt was made again.
+func (r registered) renumbered(now registered) bool {
+	for hash, version := range r.byHash {
+		if now.byHash[hash] != version {
+			return true
+		}
+	}
+	return false
 }
 
 // keep remembers the versions of a prompt. When there are too many, all are asked for again.
@@ -134,6 +147,7 @@ func (a *Applier) linkRun(ctx context.Context, r *run) error {
 	if err != nil || len(found) == 0 {
 		return err
 	}
+	r.used = found
 	r.Tags = append(r.Tags[:len(r.Tags):len(r.Tags)], reduce.KeyValue{Key: wire.TagPrompts, Value: promptsJSON(found)})
 	return nil
 }
@@ -181,8 +195,9 @@ func (a *Applier) tooLong(err error) {
 	}
 }
 
-// forgetPrompts makes versions ask again.
+// forgetPrompts makes versions and listUsed ask again.
 func (a *Applier) forgetPrompts() {
+	a.listings.forgetAll()
 	a.prompts.mu.Lock()
 	defer a.prompts.mu.Unlock()
 	a.prompts.byName = nil

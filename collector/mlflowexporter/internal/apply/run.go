@@ -37,6 +37,7 @@ type run struct {
 	// known is closed when it is settled whether the run has an id, which is id then.
 	known chan struct{}
 	id    string
+	used  []mlflow.PromptVersion // by linkRun; nil: not asked for, or none
 	// created is set when the run was made just now, with the tags that are in given.
 	created bool
 	given   []mlflow.KeyValue

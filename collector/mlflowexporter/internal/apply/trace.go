@@ -44,6 +44,7 @@ type trace struct {
 	late  bool   // MLflow may have been told of it before it gets the spans; until the record is there: MLflow has it
 	sums  int    // how often its totals were told
 	skip  bool
+	used  []mlflow.PromptVersion // nil: not asked for, or none
 }
 
 // prepare finds out which spans of a trace MLflow lacks.
@@ -227,6 +228,7 @@ func (a *Applier) tell(ctx context.Context, t *trace) error {
 		if err != nil {
 			return finalError{fmt.Errorf("encode trace info: %w", err)}
 		}
+		t.used = used
 		t.rec.Version, t.rec.Source, t.rec.Info, t.rec.Told, t.rec.Prompts = t.Info.Version, t.Info.Source, body, false, used
 	}
 	info, added := t.rec.Info, false
