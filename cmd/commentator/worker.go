@@ -358,11 +358,14 @@ func (a *app) store(ctx context.Context, opts ...store.Option) (*store.Store, er
 	return s, nil
 }
 
-// working reports whether a process works on a job database.
-func working(ctx context.Context, s interface {
+// database is a job database, open for writing or for reading.
+type database interface {
 	LockPath() string // empty for PostgreSQL
 	Reader() *sql.DB
-}) (bool, error) {
+}
+
+// working reports whether a process works on a job database.
+func working(ctx context.Context, s database) (bool, error) {
 	if path := s.LockPath(); path != "" {
 		return queue.Busy(path)
 	}

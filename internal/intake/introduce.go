@@ -37,9 +37,7 @@ func (in *Intake) Introduce(ctx context.Context, who Identity) error {
 			wait = max(wait, limited.After)
 		}
 		in.cfg.Logger.WarnContext(ctx, "Slack does not say as whom this app writes", "err", err, "again_in", wait.String())
-		if pause.For(ctx, wait) != nil {
-			break
-		}
+		_ = pause.For(ctx, wait) // the loop asks ctx
 	}
 	return nil
 }

@@ -128,9 +128,7 @@ func (s *Sockets) keep(ctx context.Context) error {
 		if ctx.Err() == nil {
 			s.cfg.Logger.WarnContext(ctx, "Socket Mode connection ended", "err", withoutURL(err))
 		}
-		if pause.For(ctx, socketRetry) != nil {
-			break
-		}
+		_ = pause.For(ctx, socketRetry) // the loop asks ctx
 	}
 	return nil
 }
