@@ -43,12 +43,12 @@ func (c *jobsListCommand) Run(ctx context.Context, a *app) (err error) {
 		return err
 	}
 	table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	worker := false
 	if !c.JSON {
+		if worker, err = working(ctx, s); err != nil {
+			return err
+		}
 		fmt.Fprintln(table, "JOB\tSTATE\tOUTCOME\tERROR\tSECONDS\tCREATED (UTC)\tLINK")
-	}
-	worker, err := working(ctx, s)
-	if err != nil {
-		return err
 	}
 	encoder := plainjson.Lines(a.stdout)
 	for _, j := range jobs {

@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -83,6 +85,56 @@ func TestCommandsThatShowNeedNoWriteLock(t *testing.T) {
 	}
 	defer tx.Rollback()
 	wantShown(t, path)
+}
+
+// Nothing is left beside a database that nobody works on, and what another process writes meanwhile is
+// no damage.
+func TestCommandsThatShowLeaveNoFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "db.sqlite")
+	startedJobIn(t, path)
+	before := filesBeside(t, path)
+	wantShown(t, path)
+	if after := filesBeside(t, path); !slices.Equal(after, before) {
+		t.Errorf("beside the database are %q, before %q", after, before)
+	}
+	r, err := store.Glance(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	list := func() []commentator.Job {
+		t.Helper()
+		jobs, err := r.ListJobs(t.Context(), store.Filter{Limit: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return jobs
+	}
+	list()
+	s, err := store.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := commentator.Message{Channel: "C1", TS: "2.000000", ReceivedAt: time.Now(), Text: strings.Repeat("text ", 20_000)}
+	_, _, err = s.Ingest(t.Context(), m, []string{"https://b.test/"}, false, func(context.Context, *sql.Tx, int64) error { return nil })
+	if err := errors.Join(err, s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if got := len(list()); got != 2 {
+		t.Errorf("%d jobs are seen", got)
+	}
+}
+
+func filesBeside(t *testing.T, path string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
 }
 
 // A file that SQLite cannot make stands for a read-only file system: root may write what is marked as

@@ -86,6 +86,9 @@ func (w *worker) noteFailures() {
 	}
 }
 
+// endGrace is how long what hears that it is to end may take to do so.
+const endGrace = time.Second
+
 // stop waits until what was begun in Slack has ended, or ctx ends: a comment that is being taken back
 // may wait for Slack for long. What is left is noted in the job database and done after the next start.
 func (s *slackSide) stop(ctx context.Context) error {
@@ -101,6 +104,11 @@ func (s *slackSide) stop(ctx context.Context) error {
 	case <-ended:
 		return nil
 	case <-ctx.Done():
+	}
+	select { // the time may have gone by with jobs, and what only has to notice its end takes a moment
+	case <-ended:
+		return nil
+	case <-time.After(endGrace):
 		return ctx.Err()
 	}
 }

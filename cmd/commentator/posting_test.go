@@ -124,11 +124,16 @@ func TestServeAnswersInTheThreadAndTakesBack(t *testing.T) {
 
 // What Slack keeps waiting is left to the next start when the time for the end is over.
 func TestTheEndDoesNotWaitForSlackForEver(t *testing.T) {
-	w := &worker{app: &app{log: slog.New(slog.DiscardHandler)}}
-	answered := make(chan struct{})
-	w.slack.beside.Go(func() { <-answered })
+	var log lines
+	w := &worker{app: &app{log: slog.New(slog.NewTextHandler(&log, nil))}}
 	over, cancel := context.WithCancel(t.Context())
 	cancel()
+	// Nothing is begun: the time that is over went by with jobs.
+	if err := w.close(over); err != nil || log.String() != "" {
+		t.Errorf("%v, logged %q", err, log.String())
+	}
+	answered := make(chan struct{})
+	w.slack.beside.Go(func() { <-answered })
 	closed := make(chan error, 1)
 	go func() { closed <- w.close(over) }()
 	select {
@@ -138,6 +143,9 @@ func TestTheEndDoesNotWaitForSlackForEver(t *testing.T) {
 		}
 	case <-time.After(patience):
 		t.Error("it waits for Slack")
+	}
+	if !strings.Contains(log.String(), "Slack did not answer in time") {
+		t.Errorf("logged %q", log.String())
 	}
 	close(answered)
 	if err := w.slack.stop(t.Context()); err != nil {

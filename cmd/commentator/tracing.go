@@ -139,7 +139,7 @@ func (a *app) decided(ctx context.Context, rules []telemetry.SamplingRule) (_ ma
 	ctx, stop := context.WithTimeout(ctx, lookWait)
 	defer stop()
 	decided := map[string]int64{}
-	s, err := store.OpenReadOnly(ctx, a.cfg.Database())
+	s, err := store.Glance(ctx, a.cfg.Database())
 	if errors.Is(err, store.ErrNoDatabase) {
 		return decided, nil // no job, no decision
 	}

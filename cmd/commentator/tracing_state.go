@@ -76,7 +76,7 @@ func (a *app) remote(noted telemetry.RemoteState) *telemetry.RemoteState {
 func (a *app) noted(ctx context.Context) *telemetry.RemoteState {
 	ctx, stop := context.WithTimeout(ctx, lookWait)
 	defer stop()
-	s, err := store.OpenReadOnly(ctx, a.cfg.Database())
+	s, err := store.Glance(ctx, a.cfg.Database())
 	if err != nil {
 		return nil // the rules are shown without it, too
 	}

@@ -91,7 +91,7 @@ func BenchmarkText(b *testing.B) {
 func BenchmarkHostileText(b *testing.B) {
 	for _, piece := range []string{
 		"@", "a@", "://", "a://b", "a://b:c/", "a://b:c/@", "pass='", "pass='\"a", "auth=\\'", "=", "token:", "token=", "password=${x", "?key=", "authorization:", "cookie:", "bearer ", "basic ", "%40", "%3D", "U", "\\n", "eyJ", "ghp_", "sk-", "--token=", "AKIA",
-		join("-----BEGIN ", "PRIVATE KEY-----"), join("-----END ", "PRIVATE KEY-----"), "-----BEGIN ", "_", "-", "xox", "a//b:c@", `"token":["a",`, `"token":[`, `"name":"token","value":`, `\u0040`, "#64;", "<token>a", ":\\/\\/hooks.slack.com", "services/T0/B0/", "discord.com/webhooks/1/", "webhook.office.com/", "Private-Lines: 999\n", "authorization:\n ", "signature=0", "sk-a1-", "SG.aaaaaaaaaaaaaaaaaaaa",
+		join("-----BEGIN ", "PRIVATE KEY-----"), join("-----END ", "PRIVATE KEY-----"), "-----BEGIN ", "_", "-", "xox", "-u ", "--user ", "curl -u a:", "curl -u a:bcde ", "\"] = ", "password\"] = '", "a//b:c@", `"token":["a",`, `"token":[`, `"name":"token","value":`, `\u0040`, "#64;", "<token>a", ":\\/\\/hooks.slack.com", "services/T0/B0/", "discord.com/webhooks/1/", "webhook.office.com/", "Private-Lines: 999\n", "authorization:\n ", "signature=0", "sk-a1-", "SG.aaaaaaaaaaaaaaaaaaaa",
 		"--token=,", "--token={", "--token=${", "--password=,",
 		"password：", "password：x", "密码:", "　", "＝", "API key:", "API key='a ", "a key:", "</token>", "<token a>b</token>", "<token a>", "]]></token>", "<![CDATA[</token>", "token]:", "**token:**",
 		"x-token:\n ", "authorization:bearer\n ", "cookie:a=b;\n ", "token: a =", "\nvalue:", "\nname:token\nvalue:", "\"token\"\n:\n", "token          =", "#61;", "token#61;", "token&#61;", `token\u003d`, "{\"token\"\n:\n", "bearer+",

@@ -38,7 +38,9 @@ func TestFormsOfNamesAndValuesAreMasked(t *testing.T) {
 		// Places of a map
 		"config[\"password\"] = \"%\"", "app.config['SECRET_KEY'] = '%'", "$_SESSION['password']='%';", "x[\"api_key\"]=\"%\"", "os.environ[\"DB_PASSWORD\"] = '%'",
 		// Commands
-		"curl -u jane:%", "curl -sS -X POST -u 'jane:%' https://example.org", "curl --user \"jane:%\" x", "$ curl \\\n  -u jane@example:% \\\n  x",
+		"curl -u jane:%", "curl -sS -X POST -u 'jane:%' https://example.org", "curl --user \"jane:%\" x", "curl -u :% x",
+		"curl -H \"Content-Type: text/xml; charset=utf-8\" -u jane:% x", "curl -A 'Mozilla/5.0 (X11; Linux)' -u jane:% x", "curl 'https://x/?a=b|c' -u jane:% x",
+		"curl \\\r\n -u jane:% \\\r\n x", "$ curl \\\n  -u jane@example:% \\\n  x",
 	} {
 		text := strings.Replace(form, "%", hidden, 1)
 		for layer := range 3 {
@@ -65,25 +67,28 @@ func TestFormsOfNamesAndValuesAreMasked(t *testing.T) {
 func TestOnlyTheSecretOfAFormIsMasked(t *testing.T) {
 	r := New(nil)
 	for in, want := range map[string]string{
-		"API key: %.":                                           "API key: [redacted:api_key].",
-		"AWS Secret Access Key [None]: %":                       "AWS Secret Access Key [None]: [redacted:aws_secret_access_key]",
-		"password：%。次へ":                                         "password：[redacted:password]。次へ",
-		"password：「%」":                                          "password：「[redacted:password]」",
-		"{\"password\"\n :\n \"%\", \"a\": 1}":                  "{\"password\"\n :\n \"[redacted:password]\", \"a\": 1}",
-		"<password>\n  %\n</password>":                          "<password>\n  [redacted:password]\n</password>",
-		"<password a=\"b\"><![CDATA[%]]></password>":            "<password a=\"b\"><![CDATA[[redacted:password]]]></password>",
-		"<token>%</token><token a=\"b\">%</token>":              "<token>[redacted:token]</token><token a=\"b\">[redacted:token]</token>",
-		"Cookie: a=b;\r\n c=%\r\nX: y":                          "Cookie: [redacted:cookie]\r\n [redacted:cookie]\r\nX: y",
-		"**Password:** % and":                                   "**Password:** [redacted:password] and",
-		"'-o', 'Credentials:gs_host=' + gs_ip, '-o', token='%'": "'-o', 'Credentials:[redacted:secret]' + gs_ip, '-o', token='[redacted:token]'",
-		"密码：https://jane:%@example.org/?token=%":                "密码：https://REDACTED:REDACTED@example.org/?token=REDACTED",
-		"let password: Option<String> = \"%\";":                 "let password: Option<String> = \"[redacted:password]\";",
-		"curl -s -u 'jane:%' x -u":                              "curl -s -u 'jane:[redacted:password]' x -u",
-		"config[\"password\"] = \"%\"":                          "config[\"password\"] = \"[redacted:password]\"",
-		"\"password\"\n: \"%\"":                                 "\"password\"\n: \"[redacted:password]\"",
-		"**Token**: https://jane:%@example.org/":                "**Token**: https://REDACTED:REDACTED@example.org/",
-		"const apiKey: string = \"%\";":                         "const apiKey: string = \"[redacted:api_key]\";",
-		"- name: DB_PASSWORD\n  value: swordfish\n- name: x":    "- name: DB_PASSWORD\n  value: [redacted:password]\n- name: x",
+		"API key: %.":                                              "API key: [redacted:api_key].",
+		"AWS Secret Access Key [None]: %":                          "AWS Secret Access Key [None]: [redacted:aws_secret_access_key]",
+		"password：%。次へ":                                            "password：[redacted:password]。次へ",
+		"password：「%」":                                             "password：「[redacted:password]」",
+		"{\"password\"\n :\n \"%\", \"a\": 1}":                     "{\"password\"\n :\n \"[redacted:password]\", \"a\": 1}",
+		"<password>\n  %\n</password>":                             "<password>\n  [redacted:password]\n</password>",
+		"<password a=\"b\"><![CDATA[%]]></password>":               "<password a=\"b\"><![CDATA[[redacted:password]]]></password>",
+		"<token>%</token><token a=\"b\">%</token>":                 "<token>[redacted:token]</token><token a=\"b\">[redacted:token]</token>",
+		"Cookie: a=b;\r\n c=%\r\nX: y":                             "Cookie: [redacted:cookie]\r\n [redacted:cookie]\r\nX: y",
+		"**Password:** % and":                                      "**Password:** [redacted:password] and",
+		"'-o', 'Credentials:gs_host=' + gs_ip, '-o', token='%'":    "'-o', 'Credentials:[redacted:secret]' + gs_ip, '-o', token='[redacted:token]'",
+		"密码：https://jane:%@example.org/?token=%":                   "密码：https://REDACTED:REDACTED@example.org/?token=REDACTED",
+		"let password: Option<String> = \"%\";":                    "let password: Option<String> = \"[redacted:password]\";",
+		"curl -s -u 'jane:%' x -u":                                 "curl -s -u 'jane:[redacted:password]' x -u",
+		"curl -u ghp_0123456789abcdefghij:x-oauth-basic https://x": "curl -u [redacted:github_token]:[redacted:password] https://x",
+		"curl -u jane@example.org:% x":                             "curl -u [redacted:email]:[redacted:password] x",
+		"curl --user \"AKIAIOSFODNN7EXAMPLE:%\" x":                 "curl --user \"[redacted:aws_access_key_id]:[redacted:password]\" x",
+		"config[\"password\"] = \"%\"":                             "config[\"password\"] = \"[redacted:password]\"",
+		"\"password\"\n: \"%\"":                                    "\"password\"\n: \"[redacted:password]\"",
+		"**Token**: https://jane:%@example.org/":                   "**Token**: https://REDACTED:REDACTED@example.org/",
+		"const apiKey: string = \"%\";":                            "const apiKey: string = \"[redacted:api_key]\";",
+		"- name: DB_PASSWORD\n  value: swordfish\n- name: x":       "- name: DB_PASSWORD\n  value: [redacted:password]\n- name: x",
 	} {
 		if got := r.Text(strings.ReplaceAll(in, "%", hidden)); got != want {
 			t.Errorf("%q became %q, want %q", in, got, want)
@@ -110,7 +115,8 @@ func TestFormsWithoutASecretAreLeft(t *testing.T) {
 		"- **Token**: https://example.org/tokens/v2", "**Credentials**: https://eu.api.ovh.com/console/?a=b", "**Token:** https://example.org/tokens/v2", "**Your token**: http://example.org/tokens/v2",
 		"- name: LOG_LEVEL\n  value: debug1234", "- name: DB_PASSWORD\n  valueFrom: secret1", "name: DB_PASSWORD value: hunter22", "value: " + hidden,
 		"errors['password'] = 'Your password is too short'", "x[\"token\"] = tokens[\"a1b2c3d4\"]", "config['password'] = secrets.get(name1)", "x[\"names\"] = \"" + hidden + "\"", "a[i] = \"" + hidden + "\"",
-		"docker run -u jane:" + hidden + " x", "curl x\ndocker run -u jane:" + hidden + "\n", "curl x\r\ndocker run -u jane:" + hidden, "curl x; docker run -u jane:" + hidden, "curl x | sudo -u jane:" + hidden, "curl -u jane:$PASSWORD x", "curl -u 1000:1000 x", "curl -u jane:<password>", "curl -u jane x:" + hidden,
+		"docker run -u jane:" + hidden + " x", "curl x\ndocker run -u jane:" + hidden + "\n", "curl x\r\ndocker run -u jane:" + hidden, "curl x; docker run -u jane:" + hidden, "curl x | sudo -u jane:" + hidden, "apt-get install -y curl && docker run -u node:nodejs x", "apt-get install -y curl wget && docker run -u node:nodejs x",
+		"Tools: curl, jq. Run `docker exec -u root:root web sh`", "<p>curl x</p><p>docker run --user nginx:nginx</p>", "rsync, curl: sudo -u postgres:postgres psql", "curl x &amp;&amp; docker run -u node:nodejs x", "curl -u jane:$PASSWORD x", "curl -u 1000:1000 x", "curl -u jane:<password>", "curl -u jane x:" + hidden,
 	} {
 		text := same
 		for range 3 {

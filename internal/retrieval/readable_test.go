@@ -94,6 +94,7 @@ func TestSnippetsHoldWholeSentences(t *testing.T) {
 		"The art was described by D. Knuth and it has hardly changed since.",
 		"The art was described in vol. One and it has hardly changed since.",
 		"The art was described in the U.K. Navy and it has hardly changed.",
+		"The tool was made by Acme Inc. CEO Jane Doe says so to this day.",
 		"See https://example.org/a?Page=2&x=Y!z for all that has changed.",
 	} {
 		got, cut := makeSnippets([]string{first + " " + second}, "u", 9, 80)

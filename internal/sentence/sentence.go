@@ -11,14 +11,15 @@ import (
 )
 
 // abbreviations end with a full stop that rarely ends a sentence. UAX 29 ends one after
-// them whenever a capital follows, as in "Dr. Smith". Words that often do end a sentence
-// (etc., Inc., p.m.) are left out: two sentences in one do less harm than half a sentence.
+// them whenever a capital follows, as in "Dr. Smith". Inc. and Ltd. may end one, too: two
+// sentences in one do less harm than half a sentence. Words that mostly do are left out (etc., p.m.).
 var abbreviations = map[string]bool{
 	"dr.": true, "mr.": true, "mrs.": true, "ms.": true, "prof.": true, "st.": true, "al.": true,
 	"fig.": true, "figs.": true, "sec.": true, "eq.": true, "eqs.": true, "ref.": true, "refs.": true,
 	"no.": true, "vol.": true, "ch.": true, "pp.": true, "ed.": true, "eds.": true, "dept.": true,
 	"vs.": true, "cf.": true, "e.g.": true, "i.e.": true, "viz.": true, "approx.": true, "ca.": true,
 	"resp.": true, "u.s.": true, "u.k.": true, "a.k.a.": true,
+	"inc.": true, "ltd.": true,
 }
 
 // Alone returns the sentences of a text that can be shown alone, in reading order. A

@@ -80,8 +80,18 @@ func TestAFullOutboxSaysThatItGivesUpMessages(t *testing.T) {
 	}
 	add(1)
 	tend(60)
-	tend(0)
-	tend(0)
+	for range 28 { // with pauses it is still the same
+		tend(0)
+		add(1)
+		tend(0)
+	}
+	for range 3 {
+		tend(0)
+	}
+	tend(28)
+	for range 60 {
+		tend(0)
+	}
 	add(2) // it begins anew
 	tend(2)
 	add(4)

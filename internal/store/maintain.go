@@ -151,7 +151,7 @@ func (s *Store) expire(ctx context.Context, before time.Time) error {
 // evictionSaid is what was said of messages that a full outbox gave up.
 type evictionSaid struct {
 	messages int64     // so many
-	at       time.Time // when; zero: none was given up since the last look
+	at       time.Time // when; zero: none was given up for long
 }
 
 // sayEvicted says that a full outbox gives up messages: when that begins, and how many there were
@@ -160,8 +160,9 @@ func (s *Store) sayEvicted(ctx context.Context, again time.Duration) {
 	total, now := s.counters.evicted.Load(), s.clock()
 	n := total - s.evictionSaid.messages
 	switch {
-	case n == 0:
+	case n == 0 && now.Sub(s.evictionSaid.at) >= again:
 		s.evictionSaid.at = time.Time{}
+	case n == 0:
 	case s.evictionSaid.at.IsZero() || now.Sub(s.evictionSaid.at) >= again:
 		s.evictionSaid = evictionSaid{total, now}
 		s.log.WarnContext(ctx, "the outbox is full; telemetry messages that nobody took are given up, the oldest first; bring the Collector back, or raise OUTBOX_MAX_BYTES",

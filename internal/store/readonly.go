@@ -27,7 +27,17 @@ type looking struct {
 // OpenReadOnly opens the SQLite file at a path, or the PostgreSQL database at an address, as
 // Open does. A database without tables is an ErrNoDatabase.
 func OpenReadOnly(ctx context.Context, database string) (*ReadOnly, error) {
-	r, err := openReadOnly(database)
+	return look(ctx, database, openReader)
+}
+
+// Glance is OpenReadOnly for short commands: who is the last to close a SQLite file leaves none beside it, as
+// only somebody can who may write.
+func Glance(ctx context.Context, database string) (*ReadOnly, error) {
+	return look(ctx, database, openTidyReader)
+}
+
+func look(ctx context.Context, database string, open func(path string) (*sql.DB, error)) (*ReadOnly, error) {
+	r, err := openReadOnly(database, open)
 	if err == nil {
 		if err = r.check(ctx); r.File() && cannotShare(err) {
 			err = r.reopenUnshared(ctx, err)
@@ -40,28 +50,6 @@ func OpenReadOnly(ctx context.Context, database string) (*ReadOnly, error) {
 		return nil, fmt.Errorf("open job database %s: %w", r.name, explain(err))
 	}
 	return r, nil
-}
-
-// Glance is OpenReadOnly for who looks for a moment and leaves no file behind. Without a write-ahead log nobody has
-// the SQLite file open, so it is read as one that stays as it is: what a process that starts meanwhile writes
-// goes into its log for a long time.
-func Glance(ctx context.Context, database string) (*ReadOnly, error) {
-	r, err := openReadOnly(database)
-	if err != nil || !r.File() || exists(r.name+"-wal") {
-		if r.reader != nil {
-			_ = r.Close() // nothing was read yet
-		}
-		return OpenReadOnly(ctx, database)
-	}
-	if err := r.reopenUnshared(ctx, nil); err != nil {
-		return nil, fmt.Errorf("open job database %s: %w", r.name, errors.Join(explain(err), r.Close()))
-	}
-	return r, nil
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return !errors.Is(err, fs.ErrNotExist)
 }
 
 func (r *ReadOnly) check(ctx context.Context) error {
@@ -96,7 +84,7 @@ type unexplained struct{ cause error }
 func (e unexplained) Error() string { return e.cause.Error() }
 
 // openReadOnly returns at least the name that the database goes by.
-func openReadOnly(address string) (*ReadOnly, error) {
+func openReadOnly(address string, open func(path string) (*sql.DB, error)) (*ReadOnly, error) {
 	if isPostgres(address) {
 		r := &ReadOnly{name: "of DATABASE_URL"}
 		_, config, err := postgresConfig(address)
@@ -123,7 +111,7 @@ func openReadOnly(address string) (*ReadOnly, error) {
 	case info.IsDir():
 		return r, explainFile(path, ErrNotDatabase)
 	}
-	reader, err := openReader(path)
+	reader, err := open(path)
 	if err != nil {
 		return r, err
 	}

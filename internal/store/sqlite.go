@@ -87,8 +87,13 @@ func openWriter(path, busy string) (*sql.DB, error) {
 	return db, nil
 }
 
-func openReader(path string) (*sql.DB, error) {
-	db, err := sql.Open("sqlite", dsn(path, "ro", busyTimeout, "query_only(1)"))
+func openReader(path string) (*sql.DB, error) { return openToRead(path, "ro") }
+
+// openTidyReader can remove the write-ahead log when it is the last to close the file.
+func openTidyReader(path string) (*sql.DB, error) { return openToRead(path, "rw") }
+
+func openToRead(path, mode string) (*sql.DB, error) {
+	db, err := sql.Open("sqlite", dsn(path, mode, busyTimeout, "query_only(1)"))
 	if err != nil {
 		return nil, err
 	}

@@ -42,7 +42,6 @@ type strategyNews struct {
 	mu    sync.Mutex
 	state RemoteState          // as it was told
 	owed  bool                 // state is not noted yet
-	last  string               // the problem of state, see problemKey
 	began time.Time            // of the outage; zero: there is none
 	told  map[string]time.Time // when each problem was told last
 }
@@ -77,7 +76,7 @@ func (n *strategyNews) missed(err error) {
 	key := problemKey(problem)
 	at, known := n.told[key]
 	switch {
-	case n.state.Problem != "" && key == n.last, known && now.Sub(at) < tellAgain:
+	case known && (n.state.Problem != "" && !at.Before(n.began) || now.Sub(at) < tellAgain):
 		return
 	case !known && len(n.told) >= maxTold:
 		n.forget(now)
@@ -85,7 +84,7 @@ func (n *strategyNews) missed(err error) {
 			return
 		}
 	}
-	n.told[key], n.last = now, key
+	n.told[key] = now
 	n.change(RemoteState{Since: n.began, Problem: problem, Says: n.state.Says, Revision: n.state.Revision})
 	holds := "the last strategy: " + n.state.Says
 	if n.state.Says == "" {
@@ -106,9 +105,11 @@ func (n *strategyNews) answered(s strategy) {
 	n.forget(now)
 }
 
-// forget drops problems that may be told again anyway.
+// forget drops problems that may be told again anyway: not those of the outage that lasts.
 func (n *strategyNews) forget(now time.Time) {
-	maps.DeleteFunc(n.told, func(_ string, at time.Time) bool { return now.Sub(at) >= tellAgain })
+	maps.DeleteFunc(n.told, func(_ string, at time.Time) bool {
+		return now.Sub(at) >= tellAgain && (n.began.IsZero() || at.Before(n.began))
+	})
 }
 
 func (n *strategyNews) change(s RemoteState) {

@@ -108,6 +108,12 @@ func TestARemoteSourceThatComesAndGoesIsToldOnceAMinute(t *testing.T) {
 		s.news.heard(t.Context(), strategy{}, errors.New(strings.Replace(reset.Error(), "4711", port, 1)))
 	}
 	s.lines(t, "by another port each time", 3, 1)
+	for range 120 {
+		s.now = s.now.Add(tellAgain / 2)
+		s.news.heard(t.Context(), strategy{}, refused)
+		s.news.heard(t.Context(), strategy{}, reset)
+	}
+	s.lines(t, "with two reasons by turns", 3, 1)
 	for i := range 10 * maxTold {
 		s.news.heard(t.Context(), strategy{}, errors.New(strings.Repeat("x", i)))
 	}

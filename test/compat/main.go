@@ -78,8 +78,9 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	built := revision(ctx) // before the files of the checkout are written
 	for _, version := range chosen {
-		r := check(ctx, version)
+		r := check(ctx, version, built)
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("check MLflow %s: %w", version, err)
 		}
@@ -139,8 +140,8 @@ func (all results) of(versions []string) (some results) {
 }
 
 // check lets the exporter write on one version, and runs all checks.
-func check(ctx context.Context, version string) result {
-	r := result{Version: version, Time: time.Now().UTC().Truncate(time.Second), Revision: revision(ctx), Cells: map[string]cell{}}
+func check(ctx context.Context, version, built string) result {
+	r := result{Version: version, Time: time.Now().UTC().Truncate(time.Second), Revision: built, Cells: map[string]cell{}}
 	err := visitVersion(ctx, version, func(v *visit) {
 		for _, c := range columns {
 			r.Cells[c.name] = v.cell(ctx, c)
