@@ -28,13 +28,14 @@ func (c *Client) DownloadArtifact(ctx context.Context, runID, path string, w io.
 	return nil
 }
 
-// because adds why a context has ended, when that was the silence of a server.
+// because adds why a context has ended, when that was the silence of a server and the error does not say so:
+// over HTTP/1 it does, over HTTP/2 it is that of the context.
 func because(ctx context.Context, err error) error {
 	var silent silentError
-	if errors.As(context.Cause(ctx), &silent) {
-		return fmt.Errorf("%w: %w", silent, err)
+	if errors.As(err, &silent) || !errors.As(context.Cause(ctx), &silent) {
+		return err
 	}
-	return err
+	return fmt.Errorf("%w: %w", silent, err)
 }
 
 // silentError is how long a server sent nothing of a file.

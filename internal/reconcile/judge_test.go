@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"iter"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -114,6 +115,36 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 			found := map[string][]Finding{lost: r.Lost, doubled: r.Doubled, wrong: r.Wrong, deleted: r.Deleted, renamed: r.Renamed}[c.kind]
 			if !slices.ContainsFunc(found, func(f Finding) bool { return strings.HasPrefix(f.Item, c.item) && f.Detail != "" }) {
 				t.Errorf("nothing %s of %q\n%s", c.kind, c.item, text(t, r))
+			}
+		})
+	}
+}
+
+// TestPointsThatDifferInTheLastDigitsAreOne: an exporter that rounds writes a point beside that of one which did not.
+func TestPointsThatDifferInTheLastDigitsAreOne(t *testing.T) {
+	requests, table, err := fixture.Load("model_retried")
+	if err != nil {
+		t.Fatal(err)
+	}
+	jobs := jobsOf(t, requests)
+	for name, c := range map[string]struct {
+		change  func(*Point)
+		doubled int
+	}{
+		"the last digit": {func(p *Point) { p.Value = math.Nextafter(p.Value, 1) }, 0},
+		"another value":  {func(p *Point) { p.Value += 1e-6 }, 1},
+		"another time":   {func(p *Point) { p.TimestampMS++ }, 1},
+		"another step":   {func(p *Point) { p.Step++ }, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			held := stateOf(t, table)
+			points := held.Runs[0].Metrics[metricCost]
+			twin := points[0]
+			c.change(&twin)
+			held.Runs[0].Metrics[metricCost] = append(points, twin)
+			r := judged(t, jobs, held)
+			if len(r.Doubled) != c.doubled || r.Clean() != (c.doubled == 0) {
+				t.Errorf("%d things are doubled; want %d\n%s", len(r.Doubled), c.doubled, text(t, r))
 			}
 		})
 	}

@@ -341,9 +341,13 @@ func (c *Cassette) Close() error {
 			b.Write(append(line, '\n'))
 		}
 	}
-	info, err := os.Stat(c.path) // as long as it is recorded it is there
+	mode := fs.FileMode(0o644) // of a file that somebody removed meanwhile
+	info, err := os.Stat(c.path)
 	if err == nil {
-		err = wholefile.Write(c.path, b.Bytes(), info.Mode().Perm())
+		mode = info.Mode().Perm()
+	}
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		err = wholefile.Write(c.path, b.Bytes(), mode)
 	}
 	if err != nil {
 		return fmt.Errorf("write cassette: %w", err)

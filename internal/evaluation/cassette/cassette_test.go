@@ -142,6 +142,36 @@ func TestRecordingGoesOnBehindATornLine(t *testing.T) {
 	}
 }
 
+// What was paid for is in memory, also when somebody removes the file.
+func TestCassetteWhoseFileWasRemovedIsWrittenWhole(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"n": 2}`) }))
+	defer server.Close()
+	path := filepath.Join(t.TempDir(), "cassette.jsonl")
+	c, err := cassette.Record(path, cassette.Header{About: "a test", ModelA: "m", ModelB: "m"}, http.DefaultTransport)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ask(t, c, server.URL, `{"model": "m"}`, 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	back, err := cassette.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := ask(t, back, "http://nowhere.example", `{"model": "m"}`, 1); got != `200 {"n":2}` || err != nil {
+		t.Errorf("it gives back %q, %v", got, err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o644 {
+		t.Errorf("its mode is %v, %v", info, err)
+	}
+}
+
 func TestABrokenCassetteIsRefusedWithTheLine(t *testing.T) {
 	for text, want := range map[string]string{
 		"{\"about\": \"x\"}\n{\"key\": 1}\n":          "delete line 2",

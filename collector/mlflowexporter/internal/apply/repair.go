@@ -126,7 +126,8 @@ func (a *Applier) sparing(ctx context.Context, r *run, tags []mlflow.KeyValue) (
 	return tags, nil
 }
 
-// oneForm is a text without what an editor changes of itself.
+// oneForm is a text without what an editor changes of itself, and without the space between the columns of
+// tables, which descriptions that an older exporter wrote do not have.
 func oneForm(text string) string {
-	return strings.TrimSpace(strings.ReplaceAll(text, "\r\n", "\n"))
+	return strings.TrimSpace(strings.NewReplacer("\r\n", "\n", "&nbsp;", "").Replace(text))
 }

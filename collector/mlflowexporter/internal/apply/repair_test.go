@@ -221,7 +221,7 @@ func TestRepairLeavesWhatPeopleAddedToTheDescription(t *testing.T) {
 		root.Tags = append(slices.Clone(root.Tags), other)
 		for i, tag := range root.Tags {
 			if tag.Key == mlflow.TagNote {
-				root.Tags[i].Value += "\n\n| stage | ok |"
+				root.Tags[i].Value += "\n\n| stage&nbsp;&nbsp; | ok |"
 			}
 		}
 		e.mustApply(t, p)
@@ -233,8 +233,9 @@ func TestRepairLeavesWhatPeopleAddedToTheDescription(t *testing.T) {
 			}
 		}
 		for held, want := range map[string]string{
-			"seen by us\n\n" + ours + "\n\nask the team": "seen by us\n\n" + ours + "\n\nask the team",
-			strings.ReplaceAll(ours, "\n", "\r\n") + "!": strings.ReplaceAll(ours, "\n", "\r\n") + "!",
+			"seen by us\n\n" + ours + "\n\nask the team":                "seen by us\n\n" + ours + "\n\nask the team",
+			strings.ReplaceAll(ours, "\n", "\r\n") + "!":                strings.ReplaceAll(ours, "\n", "\r\n") + "!",
+			strings.ReplaceAll(ours, "&nbsp;", "") + "\n\nask the team": strings.ReplaceAll(ours, "&nbsp;", "") + "\n\nask the team", // an older exporter wrote it
 			"damaged": ours,
 		} {
 			set(mlflow.TagNote, held)

@@ -103,6 +103,7 @@ func (a *Applier) withTotals(ctx context.Context, t *trace) (info json.RawMessag
 		now, ok := sum.of(held.Spans)
 		var shown map[string]float64
 		_ = json.Unmarshal([]byte(held.Info.Metadata[sum.metadata]), &shown) // none, or no numbers: nothing shown
+		round(shown)                                                         // MLflow's own sums are not
 		switch {
 		case !ok || said[sum.metadata] != "" || maps.Equal(now, shown):
 		case foreign && now[sum.compare] <= shown[sum.compare]: // its root may have said it
@@ -196,10 +197,14 @@ func (sum total) of(spans []mlflow.Span) (all map[string]float64, ok bool) {
 			all[key] += n
 		}
 	}
-	for key, n := range all {
-		all[key] = decimal.Round(n)
-	}
+	round(all)
 	return all, ok
+}
+
+func round(numbers map[string]float64) {
+	for key, n := range numbers {
+		numbers[key] = decimal.Round(n)
+	}
 }
 
 // includes reports whether a span above one has numbers. A circle of spans has no end.

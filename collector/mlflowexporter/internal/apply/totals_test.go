@@ -241,6 +241,35 @@ func TestTotalsOfSpansSentAgain(t *testing.T) {
 	}
 }
 
+// A late call below another one, which speaks for it, changes no total: MLflow, which was told before the ledger
+// was lost, is told nothing, whatever the last digits of its own sums.
+func TestTotalsThatDifferInTheLastDigitsAreNotTold(t *testing.T) {
+	e, _ := faulty(t)
+	e.mustApply(t, e.plan(0))
+	p := callsAlone(e.plan(1))
+	cost := func(n int, text string) reduce.Trace {
+		c := call(p, n)
+		c.Spans.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Attributes().PutStr(reduce.AttrCost, text)
+		return c
+	}
+	above := cost(1, `{"input_cost":0.1,"output_cost":0,"total_cost":0.1}`)
+	root := p
+	root.Traces = []reduce.Trace{with(p.Traces[0], above, cost(2, `{"input_cost":0.7,"output_cost":0,"total_cost":0.7}`))}
+	e.mustApply(t, root)
+	info, err := e.client.GetTraceInfo(t.Context(), "tr-"+p.Traces[0].TraceID)
+	if err != nil || !strings.Contains(info.Metadata[mlflow.MetaCost], "0.7999999999999999") {
+		t.Fatalf("MLflow's sum is %s, %v", info.Metadata[mlflow.MetaCost], err)
+	}
+	below := call(p, 3)
+	below.Spans.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).SetParentSpanID(above.Spans.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).SpanID())
+	e.lose(t)
+	e.requests.take()
+	e.mustApply(t, reduce.Plan{Traces: []reduce.Trace{below}})
+	if read, told := e.requests.get(readSpans), e.requests.get("POST /api/3.0/mlflow/traces"); read == 0 || told != 0 {
+		t.Errorf("the spans were read %d times, and MLflow was told %d times", read, told)
+	}
+}
+
 // roundTrip is a transport that is a function.
 type roundTrip func(*http.Request) (*http.Response, error)
 
