@@ -129,7 +129,7 @@ func (p *postgres) migrate(ctx context.Context) (err error) {
 }
 
 func (p *postgres) enter(ctx context.Context) (err error) {
-	p.present, err = appear(ctx, p.cfg, p.name, slog.New(warnings{p.cfg.Logger.Handler()}))
+	p.present, err = appear(ctx, p.cfg, p.name)
 	p.entered = time.Now()
 	return err
 }

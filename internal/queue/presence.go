@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -34,15 +33,14 @@ const (
 type presence struct {
 	cfg    Config
 	name   string
-	log    *slog.Logger
 	conn   *pgx.Conn
 	cancel context.CancelFunc
 	done   chan struct{}
 }
 
 // appear makes a process present.
-func appear(ctx context.Context, cfg Config, name string, log *slog.Logger) (*presence, error) {
-	p := &presence{cfg: cfg, name: name, log: log, done: make(chan struct{})}
+func appear(ctx context.Context, cfg Config, name string) (*presence, error) {
+	p := &presence{cfg: cfg, name: name, done: make(chan struct{})}
 	wait, stopWaiting := context.WithTimeout(ctx, cfg.LockWait)
 	defer stopWaiting()
 	for {
@@ -99,13 +97,13 @@ func (p *presence) keep(ctx context.Context) {
 		if err == nil || ctx.Err() != nil {
 			continue
 		}
-		p.log.WarnContext(ctx, "connection to PostgreSQL is lost", "err", err)
+		p.cfg.Logger.WarnContext(ctx, "connection to PostgreSQL is lost", "err", err)
 		_ = p.conn.Close(ctx) // it is broken
 		for ctx.Err() == nil {
 			conn, err := p.connect(ctx)
 			if err == nil {
 				p.conn = conn
-				p.log.WarnContext(ctx, "connection to PostgreSQL is back")
+				p.cfg.Logger.WarnContext(ctx, "connection to PostgreSQL is back")
 				break
 			}
 			_ = pause.For(ctx, presenceRetry) // the loop asks ctx
