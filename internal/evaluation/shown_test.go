@@ -12,8 +12,9 @@ import (
 	"github.com/technoshare/commentator/internal/telemetry"
 )
 
-// People read in the trace of a try what they would read in Slack, with its characters.
-func TestTriesAreShownAsPeopleReadThem(t *testing.T) {
+// shownTry returns the message of a try with a text of Slack and a comment.
+func shownTry(t *testing.T, slackText, comment string) string {
+	t.Helper()
 	p, err := telemetry.New(t.Context(), telemetry.Config{
 		Mode: telemetry.ModeTracing, Ratio: 1, CaptureContent: true, StoreID: "0123456789abcdef0123456789abcdef", PseudonymKey: "key",
 	}, nil)
@@ -30,8 +31,8 @@ func TestTriesAreShownAsPeopleReadThem(t *testing.T) {
 	_, d := telemetry.StartDetail(ctx, "stage_a", trace.SpanKindInternal)
 	describe(ctx, d, map[string]string{"url": "https://example.org/?a=1&b=2"}, "a <b>")
 	d.End(nil)
-	a := &attempt{runner: &runner{}, task: task{example: Example{ID: "x", SlackText: "<https://example.org|look> &amp; see"}}, text: "*tldr*\n• A &amp; B"}
-	m, err := e.End(a.end(Try{}, at, at.Add(time.Second)))
+	a := &attempt{runner: &runner{}, task: task{example: Example{ID: "x", SlackText: slackText}}, text: comment}
+	m, err := e.End(a.end(e, Try{}, at, at.Add(time.Second)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,11 +40,27 @@ func TestTriesAreShownAsPeopleReadThem(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return string(body)
+}
+
+// People read in the trace of a try what they would read in Slack, with its characters.
+func TestTriesAreShownAsPeopleReadThem(t *testing.T) {
+	body := shownTry(t, "<https://example.org|look> &amp; see", "*tldr*\n• A &amp; B")
 	for _, want := range []string{
 		`{"url":"https://example.org/?a=1&b=2"}`, `"a <b>"`, `"slack_text":"look (https://example.org) & see"`, `{"comment":"**tldr**\n\n- A & B","passed":false}`,
 	} {
-		if !strings.Contains(string(body), want) {
+		if !strings.Contains(body, want) {
 			t.Errorf("the message has no %s", want)
+		}
+	}
+}
+
+// Secrets are masked before the markup of Slack goes, which may be all that shows them.
+func TestSecretsOfTriesAreMaskedBeforeTheMarkupGoes(t *testing.T) {
+	body := shownTry(t, "password: &lt;hunter2xQ9zK4mP!", "see <https://example.org|API key: abcd1234efgh5678> there")
+	for _, secret := range []string{"hunter2", "abcd1234"} {
+		if strings.Contains(body, secret) {
+			t.Errorf("the message has %s", secret)
 		}
 	}
 }

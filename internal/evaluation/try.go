@@ -11,7 +11,6 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/technoshare/commentator/internal/commentator"
-	"github.com/technoshare/commentator/internal/mrkdwn"
 	"github.com/technoshare/commentator/internal/plainjson"
 	"github.com/technoshare/commentator/internal/telemetry"
 	"github.com/technoshare/commentator/internal/wire"
@@ -64,7 +63,7 @@ func (r *runner) try(ctx context.Context, t task) error {
 	if r.MaxCostUSD > 0 && out.CostUSD == nil {
 		return &FatalError{errors.New("the cost limit cannot be kept: a model has no price; name one that has, or leave --max-cost out")}
 	}
-	msg, err := example.End(a.end(out, start, r.Now()))
+	msg, err := example.End(a.end(example, out, start, r.Now()))
 	if err != nil {
 		return err
 	}
@@ -272,12 +271,12 @@ func (a *attempt) analyses() map[commentator.Stage]commentator.Analysis {
 // name together, so it is not called as the scorer is.
 const expectedTheme = "theme"
 
-// end is what telemetry is told of the try.
-func (a *attempt) end(t Try, start, end time.Time) telemetry.ExampleEnd {
+// end is what telemetry is told of the try, with texts as e shows them.
+func (a *attempt) end(e *telemetry.Example, t Try, start, end time.Time) telemetry.ExampleEnd {
 	out := telemetry.ExampleEnd{
 		Start: start, End: end, Stages: a.analyses(), Passed: t.Passed, Failure: t.Message,
-		Input:  map[string]string{"url": a.example.URL, "slack_text": mrkdwn.Plain(a.example.SlackText)},
-		Output: map[string]any{"comment": mrkdwn.Plain(mrkdwn.Markdown(a.text)), "passed": t.Passed},
+		Input:  map[string]string{"url": a.example.URL, "slack_text": e.Plain(a.example.SlackText)},
+		Output: map[string]any{"comment": e.LaidOut(a.text), "passed": t.Passed},
 	}
 	if t.Error != ErrorNone {
 		out.ErrorType = string(t.Error)

@@ -59,6 +59,23 @@ type Verdict struct {
 	Expected bool
 }
 
+// Plain returns a text of Slack as people read it, and LaidOut as Markdown. Both mask it before, where
+// secrets still look like ones, and are what belongs in ExampleEnd. Without telemetry they return nothing.
+func (e *Example) Plain(s string) string {
+	if e == nil {
+		return ""
+	}
+	return e.stage.provider.plain(s)
+}
+
+// LaidOut is described at Plain.
+func (e *Example) LaidOut(s string) string {
+	if e == nil {
+		return ""
+	}
+	return e.stage.provider.laidOut(s)
+}
+
 // ExampleEnd is what is known when a try ends.
 type ExampleEnd struct {
 	Start, End    time.Time

@@ -94,7 +94,13 @@ func (p *Provider) jobTexts(j commentator.Job, m commentator.Message, sum summar
 // gone, a secret may no longer look like one.
 func (p *Provider) plain(s string) string { return mrkdwn.Plain(string(p.rec.mask(s))) }
 
-// laidOut is likewise, as the Markdown that MLflow's UI makes of outputs.
+// laidOut is likewise, as the Markdown that MLflow's UI makes of outputs. Around the label of a link
+// Markdown may hide a secret that shows where the label stands alone: such a text stays plain, and masked.
 func (p *Provider) laidOut(s string) string {
-	return mrkdwn.Plain(mrkdwn.Markdown(string(p.rec.mask(s))))
+	s = string(p.rec.mask(s))
+	plain := mrkdwn.Plain(s)
+	if m := string(p.rec.mask(plain)); m != plain {
+		return m
+	}
+	return mrkdwn.Plain(mrkdwn.Markdown(s))
 }

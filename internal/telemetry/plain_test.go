@@ -179,3 +179,18 @@ func TestSecretsAreMaskedBeforeTheMarkupGoes(t *testing.T) {
 		t.Errorf("input %s", in)
 	}
 }
+
+// So is the label of a link, whether it holds what shows the secret or follows it.
+func TestSecretsInLabelsOfLinksAreMasked(t *testing.T) {
+	p, _ := newTestProvider(t, nil)
+	for posted, want := range map[string]string{
+		"see <https://example.org|API key: abcd1234efgh5678>": "[redacted:",
+		"*tldr* password: <https://example.org|hunter2xY9>":   "[redacted:password]",
+		"*tldr* see <https://example.org|the manual>":         "**tldr** see [the manual](https://example.org)",
+	} {
+		got := string(p.rec.mask(p.laidOut(posted)))
+		if strings.Contains(got, "abcd1234") || strings.Contains(got, "hunter2") || !strings.Contains(got, want) {
+			t.Errorf("%s\nis shown as %s", posted, got)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"time"
@@ -11,18 +12,27 @@ import (
 	"github.com/technoshare/commentator/internal/mlflow"
 )
 
-// listTimeout bounds how long a job waits for its prompts to be listed.
-const listTimeout = 10 * time.Second
+const (
+	// listTimeout bounds the requests that list one prompt. Once they take longer none is listed for
+	// lookAgain, so that jobs do not wait as long for each of theirs.
+	listTimeout = 10 * time.Second
+	// listAgain is when a prompt that is listed is looked at again: it may have been made anew, and another
+	// writer may have removed what was added.
+	listAgain = 24 * time.Hour
+)
 
-// listings remembers which prompts the pages of which experiments list: each is seen to once, so that later
-// jobs make no request.
+var errListingPaused = errors.New("another prompt took too long to be listed")
+
+// listings remembers which prompts the pages of which experiments list: each is seen to once a day, so that
+// other jobs make no request.
 type listings struct {
 	// writing is held from the reading of a prompt's experiments to the writing: of two at once the
 	// second one would remove what the first one added.
 	writing sync.Mutex
 
 	mu    sync.Mutex
-	again map[string]map[string]time.Time // by prompt and experiment's id, when to try again; zero: never
+	again map[string]map[string]time.Time // by prompt and experiment's id, when to look again
+	pause time.Time                       // until then none is listed
 	said  bool                            // that it fails
 }
 
@@ -52,6 +62,10 @@ func (a *Applier) listIn(ctx context.Context, experimentID string, used []mlflow
 			continue
 		}
 		err := a.listPrompt(ctx, v.Name, experimentID)
+		if ctx.Err() != nil { // which says nothing of the registry
+			a.listings.failed(v.Name, experimentID, now)
+			return
+		}
 		if err != nil {
 			a.listings.failed(v.Name, experimentID, now.Add(lookAgain))
 		}
@@ -67,13 +81,20 @@ func (a *Applier) listIn(ctx context.Context, experimentID string, used []mlflow
 func (a *Applier) listPrompt(ctx context.Context, name, experimentID string) error {
 	a.listings.writing.Lock()
 	defer a.listings.writing.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, listTimeout)
-	defer cancel()
-	if err := a.slots.take(ctx, false); err != nil {
+	if a.listings.paused(a.cfg.Now()) {
+		return errListingPaused
+	}
+	if err := a.slots.take(ctx, false); err != nil { // takes long when there is much to do, whatever the registry
 		return err
 	}
 	defer a.slots.giveBack()
-	return a.client.ListPrompt(ctx, name, experimentID)
+	limited, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	err := a.client.ListPrompt(limited, name, experimentID)
+	if timedOut(err) && ctx.Err() == nil {
+		a.listings.pauseUntil(a.cfg.Now().Add(lookAgain))
+	}
+	return err
 }
 
 // due reports whether a prompt is to be listed now, and takes it that it will be. When there are too many,
@@ -82,7 +103,7 @@ func (l *listings) due(name, experimentID string, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	in := l.again[name]
-	if again, known := in[experimentID]; known && (again.IsZero() || now.Before(again)) {
+	if now.Before(l.pause) || now.Before(in[experimentID]) {
 		return false
 	}
 	if l.again == nil || (in == nil && len(l.again) >= maxPrompts) {
@@ -92,7 +113,7 @@ func (l *listings) due(name, experimentID string, now time.Time) bool {
 		in = map[string]time.Time{}
 		l.again[name] = in
 	}
-	in[experimentID] = time.Time{}
+	in[experimentID] = now.Add(listAgain)
 	return true
 }
 
@@ -103,6 +124,18 @@ func (l *listings) failed(name, experimentID string, again time.Time) {
 	if in := l.again[name]; in != nil { // else it was forgotten meanwhile
 		in[experimentID] = again
 	}
+}
+
+func (l *listings) paused(now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return now.Before(l.pause)
+}
+
+func (l *listings) pauseUntil(end time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pause = end
 }
 
 // news reports whether an error is worth a line: the first one since it last worked.
@@ -124,5 +157,5 @@ func (l *listings) forget(name string) {
 func (l *listings) forgetAll() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.again = nil
+	l.again, l.pause = nil, time.Time{}
 }

@@ -153,22 +153,35 @@ func TestListingThatFailsCostsNothingElse(t *testing.T) {
 	}
 }
 
-// A prompt that was made again is listed again, once its versions are seen to be others.
+// A prompt that was made again is listed again: once its versions are seen to be others, and after a day
+// when they look the same.
 func TestPromptThatIsMadeAgainIsListedAgain(t *testing.T) {
-	e, s := faulty(t)
-	now := time.UnixMilli(startMS)
-	e.cfg.Now = func() time.Time { return now }
-	e.restart(t)
-	e.register(t, "compose", "text A")
-	used, _ := e.register(t, "compose", "text B")
-	other, _ := e.register(t, "extract", "text C")
-	e.mustApply(t, e.prompted(0, used, other))
-	s.DropPrompt(used.Name)
-	e.register(t, "compose", "text B")
-	now = now.Add(10 * time.Minute)
-	e.mustApply(t, e.prompted(1, used, other))
-	if got := e.listedBy(t, used.Name); got != ","+e.experimentID(t)+"," {
-		t.Errorf("listed by %q", got)
+	for name, tc := range map[string]struct {
+		before []string // texts of versions before the one that is used
+		later  time.Duration
+	}{
+		"another number":  {[]string{"text A"}, 10 * time.Minute},
+		"the same number": {nil, 24 * time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, s := faulty(t)
+			now := time.UnixMilli(startMS)
+			e.cfg.Now = func() time.Time { return now }
+			e.restart(t)
+			for _, text := range tc.before {
+				e.register(t, "compose", text)
+			}
+			used, _ := e.register(t, "compose", "text B")
+			other, _ := e.register(t, "extract", "text C")
+			e.mustApply(t, e.prompted(0, used, other))
+			s.DropPrompt(used.Name)
+			e.register(t, "compose", "text B")
+			now = now.Add(tc.later)
+			e.mustApply(t, e.prompted(1, used, other))
+			if got := e.listedBy(t, used.Name); got != ","+e.experimentID(t)+"," {
+				t.Errorf("listed by %q", got)
+			}
+		})
 	}
 }
 
