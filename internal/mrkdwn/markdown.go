@@ -13,7 +13,9 @@ var link = regexp.MustCompile(`<(https?://[^|>\s]+)\|([^>\n]+)>`)
 func Markdown(s string) string {
 	var lines []string
 	inList := false
-	s = link.ReplaceAllString(s, "[$2]($1)")
+	if HasLabels(s) {
+		s = link.ReplaceAllString(s, "[$2]($1)")
+	}
 	for line := range strings.Lines(strings.TrimSpace(s)) {
 		line = strings.TrimRight(line, "\r\n\t ")
 		line, item := listItem(bold(line))
@@ -33,6 +35,9 @@ func Markdown(s string) string {
 	return strings.Join(lines, "\n")
 }
 
+// HasLabels reports whether a text may have links that show a label of their own.
+func HasLabels(s string) bool { return strings.IndexByte(s, '|') >= 0 }
+
 // listItem returns a line as Markdown wants items of lists, and whether it is one.
 func listItem(line string) (string, bool) {
 	if text, ok := strings.CutPrefix(line, "• "); ok {
@@ -51,6 +56,9 @@ func listItem(line string) (string, bool) {
 
 // bold turns *this* into **this**; 2 * 3 * 4 stays.
 func bold(line string) string {
+	if strings.IndexByte(line, '*') < 0 {
+		return line
+	}
 	var b strings.Builder
 	for {
 		before, after, _ := strings.Cut(line, "*")

@@ -98,9 +98,11 @@ func (p *Provider) plain(s string) string { return mrkdwn.Plain(string(p.rec.mas
 // Markdown may hide a secret that shows where the label stands alone: such a text stays plain, and masked.
 func (p *Provider) laidOut(s string) string {
 	s = string(p.rec.mask(s))
-	plain := mrkdwn.Plain(s)
-	if m := string(p.rec.mask(plain)); m != plain {
-		return m
+	if mrkdwn.HasLabels(s) {
+		plain := mrkdwn.Plain(s)
+		if m := string(p.rec.mask(plain)); m != plain {
+			return m
+		}
 	}
 	return mrkdwn.Plain(mrkdwn.Markdown(s))
 }
