@@ -76,10 +76,11 @@ func (c *jobsListCommand) Run(ctx context.Context, a *app) (err error) {
 	return table.Flush()
 }
 
-// toldState is the state of a job for people; in JSON it stays as it is.
+// toldState is the state of a job for people; in JSON it stays as it is. What runs and no worker works on goes
+// on with the next start of one.
 func toldState(state commentator.JobState, worker bool) commentator.JobState {
-	if state == commentator.JobRunning {
-		return commentator.JobState(runningState(worker))
+	if state == commentator.JobRunning && !worker {
+		return "interrupted"
 	}
 	return state
 }

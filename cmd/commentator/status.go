@@ -166,7 +166,7 @@ func printStatus(w io.Writer, s state, now time.Time) error {
 	if s.Strategies != nil {
 		row("strategies", "%s", remoteLine(*s.Strategies))
 	}
-	row("jobs", "%d pending, %d %s, %d final%s", s.Jobs.Pending, s.Jobs.Running, runningState(s.Worker || s.Jobs.Running == 0), s.Jobs.Final, since(", the oldest open one is %s old", s.Jobs.OldestAge))
+	row("jobs", "%d pending, %d %s, %d final%s", s.Jobs.Pending, s.Jobs.Running, toldState(commentator.JobRunning, s.Worker || s.Jobs.Running == 0), s.Jobs.Final, since(", the oldest open one is %s old", s.Jobs.OldestAge))
 	if last := s.Jobs.Last; last != nil {
 		row("", "job %d was the last to start, %s ago: %s", last.ID, seconds(age(last.Started, now)), last.Recorded)
 	}
@@ -200,15 +200,6 @@ func printStatus(w io.Writer, s state, now time.Time) error {
 		row("collector", "%s takes messages since %s", c.Endpoint, c.Since.Local().Format(time.DateTime))
 	}
 	return table.Flush()
-}
-
-// runningState is how people are told of jobs that are running: those that no worker works on go on with the
-// next start of one.
-func runningState(worker bool) string {
-	if worker {
-		return string(commentator.JobRunning)
-	}
-	return "interrupted"
 }
 
 func since(format string, age float64) string {

@@ -54,22 +54,13 @@ func (s *looking) LastStarted(ctx context.Context) (jobID int64, at time.Time, e
 
 // Decided returns how many jobs a rule of the sampling file has decided, also of those that
 // are no longer in the database.
-func (s *Store) Decided(ctx context.Context, rule string) (int64, error) {
-	return readDecided(ctx, s.reader, rule)
-}
-
-// Decided is that of Store.
-func (r *ReadOnly) Decided(ctx context.Context, rule string) (int64, error) {
-	return readDecided(ctx, r.reader, rule)
-}
-
-func readDecided(ctx context.Context, db *database, rule string) (int64, error) {
+func (s *looking) Decided(ctx context.Context, rule string) (int64, error) {
 	var n int64
-	err := db.QueryRowContext(ctx, `
-		SELECT count(*) FROM jobs WHERE decision <> '' AND `+db.dialect.jsonText("decision", "by")+` = ?`, rule).Scan(&n)
+	err := s.reader.QueryRowContext(ctx, `
+		SELECT count(*) FROM jobs WHERE decision <> '' AND `+s.reader.dialect.jsonText("decision", "by")+` = ?`, rule).Scan(&n)
 	var h History
 	if err == nil {
-		h, err = readHistory(ctx, db)
+		h, err = readHistory(ctx, s.reader)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("count decisions of rule %s: %w", rule, explain(err))

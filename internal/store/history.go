@@ -58,7 +58,7 @@ func WithHistory(keep, backfill time.Duration) Option {
 type historian struct{ keep, backfill time.Duration }
 
 // History returns what is no longer in the database.
-func (s *Store) History(ctx context.Context) (History, error) {
+func (s *looking) History(ctx context.Context) (History, error) {
 	h, err := readHistory(ctx, s.reader)
 	if err != nil {
 		return h, fmt.Errorf("read history: %w", err)

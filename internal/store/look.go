@@ -17,9 +17,6 @@ func (r *ReadOnly) LockPath() string {
 	return r.name + ".lock"
 }
 
-// Reader is the read-only pool.
-func (r *ReadOnly) Reader() *sql.DB { return r.reader.DB }
-
 // Status is that of Store.
 func (r *ReadOnly) Status(ctx context.Context) (Status, error) {
 	out, err := readStatus(ctx, r.reader)

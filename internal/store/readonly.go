@@ -143,21 +143,9 @@ func (r *ReadOnly) Close() error {
 // Name is what people may see of where the database is.
 func (r *ReadOnly) Name() string { return r.name }
 
-// StoreID is that of Store.
-func (r *ReadOnly) StoreID() string { return r.ids.current }
-
 // StoreIDOf is the store id that is part of a job's identity: another one for jobs that a copy
 // brought along.
 func (r *ReadOnly) StoreIDOf(job int64) string { return r.ids.of(job) }
-
-// History returns what is no longer in the database.
-func (r *ReadOnly) History(ctx context.Context) (History, error) {
-	h, err := readHistory(ctx, r.reader)
-	if err != nil {
-		return h, fmt.Errorf("read history: %w", err)
-	}
-	return h, nil
-}
 
 // QueryContext runs a query that is written for both databases, with ? for a value.
 func (r *ReadOnly) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {

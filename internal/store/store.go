@@ -173,7 +173,7 @@ func (s *Store) closeDatabases() error {
 
 // StoreID is the UUID written when the database was created, or when a copy of it got one of its
 // own; part of the identity of every job that this database did not bring along.
-func (s *Store) StoreID() string { return s.ids.current }
+func (s *looking) StoreID() string { return s.ids.current }
 
 // PseudonymKey is the secret under which Slack's ids of people become pseudonyms: random,
 // written when the database was created, and kept nowhere else.
@@ -200,4 +200,4 @@ func (s *Store) LockPath() string {
 func (s *Store) DB() *sql.DB { return s.db.DB }
 
 // Reader is the read-only pool.
-func (s *Store) Reader() *sql.DB { return s.reader.DB }
+func (s *looking) Reader() *sql.DB { return s.reader.DB }
