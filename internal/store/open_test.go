@@ -9,9 +9,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/technoshare/commentator/internal/commentator"
 	"github.com/technoshare/commentator/internal/wire"
+	"github.com/technoshare/commentator/test/dbtest"
 )
 
 func TestStoreIDAndKeyAreKeptAndDifferBetweenDatabases(t *testing.T) {
@@ -98,6 +100,35 @@ func TestManyProcessesMayCreateTheDatabaseAtOnce(t *testing.T) {
 			t.Fatalf("store ids or keys differ: %v", ids)
 		}
 	}
+}
+
+// SQLite lets nobody wait who turns a file's journal mode to WAL while another one is about to write, as two
+// are that create it at once.
+func TestOpenWaitsForTheWriterOfAFileThatIsNotInWALMode(t *testing.T) {
+	dbtest.SQLiteOnly(t)
+	path := dbPath(t)
+	s, err := Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	other, err := sql.Open("sqlite", dsn(path, "rw", "journal_mode(DELETE)"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	other.SetMaxOpenConns(1)
+	if _, err := other.Exec(`BEGIN IMMEDIATE`); err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(300*time.Millisecond, func() {
+		if _, err := other.Exec(`ROLLBACK`); err != nil {
+			t.Error(err)
+		}
+	})
+	open(t, path)
 }
 
 func TestOpenRefusesWhatIsNotItsDatabase(t *testing.T) {

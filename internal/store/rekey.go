@@ -52,9 +52,9 @@ func readIdentities(ctx context.Context, q querier) (i identities, err error) {
 // own, and returns it. Jobs that have ended keep their identity; those that are open and
 // those that come get one that no job of the original has.
 func Rekey(ctx context.Context, path string) (id string, err error) {
-	db, err := openWriter(path, busyTimeout)
+	db, err := openWriter(ctx, path, busyTimeout)
 	if err != nil {
-		return "", fmt.Errorf("write store id: %w", err)
+		return "", fmt.Errorf("write store id: %w", explain(err))
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	file := &database{db, sqliteDialect}

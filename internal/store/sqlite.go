@@ -11,14 +11,17 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// How long, in ms, a connection waits for a lock: of another process, or of the
+// How long a connection waits for a lock: of another process, or of the
 // checkpointer, which must give up long before the writers do.
 const (
+	busyPatience          = 5 * time.Second
 	busyTimeout           = "busy_timeout(5000)"
 	busyTimeoutCheckpoint = "busy_timeout(200)"
 )
@@ -53,13 +56,13 @@ func (s *Store) openSQLite(ctx context.Context, path string) error {
 		return err
 	}
 	s.reader = &database{reader, s.dialect}
-	if err := s.prepare(ctx, func() (*sql.DB, error) { return openWriter(abs, busyTimeout) }); err != nil {
+	if err := s.prepare(ctx, func() (*sql.DB, error) { return openWriter(ctx, abs, busyTimeout) }); err != nil {
 		return err
 	}
 	if s.insertRow, err = s.db.PrepareContext(ctx, insertRow); err != nil {
 		return err
 	}
-	if s.checkpointer, err = openWriter(abs, busyTimeoutCheckpoint); err != nil {
+	if s.checkpointer, err = openWriter(ctx, abs, busyTimeoutCheckpoint); err != nil {
 		return err
 	}
 	s.file, err = os.Stat(abs)
@@ -76,15 +79,34 @@ func (s *Store) openSQLite(ctx context.Context, path string) error {
 //
 // Automatic checkpoints are off, because they would run inside a job's commit; see
 // runCheckpointer.
-func openWriter(path, busy string) (*sql.DB, error) {
+func openWriter(ctx context.Context, path, timeout string) (*sql.DB, error) {
 	db, err := sql.Open("sqlite", dsn(path, "rw",
-		busy, "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(1)",
+		timeout, "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(1)",
 		"wal_autocheckpoint(0)", fmt.Sprintf("journal_size_limit(%d)", walKeep)))
 	if err != nil {
 		return nil, err
 	}
 	db.SetMaxOpenConns(1)
+	if err := beAlone(ctx, db); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
 	return db, nil
+}
+
+// beAlone makes the first connection of a writer, which turns the journal mode of a new file, or of
+// one that a backup put back, to WAL. SQLite returns SQLITE_BUSY at once there when another process
+// does so too, whatever busy_timeout says: both read already, and the other waits for all readers to end.
+func beAlone(ctx context.Context, db *sql.DB) error {
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		err := db.PingContext(ctx)
+		if err != nil && !busy(err) {
+			err = backoff.Permanent(err)
+		}
+		return struct{}{}, err
+	}, backoff.WithBackOff(&backoff.ExponentialBackOff{
+		InitialInterval: 5 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 1.5, MaxInterval: 100 * time.Millisecond,
+	}), backoff.WithMaxElapsedTime(busyPatience))
+	return err
 }
 
 func openReader(path string) (*sql.DB, error) { return openToRead(path, "ro") }
@@ -176,6 +198,11 @@ func explain(err error) error {
 		return fmt.Errorf("another process holds it for too long; stop that one and try again: %w", err)
 	}
 	return err
+}
+
+func busy(err error) bool {
+	var se *sqlite.Error
+	return errors.As(err, &se) && se.Code()&0xff == sqlite3.SQLITE_BUSY
 }
 
 // Damaged reports whether an error is SQLite's word that the file is damaged, which a statement may meet that
