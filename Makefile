@@ -52,8 +52,20 @@ unit: ## Unit tests, without servers
 	go test ./...
 
 .PHONY: test
-test: lint race routing prometheus servers e2e ## All tests, with the real servers; what CI runs
+test: prepared race servers e2e ## All tests, with the real servers; what CI runs
 	@command -v systemd-analyze >/dev/null || echo "Not shown, since systemd-analyze (package systemd) is not installed: that systemd accepts the units of deploy/systemd"
+
+# Two of the targets at a time, each of which has one MLflow at most: a server and its tests wait
+# for each other, and leave half of two processors idle. What each prints comes when it has ended.
+TWO_AT_ONCE = $(MAKE) -j2 --output-sync=target
+
+.PHONY: prepared
+prepared:
+	@$(TWO_AT_ONCE) lint mlflow mlflow-3.7.0
+
+.PHONY: mlflow-3.7.0
+mlflow-3.7.0:
+	@MLFLOW_VERSION=3.7.0 scripts/start_mlflow.sh --install-only
 
 # SQLite's own code, C that was translated to Go, is not instrumented: its memory is none that
 # the detector watches, and a test that lives in a database took three times as long. It has no
@@ -62,27 +74,27 @@ test: lint race routing prometheus servers e2e ## All tests, with the real serve
 .PHONY: race
 race: ## Unit tests under the race detector, and those that it only makes slow without it
 	go test -race -gcflags=modernc.org/sqlite/lib=-race=false -timeout 20m ./...
-	go test ./internal/retrieval ./internal/pipeline ./internal/evaluation/compare ./internal/retention ./cmd/commentator \
-		./collector/mlflowexporter ./collector/mlflowexporter/internal/apply
+	go test ./internal/retrieval ./internal/pipeline ./internal/evaluation/compare ./internal/render ./internal/retention \
+		./cmd/commentator ./collector/mlflowexporter ./collector/mlflowexporter/internal/apply
 
 # A module of its own, which compiles what the programs do not need. The test cache does not
 # see the configurations, which lie outside of it.
 .PHONY: routing
 routing: $(TOOLS)/golangci-lint ## Every configuration of otel-config in a Collector, with other backends and Kafka around it
-	cd test/routing && $(TOOLS)/golangci-lint run ./... && go test -count=1 -timeout 20m ./...
+	cd test/routing && $(TOOLS)/golangci-lint run --allow-serial-runners ./... && go test -count=1 -timeout 20m ./...
 
 # A module of its own for the same reason.
 .PHONY: prometheus
 prometheus: $(TOOLS)/golangci-lint ## The alerts' unit tests, and whether real processes expose what rules and pages name
-	cd test/prometheus && $(TOOLS)/golangci-lint run ./... && go test -count=1 -timeout 10m ./...
+	cd test/prometheus && $(TOOLS)/golangci-lint run --allow-serial-runners ./... && go test -count=1 -timeout 10m ./...
 
 .PHONY: soak-routing
 soak-routing: ## Another backend hangs, then refuses, for OUTAGE each (10m) while jobs come
 	cd test/routing && go test -count=1 -timeout 2h -v -run TestDeadBackendDelaysNobody . -outage $(or $(OUTAGE),10m)
 
 .PHONY: servers
-servers: mlflow contract-3.7.0 contract-postgres contract-slack postgres ## Contract tests against real servers and Slack's Python client, and a build of the exporter by ocb
-	MLFLOW_TEST_PYTHON=$(MLFLOW_PYTHON) $(CONTRACT)
+servers: mlflow ## All that needs real servers: MLflow, PostgreSQL, Slack's client, other backends, Prometheus; a build of the exporter by ocb
+	@$(TWO_AT_ONCE) contract-3.7.0 postgres contract-mlflow contract-postgres routing contract-slack prometheus
 	MLFLOW_TEST_PYTHON=$(MLFLOW_PYTHON) go test -count=1 -timeout 20m -tags realserver -run '^TestReal' \
 		./internal/backup ./internal/render ./internal/retention ./internal/doctor ./internal/evaluation/stats ./collector/mlflowexporter ./cmd/otelcol-mlflow
 
@@ -90,8 +102,9 @@ servers: mlflow contract-3.7.0 contract-postgres contract-slack postgres ## Cont
 # Of the other packages' tests those that need a real server have names that begin with TestReal.
 CONTRACT = go test -count=1 -timeout 20m -tags realserver -run '.*/^real$$' ./collector/mlflowexporter/internal/apply
 
-# One server at a time: each of these ends what it starts before the next begins.
-.NOTPARALLEL: servers
+.PHONY: contract-mlflow
+contract-mlflow: mlflow ## Contract tests against the pinned MLflow
+	MLFLOW_TEST_PYTHON=$(MLFLOW_PYTHON) $(CONTRACT)
 
 .PHONY: contract-3.7.0
 contract-3.7.0: ## Contract tests against MLflow 3.7.0

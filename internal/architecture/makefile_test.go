@@ -55,6 +55,35 @@ func TestEveryTestOfARealServerRuns(t *testing.T) {
 	}
 }
 
+// What the race detector leaves out `make race` runs without it, by package.
+func TestWhatTheRaceDetectorLeavesOutRuns(t *testing.T) {
+	makefile, err := os.ReadFile("../../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, recipe, _ := strings.Cut(string(makefile), "\nrace:")
+	recipe, _, _ = strings.Cut(recipe, "\n\n")
+	_, without, _ := strings.Cut(recipe, "\tgo test ./internal")
+	listed := strings.Fields("./internal" + without)
+
+	cmd := exec.Command("git", "grep", "-lE", `^//go:build !race|\brace\.(On|Pick)\b`, "--", "*_test.go", ":!internal/architecture")
+	cmd.Dir = "../.."
+	files, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("git grep: %v", err)
+	}
+	seen := 0
+	for file := range strings.Lines(string(files)) {
+		seen++
+		if dir := filepath.ToSlash(filepath.Dir(file)); !slices.Contains(listed, "./"+dir) {
+			t.Errorf("%s: the race detector leaves some of it out, and `make race` does not run ./%s without it", strings.TrimSpace(file), dir)
+		}
+	}
+	if seen < 8 {
+		t.Errorf("%d files that leave something out were found: this test looks at the wrong ones", seen)
+	}
+}
+
 // A command that fails in an assignment before another command does not end the recipe: the
 // other runs with the variable empty, and with what it falls back to.
 func TestNoRecipeGoesOnWithoutWhatItAsksFor(t *testing.T) {
