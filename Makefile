@@ -15,6 +15,8 @@ LDFLAGS  := -s -w -X main.version=$(VERSION) -X main.revision=$(REVISION)
 # Named after what is in them, so that a second clone takes the first one's.
 TOOLS    := $(COMMENTATOR_CACHE)/tools-$(shell git hash-object internal/tools/go.mod | cut -c1-12)
 MLFLOW_PYTHON = $(shell scripts/start_mlflow.sh --python)
+# `make lint` vets all packages, with more analyzers and every build tag.
+GO_TEST  := go test -vet=off
 
 # A PostgreSQL for one recipe, which ends with it.
 WITH_POSTGRES = export POSTGRES_DIR=$$(mktemp -d) && trap 'scripts/postgres.sh --stop; rm -rf "$$POSTGRES_DIR"' EXIT && chmod 711 "$$POSTGRES_DIR"
@@ -49,7 +51,7 @@ lint: $(TOOLS)/golangci-lint ## Static checks
 
 .PHONY: unit
 unit: ## Unit tests, without servers
-	go test ./...
+	$(GO_TEST) ./...
 
 .PHONY: test
 test: prepared race servers e2e ## All tests, with the real servers; what CI runs
@@ -73,20 +75,20 @@ mlflow-3.7.0:
 # copy of them (of sync.Map's, say) for everybody's.
 .PHONY: race
 race: ## Unit tests under the race detector, and those that it only makes slow without it
-	go test -race -gcflags=modernc.org/sqlite/lib=-race=false -timeout 20m ./...
-	go test ./internal/retrieval ./internal/pipeline ./internal/evaluation/compare ./internal/render ./internal/retention \
+	$(GO_TEST) -race -gcflags=modernc.org/sqlite/lib=-race=false -timeout 20m ./...
+	$(GO_TEST) ./internal/retrieval ./internal/pipeline ./internal/evaluation/compare ./internal/render ./internal/retention \
 		./cmd/commentator ./collector/mlflowexporter ./collector/mlflowexporter/internal/apply
 
 # A module of its own, which compiles what the programs do not need. The test cache does not
 # see the configurations, which lie outside of it.
 .PHONY: routing
 routing: $(TOOLS)/golangci-lint ## Every configuration of otel-config in a Collector, with other backends and Kafka around it
-	cd test/routing && $(TOOLS)/golangci-lint run --allow-serial-runners ./... && go test -count=1 -timeout 20m ./...
+	cd test/routing && $(TOOLS)/golangci-lint run --allow-serial-runners ./... && $(GO_TEST) -count=1 -timeout 20m ./...
 
 # A module of its own for the same reason.
 .PHONY: prometheus
 prometheus: $(TOOLS)/golangci-lint ## The alerts' unit tests, and whether real processes expose what rules and pages name
-	cd test/prometheus && $(TOOLS)/golangci-lint run --allow-serial-runners ./... && go test -count=1 -timeout 10m ./...
+	cd test/prometheus && $(TOOLS)/golangci-lint run --allow-serial-runners ./... && $(GO_TEST) -count=1 -timeout 10m ./...
 
 .PHONY: soak-routing
 soak-routing: ## Another backend hangs, then refuses, for OUTAGE each (10m) while jobs come
@@ -94,13 +96,13 @@ soak-routing: ## Another backend hangs, then refuses, for OUTAGE each (10m) whil
 
 .PHONY: servers
 servers: mlflow ## All that needs real servers: MLflow, PostgreSQL, Slack's client, other backends, Prometheus; a build of the exporter by ocb
-	@$(TWO_AT_ONCE) contract-3.7.0 postgres contract-mlflow contract-postgres routing contract-slack prometheus
-	MLFLOW_TEST_PYTHON=$(MLFLOW_PYTHON) go test -count=1 -timeout 20m -tags realserver -run '^TestReal' \
+	@$(TWO_AT_ONCE) contract-3.7.0 postgres contract-mlflow contract-postgres routing compare-3.7.0 contract-slack prometheus
+	MLFLOW_TEST_PYTHON=$(MLFLOW_PYTHON) $(GO_TEST) -count=1 -timeout 20m -tags realserver -run '^TestReal' \
 		./internal/backup ./internal/render ./internal/retention ./internal/doctor ./internal/evaluation/stats ./collector/mlflowexporter ./cmd/otelcol-mlflow
 
 # The halves of the contract over a real server; `race` runs those over the server in memory.
 # Of the other packages' tests those that need a real server have names that begin with TestReal.
-CONTRACT = go test -count=1 -timeout 20m -tags realserver -run '.*/^real$$' ./collector/mlflowexporter/internal/apply
+CONTRACT = $(GO_TEST) -count=1 -timeout 20m -tags realserver -run '.*/^real$$' ./collector/mlflowexporter/internal/apply
 
 .PHONY: contract-mlflow
 contract-mlflow: mlflow ## Contract tests against the pinned MLflow
@@ -114,33 +116,33 @@ contract-3.7.0: ## Contract tests against MLflow 3.7.0
 contract-postgres: mlflow ## Contract tests against MLflow on PostgreSQL
 	$(WITH_POSTGRES) && store=$$(scripts/postgres.sh --database contract) && \
 		MLFLOW_TEST_PYTHON=$(MLFLOW_PYTHON) MLFLOW_TEST_STORE=$$store $(CONTRACT) && \
-		MLFLOW_TEST_PYTHON=$(MLFLOW_PYTHON) MLFLOW_TEST_STORE=$$store go test -count=1 -timeout 10m -tags realserver -run '^TestRealPostgreSQLIsRecognised$$' ./internal/doctor
+		MLFLOW_TEST_PYTHON=$(MLFLOW_PYTHON) MLFLOW_TEST_STORE=$$store $(GO_TEST) -count=1 -timeout 10m -tags realserver -run '^TestRealPostgreSQLIsRecognised$$' ./internal/doctor
 
 .PHONY: contract-slack
 contract-slack: ## The contract of the fake Slack, and the worker, against an emulator that others wrote
-	emulator=$$(scripts/slack_emulator.sh --install) && SLACK_TEST_EMULATOR=$$emulator go test -count=1 -timeout 10m -tags realserver ./test/slackfake
+	emulator=$$(scripts/slack_emulator.sh --install) && SLACK_TEST_EMULATOR=$$emulator $(GO_TEST) -count=1 -timeout 10m -tags realserver ./test/slackfake
 
 # The same tests as in `unit`, where their databases are SQLite files, and those of several hosts.
 .PHONY: postgres
 postgres: ## Job database, queue, intake, pipeline and commands on PostgreSQL
 	$(WITH_POSTGRES) && store=$$(POSTGRES_FSYNC=off scripts/postgres.sh --database worker) && \
-		COMMENTATOR_TEST_DATABASE_URL=$${store/+psycopg2/} go test -count=1 -timeout 20m \
+		COMMENTATOR_TEST_DATABASE_URL=$${store/+psycopg2/} $(GO_TEST) -count=1 -timeout 20m \
 		./internal/store ./internal/queue ./internal/intake ./internal/pipeline ./internal/migrate ./internal/reconcile ./internal/validate ./cmd/commentator
 
 .PHONY: compare-3.7.0
 compare-3.7.0: ## A job by the bridge against the same by MLflow's SDK, on MLflow 3.7.0
 	python=$$(MLFLOW_VERSION=3.7.0 scripts/start_mlflow.sh --python) && MLFLOW_TEST_PYTHON=$$python \
-		go test -count=1 -timeout 20m -tags e2e -run '^TestJobLooksAsTheSDKWritesIt$$' ./test/e2e
+		$(GO_TEST) -count=1 -timeout 20m -tags e2e -run '^TestJobLooksAsTheSDKWritesIt$$' ./test/e2e
 
 .PHONY: compat
 compat: ## One job on every MLflow version, read back; docs/COMPATIBILITY.md (VERSIONS)
 	go run ./test/compat $(if $(VERSIONS),-versions '$(VERSIONS)')
 	python=$$(MLFLOW_VERSION=2.22.5 scripts/start_mlflow.sh --python) && MLFLOW_TEST_OLD_PYTHON=$$python \
-		go test -count=1 -tags realserver -run '^TestRealOldMLflowIsNamed$$' ./internal/doctor
+		$(GO_TEST) -count=1 -tags realserver -run '^TestRealOldMLflowIsNamed$$' ./internal/doctor
 
 .PHONY: e2e
-e2e: build mlflow compare-3.7.0 ## Worker, Collector and MLflow together, killed and restarted
-	MLFLOW_TEST_PYTHON=$(MLFLOW_PYTHON) go test -count=1 -p 1 -timeout 30m -tags e2e ./test/...
+e2e: build mlflow ## Worker, Collector and MLflow together, killed and restarted
+	MLFLOW_TEST_PYTHON=$(MLFLOW_PYTHON) $(GO_TEST) -count=1 -p 1 -timeout 30m -tags e2e ./test/...
 	DEMO_WAIT=0 scripts/demo.sh
 
 .PHONY: chaos

@@ -63,7 +63,7 @@ func TestWhatTheRaceDetectorLeavesOutRuns(t *testing.T) {
 	}
 	_, recipe, _ := strings.Cut(string(makefile), "\nrace:")
 	recipe, _, _ = strings.Cut(recipe, "\n\n")
-	_, without, _ := strings.Cut(recipe, "\tgo test ./internal")
+	_, without, _ := strings.Cut(recipe, "\t$(GO_TEST) ./internal")
 	listed := strings.Fields("./internal" + without)
 
 	cmd := exec.Command("git", "grep", "-lE", `^//go:build !race|\brace\.(On|Pick)\b`, "--", "*_test.go", ":!internal/architecture")
