@@ -9,7 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/technoshare/commentator/internal/mlflow/backendstore"
+	"github.com/technoshare/commentator/internal/sqlitefile"
 )
 
 // Check finds out whether Create could make a backup, as far as that shows without copying anything,
@@ -107,7 +107,7 @@ func apart(to, folder string) error {
 
 // isOn reads from a database that others may write to whether it is the one.
 func (m mark) isOn(ctx context.Context, file string) error {
-	if err := backendstore.CheckFile(file); err != nil {
+	if err := sqlitefile.Check(file); err != nil {
 		return err
 	}
 	return reading(file, func(db *sql.DB) error {

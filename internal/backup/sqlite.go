@@ -14,7 +14,7 @@ import (
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
-	"github.com/technoshare/commentator/internal/mlflow/backendstore"
+	"github.com/technoshare/commentator/internal/sqlitefile"
 )
 
 const (
@@ -23,7 +23,7 @@ const (
 )
 
 func open(path string, options url.Values) (*sql.DB, error) {
-	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+options.Encode())
+	db, err := sql.Open("sqlite", sqlitefile.Source(path, options))
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +46,7 @@ func openBusy(path string) (*sql.DB, error) {
 // the database has no write-ahead log, as MLflow's, writers wait meanwhile; MLflow's have 20 s
 // for that.
 func copyDatabase(ctx context.Context, from, to string) (err error) {
-	if err := backendstore.CheckFile(from); err != nil {
+	if err := sqlitefile.Check(from); err != nil {
 		return err
 	}
 	f, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
@@ -91,7 +91,7 @@ func steps(ctx context.Context, conn any, to string) error {
 		return fmt.Errorf("the driver %T copies no databases", conn)
 	}
 	// Nobody else has the copy, and one that is not finished is thrown away.
-	b, err := source.NewBackup("file:" + (&url.URL{Path: to}).EscapedPath() + "?mode=rw&_pragma=journal_mode(OFF)&_pragma=synchronous(OFF)")
+	b, err := source.NewBackup(sqlitefile.Source(to, url.Values{"mode": {"rw"}, "_pragma": {"journal_mode(OFF)", "synchronous(OFF)"}}))
 	if err != nil {
 		return err
 	}
@@ -107,8 +107,8 @@ func steps(ctx context.Context, conn any, to string) error {
 }
 
 func isBusy(err error) bool {
-	var e *sqlite.Error
-	return errors.As(err, &e) && (e.Code()&0xff == sqlite3.SQLITE_BUSY || e.Code()&0xff == sqlite3.SQLITE_LOCKED)
+	code, _ := sqlitefile.Code(err)
+	return code == sqlite3.SQLITE_BUSY || code == sqlite3.SQLITE_LOCKED
 }
 
 func syncFile(path string) error {
@@ -121,7 +121,7 @@ func syncFile(path string) error {
 
 // inspect checks a database that nobody writes and counts its rows.
 func inspect(ctx context.Context, path string) (d Database, err error) {
-	if err := backendstore.CheckFile(path); err != nil {
+	if err := sqlitefile.Check(path); err != nil {
 		return d, err
 	}
 	db, err := openQuiet(path)

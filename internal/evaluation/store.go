@@ -14,9 +14,9 @@ import (
 
 	"github.com/gofrs/flock"
 	"github.com/google/uuid"
-	_ "modernc.org/sqlite" // the driver
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/sqlitefile"
 	"github.com/technoshare/commentator/internal/telemetry"
 )
 
@@ -77,7 +77,7 @@ func open(ctx context.Context, path string) (*Store, error) {
 		return nil, err
 	}
 	q := url.Values{"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(1)"}, "_txlock": {"immediate"}}
-	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: abs}).EscapedPath()+"?"+q.Encode())
+	db, err := sql.Open("sqlite", sqlitefile.Source(abs, q))
 	if err != nil {
 		return nil, err
 	}

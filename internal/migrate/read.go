@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -12,10 +13,10 @@ import (
 	"slices"
 	"strings"
 
-	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/technoshare/commentator/internal/commentator"
+	"github.com/technoshare/commentator/internal/sqlitefile"
 )
 
 // Codes of the errors of this package. All are final: something else has to be given.
@@ -94,7 +95,7 @@ func stat(path string) (fileState, error) {
 	if info.IsDir() {
 		return none, mustBe(CodeNotOld, "%s is a directory; --from needs the database file", path)
 	}
-	if _, err := io.ReadFull(f, head); err != nil || string(head[:16]) != "SQLite format 3\x00" {
+	if _, err := io.ReadFull(f, head); err != nil || !bytes.HasPrefix(head, []byte(sqlitefile.Header)) {
 		return none, mustBe(CodeNotOld, "%s is no SQLite database; --from needs the file that DB_PATH of the old deployment names", path)
 	}
 	state := fileState{size: info.Size(), modified: info.ModTime().UnixNano()}
@@ -133,7 +134,7 @@ func openOld(path string, immutable bool) (*sql.DB, error) {
 	if immutable {
 		q.Set("immutable", "1")
 	}
-	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+q.Encode())
+	db, err := sql.Open("sqlite", sqlitefile.Source(path, q))
 	if err != nil {
 		return nil, err
 	}
@@ -256,20 +257,17 @@ func readLastIDs(ctx context.Context, tx *sql.Tx, t *Tables) error {
 
 // explain turns SQLite's result codes into sentences.
 func explain(path string, err error) error {
-	var se *sqlite.Error
-	if !errors.As(err, &se) {
-		return err
-	}
-	switch {
-	case se.Code()&0xff == sqlite3.SQLITE_READONLY:
+	code, _ := sqlitefile.Code(err)
+	switch code {
+	case sqlite3.SQLITE_READONLY:
 		return mustBe(CodeHot, "the old program died while it wrote, and only a write can take that back; "+
 			"start it once, or copy %s and %[1]s-journal elsewhere, open the copy with sqlite3 and migrate from it", path)
-	case se.Code()&0xff == sqlite3.SQLITE_NOTADB, se.Code()&0xff == sqlite3.SQLITE_CORRUPT:
+	case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT:
 		return mustBe(CodeNotOld, "the file is damaged (%v); `sqlite3 FILE .recover | sqlite3 NEW` saves what can be read", err)
-	case se.Code()&0xff == sqlite3.SQLITE_CANTOPEN:
+	case sqlite3.SQLITE_CANTOPEN:
 		return mustBe(CodeNotOld, "SQLite cannot open it (%v); beside a write-ahead log it needs a folder that it can write, "+
 			"so copy %s and %[2]s-wal to another one", err, path)
-	case se.Code()&0xff == sqlite3.SQLITE_BUSY:
+	case sqlite3.SQLITE_BUSY:
 		return fmt.Errorf("the old program keeps it locked; try again, or stop it: %w", err)
 	}
 	return err

@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+
+	"github.com/technoshare/commentator/internal/sqlitefile"
 )
 
 // Write makes an old database of the rows. It refuses a file that is there. The file is
@@ -50,7 +52,7 @@ func writeBeside(ctx context.Context, path string, t Tables) (err error) {
 }
 
 func fill(ctx context.Context, path string, t Tables) (err error) {
-	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?_pragma=foreign_keys(1)")
+	db, err := sql.Open("sqlite", sqlitefile.Source(path, url.Values{"_pragma": {"foreign_keys(1)"}}))
 	if err != nil {
 		return err
 	}

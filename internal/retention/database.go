@@ -14,6 +14,7 @@ import (
 	_ "modernc.org/sqlite" // registers the driver
 
 	"github.com/technoshare/commentator/internal/mlflow/backendstore"
+	"github.com/technoshare/commentator/internal/sqlitefile"
 )
 
 // page is how many rows one statement reads. MLflow cannot write while it is read.
@@ -63,7 +64,7 @@ func openDatabase(ctx context.Context, uri string) (*database, error) {
 		// MLflow waits 20 s itself; longer than any of its transactions takes.
 		"_pragma": {"busy_timeout(30000)", "foreign_keys(1)"},
 	}
-	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: abs}).EscapedPath()+"?"+q.Encode())
+	db, err := sql.Open("sqlite", sqlitefile.Source(abs, q))
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", abs, err)
 	}
@@ -76,11 +77,11 @@ func openDatabase(ctx context.Context, uri string) (*database, error) {
 }
 
 func isSQLite(path string) error {
-	err := backendstore.CheckFile(path)
+	err := sqlitefile.Check(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return fmt.Errorf("there is no %s: --mlflow-store (MLFLOW_BACKEND_STORE) must name the database that MLflow was started with", path)
-	case errors.Is(err, backendstore.ErrNotSQLite):
+	case errors.Is(err, sqlitefile.ErrNot):
 		return fmt.Errorf("%w: --mlflow-store (MLFLOW_BACKEND_STORE) must name the one that MLflow was started with", err)
 	case err != nil:
 		return fmt.Errorf("open MLflow's database: %w", err)

@@ -14,8 +14,9 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
-	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/technoshare/commentator/internal/sqlitefile"
 )
 
 // How long a connection waits for a lock: of another process, or of the
@@ -34,7 +35,7 @@ func dsn(path string, mode string, pragmas ...string) string {
 		// SQLITE_BUSY, without waiting, when another process wrote in between.
 		q.Set("_txlock", "immediate")
 	}
-	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
+	return sqlitefile.Source(path, q)
 }
 
 // openSQLite opens the file at a path. With Existing nothing is made where nothing is.
@@ -130,11 +131,7 @@ func openImmutable(path string) (*sql.DB, error) {
 
 // cannotShare reports whether SQLite could not make what processes share of a write-ahead log.
 func cannotShare(err error) bool {
-	var se *sqlite.Error
-	if !errors.As(err, &se) {
-		return false
-	}
-	code := se.Code() & 0xff
+	code, _ := sqlitefile.Code(err)
 	return code == sqlite3.SQLITE_CANTOPEN || code == sqlite3.SQLITE_READONLY
 }
 
@@ -153,12 +150,12 @@ func prepareFile(path string) error {
 	if info.Mode().Perm()&0o200 == 0 { // root could write it all the same
 		return readOnly("the file is marked read-only")
 	}
-	head := make([]byte, 16)
+	head := make([]byte, len(sqlitefile.Header))
 	n, err := io.ReadFull(f, head)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return err
 	}
-	if n > 0 && string(head[:n]) != "SQLite format 3\x00" {
+	if n > 0 && string(head[:n]) != sqlitefile.Header {
 		return notDatabase()
 	}
 	return nil
@@ -184,14 +181,14 @@ func explainFile(path string, err error) error {
 
 // explain turns the databases' result codes into sentences.
 func explain(err error) error {
-	var se *sqlite.Error
-	if !errors.As(err, &se) {
+	code, ok := sqlitefile.Code(err)
+	if !ok {
 		return explainPostgres(err)
 	}
 	if Damaged(err) {
 		return fmt.Errorf("%w: %w", notDatabase(), err)
 	}
-	switch se.Code() & 0xff {
+	switch code {
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
 		return readOnly(err.Error())
 	case sqlite3.SQLITE_BUSY:
@@ -201,18 +198,14 @@ func explain(err error) error {
 }
 
 func busy(err error) bool {
-	var se *sqlite.Error
-	return errors.As(err, &se) && se.Code()&0xff == sqlite3.SQLITE_BUSY
+	code, _ := sqlitefile.Code(err)
+	return code == sqlite3.SQLITE_BUSY
 }
 
 // Damaged reports whether an error is SQLite's word that the file is damaged, which a statement may meet that
 // comes long after Open.
 func Damaged(err error) bool {
-	var se *sqlite.Error
-	if !errors.As(err, &se) {
-		return false
-	}
-	code := se.Code() & 0xff
+	code, _ := sqlitefile.Code(err)
 	return code == sqlite3.SQLITE_CORRUPT || code == sqlite3.SQLITE_NOTADB
 }
 

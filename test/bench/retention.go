@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/retention/retentiontest"
+	"github.com/technoshare/commentator/internal/sqlitefile"
 	"github.com/technoshare/commentator/test/sandbox"
 )
 
@@ -277,7 +279,7 @@ func (b *retentionBench) killed(ctx context.Context, r *retentionResult) error {
 	}
 	defer s.stop()
 	defer client.Close()
-	db, err := sql.Open("sqlite", "file:"+store.Database+"?mode=ro&_pragma=busy_timeout(30000)")
+	db, err := sql.Open("sqlite", sqlitefile.Source(store.Database, url.Values{"mode": {"ro"}, "_pragma": {"busy_timeout(30000)"}}))
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/technoshare/commentator/internal/retention/retentiontest"
+	"github.com/technoshare/commentator/internal/sqlitefile"
 	"github.com/technoshare/commentator/test/sandbox"
 )
 
@@ -90,7 +92,7 @@ func (b *retentionBench) odd(ctx context.Context, r *retentionResult) error {
 	}
 	defer s.stop()
 	defer client.Close()
-	db, err := sql.Open("sqlite", "file:"+store.Database+"?_txlock=immediate&_pragma=busy_timeout(30000)")
+	db, err := sql.Open("sqlite", sqlitefile.Source(store.Database, url.Values{"_txlock": {"immediate"}, "_pragma": {"busy_timeout(30000)"}}))
 	if err != nil {
 		return err
 	}

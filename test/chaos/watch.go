@@ -12,6 +12,8 @@ import (
 	"time"
 
 	_ "modernc.org/sqlite" // reads the databases of the worker and of MLflow
+
+	"github.com/technoshare/commentator/internal/sqlitefile"
 )
 
 // progress is how far the jobs are.
@@ -41,7 +43,7 @@ type observer struct {
 }
 
 func openReadOnly(path string) (*sql.DB, error) {
-	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?mode=ro&_pragma=busy_timeout(2000)&_pragma=query_only(1)")
+	db, err := sql.Open("sqlite", sqlitefile.Source(path, url.Values{"mode": {"ro"}, "_pragma": {"busy_timeout(2000)", "query_only(1)"}}))
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}

@@ -3,11 +3,7 @@
 package backendstore
 
 import (
-	"errors"
-	"fmt"
-	"io"
 	"net/url"
-	"os"
 	"strings"
 )
 
@@ -45,21 +41,4 @@ func Redacted(address string) string {
 		return "an address that cannot be read"
 	}
 	return u.Redacted()
-}
-
-// ErrNotSQLite is in the error of CheckFile for a file that is something else.
-var ErrNotSQLite = errors.New("no SQLite database")
-
-// CheckFile makes sure that a file is a SQLite database, without SQLite.
-func CheckFile(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	head := make([]byte, 16)
-	if _, err := io.ReadFull(f, head); err != nil || string(head) != "SQLite format 3\x00" {
-		return fmt.Errorf("%s is %w", path, ErrNotSQLite)
-	}
-	return nil
 }

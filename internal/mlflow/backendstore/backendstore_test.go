@@ -1,12 +1,6 @@
 package backendstore
 
-import (
-	"errors"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"testing"
-)
+import "testing"
 
 func TestParse(t *testing.T) {
 	for address, want := range map[string]Store{
@@ -39,27 +33,6 @@ func TestRedactedHoldsNoPassword(t *testing.T) {
 	} {
 		if got := Redacted(address); got != want {
 			t.Errorf("%s, want %s", got, want)
-		}
-	}
-}
-
-func TestCheckFile(t *testing.T) {
-	dir := t.TempDir()
-	write := func(name, text string) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	for path, want := range map[string]error{
-		write("database", "SQLite format 3\x00\x10\x00"): nil,
-		write("text", "SQLite format 3 is a format"):     ErrNotSQLite,
-		write("empty", ""):         ErrNotSQLite,
-		filepath.Join(dir, "none"): fs.ErrNotExist,
-	} {
-		if err := CheckFile(path); !errors.Is(err, want) {
-			t.Errorf("%s: %v, want %v", filepath.Base(path), err, want)
 		}
 	}
 }

@@ -9,12 +9,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	_ "modernc.org/sqlite" // registers the driver
+
+	"github.com/technoshare/commentator/internal/sqlitefile"
 )
 
 // tables in an order that foreign keys allow, with the column that says whose a row is.
@@ -56,7 +59,7 @@ type Store struct {
 // Multiply adds copies of a job, one for each start: each with ids of its own in all rows and
 // texts, its times moved, and files of its own. MLflow may be running.
 func (s Store) Multiply(ctx context.Context, job Job, first int, starts []time.Time) ([]Job, error) {
-	db, err := sql.Open("sqlite", "file:"+s.Database+"?_txlock=immediate&_pragma=busy_timeout(30000)&_pragma=foreign_keys(1)")
+	db, err := sql.Open("sqlite", sqlitefile.Source(s.Database, url.Values{"_txlock": {"immediate"}, "_pragma": {"busy_timeout(30000)", "foreign_keys(1)"}}))
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}

@@ -8,10 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/technoshare/commentator/internal/sqlitefile"
 )
 
 // State is what a store holds, apart from its own notes about when it was cleaned.
@@ -40,7 +43,7 @@ func (o Orphans) None() bool { return o == Orphans{} }
 // State reads a store; MLflow should be quiet.
 func (s Store) State(ctx context.Context) (State, error) {
 	out := State{Rows: map[string]int{}}
-	db, err := sql.Open("sqlite", "file:"+s.Database+"?mode=ro&_pragma=busy_timeout(30000)")
+	db, err := sql.Open("sqlite", sqlitefile.Source(s.Database, url.Values{"mode": {"ro"}, "_pragma": {"busy_timeout(30000)"}}))
 	if err != nil {
 		return out, fmt.Errorf("open store: %w", err)
 	}
