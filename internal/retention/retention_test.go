@@ -312,6 +312,58 @@ func TestOneFailedBatchDoesNotKeepTheOthers(t *testing.T) {
 	}
 }
 
+// Batches that fail one after the other are the fault of all: what was not begun is not touched.
+func TestBatchesThatFailInARowEndIt(t *testing.T) {
+	for _, c := range []struct {
+		name           string
+		fails          func(batch int) bool
+		tried, problem int
+		err            error
+	}{
+		{"all", func(int) bool { return true }, patience, patience - 1, errCut},
+		{"never three in a row", func(n int) bool { return n != 3 }, 5, 4, nil},
+		{"the last three", func(n int) bool { return n > 2 }, 5, 2, errCut},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t)
+			r.old(4*batch/2 + 1) // of two runs each: four batches, and one job more
+			all, tried := r.runs()-4, 0
+			r.fails = func(call string) bool {
+				if call != "traces" { // one call a batch
+					return false
+				}
+				tried++
+				return c.fails(tried)
+			}
+			var told [][2]int
+			r.progress = func(done, all int) { told = append(told, [2]int{done, all}) }
+			report, err := r.retain(true)
+			if !errors.Is(err, c.err) || tried != c.tried || report == nil || len(report.Problems) < c.problem {
+				t.Fatalf("%d batches were tried, want %d; %v, %+v", tried, c.tried, err, report)
+			}
+			var want [][2]int
+			for n := range c.tried {
+				want = append(want, [2]int{min((n+1)*batch, all), all})
+			}
+			if c.err != nil { // the last one was not done
+				want = want[:len(want)-1]
+			}
+			if !slices.Equal(told, want) {
+				t.Errorf("told %v, want %v", told, want)
+			}
+			jobs := 0
+			for _, name := range r.names() {
+				if !strings.ContainsAny(name, "(/") {
+					jobs++
+				}
+			}
+			if want := 2 + max(0, all-c.tried*batch)/2; jobs != want {
+				t.Errorf("%d jobs are neither gone nor in the trash, want %d", jobs, want)
+			}
+		})
+	}
+}
+
 // What MLflow could not do at the moment is asked again, and what it refuses is not.
 func TestMLflowIsAskedAgain(t *testing.T) {
 	defer func(was []time.Duration) { pauses = was }(pauses)

@@ -33,6 +33,8 @@ type rig struct {
 	calls     int
 	failAt    int
 	before    func(call string) // is told of each call
+	fails     func(call string) bool
+	progress  func(done, all int)
 }
 
 func newRig(t *testing.T) *rig {
@@ -142,7 +144,7 @@ func (r *rig) retain(apply bool, experiments ...string) (*Report, error) {
 	}
 	return Run(r.Context(), Options{
 		Rule: Rule{Last: 2, Age: 90 * 24 * time.Hour, Now: now}, Server: r, Endpoint: "http://mlflow",
-		Store: "sqlite:///" + r.store, Artifacts: r.artifacts, Experiments: experiments, LockFor: time.Minute,
+		Store: "sqlite:///" + r.store, Artifacts: r.artifacts, Experiments: experiments, LockFor: time.Minute, Progress: r.progress,
 	}, apply)
 }
 
@@ -221,7 +223,7 @@ var errCut = errors.New("the connection was cut")
 func (r *rig) call(name string) error {
 	r.mu.Lock() // runs are deleted beside each other
 	defer r.mu.Unlock()
-	if r.calls++; r.calls == r.failAt {
+	if r.calls++; r.calls == r.failAt || r.fails != nil && r.fails(name) {
 		return errCut
 	}
 	if r.before != nil {
