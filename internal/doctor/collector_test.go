@@ -139,6 +139,20 @@ func TestDeadLettersAreNamed(t *testing.T) {
 	names(t, r.probe(t, "dead-letters"), Warn, "trace f8b979a27c33ebfe3388ad789a6f6a86, artifact stage_a/facts.json: HTTP 400: Invalid path", "otelcol-mlflow replay "+dir)
 }
 
+// A Collector that keeps its dead letters elsewhere is told to send them from there.
+func TestDeadLettersElsewhereAreNamed(t *testing.T) {
+	r := newRig(t)
+	metrics := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte("otelcol_exporter_mlflow_dead_letters{exporter=\"mlflow\"} 2\n"))
+	})
+	r.set("OTELCOL_METRICS_PORT=" + metrics[strings.LastIndex(metrics, ":")+1:])
+	got := r.probe(t, "dead-letters")
+	names(t, got, Warn, "2 in the Collector's own dead-letter directory", "on its host", "OTELCOL_DATA_DIR", "/var/lib/otelcol-mlflow/dead-letter")
+	if strings.Contains(got.Fix, ".otelcol-mlflow") {
+		t.Errorf("it names a folder that is not there: %s", got.Fix)
+	}
+}
+
 func mkdir(t *testing.T, dir string) {
 	t.Helper()
 	if err := os.MkdirAll(dir, 0o755); err != nil {

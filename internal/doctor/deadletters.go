@@ -29,7 +29,7 @@ func probeDeadLetters(ctx context.Context, p *Patient) Finding {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return skip("they cannot be read: %v", err)
 	}
-	where := dir
+	where, replay := dir, "otelcol-mlflow replay "+dir
 	if n == 0 { // the Collector may keep them elsewhere
 		samples, scrapeErr := scrape(ctx, fmt.Sprintf("http://127.0.0.1:%d/metrics", p.Collector.MetricsPort))
 		for _, s := range samples {
@@ -41,6 +41,8 @@ func probeDeadLetters(ctx context.Context, p *Patient) Finding {
 			return skip("there is no directory %s, and no Collector that tells", dir)
 		}
 		where = "the Collector's own dead-letter directory"
+		replay = "on its host, as who may write there: otelcol-mlflow replay FOLDER, where FOLDER is dead-letter in its OTELCOL_DATA_DIR " +
+			"(/var/lib/otelcol-mlflow/dead-letter under the units of deploy/systemd)"
 	}
 	if n == 0 {
 		return ok("there are none")
@@ -56,7 +58,7 @@ func probeDeadLetters(ctx context.Context, p *Patient) Finding {
 	return Finding{
 		Status: Warn, Found: found,
 		Means: "MLflow refused these parts of jobs for good. The rest of the jobs is there.",
-		Fix:   "Mend what the reasons name, then send them again: otelcol-mlflow replay " + dir,
+		Fix:   "Mend what the reasons name, then send them again: " + replay,
 	}
 }
 

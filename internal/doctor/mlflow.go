@@ -77,7 +77,7 @@ func probeReachable(ctx context.Context, p *Patient) Finding {
 	if p.MLflow == nil {
 		return skip(noMLflow)
 	}
-	_, err := p.MLflow.Health(ctx)
+	_, err := p.mlflowHealth(ctx)
 	if err == nil {
 		return ok("it answers on %s", p.MLflow.Endpoint())
 	}
@@ -87,6 +87,13 @@ func probeReachable(ctx context.Context, p *Patient) Finding {
 			Found: fmt.Sprintf("%s answers %v", p.MLflow.Endpoint(), err),
 			Means: "What is there is no MLflow, or MLflow is below another path.",
 			Fix:   "Let MLFLOW_TRACKING_URI name the server with the path of its --static-prefix, and without that of a page of the UI.",
+		})
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return p.gone(reachable, Finding{
+			Found: fmt.Sprintf("%s has not answered for %v", p.MLflow.Endpoint(), p.Limits.Answer),
+			Means: "Runs and traces wait in the Collector's queue on disk until it answers again.",
+			Fix:   "Look at its log and its host, where it may be stopped, out of memory or busy beyond what it can do, or at the proxy in between; restart it.",
 		})
 	}
 	return p.gone(reachable, Finding{

@@ -142,7 +142,7 @@ func probeClock(ctx context.Context, p *Patient) Finding {
 		}
 	}
 	if p.MLflow != nil {
-		look("MLflow's clock is", func() (time.Time, error) { return p.MLflow.Health(ctx) })
+		look("MLflow's clock is", func() (time.Time, error) { return p.mlflowHealth(ctx) })
 	}
 	if p.Config.SlackBotToken != "" {
 		look("Slack's clock is", func() (time.Time, error) {

@@ -2,10 +2,12 @@ package doctor
 
 import (
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -77,6 +79,28 @@ func TestFailuresOfMLflowAreNamed(t *testing.T) {
 			})
 			names(t, r.probe(t, c.probe), c.status, c.found, strings.Fields(c.fix)...)
 		})
+	}
+}
+
+// A server that takes connections and never answers is waited for once, not by each probe that could ask it.
+func TestAnMLflowThatHangsIsAskedOnce(t *testing.T) {
+	var asked atomic.Int32
+	hangs := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		<-r.Context().Done()
+	}))
+	defer hangs.Close()
+	r := newRig(t, "MLFLOW_TRACKING_URI="+hangs.URL, "MLFLOW_ENABLE_TRACKING=true")
+	r.limits.Answer = 50 * time.Millisecond
+	report := r.report(t, "mlflow-reachable", "clock", "disk", "mlflow-traces")
+	names(t, report.Probes[0], Fail, "has not answered for 50ms", "restart it")
+	got := map[string]Status{}
+	for _, one := range report.Probes {
+		got[one.ID] = one.Status
+	}
+	want := map[string]Status{"mlflow-reachable": Fail, "clock": Skip, "disk": OK, "mlflow-traces": Skip}
+	if !maps.Equal(got, want) || asked.Load() != 1 {
+		t.Errorf("%v, want %v; it was asked %d times", got, want, asked.Load())
 	}
 }
 

@@ -42,6 +42,7 @@ type Patient struct {
 	// Transport carries what goes to Slack and to the model. Default http.DefaultTransport.
 	Transport http.RoundTripper
 
+	silent     error // why MLflow did not answer at all; nil: it did, or was not asked yet
 	asked      bool
 	experiment mlflow.Experiment
 	answer     error
@@ -66,6 +67,7 @@ type Limits struct {
 	DiskFail int64         // free bytes; default 256 MiB
 	Workers  int           // of MLflow on SQLite; default 2
 	Patience time.Duration // for one probe; default 90 s
+	Answer   time.Duration // for MLflow's /health, which asks no database; default 10 s
 }
 
 // New fills in the defaults.
@@ -78,6 +80,7 @@ func New(p Patient) *Patient {
 	l.DiskWarn, l.DiskFail = cmp.Or(l.DiskWarn, 1<<30), cmp.Or(l.DiskFail, 256<<20)
 	l.Workers = cmp.Or(l.Workers, 2)
 	l.Patience = cmp.Or(l.Patience, 90*time.Second)
+	l.Answer = cmp.Or(l.Answer, 10*time.Second)
 	if p.Now == nil {
 		p.Now = time.Now
 	}
@@ -147,6 +150,22 @@ func (p *Patient) hide(text string) string {
 		}
 	}
 	return masks.Text(text)
+}
+
+// mlflowHealth is GET /health, and the server's time. A server that did not answer is not asked again: one that
+// hangs would take the whole time of each probe.
+func (p *Patient) mlflowHealth(ctx context.Context) (time.Time, error) {
+	if p.silent != nil {
+		return time.Time{}, p.silent
+	}
+	bounded, cancel := context.WithTimeout(ctx, p.Limits.Answer)
+	defer cancel()
+	at, err := p.MLflow.Health(bounded)
+	var e *mlflow.Error
+	if err != nil && ctx.Err() == nil && !(errors.As(err, &e) && e.Status != 0) {
+		p.silent = err
+	}
+	return at, err
 }
 
 // theExperiment reads the experiment that jobs go to, once.

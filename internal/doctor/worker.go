@@ -182,6 +182,9 @@ func (p *Patient) places(ctx context.Context) []place {
 		if s := p.server(ctx); s != nil && s.Store == mlflow.StoreSQLite && filepath.IsAbs(s.Where) {
 			all = append(all, place{"MLflow's database", filepath.Dir(s.Where)})
 		}
+		if _, err := p.mlflowHealth(ctx); err != nil {
+			return all
+		}
 		if e, err := p.theExperiment(ctx); err == nil {
 			if dir, local := localDir(e.ArtifactLocation); local && exists(dir) {
 				all = append(all, place{"artifacts", dir})
