@@ -162,7 +162,8 @@ func (p *Patient) mlflowHealth(ctx context.Context) (time.Time, error) {
 	defer cancel()
 	at, err := p.MLflow.Health(bounded)
 	var e *mlflow.Error
-	if err != nil && ctx.Err() == nil && !(errors.As(err, &e) && e.Status != 0) {
+	answered := err == nil || errors.As(err, &e) && e.Status != 0
+	if !answered && ctx.Err() == nil {
 		p.silent = err
 	}
 	return at, err
