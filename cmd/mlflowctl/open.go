@@ -2,11 +2,13 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/technoshare/commentator/internal/jobref"
 	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/mlflow/ui"
 	"github.com/technoshare/commentator/internal/plainjson"
+	"github.com/technoshare/commentator/internal/reconcile"
 	"github.com/technoshare/commentator/internal/wire"
 )
 
@@ -51,38 +53,85 @@ func (env environment) find(job string) ([]mlflow.Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	experiments, err := env.experiments()
-	if err != nil {
-		return nil, err
+	if env.experiment != "" {
+		named, err := env.named()
+		if err != nil {
+			return nil, err
+		}
+		if named != nil {
+			if runs, err := ref.Find(env.ctx, env.client, []string{named.ID}); err != nil || len(runs) > 0 {
+				return runs, err
+			}
+		}
+		if env.given != "" { // that one and no other
+			return nil, fmt.Errorf("%w, or it is in another experiment than %q: one that was renamed keeps its runs; without --experiment all are looked in", env.notFound(ref), env.given)
+		}
 	}
-	runs, err := ref.Find(env.ctx, env.client, experiments)
-	if err == nil && len(runs) == 0 {
-		err = fmt.Errorf("no run of %s on %s: it was not recorded (MLFLOW_ENABLE_TRACKING=true when it started) or not delivered yet, somebody deleted its run in MLflow, or `mlflowctl retention` removed it; `mlflowctl reconcile` compares MLflow with the job database", ref, env.ui)
-	}
-	return runs, err
+	return env.anywhere(ref)
 }
 
-// experiments gives the ids to search in.
-func (env environment) experiments() ([]string, error) {
-	if env.experiment != "" {
-		e, err := env.client.GetExperimentByName(env.ctx, env.experiment)
-		if mlflow.IsCode(err, mlflow.CodeNotFound) {
-			return nil, fmt.Errorf("no experiment %q on %s", env.experiment, env.ui)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read experiment: %w", err)
-		}
-		return []string{e.ID}, nil
+// named is the experiment of the settings; nil when there is none of its name, as after somebody renamed it.
+func (env environment) named() (*mlflow.Experiment, error) {
+	e, err := env.client.GetExperimentByName(env.ctx, env.experiment)
+	switch {
+	case err == nil:
+		return &e, nil
+	case !mlflow.IsCode(err, mlflow.CodeNotFound):
+		return nil, fmt.Errorf("read experiment: %w", err)
+	case env.given != "":
+		return nil, fmt.Errorf("no experiment %q on %s; was it renamed? Without --experiment all are looked in", env.given, env.ui)
 	}
+	return nil, nil
+}
+
+// anywhere looks in all experiments, after the one of the settings if they name one.
+func (env environment) anywhere(ref jobref.Ref) ([]mlflow.Run, error) {
 	all, err := env.client.SearchExperiments(env.ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list experiments: %w", err)
 	}
-	ids := make([]string, len(all))
+	names, ids := map[string]string{}, make([]string, len(all))
 	for i, e := range all {
-		ids[i] = e.ID
+		names[e.ID], ids[i] = e.Name, e.ID
 	}
-	return ids, nil
+	exact := ref
+	if trace := env.traceOf(ref); trace != "" && env.experiment != "" { // other databases count from 1, too
+		exact = jobref.Ref{Trace: trace}
+	}
+	runs, err := exact.Find(env.ctx, env.client, ids)
+	if err != nil {
+		return nil, err
+	}
+	if len(runs) == 0 {
+		return nil, env.notFound(ref)
+	}
+	if env.experiment != "" {
+		fmt.Fprintf(env.stderr, "note: %s is in experiment %q, not in %q, which MLFLOW_EXPERIMENT_NAME names; was that renamed in MLflow?\n", ref, names[runs[0].Info.ExperimentID], env.experiment)
+	}
+	return runs, nil
+}
+
+// traceOf is the trace id of a job that is given by its number, as the job database of the settings has
+// it; "" when there is no such database or job.
+func (env environment) traceOf(ref jobref.Ref) string {
+	id, err := strconv.ParseInt(ref.Job, 10, 64)
+	if err != nil {
+		return ""
+	}
+	records, err := reconcile.OpenRecords(env.ctx, env.config.Database())
+	if err != nil {
+		return "" // what it would tell is not needed
+	}
+	defer records.Close()
+	trace, err := records.TraceID(env.ctx, id)
+	if err != nil {
+		return ""
+	}
+	return trace
+}
+
+func (env environment) notFound(ref jobref.Ref) error {
+	return fmt.Errorf("no run of %s on %s: it was not recorded (MLFLOW_ENABLE_TRACKING=true when it started) or not delivered yet, somebody deleted its run in MLflow, or `mlflowctl retention` removed it; `mlflowctl reconcile` compares MLflow with the job database", ref, env.ui)
 }
 
 func (env environment) open(run mlflow.Run) (opened, error) {

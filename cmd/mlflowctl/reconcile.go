@@ -30,7 +30,7 @@ const settleBeforeRepair = 10 * time.Second
 
 // Help is shown below the flags.
 func (reconcileCmd) Help() string {
-	return `The job database (DB_PATH or DATABASE_URL) is only read, also while workers run. Compared are the runs of jobs and stages with params, metrics, tags and artifacts, and the traces with their spans. Not missed are jobs before the mark that "mlflowctl retention" leaves, and runs that somebody deleted are named as deleted, those that somebody renamed as renamed.
+	return `The job database (DB_PATH or DATABASE_URL) is only read, also while workers run. Compared are the runs of jobs and stages with params, metrics, tags and artifacts, and the traces with their spans. Not missed are jobs before the mark that "mlflowctl retention" leaves, and runs that somebody deleted are named as deleted, those that somebody renamed as renamed. Params, metrics, tags and files that people added, under names that the bridge never writes, are no difference.
 
 Exit code: 0 when MLflow holds every job once and as it was recorded, 1 when it does not, or, with --repair, still does not; 2 for wrong input.`
 }
@@ -183,12 +183,27 @@ func (c *reconcileCmd) print(w io.Writer, r reconciled) error {
 			line("%s\tjob %d, %s: %s (%s)", kind.name, f.Job, f.Item, f.Detail, cmp.Or(f.Run, f.Key))
 		}
 	}
+	jobs := map[string]int{}
+	for _, f := range r.Elsewhere {
+		jobs[f.Detail]++
+	}
+	for _, f := range r.Elsewhere {
+		if n := jobs[f.Detail]; n > 0 {
+			line("elsewhere\t%s %s; the first is job %d (%s)", counted.Form(n, "job is", "jobs are"), f.Detail, f.Job, cmp.Or(f.Run, f.Key))
+		}
+		delete(jobs, f.Detail)
+	}
+	if len(r.Elsewhere) > 0 {
+		line("\tno message that is sent again moves anything; did somebody rename the experiment in MLflow? Then give it its name back, or name it in MLFLOW_EXPERIMENT_NAME and restart worker and Collector")
+	}
 	line("%s", summary(r))
 	return table.Flush()
 }
 
 func summary(r reconciled) string {
 	switch {
+	case !r.Whole && len(r.Lost)+len(r.Doubled)+len(r.Wrong)+len(r.Waiting) == 0 && len(r.Elsewhere) > 0:
+		return "MLflow does not hold everything in the experiment that it was recorded for."
 	case !r.Whole && r.Repair == nil && len(r.Lost)+len(r.Wrong) > 0:
 		return "MLflow does not hold what was recorded; --repair sends it again."
 	case !r.Whole:

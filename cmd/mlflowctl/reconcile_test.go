@@ -37,7 +37,7 @@ func TestReconcileOfNothingIsWhole(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &got); err != nil || code != 0 || got["whole"] != true {
 		t.Errorf("exit %d, %v\n%s%s", code, err, stdout, stderr)
 	}
-	for _, list := range []string{"lost", "doubled", "wrong", "deleted", "renamed", "waiting", "unrecorded"} {
+	for _, list := range []string{"lost", "doubled", "wrong", "deleted", "renamed", "elsewhere", "waiting", "unrecorded"} {
 		if l, ok := got[list].([]any); !ok || len(l) != 0 {
 			t.Errorf("%s is %v; want an empty list", list, got[list])
 		}

@@ -75,7 +75,7 @@ type Result struct {
 // Whole reports whether MLflow holds every job that it is to hold, once and as it was recorded.
 // What a person deleted counts if it is to be there.
 func (r Result) Whole(withDeleted bool) bool {
-	return len(r.Lost)+len(r.Doubled)+len(r.Wrong)+len(r.Waiting) == 0 && (!withDeleted || len(r.Deleted) == 0)
+	return len(r.Lost)+len(r.Doubled)+len(r.Wrong)+len(r.Elsewhere)+len(r.Waiting) == 0 && (!withDeleted || len(r.Deleted) == 0)
 }
 
 // Since compares the jobs that are open, or ended at a time or after it. Those whose telemetry
@@ -208,7 +208,7 @@ func (c *Comparison) judge(ctx context.Context, jobs []Job) error {
 	for _, j := range jobs {
 		f := c.found[j.ID]
 		one := func(yield func(Job, error) bool) { yield(j, nil) }
-		if f.report, err = Judge(one, held.of(j), c.Experiment); err != nil {
+		if f.report, err = Judge(one, held.of(j), Terms{Experiment: c.Experiment}); err != nil {
 			return err
 		}
 		for _, list := range [][]Finding{f.report.Lost, f.report.Doubled, f.report.Wrong} {
@@ -231,7 +231,7 @@ func (s State) of(j Job) State {
 
 func (c *Comparison) result() Result {
 	r := Result{Waiting: []int64{}}
-	for _, list := range []*[]Finding{&r.Lost, &r.Doubled, &r.Wrong, &r.Deleted, &r.Renamed, &r.Unrecorded} {
+	for _, list := range []*[]Finding{&r.Lost, &r.Doubled, &r.Wrong, &r.Deleted, &r.Renamed, &r.Elsewhere, &r.Unrecorded} {
 		*list = []Finding{} // a list in JSON, not null
 	}
 	for _, id := range slices.Sorted(maps.Keys(c.found)) {
@@ -255,6 +255,7 @@ func (c *Comparison) result() Result {
 	return r
 }
 
+// whole reports whether neither waiting nor a repair would mend anything.
 func whole(r Report) bool { return len(r.Lost)+len(r.Doubled)+len(r.Wrong) == 0 }
 
 // owns reports whether a run has a key of the job.

@@ -14,10 +14,19 @@ import (
 	"github.com/technoshare/commentator/internal/wire"
 )
 
-// Judge compares jobs with what MLflow holds. Experiment is the name of the one that spans
-// without experiment.name go to; "" if it is not known, and then it is not compared.
-func Judge(jobs iter.Seq2[Job, error], held State, experiment string) (Report, error) {
-	c := judge{experiment: experiment, runs: map[string][]Run{}, traces: map[string][]Trace{}}
+// Terms say what is held against MLflow.
+type Terms struct {
+	// Experiment is the name of the one that spans without experiment.name go to; "" if it is not
+	// known, and then it is not compared.
+	Experiment string
+	// Strict says that nobody but the bridge writes to MLflow. Then whatever it was not to write is
+	// wrong; else a name that it never writes is of a person, and an experiment may have been renamed.
+	Strict bool
+}
+
+// Judge compares jobs with what MLflow holds.
+func Judge(jobs iter.Seq2[Job, error], held State, terms Terms) (Report, error) {
+	c := judge{terms: terms, runs: map[string][]Run{}, traces: map[string][]Trace{}}
 	for _, r := range held.Runs {
 		c.runs[r.Tags[wire.TagKey]] = append(c.runs[r.Tags[wire.TagKey]], r)
 	}
@@ -49,12 +58,12 @@ func Judge(jobs iter.Seq2[Job, error], held State, experiment string) (Report, e
 // judge is a comparison under way. What has been compared is taken out of the maps.
 type judge struct {
 	Report
-	experiment string
-	runs       map[string][]Run // by key
-	traces     map[string][]Trace
-	job        Job
-	partial    bool   // some messages of the job are not kept
-	run        string // id of the run that is being compared
+	terms   Terms
+	runs    map[string][]Run // by key
+	traces  map[string][]Trace
+	job     Job
+	partial bool   // some messages of the job are not kept
+	run     string // id of the run that is being compared
 }
 
 func (c *judge) finding(list *[]Finding, key, item, format string, args []any) {
@@ -160,9 +169,7 @@ func (c *judge) compareRun(w wantRun, r Run, ids map[string]string) {
 	if !w.whole {
 		return
 	}
-	if want := cmp.Or(w.experiment, c.experiment); want != "" {
-		same("experiment", r.Experiment, want)
-	}
+	c.compareExperiment(w.key, item, r.Experiment, w.experiment)
 	same("start", r.StartMS, w.start)
 	same("end", r.EndMS, w.end)
 	for tag, value := range w.system {
@@ -173,15 +180,15 @@ func (c *judge) compareRun(w wantRun, r Run, ids map[string]string) {
 			c.wrong(w.key, "note of "+item, "it lacks %q", text)
 		}
 	}
-	c.compareTexts(w.key, "param", item, r.Params, w.params)
+	c.compareTexts(w.key, wire.KindParam, item, r.Params, w.params)
 	w = w.withoutSkipped(r)
 	own := maps.Clone(r.Tags)
 	maps.DeleteFunc(own, func(k, _ string) bool {
 		return strings.HasPrefix(k, "mlflow.") || k == wire.TagUnknownModel || k == wire.TagSkipped
 	})
-	c.compareTexts(w.key, "tag", item, own, w.tags)
+	c.compareTexts(w.key, wire.KindTag, item, own, w.tags)
 	c.compareMetrics(w, r)
-	c.compareTexts(w.key, "artifact", item, r.Artifacts, w.files)
+	c.compareTexts(w.key, wire.KindArtifact, item, r.Artifacts, w.files)
 	c.Files += len(w.files)
 	c.Bytes += r.Bytes
 }
@@ -201,7 +208,8 @@ func (c *judge) compareName(w wantRun, r Run) {
 }
 
 // compareTexts compares params, tags or hashes of files.
-func (c *judge) compareTexts(key, kind, item string, got, want map[string]string) {
+func (c *judge) compareTexts(key string, of wire.Kind, item string, got, want map[string]string) {
+	kind := strings.TrimPrefix(string(of), "MLflow ")
 	for _, name := range slices.Sorted(maps.Keys(want)) {
 		value, ok := got[name]
 		switch {
@@ -212,7 +220,7 @@ func (c *judge) compareTexts(key, kind, item string, got, want map[string]string
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(got)) {
-		if _, ok := want[name]; !ok {
+		if _, ok := want[name]; !ok && !c.ofPeople(of, name) {
 			c.wrong(key, kind+" "+name+" of "+item, "%s; want none", got[name])
 		}
 	}
@@ -247,10 +255,14 @@ func (c *judge) compareMetrics(w wantRun, r Run) {
 		if _, ok := w.said[name]; ok {
 			continue
 		}
+		_, wanted := w.metrics[name]
+		if wanted = wanted || name == metricCost; !wanted && c.ofPeople(wire.KindRunValue, name) {
+			continue
+		}
 		if n := distinct(r.Metrics[name]); n > 1 {
 			c.doubled(w.key, "metric "+name+item, "it has %d points", n)
 		}
-		if _, ok := w.metrics[name]; !ok && name != metricCost {
+		if !wanted {
 			c.wrong(w.key, "metric "+name+item, "%v; want none", r.Metrics[name][0].Value)
 		}
 	}
@@ -297,8 +309,8 @@ func (c *judge) compareTrace(w wantTrace, ids map[string]string) {
 			c.wrong(w.id, what+" of trace", "%v; want %v", got, want)
 		}
 	}
-	if want := cmp.Or(w.experiment, c.experiment); want != "" && len(w.spans) > 0 {
-		same("experiment", t.Experiment, want)
+	if len(w.spans) > 0 {
+		c.compareExperiment(w.id, "trace", t.Experiment, w.experiment)
 	}
 	if !c.partial {
 		c.compareTokens(w, t)

@@ -263,6 +263,11 @@ func TestJobsThatAreOffHaveNothing(t *testing.T) {
 
 func judged(t *testing.T, jobs []Job, held State) Report {
 	t.Helper()
+	return judgedBy(t, Terms{Experiment: experiment, Strict: true}, jobs, held)
+}
+
+func judgedBy(t *testing.T, terms Terms, jobs []Job, held State) Report {
+	t.Helper()
 	var list iter.Seq2[Job, error] = func(yield func(Job, error) bool) {
 		for _, j := range jobs {
 			if !yield(j, nil) {
@@ -270,7 +275,7 @@ func judged(t *testing.T, jobs []Job, held State) Report {
 			}
 		}
 	}
-	r, err := Judge(list, held, experiment)
+	r, err := Judge(list, held, terms)
 	if err != nil {
 		t.Fatal(err)
 	}

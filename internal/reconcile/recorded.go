@@ -117,6 +117,16 @@ func (r Records) Jobs(ctx context.Context, since time.Time) iter.Seq2[Job, error
 	return r.read(ctx, `WHERE state <> 'final' OR finished_at >= ?`, since.UnixMicro())
 }
 
+// TraceID is the trace id of a job; sql.ErrNoRows when there is no such job.
+func (r Records) TraceID(ctx context.Context, id int64) (string, error) {
+	var created int64
+	if err := r.QueryRowContext(ctx, `SELECT created_at FROM jobs WHERE id = ?`, id).Scan(&created); err != nil {
+		return "", fmt.Errorf("read job: %w", err)
+	}
+	trace, _ := wire.JobIdentity(r.StoreIDOf(id), id, time.UnixMicro(created))
+	return trace.String(), nil
+}
+
 // These reads the jobs of some ids, the oldest first.
 func (r Records) These(ctx context.Context, ids []int64) iter.Seq2[Job, error] {
 	among, list := r.IDIn(ids)

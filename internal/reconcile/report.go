@@ -18,6 +18,9 @@ type Report struct {
 	Deleted []Finding `json:"deleted"`
 	// Renamed are runs that somebody gave another name there.
 	Renamed []Finding `json:"renamed"`
+	// Elsewhere are jobs of which something is in another experiment than was recorded, as after somebody
+	// renamed that: one finding for a job and an experiment.
+	Elsewhere []Finding `json:"elsewhere"`
 	// Unrecorded are runs whose message the outbox does not hold: it was pruned, given up, or
 	// never made. Of such a run only its presence and its status are compared.
 	Unrecorded []Finding `json:"unrecorded"`
@@ -34,7 +37,7 @@ type Finding struct {
 
 // Clean reports whether nothing was found.
 func (r Report) Clean() bool {
-	return len(r.Lost)+len(r.Doubled)+len(r.Wrong)+len(r.Deleted)+len(r.Renamed)+len(r.Unrecorded) == 0
+	return len(r.Lost)+len(r.Doubled)+len(r.Wrong)+len(r.Deleted)+len(r.Renamed)+len(r.Elsewhere)+len(r.Unrecorded) == 0
 }
 
 // Add takes in what a comparison of other jobs found.
@@ -42,5 +45,6 @@ func (r *Report) Add(o Report) {
 	r.Jobs, r.Runs, r.Traces, r.Spans, r.Files = r.Jobs+o.Jobs, r.Runs+o.Runs, r.Traces+o.Traces, r.Spans+o.Spans, r.Files+o.Files
 	r.Lost, r.Doubled, r.Wrong = append(r.Lost, o.Lost...), append(r.Doubled, o.Doubled...), append(r.Wrong, o.Wrong...)
 	r.Bytes += o.Bytes
-	r.Deleted, r.Renamed, r.Unrecorded = append(r.Deleted, o.Deleted...), append(r.Renamed, o.Renamed...), append(r.Unrecorded, o.Unrecorded...)
+	r.Deleted, r.Renamed, r.Elsewhere = append(r.Deleted, o.Deleted...), append(r.Renamed, o.Renamed...), append(r.Elsewhere, o.Elsewhere...)
+	r.Unrecorded = append(r.Unrecorded, o.Unrecorded...)
 }

@@ -89,7 +89,7 @@ func (e *evidence) unlessDown(c Check) Check {
 
 // about are the findings on test jobs whose item has a property.
 func (e *evidence) about(which func(reconcile.Finding) bool) (n int, first string) {
-	for _, list := range [][]reconcile.Finding{e.held.Lost, e.held.Doubled, e.held.Wrong, e.held.Deleted, e.held.Renamed} {
+	for _, list := range [][]reconcile.Finding{e.held.Lost, e.held.Doubled, e.held.Wrong, e.held.Deleted, e.held.Renamed, e.held.Elsewhere} {
 		for _, f := range list {
 			if which(f) {
 				if n++; n == 1 {

@@ -102,6 +102,7 @@ func TestEachFaultFailsItsCheck(t *testing.T) {
 			}
 		}, []string{"no slowdown"}},
 		"more people's jobs err":    {func(e *evidence) { e.deployment.Recorded.Errors = 30 }, []string{"No increase"}},
+		"runs are elsewhere":        {func(e *evidence) { e.held.Elsewhere = []reconcile.Finding{{Job: 3, Key: "aa", Item: "run job_3"}} }, []string{"each job", "Every job"}},
 		"a person's job is lost":    {func(e *evidence) { e.day.Lost = make([]reconcile.Finding, 1) }, []string{"Every job"}},
 		"MLflow was away":           {func(e *evidence) { e.probes.answered-- }, []string{"MLflow server uptime"}},
 		"MLflow was away last week": {func(e *evidence) { e.uptime = new(float64) }, []string{"MLflow server uptime"}},
@@ -164,6 +165,10 @@ func TestTheDayIsCountedInJobs(t *testing.T) {
 			reconcile.Result{Report: reconcile.Report{Jobs: 7, Lost: []reconcile.Finding{lost(1), lost(1), lost(2)}, Wrong: []reconcile.Finding{lost(2)}}, Waiting: []int64{9}},
 			"7 jobs of the job database were compared: 2 are not in MLflow as recorded (4 findings: 3 lost, 0 doubled, 1 wrong); " +
 				"`mlflowctl reconcile --since 24h` names them, with `--repair` it sends again what is lost or wrong; 1 more waits in the outbox still, `commentator status` says why",
+		},
+		{
+			reconcile.Result{Report: reconcile.Report{Jobs: 2, Elsewhere: []reconcile.Finding{lost(1), lost(2)}}},
+			"2 jobs of the job database were compared: 2 are in another experiment than recorded, `mlflowctl reconcile --since 24h` says which",
 		},
 		{reconcile.Result{Report: reconcile.Report{Jobs: 2}, Waiting: []int64{3, 4}}, "2 jobs of the job database were compared: 2 more wait in the outbox still, `commentator status` says why"},
 	} {

@@ -66,7 +66,7 @@ var mlflowMetrics = []Entry{
 	{Kind: KindRunValue, Name: "stage_b/latency_seconds", Type: string(OnJob), Meaning: "Last attempt at stage_b.", From: AttrDurationStageB, Test: testTable},
 	{Kind: KindRunValue, Name: "quality_gates/latency_seconds", Type: string(OnJob), Meaning: "Last attempt at quality_gates.", From: AttrDurationGates, Test: testTable},
 	{Kind: KindRunValue, Name: "slack_post/latency_seconds", Type: string(OnJob), Meaning: "Last attempt at slack_post.", From: AttrDurationSlackPost, Test: testTable},
-	{Kind: KindRunValue, Name: "tool_call_count", Type: string(OnBoth), Meaning: "Tool calls; stage_a, stage_b, and their sum on the job.", From: AttrToolCallCount, Test: testTable},
+	{Kind: KindRunValue, Name: "tool_call_count", Type: string(OnBoth), Meaning: "Tool calls; stage_a, which has the tools, and the sum of all stages on the job. stage_b has it only if it made any.", From: AttrToolCallCount, Test: testTable},
 	{Kind: KindRunValue, Name: "source_count", Type: string(OnBoth), Meaning: "Documents fetched; retrieval and job. On stage_a the sources that it used.", From: AttrSourceCount, Test: testTable},
 	{Kind: KindRunValue, Name: "snippet_count", Type: string(OnBoth), Meaning: "Snippets cut; retrieval and job.", From: AttrSnippetCount, Test: testTable},
 	{Kind: KindRunValue, Name: "error_count", Type: string(OnBoth), Meaning: "Errors noted in the evidence; retrieval and job.", From: AttrErrorCount, Test: testTable},

@@ -129,6 +129,7 @@ var faults = map[string]fault{
 	"a metric has more points": {statements(`INSERT INTO metrics SELECT key, value, timestamp + 1, run_uuid, step, is_nan FROM metrics WHERE run_uuid = ` + aStage), doubled, "metric "},
 	"a param is lost":          {statements(`DELETE FROM params WHERE key = 'channel_id' AND run_uuid = ` + aJob), lost, "param channel_id"},
 	"a tag is changed":         {statements(`UPDATE tags SET value = 'other' WHERE key = 'outcome' AND run_uuid = ` + aJob), wrong, "tag outcome"},
+	"a tag of nobody's":        {statements(`INSERT INTO tags (key, value, run_uuid) VALUES ('reviewed', 'yes', ` + aJob + `)`), wrong, "tag reviewed of run job_"},
 	"a span is dropped":        {statements(`DELETE FROM spans WHERE rowid = (SELECT min(rowid) FROM spans WHERE name = 'stage_b')`), lost, "span stage_b"},
 	"a trace is dropped":       {statements(`DELETE FROM trace_info WHERE rowid = (SELECT min(rowid) FROM trace_info)`), lost, "trace"},
 	"a trace counts double":    {statements(`UPDATE trace_info SET input_tokens = 2 * input_tokens WHERE input_tokens > 0`), wrong, "tokens of trace"},
@@ -171,7 +172,7 @@ func (f fault) mustBeFound(t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	report, err := reconcile.Judge(reconcile.Jobs(t.Context(), filepath.Join(dir, string(worker), "db.sqlite")), state, experiment)
+	report, err := reconcile.Judge(reconcile.Jobs(t.Context(), filepath.Join(dir, string(worker), "db.sqlite")), state, reconcile.Terms{Experiment: experiment, Strict: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -158,7 +158,7 @@ func (s *siege) judged() (jobs int, f findings, c compared, err error) {
 	if err != nil {
 		return 0, f, c, err
 	}
-	report, err := reconcile.Judge(reconcile.Jobs(context.Background(), s.database()), held, experiment)
+	report, err := reconcile.Judge(reconcile.Jobs(context.Background(), s.database()), held, reconcile.Terms{Experiment: experiment, Strict: true})
 	if err != nil {
 		return 0, f, c, err
 	}

@@ -105,6 +105,25 @@ func TestSpansForANewDatabase(t *testing.T) {
 	}
 }
 
+// An experiment that is made is told of once, by its name: somebody may have renamed the one that is missed.
+func TestAnExperimentThatIsMadeIsTold(t *testing.T) {
+	e, _ := faulty(t)
+	core, logs := observer.New(zap.InfoLevel)
+	e.cfg.Logger = zap.New(core)
+	e.restart(t)
+	for n := range 2 {
+		e.mustApply(t, plan("new", n))
+	}
+	told := logs.FilterMessageSnippet("somebody renamed").FilterField(zap.String("experiment", "new")).Len()
+	if told != 1 {
+		t.Errorf("told %d times; want once: %v", told, logs.AllUntimed())
+	}
+	e.restart(t) // it is there
+	if e.mustApply(t, plan("new", 3)); logs.FilterMessageSnippet("somebody renamed").Len() != told {
+		t.Errorf("told again: %v", logs.AllUntimed())
+	}
+}
+
 // An experiment that is made anew is what it was: that of service runs shows charts first.
 func TestExperimentThatIsMadeAnewKeepsItsKind(t *testing.T) {
 	e, server := faulty(t)

@@ -2,12 +2,15 @@ package apply_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/deadletter"
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/apply"
@@ -165,6 +168,23 @@ func TestRepairOfARestoredRun(t *testing.T) {
 		e.mustApply(t, e.plan(1), repaired(e.plan(1), wire.RepairAgain))
 		e.check(t, e.plan(1))
 	})
+}
+
+// What mends a run that is restored is said when it is found deleted.
+func TestADeletedRunSaysWhatMendsIt(t *testing.T) {
+	e, _ := faulty(t)
+	core, logs := observer.New(zap.InfoLevel)
+	e.cfg.Logger = zap.New(core)
+	e.restart(t)
+	e.mustApply(t, split(e.plan(1))[0])
+	if err := e.client.DeleteRun(t.Context(), e.findRun(t, jobID(e.experiment, 1)).Info.ID); err != nil {
+		t.Fatal(err)
+	}
+	logs.TakeAll()
+	e.mustApply(t, e.plan(1))
+	if text := fmt.Sprint(logs.AllUntimed()); !strings.Contains(text, "deleted in MLflow and stays so; if somebody restores it, `mlflowctl reconcile --repair`") {
+		t.Errorf("logged: %s", text)
+	}
 }
 
 // A run that is made anew by a repair message is made once, also when the answer is lost.

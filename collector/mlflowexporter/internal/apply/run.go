@@ -431,6 +431,7 @@ func (a *Applier) lost(ctx context.Context, r *run, err error) error {
 	}
 	r.rec.Gone, r.rec.Done, r.rec.Version = true, true, r.Version
 	a.cfg.Count(EventDeletedRun, 1)
-	a.log.Info("A run was deleted in MLflow and stays so", zap.String("run_id", r.rec.ID), zap.String("trace_id", r.TraceID))
+	a.log.Info("A run was deleted in MLflow and stays so; if somebody restores it, `mlflowctl reconcile --repair` sends what it lacks then",
+		zap.String("run_id", r.rec.ID), zap.String("trace_id", r.TraceID))
 	return nil
 }

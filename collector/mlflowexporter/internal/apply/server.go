@@ -108,6 +108,8 @@ func (a *Applier) createExperiment(ctx context.Context, name, ofKind, remedy str
 	if err != nil {
 		return err
 	}
+	a.log.Info("MLflow had no experiment of this name, and it was made; one that somebody renamed keeps its runs under its new name, by which the settings may call it",
+		zap.String("experiment", name))
 	return a.ledger.AddExperiment(ctx)
 }
 
