@@ -181,7 +181,7 @@ func TestHistogramsAreWhatCameSinceThePointBefore(t *testing.T) {
 	a := newTest(noon)
 	equal(t, "first", feed(a, one(1, at(0.5), 2, 4, 0, 0, 0)), key+"count@1=4", key+"mean@1=0.5", key+"p50@1=0.5", key+"p95@1=0.95", key+"p99@1=0.99")
 	equal(t, "nothing new", feed(a, one(2, at(0.5), 2, 4, 0, 0, 0)))
-	equal(t, "two more", feed(a, one(3, at(0.5), 8, 4, 0, 2, 0)), key+"count@3=2", key+"mean@3=3", key+"p50@3=3", key+"p95@3=3.9", key+"p99@3=3.98")
+	equal(t, "two more", feed(a, one(3, at(0.5), 8, 4, 0, 2, 0)), key+"count@2=0", key+"count@3=2", key+"mean@3=3", key+"p50@3=3", key+"p95@3=3.9", key+"p99@3=3.98")
 	equal(t, "late", feed(a, one(2.5, at(0.5), 5, 4, 0, 1, 0)))
 	equal(t, "process restarted", feed(a, one(5, at(4), 1.5, 0, 1, 0, 0)), key+"count@5=1", key+"mean@5=1.5", key+"p50@5=1.5", key+"p95@5=1.5", key+"p99@5=1.5")
 	equal(t, "restarted without a word", feed(a, one(6, at(4), 9, 0, 0, 0, 1)), key+"count@6=1", key+"mean@6=9", key+"p50@6=9", key+"p95@6=9", key+"p99@6=9")
