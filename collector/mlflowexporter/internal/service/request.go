@@ -247,7 +247,7 @@ func (r *request) run(name string) *Run {
 	run := Run{Worker: r.id.hash, Day: name}
 	if r.runs[run.Key()] == nil {
 		run.Experiment = experiment(text(r.resource, r.cfg.ExperimentAttribute), r.cfg.DefaultExperiment, r.cfg.Suffix)
-		run.Name, run.Tags = r.id.runName(name), r.id.tags(r.resource)
+		run.Name, run.Note, run.Tags = r.id.runName(name), r.id.note(name), r.id.tags(r.resource)
 		r.runs[run.Key()] = &run
 	}
 	return r.runs[run.Key()]

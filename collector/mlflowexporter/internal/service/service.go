@@ -67,7 +67,8 @@ type Run struct {
 	Day        string // 2006-01-02, UTC
 	Experiment string
 	Name       string
-	Tags       []Tag // sorted by key
+	Note       string // describes the run when it is made, in Markdown; people may change it then
+	Tags       []Tag  // sorted by key
 	// Retag is set when the tags are new or have changed since the points before.
 	Retag  bool
 	Points []Point // sorted by time, then key

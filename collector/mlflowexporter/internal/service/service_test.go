@@ -138,7 +138,7 @@ func TestGaugesAndSumsAreWrittenAsTheyAre(t *testing.T) {
 		t.Fatalf("%d runs", len(c.Runs))
 	}
 	run := c.Runs[0]
-	if run.Experiment != "jobs_service" || run.Name != "worker 0b8a4f8e 2026-11-24" || run.Day != "2026-11-24" || len(run.Worker) != 32 || !run.Retag {
+	if run.Experiment != "jobs_service" || run.Name != "2026-11-24 0b8a4f8e worker" || run.Day != "2026-11-24" || len(run.Worker) != 32 || !run.Retag {
 		t.Errorf("run is %+v", run)
 	}
 	if step := run.Points[0].Step; step != 12*60+1 {
@@ -382,7 +382,7 @@ func TestEachDayAndWorkerHasARun(t *testing.T) {
 		got[r.Name] = r.Experiment
 		keys[r.Key()] = true
 	}
-	want := map[string]string{"worker 0b8a4f8e 2026-11-24": "jobs_service", "worker 0b8a4f8e 2026-11-25": "jobs_service", "worker host-7 2026-11-24": "team_service"}
+	want := map[string]string{"2026-11-24 0b8a4f8e worker": "jobs_service", "2026-11-25 0b8a4f8e worker": "jobs_service", "2026-11-24 host-7 worker": "team_service"}
 	if diff := cmp.Diff(want, got); diff != "" || len(keys) != 3 {
 		t.Errorf("%d keys, runs (-want +got):\n%s", len(keys), diff)
 	}
