@@ -133,7 +133,7 @@ func TestBothSignalsShareTheLedger(t *testing.T) {
 	if n := len(readState(t, server).Runs); n != len(expected.Runs) {
 		t.Errorf("%d runs, want %d", n, len(expected.Runs))
 	}
-	want := map[string]string{"worker one 2026-11-20": "RUNNING job.queue.depth=3/601 system/go.memory.used=1.048576e+06/601"}
+	want := map[string]string{"2026-11-20 one worker": "RUNNING job.queue.depth=3/601 system/go.memory.used=1.048576e+06/601"}
 	if diff := cmp.Diff(want, serviceRuns(t, server, "technoshare_commentator_service")); diff != "" {
 		t.Errorf("service runs (-want +got):\n%s", diff)
 	}
@@ -164,8 +164,8 @@ func TestServiceMetricsAreWrittenOnce(t *testing.T) {
 		}
 	}
 	want := map[string]string{
-		"worker one 2026-11-20": "FINISHED job.queue.depth=3/601 job.queue.depth=3/602 system/go.memory.used=1.048576e+06/601 system/go.memory.used=1.048576e+06/602",
-		"worker one 2026-11-21": "RUNNING job.queue.depth=3/601 system/go.memory.used=1.048576e+06/601",
+		"2026-11-20 one worker": "FINISHED job.queue.depth=3/601 job.queue.depth=3/602 system/go.memory.used=1.048576e+06/601 system/go.memory.used=1.048576e+06/602",
+		"2026-11-21 one worker": "RUNNING job.queue.depth=3/601 system/go.memory.used=1.048576e+06/601",
 	}
 	if diff := cmp.Diff(want, serviceRuns(t, server, "technoshare_commentator_service")); diff != "" {
 		t.Errorf("service runs (-want +got):\n%s", diff)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"regexp"
+	"runtime/debug"
 	runtimemetrics "runtime/metrics"
 	"slices"
 	"strings"
@@ -157,5 +158,31 @@ func TestReadingsOfTheRuntimeShareNothing(t *testing.T) {
 	}
 	if want := 2 * len(runtimeMetrics); len(read) != want || len(places) != want {
 		t.Errorf("%d readings went to %d places, want %d", len(read), len(places), want)
+	}
+}
+
+// What the runtime gave back to the system is not used, as the semantic conventions have it: the total never falls.
+func TestMemoryInUseIsWithoutWhatWasReleased(t *testing.T) {
+	reader := sdkmetric.NewManualReader()
+	m := &metrics{meter: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)).Meter("")}
+	byName := map[string]uint64{}
+	if err := m.observeRuntime(func(into []runtimemetrics.Sample) {
+		runtimemetrics.Read(into)
+		for _, s := range into {
+			byName[s.Name] = s.Value.Uint64()
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	debug.FreeOSMemory() // so that something is released
+	var used int64
+	for _, got := range collect(t, reader) {
+		if data, ok := got.Data.(metricdata.Gauge[int64]); ok && got.Name == wire.MetricGoMemory {
+			used = data.DataPoints[0].Value
+		}
+	}
+	total, released := byName["/memory/classes/total:bytes"], byName["/memory/classes/heap/released:bytes"]
+	if released == 0 || used != int64(total-released) {
+		t.Errorf("%d bytes are used of %d, %d of which are released", used, total, released)
 	}
 }

@@ -101,11 +101,15 @@ func (m *metrics) observeCuts() error {
 	return err
 }
 
-// runtimeMetrics are gauges of the Go runtime, under the names of the semantic conventions.
-var runtimeMetrics = []struct{ name, unit, description, sample string }{
-	{wire.MetricGoGoroutines, "{goroutine}", "Goroutines that exist.", "/sched/goroutines:goroutines"},
-	{wire.MetricGoMemory, "By", "Memory that the Go runtime holds.", "/memory/classes/total:bytes"},
-	{wire.MetricGoHeapGoal, "By", "Heap size at which the collector runs next.", "/gc/heap/goal:bytes"},
+// runtimeMetrics are gauges of the Go runtime, under the names of the semantic conventions: a sample, without
+// what less is where there is one.
+var runtimeMetrics = []struct{ name, unit, description, sample, less string }{
+	{name: wire.MetricGoGoroutines, unit: "{goroutine}", description: "Goroutines that exist.", sample: "/sched/goroutines:goroutines"},
+	{
+		name: wire.MetricGoMemory, unit: "By", description: "Memory that the Go runtime uses, without what it gave back to the system.",
+		sample: "/memory/classes/total:bytes", less: "/memory/classes/heap/released:bytes",
+	},
+	{name: wire.MetricGoHeapGoal, unit: "By", description: "Heap size at which the collector runs next.", sample: "/gc/heap/goal:bytes"},
 }
 
 // observeRuntime registers the Go runtime's metrics. Read is runtime/metrics.Read.
@@ -114,9 +118,16 @@ func (m *metrics) observeRuntime(read func([]runtimemetrics.Sample)) error {
 	for _, r := range runtimeMetrics {
 		_, err := m.meter.Int64ObservableGauge(r.name, metric.WithUnit(r.unit), metric.WithDescription(r.description),
 			metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
-				sample := []runtimemetrics.Sample{{Name: r.sample}} // of this call: the export and Prometheus may ask at once
-				read(sample)
-				o.Observe(int64(sample[0].Value.Uint64()))
+				samples := []runtimemetrics.Sample{{Name: r.sample}} // of this call: the export and Prometheus may ask at once
+				if r.less != "" {
+					samples = append(samples, runtimemetrics.Sample{Name: r.less}) // read together, so that the two fit
+				}
+				read(samples)
+				value := int64(samples[0].Value.Uint64())
+				if r.less != "" {
+					value -= int64(samples[1].Value.Uint64())
+				}
+				o.Observe(value)
 				return nil
 			}))
 		errs = append(errs, err)

@@ -105,7 +105,7 @@ var instruments = []Entry{
 	{Kind: KindMetric, Name: MetricSlackLinks, Type: "counter, {link}", Meaning: "Links of messages of people, by outcome.", From: byTelemetry, To: toBackends, Test: testMetrics},
 	{Kind: KindMetric, Name: MetricFeedback, Type: "counter, {reaction}", Meaning: "Reactions that were put on messages or taken away, by what became of them.", From: byTelemetry, To: toBackends, Test: testMetrics},
 	{Kind: KindMetric, Name: MetricGoGoroutines, Type: "gauge, {goroutine}", Meaning: "Goroutines that exist.", From: byTelemetry, To: toService, Test: testMetrics},
-	{Kind: KindMetric, Name: MetricGoMemory, Type: "gauge, By", Meaning: "Memory that the Go runtime holds.", From: byTelemetry, To: toService, Test: testMetrics},
+	{Kind: KindMetric, Name: MetricGoMemory, Type: "gauge, By", Meaning: "Memory that the Go runtime uses, without what it gave back to the system.", From: byTelemetry, To: toService, Test: testMetrics},
 	{Kind: KindMetric, Name: MetricGoHeapGoal, Type: "gauge, By", Meaning: "Heap size at which the garbage collector runs next.", From: byTelemetry, To: toService, Test: testMetrics},
 	{Kind: KindMetric, Name: MetricRedactions, Type: "counter, {mask}", Meaning: "Parts of texts that were masked before they were recorded, by rule.", From: byTelemetry, To: toBackends, Test: testRedactions},
 	{Kind: KindMetric, Name: MetricClockCorrections, Type: "counter, {span}", Meaning: "Lifecycle spans whose end had to be moved to their start.", From: byTelemetry, To: toBackends, Test: testMetrics},

@@ -32,7 +32,7 @@ func TestServiceRun(t *testing.T) {
 		t.Errorf("%d runs", len(runs))
 	}
 	held := runs[0]
-	if held.Status != "RUNNING" || !strings.HasPrefix(held.Name, "technoshare-commentator ") || !strings.HasSuffix(held.Name, time.UnixMilli(held.StartMS).UTC().Format(" 2006-01-02")) {
+	if held.Status != "RUNNING" || !strings.HasSuffix(held.Name, " technoshare-commentator") || !strings.HasPrefix(held.Name, time.UnixMilli(held.StartMS).UTC().Format("2006-01-02 ")) {
 		t.Errorf("run %q is %s", held.Name, held.Status)
 	}
 	want := []string{
@@ -52,7 +52,7 @@ func TestServiceRun(t *testing.T) {
 	if n := held.Metrics["job.duration/success/count"]; n != 1 {
 		t.Errorf("%g jobs", n)
 	}
-	for _, tag := range []string{wire.TagKey, wire.ResServiceName, wire.ResServiceInstanceID, wire.ResServiceVersion, "mlflow.user", "mlflow.source.name", "component"} {
+	for _, tag := range []string{wire.TagKey, wire.ResServiceName, wire.ResServiceInstanceID, wire.ResServiceVersion, "mlflow.user", "mlflow.source.name", "mlflow.note.content", "component"} {
 		if held.Tags[tag] == "" {
 			t.Errorf("no tag %s in %v", tag, held.Tags)
 		}

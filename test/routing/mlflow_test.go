@@ -18,6 +18,7 @@ import (
 
 	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
+	"github.com/technoshare/commentator/internal/wire"
 )
 
 const experiment = "technoshare_commentator"
@@ -139,7 +140,7 @@ func (m *tracker) serves(t *testing.T, instances ...string) {
 	runs := func() map[string]int {
 		found := map[string]int{}
 		for _, r := range m.stateOf(t, experiment+"_service").Runs {
-			found[strings.TrimPrefix(r.Name[:strings.LastIndex(r.Name, " ")], "commentator ")]++
+			found[r.Tags[wire.ResServiceInstanceID]]++
 		}
 		return found
 	}

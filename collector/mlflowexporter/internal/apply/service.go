@@ -99,6 +99,7 @@ func (a *Applier) applyDay(ctx context.Context, j *job, d service.Run) error {
 	for _, t := range d.Tags {
 		r.Tags = append(r.Tags, reduce.KeyValue{Key: t.Key, Value: t.Value})
 	}
+	r.Tags = append(r.Tags, reduce.KeyValue{Key: mlflow.TagNote, Value: d.Note})
 	for _, p := range d.Points {
 		r.Metrics = append(r.Metrics, reduce.Metric{Key: p.Key, Value: p.Value, TimestampMS: p.TimeMS, Step: p.Step})
 	}
@@ -115,7 +116,7 @@ func (a *Applier) applyDay(ctx context.Context, j *job, d service.Run) error {
 	wasGone := r.rec.Gone
 	b := batch{metrics: metrics(r.Metrics)}
 	if d.Retag && !r.created {
-		b.tags = a.tags(r)
+		b.tags = slices.DeleteFunc(a.tags(r), func(t mlflow.KeyValue) bool { return t.Key == mlflow.TagNote }) // people may have written theirs
 	}
 	for !b.empty() && !r.rec.Gone {
 		one := b.next()

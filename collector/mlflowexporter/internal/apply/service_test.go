@@ -13,6 +13,7 @@ import (
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/service"
 	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/mlflow/mlflowtest"
+	"github.com/technoshare/commentator/internal/wire"
 )
 
 const worker = "0123456789abcdef0123456789abcdef"
@@ -26,7 +27,7 @@ func (e *env) serviceRun(day int, minutes ...int) service.Run {
 	noon := firstDay.AddDate(0, 0, day)
 	name := noon.Format(time.DateOnly)
 	r := service.Run{
-		Worker: worker, Day: name, Experiment: e.experiment + "_service", Name: "worker 0123 " + name,
+		Worker: worker, Day: name, Experiment: e.experiment + "_service", Name: name + " 0123 worker", Note: "what it is",
 		Tags: []service.Tag{{Key: "component", Value: "service"}, {Key: mlflow.TagUser, Value: "somebody"}, {Key: "service.version", Value: "1"}},
 	}
 	for _, m := range minutes {
@@ -63,6 +64,9 @@ func (e *env) serviceRuns(t *testing.T) []string {
 	}
 	var out []string
 	for key, r := range state.Runs {
+		if r.Tags[mlflow.TagNote] != "what it is" {
+			t.Errorf("run %s is described as %q", key, r.Tags[mlflow.TagNote])
+		}
 		end := "-"
 		if r.End > 0 {
 			end = time.UnixMilli(r.End).UTC().Format("15:04")
@@ -271,6 +275,74 @@ func TestServiceRunStaysInItsExperiment(t *testing.T) {
 		}
 		if run := state.Runs["service-"+worker+"-"+e.serviceRun(1, 3).Day]; len(state.Runs) != 1 || run == nil || run.Status != mlflow.StatusRunning {
 			t.Errorf("the other experiment holds %v", state.Runs)
+		}
+	})
+}
+
+// theServiceRun reads back the one run that there is of a day.
+func (e *env) theServiceRun(t *testing.T, of service.Run) mlflow.Run {
+	t.Helper()
+	runs, _, err := e.client.SearchRuns(t.Context(), mlflow.SearchRuns{
+		ExperimentIDs: []string{e.idOf(t, of.Experiment)}, View: mlflow.ViewAll, Filter: "tags.`" + wire.TagKey + "` = '" + of.Key() + "'",
+	})
+	if err != nil || len(runs) != 1 {
+		t.Fatalf("found %d runs, %v", len(runs), err)
+	}
+	return runs[0]
+}
+
+// The description comes with the request that makes the run. What people write in its place stays, also when
+// the worker is another version and the Collector knows nothing any more.
+func TestDescriptionOfAServiceRunIsWrittenOnce(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		r := e.serviceRun(0, 1)
+		e.mustApplyService(t, r)
+		made := e.theServiceRun(t, r)
+		if note := made.Tag(mlflow.TagNote); note != r.Note {
+			t.Errorf("described as %q", note)
+		}
+		e.requests.take()
+		plain := e.serviceRun(1, 2)
+		plain.Note = ""
+		e.mustApplyService(t, plain)
+		withoutNote := e.requests.take()
+		e.mustApplyService(t, e.serviceRun(2, 3))
+		e.took(t, withoutNote)
+
+		if err := e.client.SetTag(t.Context(), made.Info.ID, mlflow.TagNote, "the day of the outage"); err != nil {
+			t.Fatal(err)
+		}
+		again := e.serviceRun(0, 4)
+		again.Retag, again.Tags[2].Value = true, "2"
+		for _, forget := range []func(*testing.T){func(*testing.T) {}, e.restart, e.lose} {
+			forget(t)
+			e.mustApplyService(t, again)
+			now := e.theServiceRun(t, r)
+			if note := now.Tag(mlflow.TagNote); note != "the day of the outage" || now.Tag("service.version") != "2" {
+				t.Errorf("described as %q, version %s", note, now.Tag("service.version"))
+			}
+		}
+	})
+}
+
+// A run that has another name, as an earlier exporter gave it or a person, is found and keeps it.
+func TestServiceRunKeepsItsName(t *testing.T) {
+	contract(t, func(t *testing.T, e *env) {
+		old := e.serviceRun(0, 1)
+		old.Name, old.Note = "worker 0123 "+old.Day, ""
+		e.mustApplyService(t, old)
+		for i, forget := range []func(*testing.T){e.restart, e.lose} {
+			forget(t)
+			now := e.serviceRun(0, 2+i)
+			now.Retag = true
+			e.mustApplyService(t, now)
+			if run := e.theServiceRun(t, old); run.Info.Name != old.Name {
+				t.Errorf("it is called %q, want %q", run.Info.Name, old.Name)
+			}
+		}
+		e.mustApplyService(t, e.serviceRun(1, 4))
+		if run := e.theServiceRun(t, old); run.Info.Name != old.Name || run.Info.Status != mlflow.StatusFinished {
+			t.Errorf("it is called %q and %s when its day is over", run.Info.Name, run.Info.Status)
 		}
 	})
 }

@@ -158,16 +158,23 @@ func (d *distribution) each(number func(suffix string, value float64)) {
 	if len(spans) == 0 {
 		return
 	}
-	number("/p50", quantile(spans, 0.50))
-	number("/p95", quantile(spans, 0.95))
-	number("/p99", quantile(spans, 0.99))
+	at := func(q float64) float64 { return quantile(spans, q) }
+	if d.count == 1 && finite(d.sum) {
+		at = func(float64) float64 { return d.sum } // which is the one value
+	}
+	number("/p50", at(0.50))
+	number("/p95", at(0.95))
+	number("/p99", at(0.99))
 }
+
+func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
 // span is the values from low to high, of which there are n.
 type span struct {
 	low, high float64
 	n         uint64
 	geometric bool // values are spread over the span by their ratio, not by their difference
+	endless   bool // it has no lower end, or no upper one: the other end stands for it
 }
 
 // quantile is the value below which the share q lies, if the values of each span are
@@ -193,7 +200,7 @@ func quantile(spans []span, q float64) float64 {
 }
 
 // spans are the buckets that hold anything, from the lowest to the highest, no wider than
-// the least and greatest value allow.
+// the least and greatest value and the sum allow.
 func (d *distribution) spans() []span {
 	var out []span
 	if d.exponential {
@@ -210,15 +217,15 @@ func (d *distribution) spans() []span {
 			s := span{n: n}
 			switch i {
 			case 0:
-				s.low, s.high = min(0, d.bounds[0]), d.bounds[0]
+				s.low, s.high, s.endless = min(0, d.bounds[0]), d.bounds[0], d.bounds[0] < 0
 				if !math.IsNaN(d.min) {
-					s.low = min(d.min, s.high)
+					s.low, s.endless = min(d.min, s.high), false
 				}
 			case len(d.bounds):
 				s.low = d.bounds[i-1]
-				s.high = s.low
+				s.high, s.endless = s.low, true
 				if !math.IsNaN(d.max) {
-					s.high = max(d.max, s.low)
+					s.high, s.endless = max(d.max, s.low), false
 				}
 			default:
 				s.low, s.high = d.bounds[i-1], d.bounds[i]
@@ -230,7 +237,39 @@ func (d *distribution) spans() []span {
 	for i := range out {
 		out[i].low, out[i].high = d.clamp(out[i].low), d.clamp(out[i].high)
 	}
+	d.narrow(out)
 	return out
+}
+
+// narrow makes spans no wider than the sum allows: no value is greater than the sum without the least that
+// the others can be, nor less than the sum without the most. Few values in wide buckets are told far from
+// what they were otherwise.
+func (d *distribution) narrow(spans []span) {
+	var least, most float64 // that the sum can be
+	var n uint64
+	up, down := true, true
+	for i, s := range spans {
+		n += s.n
+		least += float64(s.n) * s.low
+		most += float64(s.n) * s.high
+		if s.endless && i == 0 && s.high < 0 {
+			up = false
+		} else if s.endless {
+			down = false
+		}
+	}
+	if n != d.count || !finite(d.sum) {
+		return
+	}
+	above, below := max(0, d.sum-least), max(0, most-d.sum) // a value can be over its span's low, and under its high
+	for i, s := range spans {
+		if up && finite(least) {
+			spans[i].high = min(s.high, s.low+above)
+		}
+		if down && finite(most) {
+			spans[i].low = min(max(s.low, s.high-below), spans[i].high)
+		}
+	}
 }
 
 // clamp moves a bound of a bucket to the least or greatest value.

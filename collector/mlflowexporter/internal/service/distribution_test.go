@@ -1,12 +1,14 @@
 package service
 
 import (
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
 
 	"go.opentelemetry.io/collector/pdata/pmetric"
+	"pgregory.net/rapid"
 )
 
 // exponentialOf is the histogram of some values, as an SDK would make it.
@@ -119,5 +121,105 @@ func TestExplicitHistogramsUseLeastAndGreatest(t *testing.T) {
 	p.BucketCounts().FromRaw([]uint64{2})
 	if got := numbers(explicit(p)); len(got) != 1 || got["/count"] != 2 {
 		t.Errorf("without buckets: %v", got)
+	}
+}
+
+// One value is the mean and all percentiles, also where no bucket ends above it.
+func TestPercentilesOfOneValueAreTheValue(t *testing.T) {
+	for bucket, value := range []float64{0.5, 1.5, 3, 9} {
+		p := pmetric.NewHistogramDataPoint()
+		p.ExplicitBounds().FromRaw([]float64{1, 2, 4})
+		counts := make([]uint64, 4)
+		counts[bucket] = 1
+		p.BucketCounts().FromRaw(counts)
+		p.SetCount(1)
+		p.SetSum(value)
+		for _, d := range []*distribution{explicit(p), exponentialOf(0, []float64{value})} {
+			want := map[string]float64{"/count": 1, "/mean": value, "/p50": value, "/p95": value, "/p99": value}
+			if got := numbers(d); !maps.Equal(got, want) {
+				t.Errorf("of %g there is %v", value, got)
+			}
+		}
+	}
+}
+
+// Few values in wide buckets: no percentile is where the sum allows none of them to be.
+func TestPercentilesAreWhatTheSumAllows(t *testing.T) {
+	bounds := []float64{0.1, 0.25, 0.5, 1, 2.5, 5, 10}
+	rapid.Check(t, func(t *rapid.T) {
+		values := rapid.SliceOfN(rapid.Float64Range(0.001, 10), 1, 12).Draw(t, "values")
+		p := pmetric.NewHistogramDataPoint()
+		p.ExplicitBounds().FromRaw(bounds)
+		counts := make([]uint64, len(bounds)+1)
+		var sum, least, most float64
+		for _, v := range values {
+			i, _ := slices.BinarySearch(bounds, v)
+			counts[i]++
+			sum += v
+			if i > 0 {
+				least += bounds[i-1]
+			}
+			most += bounds[i]
+		}
+		p.BucketCounts().FromRaw(counts)
+		p.SetCount(uint64(len(values)))
+		p.SetSum(sum)
+		if rapid.Bool().Draw(t, "min and max") {
+			p.SetMin(slices.Min(values))
+			p.SetMax(slices.Max(values))
+		}
+		first, _ := slices.BinarySearch(bounds, slices.Min(values))
+		last, _ := slices.BinarySearch(bounds, slices.Max(values))
+		edge := func(i int) float64 { // the lower one of a bucket
+			if i == 0 {
+				return 0
+			}
+			return bounds[i-1]
+		}
+		const exact = 1e-9 // sums are rounded
+		lowest := max(edge(first), bounds[first]-(most-sum)) - exact
+		highest := min(bounds[last], edge(last)+sum-least) + exact
+		for _, d := range []*distribution{explicit(p), exponentialOf(2, values)} {
+			got := numbers(d)
+			p50, p95, p99 := got["/p50"], got["/p95"], got["/p99"]
+			if p50 > p95+exact || p95 > p99+exact {
+				t.Fatalf("not in order: %v", got)
+			}
+			if len(values) == 1 && (p50 != values[0] || p99 != values[0]) {
+				t.Fatalf("of one value: %v", got)
+			}
+			if d.exponential {
+				continue // its buckets have other edges
+			}
+			if p50 < lowest || p99 > highest {
+				t.Fatalf("%v; want them from %g to %g", got, lowest, highest)
+			}
+		}
+	})
+}
+
+// A bucket without an end allows any value, whatever the sum is, and a sum that does not belong to the
+// counts says nothing.
+func TestSumsThatBoundNothing(t *testing.T) {
+	for name, c := range map[string]struct {
+		bounds   []float64
+		counts   []uint64
+		count    uint64
+		sum, p99 float64
+	}{
+		"below the first bound":  {[]float64{-10, 10}, []uint64{1, 1, 0}, 2, -990, 9.6},
+		"above the last bound":   {[]float64{1, 2}, []uint64{0, 1, 1}, 2, 100, 2},
+		"of more than there are": {[]float64{1, 2}, []uint64{0, 2, 0}, 5, 7, 1.99},
+		"negative":               {[]float64{1, 2}, []uint64{2, 0, 0}, 2, -3, 0},
+	} {
+		p := pmetric.NewHistogramDataPoint()
+		p.ExplicitBounds().FromRaw(c.bounds)
+		p.BucketCounts().FromRaw(c.counts)
+		p.SetCount(c.count)
+		p.SetSum(c.sum)
+		got := numbers(explicit(p))
+		if math.Abs(got["/p99"]-c.p99) > 1e-9 || got["/p50"] > got["/p99"] {
+			t.Errorf("%s: %v, want p99 %g", name, got, c.p99)
+		}
 	}
 }

@@ -34,8 +34,8 @@ func identify(res pcommon.Resource) identity {
 
 const resHostName = "host.name"
 
-// runName is "<service> <instance> <day>", with the first group of an instance that is a
-// UUID.
+// runName is "<day> <instance> <service>", with the first group of an instance that is a UUID. A list of
+// runs shows the beginning of a name, and what tells runs apart has to be there.
 func (id identity) runName(day string) string {
 	instance := id.instance
 	if len(instance) == 36 && strings.Count(instance, "-") == 4 {
@@ -44,7 +44,27 @@ func (id identity) runName(day string) string {
 	if runes := []rune(instance); len(runes) > 40 {
 		instance = string(runes[:40])
 	}
-	return strings.Join(strings.Fields(id.service+" "+instance+" "+day), " ")
+	return strings.Join(strings.Fields(day+" "+instance+" "+id.service), " ")
+}
+
+// note describes the run of a day in Markdown: what it is of, and how its charts are read.
+func (id identity) note(day string) string {
+	of := "Metrics of " + code(id.service)
+	if id.instance != "" {
+		of += ", instance " + code(id.instance)
+	}
+	return of + ", on " + day + " (UTC).\n\n" + howToRead
+}
+
+const howToRead = "- One step is a minute of the UTC day.\n" +
+	"- Durations are in seconds and sizes in bytes, unless a name says otherwise.\n" +
+	"- `count`, `mean`, `p50`, `p95` and `p99` are of what came since the point before; where nothing came, a `count` of 0 begins and ends the gap.\n" +
+	"- The names are those that the service gives. The commentator's are explained in its docs/WIRE.md, section Metrics."
+
+// code makes text show as it is written in Markdown, in one line. The exporter replaces {{…}} in descriptions.
+func code(text string) string {
+	text = strings.NewReplacer("`", "'", "{{", "{ {").Replace(values.Clean(text, 250))
+	return "`" + strings.Join(strings.Fields(text), " ") + "`"
 }
 
 // maxExperiment is the longest name of an experiment, in characters: the databases behind MLflow

@@ -152,6 +152,7 @@ func (r *request) moment(key string, gauge bool, samples []sample) {
 	seconds := int64(at.Sub(at.Truncate(day)) / time.Second)
 	interval := int64(max(r.cfg.Interval, time.Minute) / time.Second)
 	slot, step := seconds/interval*interval/60, seconds/60
+	here := place{time: newest, slot: slot, step: step}
 	today := r.worker.days[name]
 	if today.taken(key, slot) {
 		if !histogram {
@@ -181,7 +182,11 @@ func (r *request) moment(key string, gauge bool, samples []sample) {
 		points = append(points, Point{Key: keys.Under(key, suffix), Value: value, TimeMS: millis(newest), Step: step})
 	}
 	if histogram {
-		r.histogram(r.waited(key, fresh)).each(point)
+		d := r.histogram(r.waited(key, fresh))
+		d.each(point)
+		if d != nil {
+			r.gap(name, key, here, d.count > 0)
+		}
 	} else {
 		point("", fold(gauge, fresh))
 	}
@@ -194,6 +199,16 @@ func (r *request) moment(key string, gauge bool, samples []sample) {
 	}
 	today.used[key].set(slot)
 	run.Points = append(run.Points, points...)
+}
+
+// gap writes a count of 0 where a gap between the points of a histogram begins or ends.
+func (r *request) gap(name, key string, at place, observed bool) {
+	if today := r.worker.days[name]; today != nil {
+		if zero, ok := today.used[key].gap(at, observed); ok {
+			run := r.run(name)
+			run.Points = append(run.Points, Point{Key: keys.Under(key, "/count"), TimeMS: millis(zero.time), Step: zero.step})
+		}
+	}
 }
 
 // fresh leaves out samples of another shape, and deltas that were counted before.
@@ -232,7 +247,7 @@ func (r *request) run(name string) *Run {
 	run := Run{Worker: r.id.hash, Day: name}
 	if r.runs[run.Key()] == nil {
 		run.Experiment = experiment(text(r.resource, r.cfg.ExperimentAttribute), r.cfg.DefaultExperiment, r.cfg.Suffix)
-		run.Name, run.Tags = r.id.runName(name), r.id.tags(r.resource)
+		run.Name, run.Note, run.Tags = r.id.runName(name), r.id.note(name), r.id.tags(r.resource)
 		r.runs[run.Key()] = &run
 	}
 	return r.runs[run.Key()]

@@ -4,7 +4,7 @@
 //
 // Gauges and sums are written as they are. A histogram becomes its count, mean, p50, p95
 // and p99 of what was observed since the point before, for which the Aggregator remembers
-// the last point of each stream.
+// the last point of each stream; where nothing was observed, a count of 0 begins and ends the gap.
 package service
 
 import (
@@ -67,7 +67,8 @@ type Run struct {
 	Day        string // 2006-01-02, UTC
 	Experiment string
 	Name       string
-	Tags       []Tag // sorted by key
+	Note       string // describes the run when it is made, in Markdown; people may change it then
+	Tags       []Tag  // sorted by key
 	// Retag is set when the tags are new or have changed since the points before.
 	Retag  bool
 	Points []Point // sorted by time, then key
@@ -176,6 +177,7 @@ type today struct {
 type minutes struct {
 	bits      [24*60/64 + 1]uint64
 	histogram bool
+	quiet     quiet
 }
 
 func (m *minutes) has(i int64) bool { return m.bits[i/64]&(1<<(i%64)) != 0 }

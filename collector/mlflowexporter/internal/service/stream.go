@@ -89,14 +89,18 @@ func (r *request) accumulate(s *sample) bool {
 	return true
 }
 
-// histogram adds up what the streams of one metric observed since their last points; nil
-// means nothing.
+// histogram adds up what the streams of one metric observed since their last points. It is nil when
+// that is not known: nothing at all was observed only if each of them says so.
 func (r *request) histogram(samples []sample) *distribution {
-	var sum *distribution
+	var sum, nothing *distribution
+	unknown := false
 	for _, s := range samples {
 		d := r.since(s)
 		switch {
-		case d == nil || d.count == 0:
+		case d == nil:
+			unknown = true
+		case d.count == 0:
+			nothing = d
 		case sum == nil:
 			sum = d
 		case sum.addable(d):
@@ -104,6 +108,9 @@ func (r *request) histogram(samples []sample) *distribution {
 		default:
 			r.drop(DropShape, s.metric)
 		}
+	}
+	if sum == nil && !unknown {
+		return nothing
 	}
 	return sum
 }
