@@ -43,6 +43,7 @@ type mlflowExporter struct {
 	status    status
 	gather    gatherer
 	unpriced  unpriced
+	interrupt *interruption
 
 	mu    sync.Mutex // for users
 	users int        // exporters that were started, one per signal
@@ -55,8 +56,7 @@ type mlflowExporter struct {
 	aggregating sync.Mutex // one request of metrics at a time
 	aggregator  *service.Aggregator
 	omitted     omitted
-	// stop ends the maintenance of the ledger and waits for it.
-	stop func()
+	maintaining sync.WaitGroup // the ledger, until interrupt
 }
 
 func newExporter(cfg *Config, set exporter.Settings) (*mlflowExporter, error) {
@@ -75,6 +75,7 @@ func newExporter(cfg *Config, set exporter.Settings) (*mlflowExporter, error) {
 	e := &mlflowExporter{
 		cfg: cfg, set: set, log: set.Logger, now: time.Now,
 		selector: selector, mapping: mapping, telemetry: telemetry, status: status{log: set.Logger},
+		interrupt: newInterruption(),
 	}
 	e.gather.write = e.consumeTraces
 	return e, nil
@@ -128,16 +129,9 @@ func (e *mlflowExporter) start(ctx context.Context, host component.Host) error {
 	}
 	// The Collector shuts down what did not start, too: from here on there is something to close.
 	e.client, e.store, e.applier, e.aggregator = client, store, applier, e.newAggregator()
-	e.maintain(&maintenance{applier: applier, ledger: runs, staleAfter: e.cfg.StaleAfter, count: e.telemetry.dropped, log: e.log, pruned: e.now()})
+	m := &maintenance{applier: applier, ledger: runs, staleAfter: e.cfg.StaleAfter, count: e.telemetry.dropped, log: e.log, pruned: e.now()}
+	e.maintaining.Go(func() { m.run(e.interrupt.ctx) })
 	return nil
-}
-
-// maintain starts the maintenance, which shutdown ends.
-func (e *mlflowExporter) maintain(m *maintenance) {
-	ctx, cancel := context.WithCancel(context.Background())
-	var done sync.WaitGroup
-	done.Go(func() { m.run(ctx) })
-	e.stop = func() { cancel(); done.Wait() }
 }
 
 func (e *mlflowExporter) newClient(ctx context.Context, host component.Host) (*mlflow.Client, error) {
@@ -213,7 +207,8 @@ func (e *mlflowExporter) shutdown(ctx context.Context) error {
 	if e.client == nil {
 		return nil // never started
 	}
-	e.stop()
+	e.interrupt.now()
+	e.maintaining.Wait()
 	e.client.Close()
 	return e.store.Close(ctx)
 }

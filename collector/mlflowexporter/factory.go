@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/exporter/exporterhelper"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/pipeline"
 
 	"github.com/technoshare/commentator/collector/mlflowexporter/internal/metadata"
@@ -106,7 +107,13 @@ func createTraces(ctx context.Context, set exporter.Settings, cfg component.Conf
 		return nil, err
 	}
 	files := patientFiles{write: e.gather.consume}
-	traces, err := exporterhelper.NewTraces(ctx, set, cfg, files.consume,
+	interrupt := e.interruptionOf(config.Queue)
+	consume := func(ctx context.Context, td ptrace.Traces) error {
+		ctx, done := interrupt.join(ctx)
+		defer done()
+		return files.consume(ctx, td)
+	}
+	traces, err := exporterhelper.NewTraces(ctx, stopsQuietly(set, outlives(config, config.Queue)), cfg, consume,
 		exporterhelper.WithStart(e.startOnce),
 		exporterhelper.WithShutdown(e.shutdownLast),
 		exporterhelper.WithCapabilities(consumer.Capabilities{MutatesData: false}),
@@ -119,7 +126,7 @@ func createTraces(ctx context.Context, set exporter.Settings, cfg component.Conf
 	if err != nil {
 		return nil, err
 	}
-	recovering := &recoveringTraces{traces, recovery{storage: config.Storage, signal: pipeline.SignalTraces, log: set.Logger, status: &e.status}}
+	recovering := &recoveringTraces{traces, recovery{storage: config.Storage, signal: pipeline.SignalTraces, log: set.Logger, status: &e.status, interrupt: interrupt}}
 	if putsBack(config) {
 		files.requeue = recovering.ConsumeTraces
 	}

@@ -94,7 +94,13 @@ func createMetrics(ctx context.Context, set exporter.Settings, cfg component.Con
 	if err != nil {
 		return nil, err
 	}
-	metrics, err := exporterhelper.NewMetrics(ctx, set, cfg, e.consumeMetrics,
+	interrupt := e.interruptionOf(config.Service.Queue)
+	consume := func(ctx context.Context, md pmetric.Metrics) error {
+		ctx, done := interrupt.join(ctx)
+		defer done()
+		return e.consumeMetrics(ctx, md)
+	}
+	metrics, err := exporterhelper.NewMetrics(ctx, stopsQuietly(set, outlives(config, config.Service.Queue)), cfg, consume,
 		exporterhelper.WithStart(e.startOnce),
 		exporterhelper.WithShutdown(e.shutdownLast),
 		exporterhelper.WithCapabilities(consumer.Capabilities{MutatesData: false}),
@@ -105,7 +111,7 @@ func createMetrics(ctx context.Context, set exporter.Settings, cfg component.Con
 	if err != nil {
 		return nil, err
 	}
-	return &recoveringMetrics{metrics, recovery{storage: config.Storage, signal: pipeline.SignalMetrics, log: set.Logger, status: &e.status}}, nil
+	return &recoveringMetrics{metrics, recovery{storage: config.Storage, signal: pipeline.SignalMetrics, log: set.Logger, status: &e.status, interrupt: interrupt}}, nil
 }
 
 func (e *mlflowExporter) newAggregator() *service.Aggregator {

@@ -16,11 +16,12 @@ import (
 // recovery is what exporterhelper's exporters need so that their queue comes back whole
 // after any number of crashes, and loses nothing while its disk is full.
 type recovery struct {
-	storage *component.ID // nil: the queue is in memory
-	signal  pipeline.Signal
-	log     *zap.Logger
-	status  *status
-	host    *diskqueue.Host // set by on, unless the queue is in memory
+	storage   *component.ID // nil: the queue is in memory
+	signal    pipeline.Signal
+	log       *zap.Logger
+	status    *status
+	host      *diskqueue.Host // set by on, unless the queue is in memory
+	interrupt *interruption   // of what a stop waits for; nil: it waits for all
 }
 
 // on gives the host on which the exporter is to be started.
@@ -45,6 +46,7 @@ func (r *recovery) end() {
 	if r.host != nil {
 		r.host.End()
 	}
+	r.interrupt.begin()
 }
 
 type recoveringTraces struct {

@@ -38,6 +38,8 @@ type Fault struct {
 	// Kill ends the server instead of an answer, as kill -9 does: its database stays, and
 	// until Revive nothing listens at its address.
 	Kill bool
+	// Hang lets the request wait until it is closed; nil: it does not wait.
+	Hang <-chan struct{}
 }
 
 // Locked is how MLflow on SQLite answers when the database stays locked.
@@ -228,6 +230,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		s.mux.ServeHTTP(httptest.NewRecorder(), r)
 	} else {
 		_, _ = io.Copy(io.Discard, r.Body)
+	}
+	if fault.Hang != nil {
+		<-fault.Hang
 	}
 	if fault.Kill {
 		s.mu.Lock()
