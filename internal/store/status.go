@@ -129,8 +129,12 @@ func (s *Store) NoteLink(ctx context.Context, l telemetry.Link) error {
 	var known telemetry.Link
 	err := readNote(ctx, s.db, metaLink, &known)
 	if err == nil {
-		if known.Problem != "" && l.Problem != "" && known.Endpoint == l.Endpoint {
+		switch {
+		case known.Endpoint != l.Endpoint:
+		case known.Problem != "" && l.Problem != "":
 			l.Since = earlier(known.Since, l.Since)
+		case known.Problem == "" && l.Problem == "" && l.Since.IsZero():
+			return nil
 		}
 		err = writeNote(ctx, s.db, metaLink, l)
 	}

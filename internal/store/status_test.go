@@ -65,6 +65,8 @@ func TestAnOutageOfTheCollectorIsAsOldAsItsFirstNote(t *testing.T) {
 		{telemetry.Link{Endpoint: there, Since: hour(4), Problem: "connection refused"}, hour(4)},
 		{telemetry.Link{Endpoint: here, Since: hour(5)}, hour(5)},
 		{telemetry.Link{Endpoint: here, Since: hour(6), Problem: "connection refused"}, hour(6)},
+		{telemetry.Link{Endpoint: here}, time.Time{}}, // it is over, though nothing is taken yet
+		{telemetry.Link{Endpoint: here, Since: hour(8)}, hour(8)},
 	} {
 		if err := s.NoteLink(t.Context(), tc.note); err != nil {
 			t.Fatal(err)
@@ -73,6 +75,26 @@ func TestAnOutageOfTheCollectorIsAsOldAsItsFirstNote(t *testing.T) {
 		tc.note.Since = tc.since
 		if diff := cmp.Diff(tc.note, got.Link); diff != "" || err != nil {
 			t.Errorf("note %d: %v (-want +got)\n%s", i, err, diff)
+		}
+	}
+}
+
+// A process that begins with a message that is refused does not unsay that others are taken.
+func TestARefusalLeavesThatTheCollectorTakesMessages(t *testing.T) {
+	s := newStore(t)
+	const here, there = "http://127.0.0.1:4317", "http://127.0.0.1:14317"
+	up := telemetry.Link{Endpoint: here, Since: start.Truncate(time.Second)}
+	for _, step := range []struct{ note, want telemetry.Link }{
+		{up, up},
+		{telemetry.Link{Endpoint: here}, up},
+		{telemetry.Link{Endpoint: there}, telemetry.Link{Endpoint: there}},
+	} {
+		if err := s.NoteLink(t.Context(), step.note); err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Status(t.Context())
+		if diff := cmp.Diff(step.want, got.Link); diff != "" || err != nil {
+			t.Errorf("%v (-want +got)\n%s", err, diff)
 		}
 	}
 }
