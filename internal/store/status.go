@@ -175,9 +175,13 @@ func earlier(a, b time.Time) time.Time {
 }
 
 // noteLosses adds what was lost since the last time to what is noted. A process that is killed
-// has noted what was lost until a minute before.
+// has noted what was lost until lossEvery before; of a SQLite file all that a full outbox gave up, see
+// addEvicted.
 func (s *Store) noteLosses(ctx context.Context) error {
 	now := s.Stats().Losses()
+	if s.dialect.addEvicted != "" {
+		delete(now, "evicted")
+	}
 	if maps.Equal(now, s.noted) {
 		return nil
 	}

@@ -139,12 +139,12 @@ func TestLossesAreNotedForGood(t *testing.T) {
 	path := newDatabase(t)
 	for range 2 {
 		s := open(t, path)
-		s.counters.evicted.Add(2)
+		s.counters.expired.Add(2)
 		s.counters.tooLarge.Add(1)
 		if err := s.noteLosses(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		s.counters.evicted.Add(1)
+		s.counters.expired.Add(1)
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -153,7 +153,7 @@ func TestLossesAreNotedForGood(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(map[string]int64{"evicted": 6, "too_large": 2}, got.Losses); diff != "" {
+	if diff := cmp.Diff(map[string]int64{"expired": 6, "too_large": 2}, got.Losses); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
