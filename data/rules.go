@@ -40,6 +40,18 @@ type Rules struct {
 	domains map[string]Rule
 }
 
+// MaxTimeout is the longest Timeout of all rules. 0: none has one.
+func (r Rules) MaxTimeout() time.Duration {
+	longest := time.Duration(0)
+	if r.others != nil {
+		longest = r.others.Timeout
+	}
+	for _, rule := range r.domains {
+		longest = max(longest, rule.Timeout)
+	}
+	return longest
+}
+
 // For returns the rule of a host: that of the longest domain that it is, or is below.
 func (r Rules) For(host string) Rule {
 	for name := domainKey(host); name != ""; _, name, _ = strings.Cut(name, ".") {

@@ -89,6 +89,21 @@ func TestTimeoutsAreSecondsOrDurations(t *testing.T) {
 	}
 }
 
+func TestTheLongestTimeoutIsThatOfAnyRule(t *testing.T) {
+	for body, want := range map[string]time.Duration{
+		"x.org: {max_snippets: 2}":                                          0,
+		"default: {timeout: 30}\nx.org: {timeout: 20}\n":                    30 * time.Second,
+		"default: {timeout: 10}\nx.org: {timeout: 2m}\ny.org: {timeout: 5}": 2 * time.Minute,
+	} {
+		if got := rules(t, body).MaxTimeout(); got != want {
+			t.Errorf("%s is the longest of\n%s", got, body)
+		}
+	}
+	if got := (Rules{}).MaxTimeout(); got != 0 {
+		t.Errorf("no rules have %s", got)
+	}
+}
+
 // Whatever is wrong is said with file, line, key and remedy.
 func TestWrongRulesAreNamed(t *testing.T) {
 	for name, tc := range map[string]struct{ body, want string }{

@@ -190,6 +190,8 @@ func printStatus(w io.Writer, s state, now time.Time) error {
 	}
 	row("lost", "%s", lost)
 	switch c := s.Collector; {
+	case c.Since == nil && o.LastSent != nil:
+		row("collector", "%s answers, and took nothing of what was sent to it last", c.Endpoint)
 	case c.Since == nil && o.SetAside > 0:
 		row("collector", "%s took nothing of what was sent to it", c.Endpoint)
 	case c.Since == nil:

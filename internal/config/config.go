@@ -137,8 +137,10 @@ type Config struct {
 	// least 1024, default 5242880 (5 MiB).
 	RetrievalMaxBytes int64 `env:"RETRIEVAL_MAX_BYTES" envDefault:"5242880"`
 	// RetrievalTimeout bounds the whole fetch of a page, redirects included; a page that is read
-	// because the API of its site did not answer gets as long again. A Go duration, above 0,
-	// default 15s. A timeout in domain_rules.yaml wins for its domain.
+	// because the API of its site did not answer gets as long again. A third of it, of the longest
+	// one that is set for any domain, but at least 5 s, may go by until a site has accepted the
+	// connection, and as much for TLS. A Go duration, above 0, default 15s. A timeout in
+	// domain_rules.yaml wins for its domain.
 	RetrievalTimeout time.Duration `env:"RETRIEVAL_TIMEOUT" envDefault:"15s"`
 	// PDFCache is the folder where the compiled code of the PDF reader is kept, about 20 MB. It
 	// is created with the first PDF; nobody else may write to it. Default:

@@ -103,10 +103,20 @@ func (g *guard) allowsHost(hostport string) bool {
 	return err == nil && (g.hosts[host] || g.hosts[hostport])
 }
 
-// newTransport returns a transport that dials through g. It uses no proxy: a proxy would
-// resolve names itself, behind the guard's back.
-func newTransport(g *guard) *http.Transport {
-	open := &net.Dialer{Timeout: 5 * time.Second}
+// leastConnect is for how long a connection may be tried at least.
+const leastConnect = 5 * time.Second
+
+// connectWithin is how long each step of a connection may take, TCP's with the name's and TLS's: a part
+// of the longest retrieval, so that a server that is away is given up early, and one that is slow has
+// more time when somebody gave it more. It is no more than that since net/http goes on connecting when
+// the retrieval has ended.
+func connectWithin(longest time.Duration) time.Duration { return max(leastConnect, longest/3) }
+
+// newTransport returns a transport that dials through g for retrievals that take longest at most. It
+// uses no proxy: a proxy would resolve names itself, behind the guard's back. How long a connected
+// server may take for an answer is the retrieval's own limit alone.
+func newTransport(g *guard, longest time.Duration) *http.Transport {
+	open := &net.Dialer{Timeout: connectWithin(longest)}
 	guarded := *open
 	guarded.Control = g.control
 	return &http.Transport{
@@ -117,8 +127,7 @@ func newTransport(g *guard) *http.Transport {
 			}
 			return guarded.DialContext(ctx, network, addr)
 		},
-		TLSHandshakeTimeout:    5 * time.Second,
-		ResponseHeaderTimeout:  10 * time.Second,
+		TLSHandshakeTimeout:    connectWithin(longest),
 		MaxResponseHeaderBytes: 256 << 10,
 		ForceAttemptHTTP2:      true,
 		// A host is rarely asked twice; so nothing stays open, and nothing has to be closed.

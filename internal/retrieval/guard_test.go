@@ -143,7 +143,7 @@ func TestGuardChecksTheDialledAddress(t *testing.T) {
 			t.Errorf("%s is let through", addr)
 		}
 	}
-	_, err = newTransport(g).DialContext(context.Background(), "tcp", net.JoinHostPort("localhost", "80"))
+	_, err = newTransport(g, DefaultTimeout).DialContext(context.Background(), "tcp", net.JoinHostPort("localhost", "80"))
 	if commentator.ErrorCode(requestError(&url.URL{Scheme: "http", Host: "localhost"}, err)) != codePrivateAddress {
 		t.Errorf("localhost is dialled: %v", err)
 	}
@@ -154,7 +154,7 @@ func TestNoProxyIsUsed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if newTransport(g).Proxy != nil {
+	if newTransport(g, DefaultTimeout).Proxy != nil {
 		t.Error("a proxy would resolve names behind the guard's back")
 	}
 }

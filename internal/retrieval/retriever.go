@@ -162,7 +162,7 @@ func New(cfg Config) (*Retriever, error) {
 	if err := errors.Join(cfg.validate(), err); err != nil {
 		return nil, fmt.Errorf("configure retrieval: %w", err)
 	}
-	return newRetriever(cfg, telemetry.Transport(newTransport(g), "")), nil
+	return newRetriever(cfg, telemetry.Transport(newTransport(g, max(cfg.Timeout, cfg.Rules.MaxTimeout())), "")), nil
 }
 
 func newRetriever(cfg Config, transport http.RoundTripper) *Retriever {

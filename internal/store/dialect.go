@@ -30,6 +30,10 @@ type dialect struct {
 	// be written.
 	lost, passing func(error) bool
 
+	// addEvicted adds to the noted losses, with the messages that are deleted. Empty: noteLosses does so
+	// afterwards, since workers that all wait for the row of the losses would wait for one that hangs.
+	addEvicted string
+
 	lastID  string // query: the highest id that a table ever gave
 	raiseID func(ctx context.Context, tx *writeTx, table string, id int64) error
 
@@ -47,6 +51,10 @@ var sqliteDialect = &dialect{
 
 	lost:    func(error) bool { return false },
 	passing: func(error) bool { return false },
+
+	addEvicted: `
+		INSERT INTO meta (key, value) VALUES (?1, json_object('evicted', ?2)) ON CONFLICT (key) DO UPDATE
+		SET value = json_set(value, '$.evicted', coalesce(json_extract(value, '$.evicted'), 0) + ?2)`,
 
 	lastID:  `SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = '%s'`,
 	raiseID: raiseFileID,

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -10,8 +11,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/technoshare/commentator/internal/commentator"
 	"github.com/technoshare/commentator/internal/telemetry"
+	"github.com/technoshare/commentator/test/dbtest"
 )
 
 // logged is a log that background tasks write and the test reads.
@@ -45,28 +49,19 @@ func (l *logged) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, 
 func TestAFullOutboxSaysThatItGivesUpMessages(t *testing.T) {
 	const size = 100
 	now, log := start, &logged{}
-	s, err := Open(t.Context(), newDatabase(t), WithClock(func() time.Time { return now }), WithLogger(log.logger()), WithOutboxLimit(2*size))
+	s, err := Open(t.Context(), newDatabase(t), WithClock(func() time.Time { return now }), WithLogger(log.logger()), WithOutboxLimit(2*size), lookForLosses(time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
 	job := newJob(t, s)
 	add := func(n int) {
 		t.Helper()
-		for range n {
-			err := s.write(t.Context(), func(tx *writeTx) error {
-				return s.enqueueMessage(t.Context(), tx, job.ID, func() (telemetry.Message, error) {
-					return telemetry.Message{Kind: "x", Body: make([]byte, size), Size: size}, nil
-				})
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
+		enqueue(t, s, job.ID, n, size)
 	}
 	tend := func(want int) {
 		t.Helper()
 		now = now.Add(time.Minute)
-		s.tendOutbox(t.Context())
+		s.tendLosses(t.Context(), s.log)
 		wantGivenUp(t, log, want)
 	}
 	add(2)
@@ -99,6 +94,85 @@ func TestAFullOutboxSaysThatItGivesUpMessages(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantGivenUp(t, log, 4)
+}
+
+// enqueue puts n messages of size bytes into the outbox, each in a transaction of its own.
+func enqueue(t *testing.T, s *Store, job int64, n, size int) {
+	t.Helper()
+	for range n {
+		err := s.write(t.Context(), func(tx *writeTx) error {
+			return s.enqueueMessage(t.Context(), tx, job, func() (telemetry.Message, error) {
+				return telemetry.Message{Kind: "x", Body: make([]byte, size), Size: size}, nil
+			})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// losses are those that are noted in the database.
+func losses(t *testing.T, s *Store) map[string]int64 {
+	t.Helper()
+	status, err := s.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return status.Losses
+}
+
+// A worker that is killed has noted what a full outbox gave up: the count goes with the messages. What
+// was noted before stays, and nothing is counted twice.
+func TestMessagesThatAFullOutboxGivesUpAreNotedWithTheirEnd(t *testing.T) {
+	dbtest.SQLiteOnly(t)
+	s := newStore(t, WithOutboxLimit(200))
+	job := newJob(t, s)
+	broken := errors.New("broken")
+	for i, step := range []struct {
+		do   func() error
+		want map[string]int64
+	}{
+		{func() error { enqueue(t, s, job.ID, 2, 100); return nil }, nil},
+		{func() error { enqueue(t, s, job.ID, 3, 100); return nil }, map[string]int64{"evicted": 3}},
+		{func() error { return s.noteLosses(t.Context()) }, map[string]int64{"evicted": 3}},
+		{func() error { enqueue(t, s, job.ID, 1, 300); return s.noteLosses(t.Context()) }, map[string]int64{"evicted": 3, "too_large": 1}},
+		{func() error { enqueue(t, s, job.ID, 1, 200); return nil }, map[string]int64{"evicted": 5, "too_large": 1}},
+		{func() error { // what is rolled back gives nothing up
+			err := s.write(t.Context(), func(tx *writeTx) error {
+				return errors.Join(evict(t.Context(), tx, 100), broken)
+			})
+			if errors.Is(err, broken) {
+				return nil
+			}
+			return err
+		}, map[string]int64{"evicted": 5, "too_large": 1}},
+	} {
+		if err := step.do(); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(step.want, losses(t, s)); diff != "" {
+			t.Errorf("after step %d (-want +got)\n%s", i, diff)
+		}
+	}
+}
+
+// Nobody waits for the minute in which old messages are removed.
+func TestLossesAreSaidAndNotedSoon(t *testing.T) {
+	log := &logged{}
+	s := newStore(t, WithLogger(log.logger()), WithOutboxLimit(200), lookForLosses(time.Millisecond))
+	enqueue(t, s, newJob(t, s).ID, 1, 300)
+	enqueue(t, s, newJob(t, s).ID, 4, 100)
+	said := false
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		said = said || len(log.take("the outbox is full")) > 0
+		noted := losses(t, s)
+		if said && noted["evicted"] == 2 && noted["too_large"] == 1 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("said %t, noted %v", said, noted)
+		}
+	}
 }
 
 // wantGivenUp expects one line that says how many messages are given up, none with 0.

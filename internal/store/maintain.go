@@ -19,8 +19,9 @@ const (
 	walMax          = 32 << 20 // bytes from which writers wait for the checkpoint
 
 	pruneEvery = time.Minute
-	pruneBatch = 200 // messages deleted in one transaction, so that no job waits long
-	expireMost = 50  // batches of messages that are given up in one sweep, oldest first
+	lossEvery  = time.Second // how often it is looked whether something of the telemetry was lost
+	pruneBatch = 200         // messages deleted in one transaction, so that no job waits long
+	expireMost = 50          // batches of messages that are given up in one sweep, oldest first
 
 	evictedAgain = time.Hour // how often a full outbox that gives up messages is said once more
 )
@@ -76,20 +77,39 @@ func (s *Store) checkpoint(ctx context.Context) error {
 
 // runPruner tends the outbox beside the jobs.
 func (s *Store) runPruner(ctx context.Context) {
-	every(ctx, pruneEvery, func() { s.tendOutbox(ctx) })
+	once := repeats.New(s.log.Handler())
+	defer once.End()
+	log := slog.New(once)
+	tend, look := time.NewTicker(pruneEvery), time.NewTicker(s.lossEvery)
+	defer tend.Stop()
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tend.C:
+			s.tendOutbox(ctx)
+		case <-look.C:
+			s.tendLosses(ctx, log)
+		}
+	}
 }
 
-// tendOutbox deletes messages that are old enough, and says and notes what was lost.
+// tendLosses says and notes what was lost. It writes nothing while nothing is.
+func (s *Store) tendLosses(ctx context.Context, log *slog.Logger) {
+	s.sayEvicted(ctx, evictedAgain)
+	if err := s.noteLosses(ctx); err != nil && ctx.Err() == nil {
+		log.WarnContext(ctx, "note lost telemetry messages", "err", err)
+	}
+}
+
+// tendOutbox deletes messages that are old enough.
 func (s *Store) tendOutbox(ctx context.Context) {
 	if err := s.expire(ctx, s.clock().Add(-s.maxAge)); err != nil && ctx.Err() == nil {
 		s.log.WarnContext(ctx, "give up old telemetry messages", "err", err)
 	}
-	s.sayEvicted(ctx, evictedAgain)
 	if err := s.prune(ctx, s.clock().Add(-s.keepSent)); err != nil && ctx.Err() == nil {
 		s.log.WarnContext(ctx, "prune sent telemetry messages", "err", err)
-	}
-	if err := s.noteLosses(ctx); err != nil && ctx.Err() == nil {
-		s.log.WarnContext(ctx, "note lost telemetry messages", "err", err)
 	}
 }
 

@@ -95,6 +95,7 @@ var evictions = []struct {
 // evict deletes messages until excess bytes are free: sent ones first, then refused
 // ones, then unsent ones, each time the oldest first. What a relay is sending stays.
 func evict(ctx context.Context, tx *writeTx, excess int64) error {
+	before := tx.outbox.evicted
 	for _, group := range evictions {
 		for excess > 0 {
 			var id, size int64
@@ -113,6 +114,11 @@ func evict(ctx context.Context, tx *writeTx, excess int64) error {
 			if group.lost {
 				tx.outbox.evicted++
 			}
+		}
+	}
+	if n := tx.outbox.evicted - before; n > 0 && tx.dialect.addEvicted != "" {
+		if _, err := tx.ExecContext(ctx, tx.dialect.addEvicted, metaLosses, n); err != nil {
+			return fmt.Errorf("count deleted messages: %w", err)
 		}
 	}
 	return nil

@@ -129,8 +129,12 @@ func (s *Store) NoteLink(ctx context.Context, l telemetry.Link) error {
 	var known telemetry.Link
 	err := readNote(ctx, s.db, metaLink, &known)
 	if err == nil {
-		if known.Problem != "" && l.Problem != "" && known.Endpoint == l.Endpoint {
+		switch {
+		case known.Endpoint != l.Endpoint:
+		case known.Problem != "" && l.Problem != "":
 			l.Since = earlier(known.Since, l.Since)
+		case known.Problem == "" && l.Problem == "" && l.Since.IsZero():
+			return nil
 		}
 		err = writeNote(ctx, s.db, metaLink, l)
 	}
@@ -171,9 +175,13 @@ func earlier(a, b time.Time) time.Time {
 }
 
 // noteLosses adds what was lost since the last time to what is noted. A process that is killed
-// has noted what was lost until a minute before.
+// has noted what was lost until lossEvery before; of a SQLite file all that a full outbox gave up, see
+// addEvicted.
 func (s *Store) noteLosses(ctx context.Context) error {
 	now := s.Stats().Losses()
+	if s.dialect.addEvicted != "" {
+		delete(now, "evicted")
+	}
 	if maps.Equal(now, s.noted) {
 		return nil
 	}

@@ -65,6 +65,8 @@ func TestAnOutageOfTheCollectorIsAsOldAsItsFirstNote(t *testing.T) {
 		{telemetry.Link{Endpoint: there, Since: hour(4), Problem: "connection refused"}, hour(4)},
 		{telemetry.Link{Endpoint: here, Since: hour(5)}, hour(5)},
 		{telemetry.Link{Endpoint: here, Since: hour(6), Problem: "connection refused"}, hour(6)},
+		{telemetry.Link{Endpoint: here}, time.Time{}}, // it is over, though nothing is taken yet
+		{telemetry.Link{Endpoint: here, Since: hour(8)}, hour(8)},
 	} {
 		if err := s.NoteLink(t.Context(), tc.note); err != nil {
 			t.Fatal(err)
@@ -73,6 +75,26 @@ func TestAnOutageOfTheCollectorIsAsOldAsItsFirstNote(t *testing.T) {
 		tc.note.Since = tc.since
 		if diff := cmp.Diff(tc.note, got.Link); diff != "" || err != nil {
 			t.Errorf("note %d: %v (-want +got)\n%s", i, err, diff)
+		}
+	}
+}
+
+// A process that begins with a message that is refused does not unsay that others are taken.
+func TestARefusalLeavesThatTheCollectorTakesMessages(t *testing.T) {
+	s := newStore(t)
+	const here, there = "http://127.0.0.1:4317", "http://127.0.0.1:14317"
+	up := telemetry.Link{Endpoint: here, Since: start.Truncate(time.Second)}
+	for _, step := range []struct{ note, want telemetry.Link }{
+		{up, up},
+		{telemetry.Link{Endpoint: here}, up},
+		{telemetry.Link{Endpoint: there}, telemetry.Link{Endpoint: there}},
+	} {
+		if err := s.NoteLink(t.Context(), step.note); err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Status(t.Context())
+		if diff := cmp.Diff(step.want, got.Link); diff != "" || err != nil {
+			t.Errorf("%v (-want +got)\n%s", err, diff)
 		}
 	}
 }
@@ -117,12 +139,12 @@ func TestLossesAreNotedForGood(t *testing.T) {
 	path := newDatabase(t)
 	for range 2 {
 		s := open(t, path)
-		s.counters.evicted.Add(2)
+		s.counters.expired.Add(2)
 		s.counters.tooLarge.Add(1)
 		if err := s.noteLosses(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		s.counters.evicted.Add(1)
+		s.counters.expired.Add(1)
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -131,7 +153,7 @@ func TestLossesAreNotedForGood(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(map[string]int64{"evicted": 6, "too_large": 2}, got.Losses); diff != "" {
+	if diff := cmp.Diff(map[string]int64{"expired": 6, "too_large": 2}, got.Losses); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }

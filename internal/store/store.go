@@ -41,6 +41,7 @@ type Store struct {
 	history     *historian // nil: nothing of it is removed
 	existing    bool
 	patience    time.Duration
+	lossEvery   time.Duration
 
 	writePatience time.Duration
 
@@ -93,6 +94,7 @@ func Open(ctx context.Context, database string, opts ...Option) (*Store, error) 
 		keepSent:    DefaultKeepSent,
 		maxAge:      DefaultMaxAge,
 		patience:    patience,
+		lossEvery:   lossEvery,
 
 		writePatience: writePatience,
 	}

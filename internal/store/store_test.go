@@ -27,7 +27,7 @@ func dbPath(t *testing.T) string { return filepath.Join(t.TempDir(), "db.sqlite"
 
 func open(t *testing.T, path string, opts ...Option) *Store {
 	t.Helper()
-	opts = append([]Option{WithClock(func() time.Time { return start })}, opts...)
+	opts = append([]Option{WithClock(func() time.Time { return start }), lookForLosses(time.Hour)}, opts...)
 	s, err := Open(t.Context(), path, opts...)
 	if err != nil {
 		t.Fatal(err)
@@ -39,6 +39,9 @@ func open(t *testing.T, path string, opts ...Option) *Store {
 	})
 	return s
 }
+
+// lookForLosses sets how often the background task does; a test that does it itself wants no other.
+func lookForLosses(every time.Duration) Option { return func(s *Store) { s.lossEvery = every } }
 
 func newStore(t *testing.T, opts ...Option) *Store { return open(t, newDatabase(t), opts...) }
 

@@ -27,7 +27,7 @@ type OutboxRow struct {
 // Link says whether the Collector takes messages, as the relay saw it last.
 type Link struct {
 	Endpoint string    `json:"endpoint,omitempty"`
-	Since    time.Time `json:"since,omitzero"`    // zero: no relay ever sent anything
+	Since    time.Time `json:"since,omitzero"`    // zero: nothing was sent yet, or it answers and has taken nothing since it does
 	Problem  string    `json:"problem,omitempty"` // why it takes none; empty: it does
 }
 
@@ -54,6 +54,7 @@ type Outbox interface {
 	Depth(ctx context.Context) (rows int, bytes int64, oldest time.Time, err error)
 	// NoteRejected counts spans that the Collector rejected of messages that it took.
 	NoteRejected(spans int64)
-	// NoteLink keeps what the relay says of the Collector, for people who ask.
+	// NoteLink keeps what the relay says of the Collector, for people who ask. That it answers, with
+	// neither a time nor a problem, ends a problem, and leaves that it takes messages.
 	NoteLink(ctx context.Context, l Link) error
 }

@@ -91,6 +91,7 @@ type Relay struct {
 	room    []byte           // for what is being sent; nil after a while without anything to send
 	down    bool             // the last request met no Collector that takes anything
 	up      bool             // it was noted that the Collector takes messages
+	refuses bool             // it was noted that it answers, though it has taken none yet
 	since   time.Time        // when down or up became so
 	noted   string           // the problem that was noted last
 	notedAt time.Time        // when
@@ -259,6 +260,7 @@ func (r *Relay) failed(ctx context.Context, err error) {
 		return
 	}
 	problem, first := r.said(err.Error()), !r.down
+	r.refuses = false
 	if first {
 		r.down, r.up, r.since = true, false, r.now()
 	}
@@ -295,6 +297,17 @@ func (r *Relay) cutOff(ctx context.Context, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteWait)
 	defer cancel()
 	r.note(ctx, fmt.Sprintf("it did not answer within %v, when the process that sent to it ended", waited.Round(time.Millisecond)))
+}
+
+// answered notes that a Collector which refuses a message is there: what was noted of an outage, perhaps
+// by an earlier process, is over. Since when it takes messages is known when it has taken one.
+func (r *Relay) answered(ctx context.Context) {
+	if r.up || r.refuses {
+		return
+	}
+	r.refuses = true
+	r.owed = &Link{Endpoint: r.said(r.cfg.Endpoint)}
+	r.noteOwed(ctx)
 }
 
 // note keeps whether the Collector takes messages, when that or its answer changed.

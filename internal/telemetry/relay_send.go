@@ -111,7 +111,11 @@ func (r *Relay) deliver(ctx context.Context, rows []plainRow) (left int, err err
 		}
 		return 1, nil
 	default:
-		return 0, r.refuse(ctx, rows[0].id, rows[0].kind, status.Convert(errors.Unwrap(err)).Message())
+		if err := r.refuse(ctx, rows[0].id, rows[0].kind, status.Convert(errors.Unwrap(err)).Message()); err != nil {
+			return 0, err
+		}
+		r.answered(ctx)
+		return 0, nil
 	}
 }
 

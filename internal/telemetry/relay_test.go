@@ -245,6 +245,73 @@ func TestANoteThatFailedIsTriedUntilItIsKept(t *testing.T) {
 	})
 }
 
+// A refusal is an answer: after an outage it replaces what was noted, once, whoever noted it.
+func TestARefusalEndsTheNoteOfAnOutage(t *testing.T) {
+	var turns sync.Map // what the Collector does now
+	turns.Store("now", status.Error(codes.Unavailable, "away"))
+	c := &testCollector{answer: func(context.Context, *collectorpb.ExportTraceServiceRequest) (*collectorpb.ExportTraceServiceResponse, error) {
+		if err, ok := turns.Load("now"); ok {
+			return nil, err.(error)
+		}
+		return &collectorpb.ExportTraceServiceResponse{}, nil
+	}}
+	startCollector(t, c)
+	now := func() time.Time { return testStart }
+	there := Link{Endpoint: "http://" + c.address}
+	down, up := there, there
+	down.Since, down.Problem = testStart.Truncate(time.Second), "send telemetry: rpc error: code = Unavailable desc = away"
+	up.Since = down.Since
+	box := &memoryOutbox{}
+	send := func(name string) {
+		box.add(named(t, name)...)
+	}
+	send("a")
+	startRelay(t, c, box, func(rc *RelayConfig) { rc.Now = now })
+	eventually(t, "the note of the outage", func() bool { return len(box.noted()) == 1 })
+	turns.Store("now", status.Error(codes.InvalidArgument, "no name"))
+	refused := func(n int) func() bool {
+		return func() bool { _, got := box.state(); return got == n }
+	}
+	eventually(t, "the refusal", refused(1))
+	send("b")
+	eventually(t, "another refusal", refused(2))
+	turns.Store("now", status.Error(codes.Unavailable, "away"))
+	send("c")
+	eventually(t, "the note of another outage", func() bool { return len(box.noted()) == 3 })
+	turns.Store("now", status.Error(codes.InvalidArgument, "no name"))
+	eventually(t, "a refusal behind it", refused(3))
+	turns.Delete("now")
+	send("d")
+	eventually(t, "sending", func() bool { sent, _ := box.state(); return sent == 1 })
+	turns.Store("now", status.Error(codes.InvalidArgument, "no name"))
+	send("e")
+	eventually(t, "a refusal of one among others", refused(4))
+	if diff := cmp.Diff([]Link{down, there, down, there, up}, box.noted()); diff != "" {
+		t.Errorf("noted (-want +got):\n%s", diff)
+	}
+}
+
+// The next process, which was not there when the Collector was away, replaces the note, too; a message
+// that cannot be read is no answer of anybody.
+func TestOnlyAnAnswerEndsTheNoteOfAnOutage(t *testing.T) {
+	c := &testCollector{answer: refusing(codes.InvalidArgument, "no name", "a")}
+	startCollector(t, c)
+	box := &memoryOutbox{}
+	box.add(Message{Kind: "broken", Body: []byte("no s2"), Size: 5})
+	r, _ := startRelay(t, c, box, nil)
+	if err := r.Stop(t.Context()); err != nil || len(box.noted()) != 0 {
+		t.Errorf("noted %+v, %v", box.noted(), err)
+	}
+	box.add(named(t, "a")...)
+	r, _ = startRelay(t, c, box, nil)
+	if err := r.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]Link{{Endpoint: "http://" + c.address}}, box.noted()); diff != "" {
+		t.Errorf("noted (-want +got):\n%s", diff)
+	}
+}
+
 // Not with each message: that would be a write more for each.
 func TestThatTheCollectorTakesMessagesIsNotNotedWithEach(t *testing.T) {
 	c := &testCollector{}

@@ -169,6 +169,9 @@ func TestConfigurationsTakeRepairs(t *testing.T) {
 	for _, file := range recipes(t) {
 		c := read(t, file)
 		if _, ok := c.Exporters["mlflow"]; !ok {
+			if text, err := os.ReadFile(file); err != nil || !strings.Contains(string(text), "mlflowctl reconcile --repair --to ") {
+				t.Errorf("%s takes no repairs and does not say which Collector does: %v", filepath.Base(file), err)
+			}
 			continue
 		}
 		checked++
