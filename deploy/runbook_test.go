@@ -11,7 +11,7 @@ import (
 )
 
 // whatTheySay is what the units of Collector and MLflow have in the journal, as journalctl prints it:
-// lines of zap's console form, of MLflow's loggers, of uvicorn and of systemd.
+// lines of zap's console form, of MLflow's loggers, of uvicorn, of gunicorn and of systemd.
 const whatTheySay = `Nov 28 22:16:50 host systemd[1]: Started otelcol-mlflow.service - OpenTelemetry Collector that writes to MLflow.
 Nov 28 22:16:50 host otelcol-mlflow[7]: 2026-11-28T22:16:50.139Z	info	service@v0.161.0/service.go:233	Starting otelcol-mlflow...	{"error_type": "none"}
 Nov 28 22:16:50 host otelcol-mlflow[7]: 2026-11-28T22:16:50.352Z	warn	mlflowexporter/status.go:104	MLflow is away	{"otelcol.component.id": "mlflow"}
@@ -19,6 +19,7 @@ Nov 28 22:16:51 host otelcol-mlflow[7]: 2026-11-28T22:16:51.352Z	error	internal/
 Nov 28 22:16:52 host otelcol-mlflow[8]: Error: invalid configuration: exporters::mlflow: :bad is not an address
 Nov 28 22:16:50 host python[9]: INFO:     Uvicorn running on http://127.0.0.1:5000 (Press CTRL+C to quit)
 Nov 28 22:16:50 host python[9]: INFO:     127.0.0.1:50000 - "POST /api/2.0/mlflow/runs/create HTTP/1.1" 200 OK
+Nov 28 22:16:51 host python[9]: [2026-11-28 22:16:51 +0000] [9] [CRITICAL] WORKER TIMEOUT (pid:10)
 Nov 28 22:16:51 host python[9]: ERROR:    Exception in ASGI application
 Nov 28 22:16:51 host python[9]: 2026/11/28 22:16:51 INFO mlflow.store.db.utils: Updating database tables
 Nov 28 22:16:51 host python[9]: 2026/11/28 22:16:51 WARNING mlflow.tracking: the artifact store is slow
@@ -70,7 +71,7 @@ func TestTheFirstCommandsOfTheRunbooksShowWarnings(t *testing.T) {
 		}
 		said.Write(out)
 	}
-	for _, want := range []string{"are given up", "a job failed", "MLflow is away", "Dropping data", "invalid configuration", "ASGI application", "store is slow", "Started otelcol-mlflow.service"} {
+	for _, want := range []string{"are given up", "a job failed", "MLflow is away", "Dropping data", "invalid configuration", "WORKER TIMEOUT", "ASGI application", "store is slow", "Started otelcol-mlflow.service"} {
 		if !strings.Contains(said.String(), want) {
 			t.Errorf("they do not show %q", want)
 		}

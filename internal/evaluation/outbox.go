@@ -3,7 +3,6 @@ package evaluation
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -121,15 +120,5 @@ func (s *Store) Depth(ctx context.Context) (rows int, bytes int64, oldest time.T
 // NoteRejected implements telemetry.Outbox. The relay has warned of it; an evaluation keeps no counts.
 func (s *Store) NoteRejected(int64) {}
 
-// NoteLink implements telemetry.Outbox.
-func (s *Store) NoteLink(ctx context.Context, l telemetry.Link) error {
-	text, err := json.Marshal(l)
-	if err == nil {
-		_, err = s.db.ExecContext(ctx, `
-			INSERT INTO meta (key, value) VALUES ('link', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value`, string(text))
-	}
-	if err != nil {
-		return fmt.Errorf("note the state of the relay: %w", err)
-	}
-	return nil
-}
+// NoteLink implements telemetry.Outbox. Whoever evaluates is told at its end; nobody asks later.
+func (s *Store) NoteLink(context.Context, telemetry.Link) error { return nil }

@@ -75,7 +75,10 @@ func (a *githubAdapter) repository(ctx context.Context, g *gathering, l githubLi
 	var latestAt *answer
 	if rule.FetchReleases {
 		latest = &githubReleaseInfo{}
-		latestAt, err = a.api.decode(ctx, l.api("releases", "latest"), githubHTML, latest)
+		// It is asked before the README, which has to have some of the time if it hangs.
+		some, cancel := context.WithTimeout(ctx, rule.timeout*2/3)
+		latestAt, err = a.api.decode(some, l.api("releases", "latest"), githubHTML, latest)
+		cancel()
 		switch {
 		case commentator.ErrorCode(err) == "http_404": // it has none
 			latest = nil

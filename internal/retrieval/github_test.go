@@ -167,6 +167,17 @@ func TestRepositoryWithoutReadmeAndRelease(t *testing.T) {
 	}
 }
 
+// The release is asked for first, and is not to take the README's time.
+func TestAReleaseThatHangsLeavesTheReadme(t *testing.T) {
+	replies := githubReplies(t)
+	replies[askRepo+"/releases/latest"] = reply{status: hangs}
+	r := newSpecial(t, newService(t, replies), "", func(c *Config) { c.Timeout = 6 * time.Second })
+	e := get(t, r, sharedRepo)
+	if len(e.Errors) != 1 || !strings.Contains(e.Errors[0], "The latest release is missing") || !strings.Contains(textOf(e), "read four hundred volumes") {
+		t.Errorf("errors %q, text %q", e.Errors, textOf(e))
+	}
+}
+
 func TestFilesOnGithub(t *testing.T) {
 	t.Run("markup", func(t *testing.T) {
 		s := newService(t, map[string]reply{askRepo + "/contents/docs/how%20to.md?ref=main": {header: mediaType("application/vnd.github.html+json"), body: recorded(t, "github/readme.html")}})

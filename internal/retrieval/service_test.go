@@ -22,6 +22,9 @@ func recorded(t testing.TB, name string) string {
 	return string(body)
 }
 
+// hangs is the status of a reply that does not come.
+const hangs = -1
+
 // reply is what a service answers a path with.
 type reply struct {
 	status int // 0: 200
@@ -52,6 +55,10 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.asked = append(s.asked, r.Clone(r.Context()))
 	answer, found := s.replies[r.URL.RequestURI()]
 	s.mu.Unlock()
+	if answer.status == hangs {
+		<-r.Context().Done()
+		return
+	}
 	if !found {
 		answer = reply{status: http.StatusNotFound, body: `{"message": "Not Found"}`}
 	}

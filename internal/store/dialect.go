@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 )
 
 // dialect is in what the two databases differ. All statements of this package are written for
@@ -34,6 +35,8 @@ type dialect struct {
 	// afterwards, since workers that all wait for the row of the losses would wait for one that hangs.
 	addEvicted string
 
+	lossEvery time.Duration // how often it is looked for losses
+
 	lastID  string // query: the highest id that a table ever gave
 	raiseID func(ctx context.Context, tx *writeTx, table string, id int64) error
 
@@ -52,6 +55,7 @@ var sqliteDialect = &dialect{
 	lost:    func(error) bool { return false },
 	passing: func(error) bool { return false },
 
+	lossEvery: lossEvery,
 	addEvicted: `
 		INSERT INTO meta (key, value) VALUES (?1, json_object('evicted', ?2)) ON CONFLICT (key) DO UPDATE
 		SET value = json_set(value, '$.evicted', coalesce(json_extract(value, '$.evicted'), 0) + ?2)`,
@@ -90,6 +94,7 @@ var postgresDialect = &dialect{
 	lockJob:    `SELECT pg_advisory_xact_lock_shared(hashtextextended('commentator/write/' || current_schema(), 0))`,
 	forUpdate:  ` FOR UPDATE`,
 	skipLocked: ` FOR UPDATE SKIP LOCKED`,
+	lossEvery:  lossEveryShared,
 
 	lost:    lostSession,
 	passing: func(err error) bool { return lostSession(err) || hasCode(err, passingCodes) },

@@ -20,8 +20,10 @@ const (
 
 	pruneEvery = time.Minute
 	lossEvery  = time.Second // how often it is looked whether something of the telemetry was lost
-	pruneBatch = 200         // messages deleted in one transaction, so that no job waits long
-	expireMost = 50          // batches of messages that are given up in one sweep, oldest first
+	// lossEveryShared is that on PostgreSQL, where the note excludes what all workers write.
+	lossEveryShared = 10 * time.Second
+	pruneBatch      = 200 // messages deleted in one transaction, so that no job waits long
+	expireMost      = 50  // batches of messages that are given up in one sweep, oldest first
 
 	evictedAgain = time.Hour // how often a full outbox that gives up messages is said once more
 )
@@ -90,17 +92,23 @@ func (s *Store) runPruner(ctx context.Context) {
 		case <-tend.C:
 			s.tendOutbox(ctx)
 		case <-look.C:
-			s.tendLosses(ctx, log)
+			if s.tendLosses(ctx, log) {
+				look.Reset(s.lossEvery)
+			} else { // whoever has the lock is not to find the next one waiting at once
+				look.Reset(max(s.lossEvery, pruneEvery))
+			}
 		}
 	}
 }
 
-// tendLosses says and notes what was lost. It writes nothing while nothing is.
-func (s *Store) tendLosses(ctx context.Context, log *slog.Logger) {
+// tendLosses says and notes what was lost, and reports whether it could. It writes nothing while nothing is.
+func (s *Store) tendLosses(ctx context.Context, log *slog.Logger) bool {
 	s.sayEvicted(ctx, evictedAgain)
-	if err := s.noteLosses(ctx); err != nil && ctx.Err() == nil {
+	err := s.noteLosses(ctx)
+	if err != nil && ctx.Err() == nil {
 		log.WarnContext(ctx, "note lost telemetry messages", "err", err)
 	}
+	return err == nil
 }
 
 // tendOutbox deletes messages that are old enough.

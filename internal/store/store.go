@@ -94,7 +94,6 @@ func Open(ctx context.Context, database string, opts ...Option) (*Store, error) 
 		keepSent:    DefaultKeepSent,
 		maxAge:      DefaultMaxAge,
 		patience:    patience,
-		lossEvery:   lossEvery,
 
 		writePatience: writePatience,
 	}
@@ -107,6 +106,9 @@ func Open(ctx context.Context, database string, opts ...Option) (*Store, error) 
 	}
 	if err := open(ctx, database); err != nil {
 		return nil, errors.Join(fmt.Errorf("open job database %s: %w", s.path, explain(err)), s.closeDatabases())
+	}
+	if s.lossEvery == 0 {
+		s.lossEvery = s.dialect.lossEvery
 	}
 	background, stop := context.WithCancel(context.Background())
 	s.stop = stop

@@ -259,12 +259,12 @@ func (r *Relay) failed(ctx context.Context, err error) {
 		r.cfg.Logger.Error("relay telemetry", "error", err)
 		return
 	}
-	problem, first := r.said(err.Error()), !r.down
+	problem, first, again := r.said(err.Error()), !r.down, r.refuses
 	r.refuses = false
-	if first {
+	if first || again { // behind a refusal it is another outage, though no other warning
 		r.down, r.up, r.since = true, false, r.now()
 	}
-	if first || problem != r.noted || r.owed != nil {
+	if first || again || problem != r.noted || r.owed != nil {
 		r.note(ctx, problem)
 	}
 	if first {

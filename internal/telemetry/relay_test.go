@@ -256,11 +256,14 @@ func TestARefusalEndsTheNoteOfAnOutage(t *testing.T) {
 		return &collectorpb.ExportTraceServiceResponse{}, nil
 	}}
 	startCollector(t, c)
-	now := func() time.Time { return testStart }
+	var later atomic.Int64
+	now := func() time.Time { return testStart.Add(time.Duration(later.Load())) }
 	there := Link{Endpoint: "http://" + c.address}
 	down, up := there, there
 	down.Since, down.Problem = testStart.Truncate(time.Second), "send telemetry: rpc error: code = Unavailable desc = away"
-	up.Since = down.Since
+	downAgain := down
+	downAgain.Since = down.Since.Add(time.Hour)
+	up.Since = downAgain.Since
 	box := &memoryOutbox{}
 	send := func(name string) {
 		box.add(named(t, name)...)
@@ -275,6 +278,7 @@ func TestARefusalEndsTheNoteOfAnOutage(t *testing.T) {
 	eventually(t, "the refusal", refused(1))
 	send("b")
 	eventually(t, "another refusal", refused(2))
+	later.Store(int64(time.Hour))
 	turns.Store("now", status.Error(codes.Unavailable, "away"))
 	send("c")
 	eventually(t, "the note of another outage", func() bool { return len(box.noted()) == 3 })
@@ -286,7 +290,7 @@ func TestARefusalEndsTheNoteOfAnOutage(t *testing.T) {
 	turns.Store("now", status.Error(codes.InvalidArgument, "no name"))
 	send("e")
 	eventually(t, "a refusal of one among others", refused(4))
-	if diff := cmp.Diff([]Link{down, there, down, there, up}, box.noted()); diff != "" {
+	if diff := cmp.Diff([]Link{down, there, downAgain, there, up}, box.noted()); diff != "" {
 		t.Errorf("noted (-want +got):\n%s", diff)
 	}
 }
