@@ -147,7 +147,7 @@ func (s separate) GetClient(ctx context.Context, kind component.Kind, id compone
 // the other; nothing is lost of either.
 func TestAStopOfBothSignalsEndsWhileMLflowHangs(t *testing.T) {
 	messages, expected := loadFixture(t, "success")
-	service := map[string]string{"worker one 2026-11-20": "RUNNING job.queue.depth=3/601 job.queue.depth=3/602 system/go.memory.used=1.048576e+06/601 system/go.memory.used=1.048576e+06/602"}
+	service := map[string]string{"2026-11-20 one worker": "RUNNING job.queue.depth=3/601 job.queue.depth=3/602 system/go.memory.used=1.048576e+06/601 system/go.memory.used=1.048576e+06/602"}
 	for _, request := range []int{1, 2, 3, 5, 8, 13, 21} {
 		for _, tracesFirst := range []bool{true, false} {
 			d := newFaultyDelivery(t)

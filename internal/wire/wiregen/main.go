@@ -77,8 +77,9 @@ A stage run is FAILED when its span ended in an error, else FINISHED, also when 
 not reached has no run. Names marked *later* are reserved.
 
 Of the metrics below a service run holds those whose consumer it is, at most one point a minute: gauges and sums under their own
-name, histograms as ` + "`<name>/count`, `/mean`, `/p50`, `/p95`, `/p99`" + ` of what came since the point before. Where nothing came
-a count of 0 begins and ends the gap. The values of some attributes (outcome, stage, model, token type, reason) are part of the
+name, histograms as ` + "`<name>/count`, `/mean`, `/p50`, `/p95`, `/p99`" + ` of what came since the point before. Where a service says
+that nothing came, a count of 0 begins and ends the gap; one that sends deltas, and nothing when nothing happened, shows none.
+The values of some attributes (outcome, stage, model, token type, reason) are part of the
 name: ` + "`job.duration/success/p95`" + `. What a name with ` + "`go.`" + ` or ` + "`process.`" + ` says is under ` + "`system/`" + `. The step of a
 point is the minute of the UTC day; the first histogram of a process, or of other attributes, whose minute has a point already stands in the next
 free one.

@@ -217,7 +217,7 @@ func (d *distribution) spans() []span {
 			s := span{n: n}
 			switch i {
 			case 0:
-				s.low, s.high, s.endless = min(0, d.bounds[0]), d.bounds[0], d.bounds[0] < 0
+				s.low, s.high, s.endless = min(0, d.bounds[0]), d.bounds[0], d.bounds[0] <= 0
 				if !math.IsNaN(d.min) {
 					s.low, s.endless = min(d.min, s.high), false
 				}
@@ -252,7 +252,7 @@ func (d *distribution) narrow(spans []span) {
 		n += s.n
 		least += float64(s.n) * s.low
 		most += float64(s.n) * s.high
-		if s.endless && i == 0 && s.high < 0 {
+		if s.endless && i == 0 && s.high <= 0 {
 			up = false
 		} else if s.endless {
 			down = false
@@ -261,6 +261,11 @@ func (d *distribution) narrow(spans []span) {
 	if n != d.count || !finite(d.sum) {
 		return
 	}
+	// A sum that the spans do not allow: values are negative in a bucket that was taken to begin at 0, or it
+	// belongs to others. One that is out only because sums are rounded still says where the values are.
+	rounding := 1e-9 * (most - least)
+	up = up && d.sum >= least-rounding
+	down = down && d.sum <= most+rounding
 	above, below := max(0, d.sum-least), max(0, most-d.sum) // a value can be over its span's low, and under its high
 	for i, s := range spans {
 		if up && finite(least) {

@@ -199,7 +199,8 @@ func TestPercentilesAreWhatTheSumAllows(t *testing.T) {
 }
 
 // A bucket without an end allows any value, whatever the sum is, and a sum that does not belong to the
-// counts says nothing.
+// counts says nothing. Without a least value the first bucket has no end: one that ends above 0 is taken to
+// begin there, unless the sum says otherwise.
 func TestSumsThatBoundNothing(t *testing.T) {
 	for name, c := range map[string]struct {
 		bounds   []float64
@@ -210,7 +211,12 @@ func TestSumsThatBoundNothing(t *testing.T) {
 		"below the first bound":  {[]float64{-10, 10}, []uint64{1, 1, 0}, 2, -990, 9.6},
 		"above the last bound":   {[]float64{1, 2}, []uint64{0, 1, 1}, 2, 100, 2},
 		"of more than there are": {[]float64{1, 2}, []uint64{0, 2, 0}, 5, 7, 1.99},
-		"negative":               {[]float64{1, 2}, []uint64{2, 0, 0}, 2, -3, 0},
+		"negative":               {[]float64{1, 2}, []uint64{2, 0, 0}, 2, -3, 0.99},
+		"negative and positive":  {[]float64{1, 2}, []uint64{1, 1, 0}, 2, -50, 1.98},
+		"up to 0":                {[]float64{0, 5, 10}, []uint64{1, 1, 0, 0}, 2, -97, 4.9},
+		"up to 0, sum above it":  {[]float64{0, 5, 10}, []uint64{1, 1, 0, 0}, 2, 1.9, 1.9 + 0.98*3.1},
+		"out by rounding":        {[]float64{1, 2, 4}, []uint64{0, 1, 1, 0}, 2, 3 - 1e-12, 2}, // which says that they are at the bottom
+		"more than the buckets":  {[]float64{1, 2}, []uint64{0, 2, 0}, 2, 40, 1.99},
 	} {
 		p := pmetric.NewHistogramDataPoint()
 		p.ExplicitBounds().FromRaw(c.bounds)

@@ -57,13 +57,16 @@ func (id identity) note(day string) string {
 }
 
 const howToRead = "- One step is a minute of the UTC day.\n" +
-	"- Durations are in seconds and sizes in bytes, unless a name says otherwise.\n" +
-	"- `count`, `mean`, `p50`, `p95` and `p99` are of what came since the point before; where nothing came, a `count` of 0 begins and ends the gap.\n" +
+	"- The commentator's durations are in seconds and its sizes in bytes; those of another service are in the units that it sends.\n" +
+	"- `count`, `mean`, `p50`, `p95` and `p99` are of what came since the point before; where it says that nothing came, a `count` of 0 begins and ends the gap.\n" +
 	"- The names are those that the service gives. The commentator's are explained in its docs/WIRE.md, section Metrics."
 
 // code makes text show as it is written in Markdown, in one line. The exporter replaces {{…}} in descriptions.
 func code(text string) string {
-	text = strings.NewReplacer("`", "'", "{{", "{ {").Replace(values.Clean(text, 250))
+	text = strings.ReplaceAll(values.Clean(text, 250), "`", "'")
+	for strings.Contains(text, "{{") { // once is not enough for three
+		text = strings.ReplaceAll(text, "{{", "{ {")
+	}
 	return "`" + strings.Join(strings.Fields(text), " ") + "`"
 }
 

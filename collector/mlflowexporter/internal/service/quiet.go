@@ -15,6 +15,7 @@ type place struct {
 type quiet struct {
 	newest pcommon.Timestamp // of what was looked at
 	last   place             // where nothing was observed last; without a time: there was something since
+	before place             // the same in the last interval before that of last, which is over
 	zero   bool              // the point before is a 0
 }
 
@@ -29,14 +30,17 @@ func (m *minutes) gap(at place, observed bool) (zero place, ok bool) {
 		m.quiet.zero = m.quiet.zero && !observed
 		return place{}, false
 	}
-	if last := m.quiet.last; last.time != 0 && last.slot < at.slot && !m.has(last.slot) && (observed || !m.quiet.zero) {
+	if m.quiet.last.slot < at.slot {
+		m.quiet.before = m.quiet.last
+	}
+	if last := m.quiet.before; last.time != 0 && !m.has(last.slot) && (observed || !m.quiet.zero) {
 		m.set(last.slot)
 		m.quiet.zero = true
 		zero, ok = last, true
 	}
 	m.quiet.newest, m.quiet.last = at.time, at
 	if observed {
-		m.quiet.last, m.quiet.zero = place{}, false
+		m.quiet.last, m.quiet.before, m.quiet.zero = place{}, place{}, false
 	}
 	return zero, ok
 }

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"testing"
@@ -99,6 +100,51 @@ func TestAGapIsOneOfAllProcesses(t *testing.T) {
 	} {
 		if got := strings.Join(counted(t, a, waits(c.minute, c.start, c.count)), " "); got != c.want {
 			t.Errorf("minute %g: %q, want %q", c.minute, got, c.want)
+		}
+	}
+}
+
+// An interval may hold several samples. The one in which something is observed again may begin with some
+// that say nothing was: the gap ends in front of it.
+func TestGapsEndInFrontOfTheIntervalThatObservesAgain(t *testing.T) {
+	type process struct{ start, first float64 }
+	for _, c := range []struct {
+		name            string
+		interval, every float64 // in minutes
+		processes       []process
+		again           float64 // when the first process observes once more, and all ends
+		want            string
+	}{
+		{"interval of five minutes", 5, 1, []process{{0, 1}}, 33, "@1=1 @9=0 @29=0 @33=1"},
+		{"sent twice a minute", 1, 0.5, []process{{0, 1}}, 6.5, "@1=1 @2.5=0 @5.5=0 @6.5=1"},
+		{"two processes", 1, 1, []process{{0, 1.5}, {0.05, 1.1}}, 6.5, "@1.5=1 @2.5=0 @5.5=0 @6.5=1"},
+	} {
+		a := New(Config{Rules: rules, Interval: time.Duration(c.interval * float64(time.Minute)), Birth: noon})
+		type sent struct {
+			minute, start float64
+			count         uint64
+		}
+		var all []sent
+		for i, p := range c.processes {
+			for n := 0; p.first+float64(n)*c.every <= c.again; n++ {
+				s := sent{minute: p.first + float64(n)*c.every, start: p.start}
+				switch {
+				case i > 0: // it never observes anything
+				case s.minute == c.again:
+					s.count = 2
+				default:
+					s.count = 1
+				}
+				all = append(all, s)
+			}
+		}
+		slices.SortFunc(all, func(x, y sent) int { return cmp.Compare(x.minute, y.minute) })
+		var got []string
+		for _, s := range all {
+			got = append(got, counted(t, a, waits(s.minute, s.start, s.count))...)
+		}
+		if joined := strings.ReplaceAll(strings.Join(got, " "), "job.wait/count", ""); joined != c.want {
+			t.Errorf("%s: %q, want %q", c.name, joined, c.want)
 		}
 	}
 }

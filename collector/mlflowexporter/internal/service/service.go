@@ -4,7 +4,7 @@
 //
 // Gauges and sums are written as they are. A histogram becomes its count, mean, p50, p95
 // and p99 of what was observed since the point before, for which the Aggregator remembers
-// the last point of each stream; where nothing was observed, a count of 0 begins and ends the gap.
+// the last point of each stream; where they say that nothing was, a count of 0 begins and ends the gap.
 package service
 
 import (
