@@ -203,7 +203,7 @@ func (c *reconcileCmd) print(w io.Writer, r reconciled) error {
 // summary is the last line; deleted is whether deleted runs were to come back.
 func summary(r reconciled, deleted bool) string {
 	switch {
-	case !r.Whole && len(r.Lost)+len(r.Doubled)+len(r.Wrong)+len(r.Waiting) == 0 && len(r.Elsewhere) > 0 && !(deleted && len(r.Deleted) > 0):
+	case !r.Whole && len(r.Lost)+len(r.Doubled)+len(r.Wrong)+len(r.Waiting) == 0 && len(r.Elsewhere) > 0 && (!deleted || len(r.Deleted) == 0):
 		return "MLflow does not hold everything in the experiment that it was recorded for."
 	case !r.Whole && r.Repair == nil && len(r.Lost)+len(r.Wrong) > 0:
 		return "MLflow does not hold what was recorded; --repair sends it again."
