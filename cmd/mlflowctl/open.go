@@ -1,14 +1,18 @@
 package main
 
 import (
+	"database/sql"
+	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/technoshare/commentator/internal/jobref"
 	"github.com/technoshare/commentator/internal/mlflow"
 	"github.com/technoshare/commentator/internal/mlflow/ui"
 	"github.com/technoshare/commentator/internal/plainjson"
 	"github.com/technoshare/commentator/internal/reconcile"
+	"github.com/technoshare/commentator/internal/store"
 	"github.com/technoshare/commentator/internal/wire"
 )
 
@@ -64,10 +68,11 @@ func (env environment) find(job string) ([]mlflow.Run, error) {
 			}
 		}
 		if env.given != "" { // that one and no other
-			return nil, fmt.Errorf("%w, or it is in another experiment than %q: one that was renamed keeps its runs; without --experiment all are looked in", env.notFound(ref), env.given)
+			return nil, env.notFound(ref, fmt.Sprintf("it is in another experiment than %q, as after somebody renamed that (without --experiment all are looked in)", env.given))
 		}
+		return env.anywhere(ref, named != nil)
 	}
-	return env.anywhere(ref)
+	return env.anywhere(ref, true)
 }
 
 // named is the experiment of the settings; nil when there is none of its name, as after somebody renamed it.
@@ -84,8 +89,27 @@ func (env environment) named() (*mlflow.Experiment, error) {
 	return nil, nil
 }
 
-// anywhere looks in all experiments, after the one of the settings if they name one.
-func (env environment) anywhere(ref jobref.Ref) ([]mlflow.Run, error) {
+// anywhere looks in all experiments, after the one of the settings if they name one; exists is whether
+// there is one of its name.
+func (env environment) anywhere(ref jobref.Ref, exists bool) ([]mlflow.Run, error) {
+	var causes []string
+	if !exists {
+		causes = append(causes, fmt.Sprintf("there is no experiment %q, which MLFLOW_EXPERIMENT_NAME names", env.experiment))
+	}
+	exact, alone := ref, ""
+	if ref.Job != "" && env.experiment != "" { // other databases count from 1, too
+		trace, err := env.traceOf(ref)
+		switch {
+		case err == nil:
+			exact = jobref.Ref{Trace: trace}
+		case errors.Is(err, sql.ErrNoRows):
+			return nil, env.notFound(ref, append(causes, "the job database has no such job, and in other experiments no other one is looked for")...)
+		case errors.Is(err, store.ErrNoDatabase):
+			alone = "; it was found by its number alone, which every job database gives"
+		default:
+			return nil, err
+		}
+	}
 	all, err := env.client.SearchExperiments(env.ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list experiments: %w", err)
@@ -94,44 +118,41 @@ func (env environment) anywhere(ref jobref.Ref) ([]mlflow.Run, error) {
 	for i, e := range all {
 		names[e.ID], ids[i] = e.Name, e.ID
 	}
-	exact := ref
-	if trace := env.traceOf(ref); trace != "" && env.experiment != "" { // other databases count from 1, too
-		exact = jobref.Ref{Trace: trace}
-	}
 	runs, err := exact.Find(env.ctx, env.client, ids)
 	if err != nil {
 		return nil, err
 	}
 	if len(runs) == 0 {
-		return nil, env.notFound(ref)
+		return nil, env.notFound(ref, causes...)
 	}
 	if env.experiment != "" {
-		fmt.Fprintf(env.stderr, "note: %s is in experiment %q, not in %q, which MLFLOW_EXPERIMENT_NAME names; was that renamed in MLflow?\n", ref, names[runs[0].Info.ExperimentID], env.experiment)
+		fmt.Fprintf(env.stderr, "note: %s is in experiment %q, not in %q, which MLFLOW_EXPERIMENT_NAME names; was that renamed in MLflow?%s\n", ref, names[runs[0].Info.ExperimentID], env.experiment, alone)
 	}
 	return runs, nil
 }
 
 // traceOf is the trace id of a job that is given by its number, as the job database of the settings has
-// it; "" when there is no such database or job.
-func (env environment) traceOf(ref jobref.Ref) string {
+// it: sql.ErrNoRows when that has no such job, store.ErrNoDatabase when there is none.
+func (env environment) traceOf(ref jobref.Ref) (_ string, err error) {
 	id, err := strconv.ParseInt(ref.Job, 10, 64)
 	if err != nil {
-		return ""
+		return "", fmt.Errorf("read the number of the job: %w", err)
 	}
-	records, err := reconcile.OpenRecords(env.ctx, env.config.Database())
+	db, err := store.Glance(env.ctx, env.config.Database())
 	if err != nil {
-		return "" // what it would tell is not needed
+		return "", err
 	}
-	defer records.Close()
-	trace, err := records.TraceID(env.ctx, id)
-	if err != nil {
-		return ""
-	}
-	return trace
+	defer func() { err = errors.Join(err, db.Close()) }()
+	return reconcile.Records{ReadOnly: db}.TraceID(env.ctx, id)
 }
 
-func (env environment) notFound(ref jobref.Ref) error {
-	return fmt.Errorf("no run of %s on %s: it was not recorded (MLFLOW_ENABLE_TRACKING=true when it started) or not delivered yet, somebody deleted its run in MLflow, or `mlflowctl retention` removed it; `mlflowctl reconcile` compares MLflow with the job database", ref, env.ui)
+// notFound names what may be the cause, and what else may be.
+func (env environment) notFound(ref jobref.Ref, more ...string) error {
+	causes := append([]string{
+		"it was not recorded (MLFLOW_ENABLE_TRACKING=true when it started) or not delivered yet", "somebody deleted its run in MLflow", "`mlflowctl retention` removed it",
+	}, more...)
+	last := len(causes) - 1
+	return fmt.Errorf("no run of %s on %s: %s, or %s; `mlflowctl reconcile` compares MLflow with the job database", ref, env.ui, strings.Join(causes[:last], ", "), causes[last])
 }
 
 func (env environment) open(run mlflow.Run) (opened, error) {

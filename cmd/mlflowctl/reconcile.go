@@ -196,13 +196,14 @@ func (c *reconcileCmd) print(w io.Writer, r reconciled) error {
 	if len(r.Elsewhere) > 0 {
 		line("\tno message that is sent again moves anything; did somebody rename the experiment in MLflow? Then give it its name back, or name it in MLFLOW_EXPERIMENT_NAME and restart worker and Collector")
 	}
-	line("%s", summary(r))
+	line("%s", summary(r, c.Deleted))
 	return table.Flush()
 }
 
-func summary(r reconciled) string {
+// summary is the last line; deleted is whether deleted runs were to come back.
+func summary(r reconciled, deleted bool) string {
 	switch {
-	case !r.Whole && len(r.Lost)+len(r.Doubled)+len(r.Wrong)+len(r.Waiting) == 0 && len(r.Elsewhere) > 0:
+	case !r.Whole && len(r.Lost)+len(r.Doubled)+len(r.Wrong)+len(r.Waiting) == 0 && len(r.Elsewhere) > 0 && (!deleted || len(r.Deleted) == 0):
 		return "MLflow does not hold everything in the experiment that it was recorded for."
 	case !r.Whole && r.Repair == nil && len(r.Lost)+len(r.Wrong) > 0:
 		return "MLflow does not hold what was recorded; --repair sends it again."

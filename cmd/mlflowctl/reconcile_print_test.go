@@ -27,6 +27,18 @@ func TestARenamedExperimentIsOneLine(t *testing.T) {
 			t.Errorf("it does not say once %q:\n%s", want, said)
 		}
 	}
+	r.Repair, r.Before = &reconcile.Repair{}, &reconcile.Result{}
+	r.Deleted = append(r.Deleted, reconcile.Finding{Job: 5, Run: "gone", Item: "run", Detail: "deleted"})
+	const inAnother = "MLflow does not hold everything in the experiment that it was recorded for."
+	for _, back := range []bool{false, true} {
+		out.Reset()
+		if err := (&reconcileCmd{Repair: true, Deleted: back}).print(&out, r); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(out.String(), inAnother) == back || back && !strings.Contains(out.String(), "MLflow does not hold what was recorded.") {
+			t.Errorf("a deleted run is not back, as asked for: %v\n%s", back, out.String())
+		}
+	}
 	if strings.Count(said, "\n") > 10 || strings.Contains(said, "--repair sends it again") {
 		t.Errorf("it says\n%s", said)
 	}

@@ -175,11 +175,15 @@ func (c *Comparison) pass(ctx context.Context, jobs iter.Seq2[Job, error]) error
 }
 
 func (c *Comparison) kind(j Job) kind {
-	name := cmp.Or(j.Experiment(), c.Experiment, c.Fallback)
+	own := cmp.Or(c.Experiment, c.Fallback)
+	mark, exists := c.retired[cmp.Or(j.Experiment(), own)]
+	if !exists { // as when the settings follow a new name, and the mark with the experiment
+		mark = c.retired[own]
+	}
 	switch {
 	case !j.Final():
 		return open
-	case j.Recorded() && !j.Started.IsZero() && j.Started.Before(c.retired[name]):
+	case j.Recorded() && !j.Started.IsZero() && j.Started.Before(mark):
 		return retired
 	case j.Copied:
 		return ofOriginal

@@ -130,6 +130,30 @@ func TestTheMarkIsFoundInTheCollectorsOwnExperiment(t *testing.T) {
 	}
 }
 
+// TestTheMarkIsFoundUnderTheNewNameOfAnExperiment: messages of before name the old one, and the settings
+// the new one. An experiment that is there has its own mark, or none.
+func TestTheMarkIsFoundUnderTheNewNameOfAnExperiment(t *testing.T) {
+	r := newRig(t)
+	r.mlflow.Purge(r.run(r.table.Runs[0].Key).Info.ID)
+	for _, td := range r.requests {
+		for _, rs := range td.ResourceSpans().All() {
+			rs.Resource().Attributes().PutStr(wire.ResExperiment, "before")
+		}
+	}
+	for _, table := range []string{"outbox", "stages", "jobs", "messages"} {
+		r.write(`DELETE FROM ` + table)
+	}
+	r.record()
+	r.comparison.Server.experiments[r.experiment] = mlflow.Experiment{ID: r.experiment, Name: experiment, Tags: []mlflow.KeyValue{{Key: retention.Mark, Value: "2026-11-20T09:02:00Z"}}}
+	if found := r.compare(); found.Retired != 1 || !found.Whole(true) {
+		t.Errorf("%d are retired\n%s", found.Retired, text(t, found.Report))
+	}
+	r.comparison.Server.experiments["77"] = mlflow.Experiment{ID: "77", Name: "before"}
+	if found := r.compare(); found.Retired != 0 || len(found.Lost) == 0 {
+		t.Errorf("there is one of the old name: %d are retired\n%s", found.Retired, text(t, found.Report))
+	}
+}
+
 func TestWhatIsOnItsWayIsWaitedFor(t *testing.T) {
 	r := newRig(t)
 	r.write(`UPDATE outbox SET sent_at = NULL WHERE id = 1`)

@@ -48,10 +48,11 @@ func (s *Server) Refresh(ctx context.Context) error {
 }
 
 // Retention returns up to when runs may have been removed from an experiment on purpose, by its
-// name.
+// name; zero for one without a mark.
 func (s *Server) Retention() (map[string]time.Time, error) {
 	marks := map[string]time.Time{}
 	for _, e := range s.experiments {
+		marks[e.Name] = time.Time{}
 		for _, t := range e.Tags {
 			if t.Key != retention.Mark {
 				continue

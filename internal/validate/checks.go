@@ -114,6 +114,15 @@ func (e *evidence) compared(name, evidence string, which func(reconcile.Finding)
 	if n, first := e.about(which); n > 0 {
 		c.Status, c.Evidence = Fail, fmt.Sprintf("%s, the first: %s", counted.Of(n, "difference"), first)
 		c.Fix = "`otelcol-mlflow` logs what it could not deliver, and keeps it among its dead letters"
+		elsewhere := 0
+		for _, f := range e.held.Elsewhere {
+			if which(f) {
+				elsewhere++
+			}
+		}
+		if n == elsewhere { // all was delivered
+			c.Fix = "did somebody rename the experiment in MLflow? Give it its name back, or restart the Collector, which makes another one"
+		}
 	}
 	return e.unlessDown(c)
 }

@@ -104,7 +104,11 @@ func dayText(d reconcile.Result) string {
 		parts = append([]string{fmt.Sprintf("%s not in MLflow as recorded (%s: %d lost, %d doubled, %d wrong); `mlflowctl reconcile --since 24h` names them, with `--repair` it sends again what is lost or wrong",
 			counted.Form(len(broken), "is", "are"), counted.Of(findings, "finding"), len(d.Lost), len(d.Doubled), len(d.Wrong))}, parts...)
 	}
-	if n := len(d.Elsewhere); n > 0 {
+	elsewhere := map[int64]bool{} // a run and a trace of one job may be in different ones
+	for _, f := range d.Elsewhere {
+		elsewhere[f.Job] = true
+	}
+	if n := len(elsewhere); n > 0 {
 		parts = append(parts, fmt.Sprintf("%s in another experiment than recorded, `mlflowctl reconcile --since 24h` says which", counted.Form(n, "is", "are")))
 	}
 	return text + ": " + strings.Join(parts, "; ")

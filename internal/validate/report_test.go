@@ -153,6 +153,25 @@ func TestWithoutABaselineTheSlowdownIsOpen(t *testing.T) {
 	}
 }
 
+// What was delivered to another experiment than was meant is not among the dead letters.
+func TestWhatIsElsewhereHasARemedyOfItsOwn(t *testing.T) {
+	run := reconcile.Finding{Job: 3, Key: "aa", Item: "run job_3"}
+	for _, c := range []struct {
+		held reconcile.Report
+		want string
+	}{
+		{reconcile.Report{Elsewhere: []reconcile.Finding{run}}, "did somebody rename the experiment"},
+		{reconcile.Report{Elsewhere: []reconcile.Finding{run}, Lost: []reconcile.Finding{run}}, "dead letters"},
+		{reconcile.Report{Lost: []reconcile.Finding{run}}, "dead letters"},
+	} {
+		e := sound(t)
+		e.held.Report = c.held
+		if got := e.jobRuns().Fix; !strings.Contains(got, c.want) || strings.Contains(got, "rename") != strings.Contains(c.want, "rename") {
+			t.Errorf("%+v: %q does not say %q", c.held, got, c.want)
+		}
+	}
+}
+
 // Jobs are counted as jobs, however much of each is missing.
 func TestTheDayIsCountedInJobs(t *testing.T) {
 	lost := func(job int64) reconcile.Finding { return reconcile.Finding{Job: job, Item: "run"} }
@@ -166,8 +185,8 @@ func TestTheDayIsCountedInJobs(t *testing.T) {
 			"7 jobs of the job database were compared: 2 are not in MLflow as recorded (4 findings: 3 lost, 0 doubled, 1 wrong); " +
 				"`mlflowctl reconcile --since 24h` names them, with `--repair` it sends again what is lost or wrong; 1 more waits in the outbox still, `commentator status` says why",
 		},
-		{
-			reconcile.Result{Report: reconcile.Report{Jobs: 2, Elsewhere: []reconcile.Finding{lost(1), lost(2)}}},
+		{ // the run and the trace of job 1 are in different experiments
+			reconcile.Result{Report: reconcile.Report{Jobs: 2, Elsewhere: []reconcile.Finding{lost(1), {Job: 1, Item: "trace"}, lost(2)}}},
 			"2 jobs of the job database were compared: 2 are in another experiment than recorded, `mlflowctl reconcile --since 24h` says which",
 		},
 		{reconcile.Result{Report: reconcile.Report{Jobs: 2}, Waiting: []int64{3, 4}}, "2 jobs of the job database were compared: 2 more wait in the outbox still, `commentator status` says why"},

@@ -170,7 +170,7 @@ func TestRepairOfARestoredRun(t *testing.T) {
 	})
 }
 
-// What mends a run that is restored is said when it is found deleted.
+// What mends a run that is restored is said when it is found deleted, of what reconcile knows.
 func TestADeletedRunSaysWhatMendsIt(t *testing.T) {
 	e, _ := faulty(t)
 	core, logs := observer.New(zap.InfoLevel)
@@ -182,8 +182,32 @@ func TestADeletedRunSaysWhatMendsIt(t *testing.T) {
 	}
 	logs.TakeAll()
 	e.mustApply(t, e.plan(1))
-	if text := fmt.Sprint(logs.AllUntimed()); !strings.Contains(text, "deleted in MLflow and stays so; if somebody restores it, `mlflowctl reconcile --repair`") {
+	const deleted, mends = "deleted in MLflow and stays so", "if somebody restores it, `mlflowctl reconcile --since … --repair` sends what the worker still keeps"
+	if text := fmt.Sprint(logs.TakeAll()); !strings.Contains(text, deleted+"; "+mends) {
 		t.Errorf("logged: %s", text)
+	}
+	evaluated := e.plan(2)
+	evaluated.Runs[0].Params = []reduce.KeyValue{{Key: "dataset", Value: "d"}}
+	e.mustApply(t, split(evaluated)[0])
+	e.mustApplyService(t, e.serviceRun(0, 0))
+	if err := e.client.DeleteRun(t.Context(), e.findRun(t, jobID(e.experiment, 2)).Info.ID); err != nil {
+		t.Fatal(err)
+	}
+	exp, err := e.client.GetExperimentByName(t.Context(), e.experiment+"_service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	days, _, err := e.client.SearchRuns(t.Context(), mlflow.SearchRuns{ExperimentIDs: []string{exp.ID}})
+	if err != nil || len(days) != 1 {
+		t.Fatalf("%d service runs, %v", len(days), err)
+	}
+	if err := e.client.DeleteRun(t.Context(), days[0].Info.ID); err != nil {
+		t.Fatal(err)
+	}
+	e.mustApply(t, evaluated)
+	e.mustApplyService(t, e.serviceRun(0, 1))
+	if text := fmt.Sprint(logs.TakeAll()); strings.Count(text, deleted) != 2 || strings.Contains(text, "reconcile") {
+		t.Errorf("logged of what is in no job database: %s", text)
 	}
 }
 

@@ -431,7 +431,18 @@ func (a *Applier) lost(ctx context.Context, r *run, err error) error {
 	}
 	r.rec.Gone, r.rec.Done, r.rec.Version = true, true, r.Version
 	a.cfg.Count(EventDeletedRun, 1)
-	a.log.Info("A run was deleted in MLflow and stays so; if somebody restores it, `mlflowctl reconcile --repair` sends what it lacks then",
-		zap.String("run_id", r.rec.ID), zap.String("trace_id", r.TraceID))
+	text := "A run was deleted in MLflow and stays so"
+	if r.job.ofWorker() {
+		text += "; if somebody restores it, `mlflowctl reconcile --since … --repair` sends what the worker still keeps"
+	}
+	a.log.Info(text, zap.String("run_id", r.rec.ID), zap.String("trace_id", r.TraceID))
 	return nil
+}
+
+// ofWorker reports whether a plan says that it is of a job in a worker's job database, which alone
+// reconcile knows: neither service runs nor evaluations are.
+func (j *job) ofWorker() bool {
+	return slices.ContainsFunc(j.runs, func(r *run) bool {
+		return slices.ContainsFunc(r.Params, func(p reduce.KeyValue) bool { return p.Key == "job_id" })
+	})
 }
