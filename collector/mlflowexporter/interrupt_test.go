@@ -173,7 +173,11 @@ func TestAStopOfBothSignalsEndsWhileMLflowHangs(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			<-hanging
+			select {
+			case <-hanging:
+			case <-time.After(faultLimit):
+				t.Fatalf("there is no request %d", request)
+			}
 			if tracesFirst {
 				ends(t, traces)
 				ends(t, metrics)
