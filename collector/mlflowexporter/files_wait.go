@@ -68,5 +68,9 @@ func fileAttempts(some consumererror.Traces) int {
 // putsBack reports whether what was taken from the queue may be put into it again: not where that is done
 // only when it is delivered, nor where retries end, since they would begin anew.
 func putsBack(config *Config) bool {
-	return config.Queue.HasValue() && !config.Queue.Get().WaitForResult && config.Retry.Enabled && config.Retry.MaxElapsedTime == 0
+	return config.Queue.HasValue() && !config.Queue.Get().WaitForResult && retriesWithoutEnd(config)
+}
+
+func retriesWithoutEnd(config *Config) bool {
+	return config.Retry.Enabled && config.Retry.MaxElapsedTime == 0
 }

@@ -51,7 +51,7 @@ func (i *interruption) join(ctx context.Context) (joined context.Context, done f
 // interruptionOf gives the interruption to the exporter with this queue. It is nil where a batch that is
 // interrupted would be lost: then a stop waits.
 func (e *mlflowExporter) interruptionOf(queue configoptional.Optional[exporterhelper.QueueBatchConfig]) *interruption {
-	if !outlives(e.cfg, queue) || !e.cfg.Retry.Enabled || e.cfg.Retry.MaxElapsedTime > 0 {
+	if !outlives(e.cfg, queue) || !retriesWithoutEnd(e.cfg) {
 		return nil
 	}
 	return e.interrupt

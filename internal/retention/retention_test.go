@@ -314,6 +314,8 @@ func TestOneFailedBatchDoesNotKeepTheOthers(t *testing.T) {
 
 // Batches that fail one after the other are the fault of all: what was not begun is not touched.
 func TestBatchesThatFailInARowEndIt(t *testing.T) {
+	start := newRig(t)
+	start.old(4*batch/2 + 1) // of two runs each: four batches, and one job more
 	for _, c := range []struct {
 		name           string
 		fails          func(batch int) bool
@@ -325,8 +327,8 @@ func TestBatchesThatFailInARowEndIt(t *testing.T) {
 		{"the last three", func(n int) bool { return n > 2 }, 5, 2, errCut},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := newRig(t)
-			r.old(4*batch/2 + 1) // of two runs each: four batches, and one job more
+			r := start.copied()
+			r.T = t
 			all, tried := r.runs()-4, 0
 			r.fails = func(call string) bool {
 				if call != "traces" { // one call a batch

@@ -178,7 +178,7 @@ func duration(seconds float64) string {
 
 // commentBlock lays the posted text out as Markdown, with no placeholder of ours in it.
 func commentBlock(text string) string {
-	return mrkdwn.Markdown(strings.ReplaceAll(text, "{{", `{\{`))
+	return mrkdwn.Markdown(values.PullApart(text, `\`))
 }
 
 // cutLines shortens text to limit characters at the end of a line, so that no Markdown is

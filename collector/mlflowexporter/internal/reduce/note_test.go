@@ -102,14 +102,16 @@ func TestTemplates(t *testing.T) {
 	}
 }
 
-// What people wrote is never taken for a placeholder.
+// What people wrote is never taken for a placeholder, with more braces in front neither.
 func TestNoteHoldsOnlyItsOwnPlaceholders(t *testing.T) {
-	text := PlaceholderRunID + PlaceholderUI + PlaceholderExperimentID
-	note := noteOf(noteRoot(t, map[string]any{
-		wire.AttrCommentText: text, wire.AttrErrorMessage: text, wire.AttrURLFull: "https://e.org/?q=" + text,
-		wire.AttrSlackPermalink: "https://e.org/" + text, wire.AttrGateFailureList: []any{text},
-	}))
-	if strings.Contains(note, PlaceholderRunID) || strings.Count(note, PlaceholderUI) != 1 || strings.Count(note, PlaceholderExperimentID) != 1 {
-		t.Error(note)
+	for _, more := range []string{"", "{", "{{"} {
+		text := more + PlaceholderRunID + more + PlaceholderUI + more + PlaceholderExperimentID
+		note := noteOf(noteRoot(t, map[string]any{
+			wire.AttrCommentText: text, wire.AttrErrorMessage: text, wire.AttrURLFull: "https://e.org/?q=" + text,
+			wire.AttrSlackPermalink: "https://e.org/" + text, wire.AttrGateFailureList: []any{text},
+		}))
+		if strings.Contains(note, PlaceholderRunID) || strings.Count(note, PlaceholderUI) != 1 || strings.Count(note, PlaceholderExperimentID) != 1 {
+			t.Error(note)
+		}
 	}
 }

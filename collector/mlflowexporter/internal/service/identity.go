@@ -64,10 +64,7 @@ const howToRead = "- One step is a minute of the UTC day.\n" +
 // code makes text show as it is written in Markdown, in one line. The exporter replaces {{…}} in descriptions.
 func code(text string) string {
 	text = strings.ReplaceAll(values.Clean(text, 250), "`", "'")
-	for strings.Contains(text, "{{") { // once is not enough for three
-		text = strings.ReplaceAll(text, "{{", "{ {")
-	}
-	return "`" + strings.Join(strings.Fields(text), " ") + "`"
+	return "`" + strings.Join(strings.Fields(values.PullApart(text, " ")), " ") + "`"
 }
 
 // maxExperiment is the longest name of an experiment, in characters: the databases behind MLflow

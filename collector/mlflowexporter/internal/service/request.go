@@ -2,7 +2,6 @@ package service
 
 import (
 	"cmp"
-	"math"
 	"slices"
 	"time"
 
@@ -82,7 +81,7 @@ func (r *request) collect(m pmetric.Metric, add func(pcommon.Map, sample)) {
 			if p.ValueType() == pmetric.NumberDataPointValueTypeInt {
 				value = float64(p.IntValue())
 			}
-			if math.IsNaN(value) || math.IsInf(value, 0) {
+			if !finite(value) {
 				r.drop(DropNaN, m.Name())
 				continue
 			}
@@ -175,7 +174,7 @@ func (r *request) moment(key string, gauge bool, samples []sample) {
 	}
 	var points []Point
 	point := func(suffix string, value float64) {
-		if math.IsNaN(value) || math.IsInf(value, 0) {
+		if !finite(value) {
 			r.drop(DropNaN, fresh[0].metric)
 			return
 		}

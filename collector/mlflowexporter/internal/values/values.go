@@ -33,3 +33,12 @@ func Cut(s string, limit int) string {
 	}
 	return s
 }
+
+// PullApart puts something between the braces of each {{ in a text, so that no placeholder of the
+// exporter is in it.
+func PullApart(text, between string) string {
+	for strings.Contains(text, "{{") { // once is not enough for three
+		text = strings.ReplaceAll(text, "{{", "{"+between+"{")
+	}
+	return text
+}
